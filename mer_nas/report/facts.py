@@ -1,0 +1,186 @@
+"""What a report is made from: the facts of a study, as its storage and its ledger tell them.
+
+Nothing here is computed. Whoever knows the study fills these blocks; `mer_nas.report.build` turns
+them into a `Report`, and the blocks that need no change stand in the report as they are.
+"""
+
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from mer_nas.config.base import Config, Tree
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
+Confusion = tuple[tuple[NonNegativeInt, ...], ...]
+"""Clips by true class (rows) and chosen class (columns), in the order of the classes."""
+
+
+class SeedScores(Config):
+    """Scores of one repetition of a protocol, from predictions pooled over all held-out folds."""
+
+    repetition: NonNegativeInt = 0
+    """Which repetition; it decides the seed of every fold."""
+    uf1: Share
+    """Unweighted F1: the mean over classes of each class's F1."""
+    uar: Share
+    """Unweighted average recall."""
+    accuracy: Share
+    confusion: Confusion
+
+
+class BlockPoint(Config):
+    """The score of a trial after a block of folds."""
+
+    clips: Share
+    """Share of the clips that were held out so far."""
+    uf1: Share
+    """UF1 pooled over them; a class absent so far counts 0, so only the last is a score."""
+
+
+class TrialFacts(Config):
+    """One proposal of the search and what became of it."""
+
+    number: NonNegativeInt
+    """The trial's number in the Optuna study."""
+    outcome: Outcome
+    value: Share | None = None
+    """UF1 over all folds of the search protocol; none unless the trial is complete."""
+    scores: SeedScores | None = None
+    """The same with UAR, accuracy and confusion matrix, where the ledger holds all folds."""
+    curve: tuple[BlockPoint, ...] = ()
+    """Score after each block of folds, first to last."""
+    params: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """What the sampler chose, by dotted name."""
+    parameters: NonNegativeInt | None = None
+    macs: NonNegativeInt | None = None
+    """Nominal multiply-accumulates for one clip."""
+    seconds: NonNegativeFloat = 0.0
+    """Time spent training and predicting, summed over the folds."""
+    key: str = ""
+    """Key of the candidate in the ledger; empty where the proposal never became one."""
+    origin: str
+    """Name of the published point, or of the sampler."""
+    warm_start: bool = False
+    """Whether the origin is a published point."""
+    architecture: Tree | None = None
+    """Closed form; the report draws the winner's, so complete trials should have it."""
+    trainer: Tree | None = None
+    error: str = ""
+    """Why it failed or is infeasible."""
+
+
+class FinalistFacts(Config):
+    """A candidate that was retrained under the final protocol with several seeds."""
+
+    rank: PositiveInt
+    """1 is the winner: highest mean UF1."""
+    label: str
+    """How people call it: "trial 17" or "prog_s"."""
+    key: str
+    origin: str
+    """Name of the published point, or of the sampler."""
+    warm_start: bool = False
+    trial: NonNegativeInt | None = None
+    """The trial it comes from."""
+    architecture: Tree
+    trainer: Tree
+    parameters: NonNegativeInt
+    macs: NonNegativeInt
+    search_score: Share | None = None
+    """UF1 of its trial under the search protocol."""
+    scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
+    """One a repetition."""
+
+
+class DataFacts(Config):
+    """The clips that everything was measured on."""
+
+    name: str
+    fingerprint: str
+    """Hash of arrays, labels, names and classes."""
+    classes: tuple[str, ...]
+    """In the order of the confusion matrix."""
+    counts: dict[str, NonNegativeInt]
+    """What was found: clips, subjects and each class."""
+    official: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    """The same of the full set, where it is known."""
+    subjects: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Clips of each subject, by data-set-prefixed name."""
+    inputs: dict[str, tuple[PositiveInt, ...]] = Field(default_factory=dict)
+    """Shape of one clip of each input: channels, height, width."""
+
+
+class ComputeFacts(Config):
+    """What the study cost, and what stopping trials early saved."""
+
+    folds_run: NonNegativeInt
+    folds_possible: NonNegativeInt
+    """Folds that complete and pruned trials would have needed without pruning."""
+    saved: Share
+    """Share of the search's compute that pruning saved."""
+    search_seconds: NonNegativeFloat
+    """Training time of the search, summed over workers."""
+    final_seconds: NonNegativeFloat = 0.0
+    """Training time of the final stage, summed over workers."""
+    wall_seconds: NonNegativeFloat
+    """From the first start to the end, over all sessions."""
+    workers: PositiveInt = 1
+
+
+class ExportFacts(Config):
+    """The winner's export."""
+
+    folder: str
+    files: tuple[str, ...]
+    max_difference: NonNegativeFloat
+    """Largest absolute difference of logits between the exported and the trained network."""
+
+
+class NextStep(Config):
+    """A command worth running after reading the report."""
+
+    command: str
+    purpose: str
+    """What it does, in half a sentence."""
+
+
+class StudyFacts(Config):
+    """All that is known about a study when its report is written."""
+
+    name: str
+    folder: str
+    """Where the study lies, as the user wrote it."""
+    space: str
+    """Name of the search space."""
+    command: str
+    """The command line that made the study."""
+    settings: Tree
+    """The resolved configuration: space, trainer, data, study, ray."""
+    seed: NonNegativeInt
+    written: AwareDatetime
+    """When these facts were gathered, in UTC; handed in, so that a report is reproducible."""
+    code_version: str
+    """Hash of the files that can change a score."""
+    environment: Tree
+    """Python, machine and package versions."""
+    data: DataFacts
+    search_protocol: str
+    """"LOSO" or "4 subject groups"."""
+    final_protocol: str | None = None
+    """None where the study has no final stage."""
+    sampler: str
+    pruner: str
+    """With its margin, as people should read it: "bound, margin 0.02"."""
+    stopped: str = ""
+    """Why the search ended: "60 trials are done"."""
+    trials: tuple[TrialFacts, ...] = ()
+    compute: ComputeFacts
+    importance: dict[str, NonNegativeFloat] | None = None
+    """Importance of each parameter; none where it cannot be estimated."""
+    importance_note: str = ""
+    """How importance was estimated, or why it is absent."""
+    finalists: tuple[FinalistFacts, ...] = ()
+    export: ExportFacts | None = None
+    next_steps: tuple[NextStep, ...] = ()
