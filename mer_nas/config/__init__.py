@@ -1,0 +1,1 @@
+"""Presets, overrides and validation: how YAML and `key=value` words become typed settings."""

@@ -1,0 +1,94 @@
+"""The base of every configuration model, and the border where plain trees become typed.
+
+Past `validate` everything is a frozen object: no dictionaries are passed around, and no key is
+looked up twice.
+"""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from mer_nas.errors import ConfigError, unknown
+
+Tree = dict[str, Any]
+"""A mapping as YAML gives it: strings to scalars, lists and further mappings."""
+
+
+class Config(BaseModel):
+    """A closed, frozen block of configuration.
+
+    The docstring under a field is its help, its description in the JSON schema and its line in
+    `mer-nas show`; units and ranges stand there and nowhere else.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def validate(model: type[C], tree: object, place: str) -> C:
+    """Return `tree` as a `model`.
+
+    Args:
+        model: What the tree should be.
+        tree: What was read.
+        place: How the user knows the tree, for messages: "trainer", "moe.yaml".
+
+    Raises:
+        ConfigError: Every mistake of the tree, one a line.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_line(place, model, mistake) for mistake in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _line(place: str, model: type[BaseModel], mistake: ErrorDetails) -> str:
+    *parents, last = mistake["loc"] or ("",)
+    found = mistake["input"]
+    match mistake["type"]:
+        case "extra_forbidden":
+            return f"{_at(place, parents)}: {unknown('setting', last, _settings(model, parents))}"
+        case "union_tag_invalid":
+            context = mistake["ctx"]
+            known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+            return f"{_at(place, mistake['loc'])}: {unknown('option', context['tag'], known)}"
+        case "missing":
+            return f"{_at(place, parents)}: the setting {str(last)!r} is missing"
+        case "value_error":
+            return f"{_at(place, mistake['loc'])}: {mistake['ctx']['error']}"
+    text = mistake["msg"][0].lower() + mistake["msg"][1:]
+    return f"{_at(place, mistake['loc'])}: {text}, not {found!r}"
+
+
+def _at(place: str, loc: object) -> str:
+    assert isinstance(loc, tuple | list)
+    return ".".join([place, *map(str, loc)]).rstrip(".")
+
+
+def _settings(model: type[BaseModel], parents: list[int | str]) -> list[str]:
+    """Return the settings that the block at `parents` knows, as far as the model tells."""
+    candidates: list[type[BaseModel]] = [model]
+    for name in parents:
+        inner: list[type[BaseModel]] = []
+        for candidate in candidates:
+            if (field := candidate.model_fields.get(str(name))) is not None:
+                inner += _models(field.annotation)
+                for extra in field.metadata:
+                    inner += _models(extra)
+        tagged = [
+            c for c in candidates if c.model_fields.get("kind") and c.model_fields["kind"].default == name
+        ]
+        candidates = inner or tagged or candidates
+    return sorted({key for candidate in candidates for key in candidate.model_fields})
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]

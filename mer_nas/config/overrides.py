@@ -1,0 +1,76 @@
+"""`key=value` words: which preset of a group, and which settings instead of the preset's."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from mer_nas.config.base import Tree
+from mer_nas.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of one command, told apart."""
+
+    plain: dict[str, str] = field(default_factory=dict)
+    """`space=moe` as {"space": "moe"}; the values are texts."""
+    dotted: dict[str, Any] = field(default_factory=dict)
+    """`trainer.lr=1e-3` as {"trainer.lr": 0.001}; the values are read as YAML."""
+
+    def of(self, group: str) -> dict[str, Any]:
+        """Return the dotted words of one group, without the group: {"lr": 0.001}."""
+        start = f"{group}."
+        return {
+            key.removeprefix(start): value
+            for key, value in self.dotted.items()
+            if key.startswith(start)
+        }
+
+
+def parse(words: Iterable[str]) -> Words:
+    """Tell `group=preset` from `dotted.key=value`; a later word takes the place of an earlier.
+
+    >>> parse(["space=moe", "trainer.lr=1e-3"])
+    Words(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
+
+    Raises:
+        ConfigError: A word holds no `=`, or nothing before it.
+    """
+    plain: dict[str, str] = {}
+    dotted: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip("."):
+            raise ConfigError(f"{word!r}: a word of the form key=value would be right")
+        if "." in key:
+            dotted[key] = value(text, key)
+        else:
+            plain[key] = text
+    return Words(plain, dotted)
+
+
+def value(text: str, key: str) -> Any:
+    """Read the right side of a word: a number, a truth value, a list, a mapping, or a text."""
+    try:
+        tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
+    except yaml.YAMLError:
+        raise ConfigError(f"{key}={text}: the value is no YAML") from None
+    assert isinstance(tree, dict)
+    return tree["value"]
+
+
+def apply(tree: Tree, changes: dict[str, Any]) -> Tree:
+    """Return `tree` with the settings that `changes` names by dotted keys.
+
+    >>> apply({"augment": {"flip": True}}, {"augment.shift": 1, "lr": 0.1})
+    {'augment': {'flip': True, 'shift': 1}, 'lr': 0.1}
+    """
+    changed = dict(tree)
+    for key, new in changes.items():
+        head, _, rest = key.partition(".")
+        inner = changed.get(head)
+        changed[head] = apply(inner if isinstance(inner, dict) else {}, {rest: new}) if rest else new
+    return changed

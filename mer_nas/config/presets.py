@@ -1,0 +1,130 @@
+"""Presets: the YAML files that `space=`, `trainer=`, `data=` and `study=` name.
+
+In a checkout they lie in the top-level folders beside the package; a built wheel carries them
+inside it. The folder is the key and the file is its value: `trainer=full` reads
+`trainers/full.yaml`. A word that is a path to a file reads that file.
+"""
+
+from contextlib import suppress
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mer_nas.config.base import Tree
+from mer_nas.errors import ConfigError, unknown
+
+FOLDERS = {
+    "space": "search_spaces",
+    "trainer": "trainers",
+    "data": "data",
+    "study": "studies",
+}
+
+
+@cache
+def folder(group: str) -> Traversable:
+    """Return the presets of `group`: inside the package once built, beside it in a checkout."""
+    built = resources.files("mer_nas").joinpath("presets", FOLDERS[group])
+    return built if built.is_dir() else Path(__file__).parents[2] / FOLDERS[group]
+
+
+def names(group: str) -> list[str]:
+    """Return the names of the presets of `group`, sorted."""
+    files = (file.name for file in folder(group).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+
+
+def find(group: str, word: str) -> Traversable:
+    """Return the file that `group=word` means.
+
+    A path, or a file name ending in .yaml that exists here, is that file; anything else is the
+    name of a preset, with or without .yaml.
+
+    Raises:
+        ConfigError: There is neither such a file nor such a preset.
+    """
+    path = Path(word).expanduser()
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        return path
+    if path.name != word:
+        if path.is_dir():
+            raise ConfigError(f"{group}={word}: this is a folder; a YAML file would be right")
+        raise ConfigError(f"{group}={word}: there is no such file")
+    name = word.removesuffix(".yaml")
+    if name not in names(group):
+        raise ConfigError(f"{group}={word}: {unknown('preset', name, names(group))}")
+    return folder(group).joinpath(f"{name}.yaml")
+
+
+def read(group: str, word: str) -> Tree:
+    """Return the tree of the file that `group=word` means."""
+    return parse(find(group, word).read_text(encoding="utf-8"), f"{group}={word}")
+
+
+def parse(text: str, place: str) -> Tree:
+    """Return YAML as a plain tree; `1e-4` is a number, and a key given twice is an error.
+
+    Args:
+        text: YAML whose top level is a mapping.
+        place: How the user knows it, for messages.
+
+    Raises:
+        ConfigError: The text is no YAML, or no mapping.
+    """
+    try:
+        tree = OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{place}: this is no YAML: {_first(error)}") from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{place}: {_first(error)}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{place}: a mapping of settings would be right, not a list")
+    return {str(key): value for key, value in tree.items()}
+
+
+def dump(tree: Tree) -> str:
+    """Return `tree` as YAML that `parse` reads back unchanged."""
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes floats so that every YAML reader takes them for floats, and short lists in a line."""
+
+
+def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    text = repr(value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # YAML 1.1 writers take 1e-4 for a text and leave it bare; our reader takes it for a number.
+    with suppress(ValueError):
+        float(value)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'")
+    return dumper.represent_str(value)
+
+
+def _list(dumper: yaml.SafeDumper, value: list[object]) -> yaml.SequenceNode:
+    plain = not any(isinstance(item, dict | list) for item in value)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=plain)
+
+
+_Dumper.add_representer(float, _float)
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, lambda dumper, value: _list(dumper, list(value)))
+_Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign]
+
+
+def _first(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}: " if mark else ""
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"{where}{problem}"

@@ -1,0 +1,51 @@
+"""Every error that a user can cause, and how its message is put together.
+
+    MerNasError
+    ├── ConfigError     a YAML file, a preset name or a key=value is wrong
+    ├── Infeasible      a candidate breaks a rule of the grammar, a `require` or a `limits`
+    ├── DataError       a data root is missing, incomplete or cannot be evaluated
+    ├── StudyError      a study cannot be created, opened, resumed or extended
+    └── ExportError     an exported network does not do what the trained one does
+
+A message says where, what was found there, and what would have been right. The command line prints
+it as it is and exits with status 2; every other exception is a bug and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MerNasError(Exception):
+    """What a user can put right; its text is the whole message."""
+
+
+class ConfigError(MerNasError):
+    """A YAML file, a preset name or a `key=value` word is wrong."""
+
+
+class Infeasible(MerNasError):
+    """A candidate breaks a rule of the grammar, of its space, or a limit on its cost."""
+
+
+class DataError(MerNasError):
+    """A data set is missing, incomplete, or cannot be evaluated as asked."""
+
+
+class StudyError(MerNasError):
+    """A study cannot be created, opened, resumed or extended as asked."""
+
+
+class ExportError(MerNasError):
+    """An exported network differs from the trained one, or cannot be written."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """Say that no `kind` is called `name`, list those there are, and guess what was meant.
+
+    >>> unknown("space", "mo", ["moe"])
+    "no space is called 'mo'; known: moe. Did you mean 'moe'?"
+    """
+    names = sorted(known)
+    guess = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f". Did you mean {guess[0]!r}?" if guess else ""
+    return f"no {kind} is called {str(name)!r}; known: {', '.join(names) or 'none'}{hint}"

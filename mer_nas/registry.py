@@ -1,0 +1,55 @@
+"""Components that YAML names: an open set that packages and users can add to."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from mer_nas.errors import ConfigError, unknown
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, type[T]]):
+    """The components of one slot by the `kind` that YAML gives them.
+
+    A component is a class whose field `kind` has its name as default:
+
+    >>> class Twice:
+    ...     kind = "twice"
+    >>> doublers = Registry[Twice]("doubler")
+    >>> doublers.register(Twice) is doublers["twice"]
+    True
+    """
+
+    def __init__(self, slot: str) -> None:
+        self.slot = slot
+        """What the components are, in the singular: "gate"."""
+        self._components: dict[str, type[T]] = {}
+
+    def register(self, component: type[T]) -> type[T]:
+        """File `component` under its kind; to be used as a decorator.
+
+        Raises:
+            ConfigError: Two components claim one kind; the later would hide the earlier.
+        """
+        kind = _kind(component)
+        if kind in self._components:
+            raise ConfigError(f"two {self.slot}s are called {kind!r}")
+        self._components[kind] = component
+        return component
+
+    def __getitem__(self, kind: str) -> type[T]:
+        if kind not in self._components:
+            raise ConfigError(unknown(self.slot, kind, self._components))
+        return self._components[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._components)
+
+    def __len__(self) -> int:
+        return len(self._components)
+
+
+def _kind(component: type[object]) -> str:
+    fields = getattr(component, "model_fields", {})
+    kind: str = fields["kind"].default if "kind" in fields else component.kind  # type: ignore[attr-defined]
+    return kind

@@ -1,0 +1,70 @@
+"""What a search may spend, how it measures, proposes and prunes, and what follows it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from mer_nas.config.base import Config, Tree
+
+Folds = Literal["loso"] | Annotated[int, Interval(ge=2)]
+
+
+class FinalConfig(Config):
+    """The final stage: the best candidates under full leave-one-subject-out (LOSO), several seeds."""
+
+    candidates: PositiveInt = 3
+    """How many of the best complete candidates are retrained."""
+    seeds: PositiveInt = 3
+    """Repetitions of the whole protocol for each of them."""
+    folds: Folds = "loso"
+    """loso, or a number of subject groups."""
+    trainer: Tree = Field(default_factory=dict)
+    """Changes to the search's trainer, such as {epochs: 60}."""
+
+
+class StudyConfig(Config):
+    """A search: its budget, its protocol, its sampler and pruner, its final stage."""
+
+    name: str | None = None
+    """Folder name under `runs`; by default <space>-<data>-<next free number>."""
+    folder: Path | None = None
+    """Where the study lies; takes the place of runs/<name>."""
+    storage: str | None = None
+    """Any Optuna storage URL; by default SQLite in the study folder."""
+    seed: NonNegativeInt = 0
+    """Decides proposals, groups and the seed of every fold."""
+    trials: PositiveInt | None = 60
+    """Total number of trials, complete, pruned and failed ones counted; null: no bound."""
+    minutes: PositiveFloat | None = None
+    """Total minutes of search, over all its sessions; null: no bound."""
+    folds: Folds = "loso"
+    """loso: one fold a subject; a number: that many stratified groups of subjects, which is cheaper."""
+    block: Annotated[float, Interval(gt=0, le=1)] = 0.1
+    """Share of the clips after which the pruner is asked, in whole folds."""
+    sampler: Literal["tpe", "random", "gp", "evolutionary"] = "tpe"
+    """How Optuna proposes candidates."""
+    pruner: Literal[
+        "bound", "wilcoxon", "median", "percentile", "halving", "hyperband", "patient", "none"
+    ] = "bound"
+    """When a trial is stopped before its last fold."""
+    margin: NonNegativeFloat = 0.02
+    """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
+    startup: NonNegativeInt = 8
+    """Trials that are drawn at random before the sampler models anything."""
+    final: FinalConfig | None = Field(default_factory=FinalConfig)
+    """The final stage; none skips it."""
+
+
+class RayConfig(Config):
+    """How trials share the machine or the cluster."""
+
+    address: str | None = None
+    """Address of a running Ray cluster; by default Ray starts on this machine."""
+    workers: PositiveInt | None = None
+    """Trials at a time; by default one a CPU core, or four a GPU where there is one."""
+    gpu: Annotated[float, Interval(ge=0, le=1)] | None = None
+    """Share of a GPU that a trial takes; by default the GPUs divided by the workers."""
+    dashboard: bool = True
+    """Whether the Ray dashboard is started, bound to 127.0.0.1."""

@@ -1,0 +1,109 @@
+"""`require`: relations between the settings of one block, such as `top_k <= experts`.
+
+Names are the block's own, dotted where they reach into an inner block; `+ - * // %`, comparisons
+and numbers are all there is. A relation that speaks of a setting which the drawn block does not
+have, because its option was not chosen, holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ARITHMETIC = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARISONS = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+
+class _Inactive(Exception):
+    """The relation speaks of a setting that the block does not have."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A parsed relation.
+
+    >>> Relation.parse("top_k <= experts").holds({"top_k": 4, "experts": 2})
+    False
+    >>> Relation.parse("width % mixer.heads == 0").holds({"width": 6, "mixer": {"kind": "conv"}})
+    True
+    """
+
+    text: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Relation:
+        """Read a relation.
+
+        Raises:
+            ValueError: The text is no comparison of names and numbers.
+        """
+        tree = _tree(text)
+        if not isinstance(tree, ast.Compare):
+            raise ValueError(f"{text!r} compares nothing; 'top_k <= experts' would be right")
+        return cls(text, tuple(dict.fromkeys(_names(tree, text))))
+
+    def holds(self, block: Mapping[str, Any]) -> bool:
+        """Whether the drawn `block` satisfies the relation."""
+        try:
+            return bool(_value(_tree(self.text), block))
+        except _Inactive:
+            return True
+        except (TypeError, ZeroDivisionError):  # a comparison without an answer does not hold
+            return False
+
+
+def _tree(text: str) -> ast.expr:
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError:
+        raise ValueError(f"{text!r} is no relation; 'top_k <= experts' would be right") from None
+
+
+def _names(tree: ast.expr, text: str) -> list[str]:
+    match tree:
+        case ast.Compare(left=left, ops=ops, comparators=right) if all(
+            type(op) in _COMPARISONS for op in ops
+        ):
+            return [name for part in [left, *right] for name in _names(part, text)]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            return _names(left, text) + _names(right, text)
+        case ast.Name() | ast.Attribute():
+            return [ast.unparse(tree)]
+        case ast.Constant(value=int() | float() | str()):
+            return []
+    raise ValueError(f"{text!r}: {ast.unparse(tree)!r} is not allowed; names, numbers, + - * // % are")
+
+
+def _value(tree: ast.expr, block: Mapping[str, Any]) -> Any:
+    match tree:
+        case ast.Compare(left=left, ops=ops, comparators=right):
+            values = [_value(part, block) for part in [left, *right]]
+            pairs = zip(ops, values, values[1:], strict=False)
+            return all(_COMPARISONS[type(op)](one, other) for op, one, other in pairs)
+        case ast.BinOp(left=left, op=op, right=right_side):
+            return _ARITHMETIC[type(op)](_value(left, block), _value(right_side, block))
+        case ast.Constant(value=value):
+            return value
+    value: Any = block
+    for key in ast.unparse(tree).split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise _Inactive
+        value = value[key]
+    return value

@@ -1,0 +1,262 @@
+"""A search space: what may vary, what it may cost, and where the search begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import Field, PositiveInt
+
+from mer_nas.config.base import Config, Tree, validate
+from mer_nas.errors import ConfigError, unknown
+from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick, Reader
+from mer_nas.space.walks import encode, fill, leaves, narrow
+
+Fidelity = Literal["code", "paper", "reading"]
+
+
+class Limits(Config):
+    """Upper bounds on the built network, measured before training."""
+
+    params: PositiveInt | None = None
+    """Weights of the deployed network."""
+    macs: PositiveInt | None = None
+    """Nominal multiply-accumulates for one clip; one is two FLOPs."""
+
+
+class Point(Config):
+    """A candidate inside the space that is tried first."""
+
+    name: str
+    source: str
+    """Where it was published: DOI, arXiv number or address of the code."""
+    fidelity: Fidelity
+    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    values: Tree
+    """The candidate in the form of the result; what is left out is drawn."""
+
+
+class Reference(Config):
+    """A published system in closed form: built, counted, shown, trained on request, never drawn."""
+
+    name: str
+    source: str
+    """Where it was published: DOI, arXiv number or address of the code."""
+    fidelity: Fidelity
+    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    classes: PositiveInt
+    """Number of classes it was published for."""
+    architecture: Tree
+    trainer: Tree = Field(default_factory=dict)
+    """Its training recipe, as changes to the trainer."""
+
+
+class SpaceFile(Config):
+    """A search space as its YAML file holds it."""
+
+    name: str
+    summary: str = ""
+    extensions: tuple[Path, ...] = ()
+    """Python files with blocks of your own, relative to this file."""
+    architecture: Tree
+    """What is built; a mapping with the key choice, int, float or repeat is open."""
+    trainer: Tree = Field(default_factory=dict)
+    """Settings of the trainer that are searched along, in place of the preset's."""
+    limits: Limits = Field(default_factory=Limits)
+    points: tuple[Point, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+
+class Trial(Protocol):
+    """The part of an Optuna trial that draws."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...  # noqa: D102
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...  # noqa: D102
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A point as the parameters that lead to it."""
+
+    name: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A family of candidates."""
+
+    file: SpaceFile
+    place: str
+    """How the user knows the space, for messages: "space=moe"."""
+    tree: Block
+    """`architecture` and `trainer` as nodes."""
+    points: tuple[WarmStart, ...] = ()
+    """The points that lie inside, to be tried first."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """The overrides that narrowed it, by dotted key."""
+    folder: Path = field(default_factory=Path)
+    """What the extensions are relative to."""
+
+    @classmethod
+    def read(cls, tree: Tree, place: str, folder: Path | None = None) -> SearchSpace:
+        """Return the space that a YAML tree describes.
+
+        Raises:
+            ConfigError: Every mistake of the file, one a line; a point outside of the space is one.
+        """
+        mistakes: list[str] = []
+        try:
+            file = validate(SpaceFile, tree, place)
+        except ConfigError as error:
+            mistakes += str(error).splitlines()
+        reader = Reader()
+        parts = {
+            key: reader.block(tree[key], f"{place}: {key}")
+            for key in ("architecture", "trainer")
+            if isinstance(tree.get(key), dict)
+        }
+        mistakes += reader.mistakes
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        space = cls(file, place, Block(parts), folder=folder or Path())
+        return replace(space, points=tuple(space._warm_starts()))
+
+    @property
+    def name(self) -> str:
+        """The space's name."""
+        return self.file.name
+
+    @property
+    def limits(self) -> Limits:
+        """Upper bounds on a candidate's cost."""
+        return self.file.limits
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Published systems in closed form."""
+        return self.file.references
+
+    @property
+    def extensions(self) -> list[Path]:
+        """The Python files with blocks of the user's own."""
+        return [self.folder / path for path in self.file.extensions]
+
+    def parameters(self) -> dict[str, Leaf]:
+        """Return every open parameter by its name, those of all options included."""
+        return {
+            name: leaf for key, block in self.tree.entries.items() for name, leaf in leaves(block, key)
+        }
+
+    def fill(self, pick: Pick) -> Tree:
+        """Return the closed tree {architecture, trainer} that `pick` leads to.
+
+        Raises:
+            Infeasible: A `require` does not hold.
+        """
+        return {key: fill(block, pick, key) for key, block in self.tree.entries.items()}
+
+    def suggest(self, trial: Trial) -> Tree:
+        """Return a closed tree drawn by an Optuna trial."""
+
+        def pick(name: str, leaf: Leaf) -> Any:
+            match leaf:
+                case Choice():
+                    return trial.suggest_categorical(name, leaf.labels)
+                case Int(low, high, step, log):
+                    return trial.suggest_int(name, low, high, step=step, log=log)
+                case Float(low, high, log):
+                    return trial.suggest_float(name, low, high, log=log)
+
+        return self.fill(pick)
+
+    def encode(self, tree: Tree) -> dict[str, Any]:
+        """Return the parameters that lead to a closed tree; settings left out stay open.
+
+        Raises:
+            ConfigError: The tree lies outside the space.
+        """
+        parts: dict[str, Any] = {}
+        for key, value in tree.items():
+            if key not in self.tree.entries:
+                raise ConfigError(unknown("part of a candidate", key, self.tree.entries))
+            parts |= encode(self.tree.entries[key], value, key)
+        return parts
+
+    def narrowed(self, words: Mapping[str, Any]) -> SearchSpace:
+        """Return the space with `space.*` words applied; points that fall outside are left out.
+
+        Words on `limits` set them; those on `architecture` and `trainer` fix or narrow a leaf.
+
+        Raises:
+            ConfigError: A word names no leaf, or would widen the space.
+        """
+        tree, limits = self.tree, self.limits
+        for key, value in words.items():
+            head, *rest = key.split(".")
+            if head == "limits":
+                limits = _lowered(limits, rest, value, f"{self.place}: {key}")
+            elif head in tree.entries and rest:
+                block = narrow(tree.entries[head], rest, value, f"{self.place}: {head}")
+                tree = Block({**tree.entries, head: block})
+            else:
+                known = unknown("part of a space", head, [*tree.entries, "limits"])
+                raise ConfigError(f"space.{key}: {known}")
+        file = self.file.model_copy(update={"limits": limits})
+        space = replace(self, file=file, tree=tree, words={**self.words, **words})
+        return replace(space, points=tuple(space._warm_starts(strict=False)))
+
+    def without_trainer(self, keys: Iterable[str]) -> SearchSpace:
+        """Return the space less the trainer settings of these dotted keys, which are decided."""
+        trainer = self.tree.entries.get("trainer")
+        if not isinstance(trainer, Block):
+            return self
+        for key in keys:
+            trainer = _drop(trainer, key.split("."))
+        space = replace(self, tree=Block({**self.tree.entries, "trainer": trainer}))
+        points = (
+            replace(point, params={k: v for k, v in point.params.items() if k in space.parameters()})
+            for point in self.points
+        )
+        return replace(space, points=tuple(points))
+
+    def point(self, name: str) -> Point | Reference:
+        """Return the point or reference called `name`.
+
+        Raises:
+            ConfigError: There is none; the message lists them.
+        """
+        known = {point.name: point for point in (*self.file.points, *self.file.references)}
+        if name not in known:
+            raise ConfigError(f"{self.place}: {unknown('point', name, known)}")
+        return known[name]
+
+    def _warm_starts(self, *, strict: bool = True) -> Iterator[WarmStart]:
+        mistakes = []
+        for point in self.file.points:
+            try:
+                yield WarmStart(point.name, self.encode(point.values))
+            except ConfigError as error:
+                mistakes.append(f"{self.place}: point {point.name!r} lies outside: {error}")
+        if strict and mistakes:
+            raise ConfigError("\n".join(mistakes))
+
+
+def _lowered(limits: Limits, keys: list[str], value: Any, place: str) -> Limits:
+    key = ".".join(keys)
+    changed = validate(Limits, {**limits.model_dump(), key: value}, place.rsplit(".", 1)[0])
+    old, new = getattr(limits, key), getattr(changed, key)
+    if old is not None and (new is None or new > old):
+        raise ConfigError(f"{place}: {value} would widen the space; at most {old} would be right")
+    return changed
+
+
+def _drop(block: Block, keys: list[str]) -> Block:
+    head, rest = keys[0], keys[1:]
+    child = block.entries.get(head)
+    if not rest or not isinstance(child, Block):
+        return block.without({head: block}) if not rest else block
+    return Block({**block.entries, head: _drop(child, rest)}, block.either, block.require)

@@ -1,0 +1,305 @@
+"""The walks over a space: draw from it, find a point in it, narrow it, list what is open.
+
+A parameter's name is its path, with the option that activates it:
+`architecture.paths.0.stages.1.routed.global.expert.blocks`. One name so never has two domains,
+which Optuna refuses.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mer_nas.errors import ConfigError, Infeasible, unknown
+from mer_nas.space.domains import (
+    Block,
+    Blocks,
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Items,
+    Leaf,
+    Node,
+    Pick,
+    Repeat,
+    label,
+    same,
+)
+
+
+def fill(node: Node, pick: Pick, path: str) -> Any:
+    """Return the closed tree that `pick` leads to.
+
+    Raises:
+        Infeasible: A `require` does not hold; the message names it.
+    """
+    match node:
+        case Fixed(value):
+            return value
+        case Choice() | Int() | Float():
+            return _draw(node, pick, path)
+        case Items(nodes):
+            return [fill(item, pick, f"{path}.{index}") for index, item in enumerate(nodes)]
+        case Blocks(options):
+            kind = _draw(Choice(tuple(options)), pick, path)
+            return {"kind": kind, **fill(options[kind], pick, f"{path}.{kind}")}
+        case Repeat(count):
+            times = count if isinstance(count, int) else fill(count, pick, f"{path}.repeat")
+            return [fill(node.at(index), pick, f"{path}.{index}") for index in range(times)]
+        case Block():
+            return _fill_block(node, pick, path)
+
+
+def _fill_block(block: Block, pick: Pick, path: str) -> dict[str, Any]:
+    tree = {key: fill(child, pick, f"{path}.{key}") for key, child in block.entries.items()}
+    if block.either:
+        name = _draw(Choice(tuple(block.either)), pick, f"{path}.either")
+        tree |= _fill_block(block.either[name], pick, f"{path}.{name}")
+    for relation in block.require:
+        if not relation.holds(tree):
+            raise Infeasible(f"{path}: {relation.text!r} does not hold")
+    return tree
+
+
+def _draw(leaf: Leaf, pick: Pick, path: str) -> Any:
+    if isinstance(leaf, Choice):
+        return leaf.value(pick(path, leaf)) if is_open(leaf) else leaf.values[0]
+    return pick(path, leaf) if is_open(leaf) else leaf.low
+
+
+def is_open(leaf: Leaf) -> bool:
+    """Whether a leaf has more than one value; the others are no parameters."""
+    if isinstance(leaf, Choice):
+        return len(leaf.values) > 1
+    return leaf.low < leaf.high
+
+
+def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
+    """Return the parameters that `fill` would pick to arrive at `value`.
+
+    Settings that a block leaves out stay open.
+
+    Raises:
+        ConfigError: The value lies outside the space; the message says where.
+    """
+    match node:
+        case Fixed(fixed):
+            if not same(fixed, value):
+                raise ConfigError(f"{path}: fixed to {fixed!r} in this space, not {value!r}")
+            return {}
+        case Choice(values):
+            for option in values:
+                if same(option, value):
+                    return {path: label(option)} if is_open(node) else {}
+            raise ConfigError(f"{path}: one of {_list(values)} would be right, not {value!r}")
+        case Int(low, high) | Float(low, high):
+            if not _inside(node, value):
+                kind = "a whole number" if isinstance(node, Int) else "a number"
+                raise ConfigError(f"{path}: {kind} in [{low}, {high}] would be right, not {value!r}")
+            number = float(value) if isinstance(node, Float) else int(value)
+            return {path: number} if is_open(node) else {}
+        case Items(nodes):
+            _want_list(value, path, [len(nodes)])
+            return _merge(encode(n, v, f"{path}.{i}") for i, (n, v) in enumerate(zip(nodes, value, strict=True)))
+        case Repeat(count):
+            _want_list(value, path, None)
+            opened = encode(Fixed(count) if isinstance(count, int) else count, len(value), f"{path}.repeat")
+            items = (encode(node.at(i), v, f"{path}.{i}") for i, v in enumerate(value))
+            return opened | _merge(items)
+        case Blocks(options):
+            kind = _want_block(value, path).get("kind")
+            if kind not in options:
+                raise ConfigError(f"{path}: {unknown('option', kind, options)}")
+            inner = {key: v for key, v in value.items() if key != "kind"}
+            chosen = {path: kind} if len(options) > 1 else {}
+            return chosen | encode(options[kind], inner, f"{path}.{kind}")
+        case Block():
+            return _encode_block(node, value, path)
+
+
+def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
+    tree = _want_block(value, path)
+    for key in tree:
+        if key not in block.keys():
+            raise ConfigError(f"{path}: {unknown('setting', key, block.keys())}")
+    own = _merge(
+        encode(child, tree[key], f"{path}.{key}")
+        for key, child in block.entries.items()
+        if key in tree
+    )
+    rest = {key: v for key, v in tree.items() if key not in block.entries}
+    if not block.either or not rest:
+        return own
+    misfits = []
+    for name, option in block.either.items():
+        try:
+            inner = _encode_block(option, rest, f"{path}.{name}")
+        except ConfigError as error:
+            misfits.append(str(error))
+        else:
+            chosen = {f"{path}.either": name} if len(block.either) > 1 else {}
+            return own | chosen | inner
+    raise ConfigError(f"{path}: fits none of {_list(block.either)}: " + "; ".join(misfits))
+
+
+def narrow(node: Node, keys: list[str], value: Any, place: str) -> Node:
+    """Return the space with the leaf at `keys` fixed or narrowed to `value`.
+
+    A plain value fixes a leaf; a list narrows a choice to these options and a range to these
+    bounds; the name of an option narrows a choice of blocks and keeps its settings open.
+
+    Raises:
+        ConfigError: There is no such leaf, or the value lies outside of it.
+    """
+    if not keys:
+        return _narrow_leaf(node, value, place)
+    key, rest = keys[0], keys[1:]
+    here = f"{place}.{key}"
+    match node:
+        case Block():
+            return _narrow_block(node, key, rest, value, place)
+        case Blocks(options):
+            if key not in options:
+                raise ConfigError(f"{place}: {unknown('option', key, options)}")
+            inner = narrow(options[key], rest, value, here)
+            assert isinstance(inner, Block)
+            return Blocks({**options, key: inner})
+        case Repeat(count, each, first):
+            parts: dict[str, Node] = {
+                "repeat": Fixed(count) if isinstance(count, int) else count,
+                "each": each,
+                "first": first,
+            }
+            if key not in parts:
+                known = unknown("part of a repeat", key, parts)
+                raise ConfigError(f"{place}: {known}; an override speaks of each, not of one item")
+            parts[key] = narrow(parts[key], rest, value, here)
+            return _repeat(parts)
+        case Items(nodes):
+            if not key.isdigit() or int(key) >= len(nodes):
+                raise ConfigError(f"{place}: {unknown('item', key, map(str, range(len(nodes))))}")
+            changed = narrow(nodes[int(key)], rest, value, here)
+            return Items((*nodes[: int(key)], changed, *nodes[int(key) + 1 :]))
+    raise ConfigError(f"{place}: {key!r} leads nowhere, the space ends here")
+
+
+def _narrow_block(block: Block, key: str, rest: list[str], value: Any, place: str) -> Block:
+    here = f"{place}.{key}"
+    if key in block.entries:
+        entries = {**block.entries, key: narrow(block.entries[key], rest, value, here)}
+        return Block(entries, block.either, block.require)
+    if key == "either" and block.either:
+        kept = _names(value, block.either, here)
+        return Block(block.entries, {name: block.either[name] for name in kept}, block.require)
+    if key in block.either:
+        inner = narrow(block.either[key], rest, value, here)
+        assert isinstance(inner, Block)
+        return Block(block.entries, {**block.either, key: inner}, block.require)
+    known = [*block.entries, *block.either, *(["either"] if block.either else [])]
+    raise ConfigError(f"{place}: {unknown('setting', key, known)}")
+
+
+def _repeat(parts: Mapping[str, Node]) -> Repeat:
+    count, each, first = parts["repeat"], parts["each"], parts["first"]
+    assert isinstance(each, Block)
+    assert isinstance(first, Block)
+    if isinstance(count, Fixed):
+        return Repeat(count.value, each, first)
+    assert isinstance(count, Int | Choice)
+    return Repeat(count, each, first)
+
+
+def _narrow_leaf(node: Node, value: Any, place: str) -> Node:
+    match node:
+        case Blocks(options):
+            return Blocks({name: options[name] for name in _names(value, options, place)})
+        case Choice(values) if isinstance(value, list) and not any(same(value, v) for v in values):
+            for option in value:
+                encode(node, option, place)
+            return Choice(tuple(value))
+        case Int() | Float() if isinstance(value, list) and len(value) == 2:
+            for bound in value:
+                encode(node, bound, place)
+            low, high = sorted(value)
+            if isinstance(node, Int):
+                return Int(low, high, node.step, node.log)
+            return Float(low, high, node.log)
+        case Block() | Repeat() | Items():
+            raise ConfigError(f"{place}: a block cannot be replaced by {value!r}; name a setting in it")
+    encode(node, value, place)
+    return Fixed(value)
+
+
+def _names(value: Any, options: Mapping[str, Block], place: str) -> list[str]:
+    kept = value if isinstance(value, list) else [value]
+    for name in kept:
+        if name not in options:
+            raise ConfigError(f"{place}: {unknown('option', name, options)}")
+    return [name for name in options if name in kept]
+
+
+def leaves(node: Node, path: str) -> Iterator[tuple[str, Leaf]]:
+    """Yield every open parameter of the space with its name, those of all options included."""
+    match node:
+        case Choice() | Int() | Float():
+            if is_open(node):
+                yield path, node
+        case Items(nodes):
+            for index, item in enumerate(nodes):
+                yield from leaves(item, f"{path}.{index}")
+        case Blocks(options):
+            yield from _options(options, path, path)
+        case Repeat(count):
+            if not isinstance(count, int) and is_open(count):
+                yield f"{path}.repeat", count
+            for index in range(longest(count)):
+                yield from leaves(node.at(index), f"{path}.{index}")
+        case Block(entries, either):
+            for key, child in entries.items():
+                yield from leaves(child, f"{path}.{key}")
+            yield from _options(either, f"{path}.either", path)
+
+
+def _options(options: Mapping[str, Block], name: str, path: str) -> Iterator[tuple[str, Leaf]]:
+    if len(options) > 1:
+        yield name, Choice(tuple(options))
+    for option, block in options.items():
+        yield from leaves(block, f"{path}.{option}")
+
+
+def longest(count: int | Int | Choice) -> int:
+    """Return the largest number of repetitions that `count` allows."""
+    match count:
+        case Int(_, high):
+            return high
+        case Choice(values):
+            return max(values)
+    return count
+
+
+def _inside(node: Int | Float, value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(node, Int) and (value != int(value) or (value - node.low) % node.step):
+        return False
+    return node.low <= value <= node.high
+
+
+def _want_list(value: Any, path: str, lengths: list[int] | None) -> None:
+    if not isinstance(value, list):
+        raise ConfigError(f"{path}: a list would be right, not {value!r}")
+    if lengths and len(value) not in lengths:
+        raise ConfigError(f"{path}: {lengths[0]} items would be right, not {len(value)}")
+
+
+def _want_block(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a mapping of settings would be right, not {value!r}")
+    return value
+
+
+def _merge(parts: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _list(values: Any) -> str:
+    return ", ".join(map(str, values))
