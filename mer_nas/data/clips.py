@@ -1,0 +1,170 @@
+"""One clip, and a set of clips as arrays.
+
+Subjects carry the name of their data set ("casme2:sub06"), because the sets number their subjects
+alike and a protocol must never take two people for one.
+
+Shapes speak of N clips, C channels, H rows and W columns.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.errors import DataError
+
+FLOW = "flow_uvs"
+"""Name of the input (3, H, W): horizontal flow u, vertical flow v, optical strain."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of one recorded micro-expression."""
+
+    dataset: str
+    subject: str
+    """The subject's name within the data set, as text: "006" and "6" are two names."""
+    name: str
+    label: int
+    """Index into the classes of the set."""
+    onset: int | None = None
+    """Frame numbers, as the annotation counts them."""
+    apex: int | None = None
+    offset: int | None = None
+    apex_source: str | None = None
+    """Where the apex comes from: "annotated", "estimated"."""
+    emotion: str | None = None
+    """The emotion as annotated, before it was mapped to a class."""
+    action_units: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The subject, unique over all data sets.
+
+        >>> Clip("samm", "006", "006_1_2", 0).group
+        'samm:006'
+        """
+        return f"{self.dataset}:{self.subject}"
+
+    @property
+    def id(self) -> str:
+        """The clip, unique over all data sets."""
+        return f"{self.group}/{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSet:
+    """Labelled clips and the arrays that networks see.
+
+    Raises:
+        DataError: A label has no class, two clips share a name, or an array has another length.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    inputs: Mapping[str, Array]
+    """By name of the input, (N, C, H, W) float32."""
+    official: Mapping[str, int] | None = None
+    """Counts of the full set, where this may be a part of one: clips, subjects and each class."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no protocol could use."""
+        for clip in self.clips:
+            if not 0 <= clip.label < len(self.classes):
+                raise DataError(
+                    f"{self.name}: {clip.id} has label {clip.label}; "
+                    f"labels go from 0 to {len(self.classes) - 1}"
+                )
+        twice = [name for name, n in Counter(clip.id for clip in self.clips).items() if n > 1]
+        if twice:
+            raise DataError(f"{self.name}: {len(twice)} clips are named twice: {some(twice)}")
+        for name, array in self.inputs.items():
+            if len(array) != len(self.clips):
+                raise DataError(
+                    f"{self.name}: input {name!r} has {len(array)} clips, not {len(self.clips)}"
+                )
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.clips)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,), indices into `classes`."""
+        return np.array([clip.label for clip in self.clips], dtype=np.int64)
+
+    @cached_property
+    def groups(self) -> NDArray[np.str_]:
+        """(N,), the subject of each clip with its data set in front."""
+        return np.array([clip.group for clip in self.clips], dtype=np.str_)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The different subjects, sorted."""
+        return tuple(sorted({clip.group for clip in self.clips}))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with any pixel, label, name or class.
+
+        The order of the clips counts too: it decides the batches.
+        """
+        digest = hashlib.sha256()
+        for name in sorted(self.inputs):
+            array = np.ascontiguousarray(self.inputs[name])
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+        digest.update(repr([(clip.id, clip.label) for clip in self.clips]).encode())
+        digest.update(repr(self.classes).encode())
+        return digest.hexdigest()[:16]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of clips, of subjects, and of clips of each class."""
+        labels = Counter(clip.label for clip in self.clips)
+        return {
+            "clips": len(self),
+            "subjects": len(self.subjects),
+            **{name: labels[index] for index, name in enumerate(self.classes)},
+        }
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "ClipSet":
+        """Return the clips at `indices`, in that order."""
+        return replace(
+            self,
+            clips=tuple(self.clips[index] for index in indices),
+            inputs={name: array[np.asarray(indices)] for name, array in self.inputs.items()},
+        )
+
+    def describe(self) -> str:
+        """Say in one line what was found, and what the full set has where that is known.
+
+        >>> clips = (Clip("a", "1", "x", 0), Clip("a", "2", "y", 1), Clip("a", "2", "z", 1))
+        >>> ClipSet("tiny", ("no", "yes"), clips, {}).describe()
+        'tiny: 3 clips, 2 subjects, no 1, yes 2'
+        """
+        text = f"{self.name}: {_count_text(self.counts())}"
+        return text if self.official is None else f"{text} (full: {_count_text(self.official)})"
+
+
+def some(names: Iterable[str], most: int = 10) -> str:
+    """Return the first `most` names in one line, with dots where there are more.
+
+    >>> some("abc", most=2)
+    'a, b, ...'
+    """
+    listed = list(names)
+    return ", ".join(listed[:most] + ["..."] * (len(listed) > most))
+
+
+def _count_text(counts: Mapping[str, int]) -> str:
+    whole = [f"{counts[name]} {name}" for name in ("clips", "subjects") if name in counts]
+    rest = [f"{name} {n}" for name, n in counts.items() if name not in ("clips", "subjects")]
+    return ", ".join(whole + rest)

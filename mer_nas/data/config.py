@@ -1,0 +1,50 @@
+"""Which clips are learned from, and where they lie."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from mer_nas.config.base import Config
+
+
+class SyntheticData(Config):
+    """Rendered faces whose expression is known; deterministic from the seed."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    name: str = "synthetic"
+    seed: NonNegativeInt = 0
+    """Decides every subject, clip and pixel."""
+    subjects: Annotated[int, Interval(ge=2)] = 14
+    """Number of subjects; their numbers of clips differ as those of real sets do."""
+    clips: PositiveInt = 112
+    """Number of clips in all, at least two a subject."""
+    difficulty: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    """0: large motion and still heads; 1: motion near the noise of the flow."""
+    size: PositiveInt = 28
+    """Height and width of the flow images in pixels."""
+
+
+class PrecomputedFlow(Config):
+    """Onset-to-apex flow images (u, v, strain) and a csv that names them, as HTNet published."""
+
+    kind: Literal["precomputed_flow"] = "precomputed_flow"
+    name: str = "precomputed_flow"
+    root: Path | None = None
+    """Folder with the csv and the image folder."""
+    csv: str = "combined_3_class2_for_optical_flow.csv"
+    """The table of clips, relative to the root; columns dataset, sub, filename_o, label."""
+    images: str = "datasets/STSNet_whole_norm_u_v_os"
+    """Folder of the images, relative to the root; found by its name anywhere below it."""
+    classes: tuple[str, ...] = ("negative", "positive", "surprise")
+    """Names of the labels 0, 1, ..."""
+    official: dict[str, int] = Field(default_factory=dict)
+    """Counts of the full set, printed beside those found: clips, subjects and each class."""
+    skip_missing: bool = False
+    """Leave out clips whose image is missing or unreadable instead of refusing."""
+    size: PositiveInt = 28
+    """Height and width in pixels."""
+
+
+DataConfig = Annotated[SyntheticData | PrecomputedFlow, Field(discriminator="kind")]

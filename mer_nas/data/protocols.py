@@ -1,0 +1,155 @@
+"""Who is held out when: one subject at a time (LOSO), or groups of subjects as a cheaper stand-in.
+
+The folds of a protocol come in one fixed order, those with the most clips first, so that partial
+scores of two candidates compare like with like and a bound on the pooled score tightens early
+(design of the search, and the reason why a protocol belongs to a study and not to a trial).
+
+Sources: MEGC 2019 guideline (LOSO over the subjects of all data sets together); for the groups,
+StratifiedGroupKFold of scikit-learn.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.errors import DataError
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Subjects that are held out together."""
+
+    name: str
+    """For people: "synthetic:s03", "group 2 (4 subjects)"."""
+    subjects: tuple[str, ...]
+    train: Indices
+    """Indices of the clips to learn from, ascending."""
+    test: Indices
+    """Indices of the clips of `subjects`, ascending."""
+
+    @property
+    def key(self) -> str:
+        """12 hexadecimal digits that stand for the held-out subjects and nothing else."""
+        return hashlib.sha256("\n".join(self.subjects).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """All folds, in the order in which every candidate goes through them."""
+
+    folds: tuple[Fold, ...]
+    """Most clips first; equal ones by name."""
+    blocks: tuple[tuple[int, ...], ...]
+    """Indices of consecutive folds; a search asks its pruner after each block."""
+    name: str
+    """"LOSO", or "4 subject groups"."""
+    labels: NDArray[np.int64]
+    """(N,), the true class of each clip of the set."""
+    classes: int
+    """How many classes there are."""
+
+
+def plan(
+    clips: ClipSet, folds: Literal["loso"] | int = "loso", seed: int = 0, block: float = 0.1
+) -> Protocol:
+    """Divide `clips` by subject.
+
+    Args:
+        clips: What is divided.
+        folds: "loso", or into how many groups of subjects, stratified by class.
+        seed: Decides the groups; LOSO does not depend on it.
+        block: Share of the clips after which a block ends, in whole folds.
+
+    Raises:
+        DataError: The clips cannot be divided so.
+    """
+    _refuse(clips, folds)
+    groups = clips.groups
+    if folds == "loso":
+        parts = [np.flatnonzero(groups == subject) for subject in clips.subjects]
+    else:
+        parts = _groups(clips, folds, seed)
+    held = sorted((_fold(clips, part) for part in parts), key=lambda f: (-len(f.test), f.subjects))
+    if folds != "loso":
+        held = [_named(fold, number) for number, fold in enumerate(held, start=1)]
+    return Protocol(
+        folds=tuple(held),
+        blocks=_blocks([len(fold.test) for fold in held], block),
+        name="LOSO" if folds == "loso" else f"{folds} subject groups",
+        labels=clips.labels,
+        classes=len(clips.classes),
+    )
+
+
+def _refuse(clips: ClipSet, folds: Literal["loso"] | int) -> None:
+    found = len(clips.subjects)
+    if found < 2:
+        raise DataError(f"{clips.name}: at least 2 subjects are needed, found {found}")
+    empty = [name for name in clips.classes if clips.counts()[name] == 0]
+    if empty:
+        raise DataError(
+            f"{clips.name}: every class needs a clip, but there is none of: {', '.join(empty)}"
+        )
+    if folds != "loso" and folds > found:
+        raise DataError(
+            f"{clips.name}: study.folds={folds} asks for more groups than there are subjects "
+            f"({found}); at most {found}, or loso"
+        )
+
+
+def _groups(clips: ClipSet, folds: int, seed: int) -> list[Indices]:
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A class with fewer clips than groups is no mistake: scores are pooled over the folds.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        splits = list(splitter.split(np.zeros(len(clips)), clips.labels, clips.groups))
+    parts = [np.asarray(test, dtype=np.int64) for _, test in splits]
+    if any(len(part) == 0 for part in parts):
+        raise DataError(
+            f"{clips.name}: study.folds={folds} leaves a group without clips; "
+            "fewer groups, or loso"
+        )
+    return parts
+
+
+def _fold(clips: ClipSet, test: Indices) -> Fold:
+    subjects = tuple(sorted(set(clips.groups[test].tolist())))
+    train = np.setdiff1d(np.arange(len(clips)), test)
+    if len(train) < 2:
+        raise DataError(
+            f"{clips.name}: without {', '.join(subjects)} there are {len(train)} clips to learn "
+            "from; at least 2 are needed"
+        )
+    return Fold(", ".join(subjects), subjects, train, test)
+
+
+def _named(fold: Fold, number: int) -> Fold:
+    name = f"group {number} ({len(fold.subjects)} subjects)"
+    return Fold(name, fold.subjects, fold.train, fold.test)
+
+
+def _blocks(sizes: Sequence[int], share: float) -> tuple[tuple[int, ...], ...]:
+    """Close a block at the first fold with which it has `share` of all clips.
+
+    >>> _blocks([5, 3, 1, 1], 0.4)
+    ((0,), (1, 2), (3,))
+    """
+    least = share * sum(sizes)
+    ends = [0]
+    held = 0
+    for index, size in enumerate(sizes, start=1):
+        held += size
+        if held >= least or index == len(sizes):
+            ends.append(index)
+            held = 0
+    return tuple(tuple(range(start, end)) for start, end in pairwise(ends))

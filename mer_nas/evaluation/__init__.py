@@ -1,0 +1,1 @@
+"""Measuring one candidate: the same folds, seeds and scores wherever it runs. Knows no search."""

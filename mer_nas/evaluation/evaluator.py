@@ -1,0 +1,242 @@
+"""One candidate on the folds of one protocol.
+
+The score of a fold follows from the candidate, the clips, the held-out subjects, the repetition
+and the seed of the study, and from nothing else: not from the trial's number, the process, or what
+ran before. So two candidates are compared on equal draws, a fold measured once need never be
+measured again, and it does not matter where it was measured.
+
+This module knows neither Ray nor Optuna.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mer_nas.architectures import build
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol
+from mer_nas.errors import ConfigError, unknown
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.isolation import isolated
+from mer_nas.evaluation.metrics import Scores, scores
+from mer_nas.provenance import code_version
+from mer_nas.training.device import pick_device
+from mer_nas.training.fit import TrainingDiverged, fit, predict
+
+FoldKey = tuple[str, str, int, int, str, str]
+"""Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one candidate said about the held-out clips of one fold."""
+
+    candidate: str
+    """Key of the candidate."""
+    fold: str
+    """Key of the fold."""
+    fold_name: str
+    subjects: tuple[str, ...]
+    """Who was held out."""
+    repetition: int
+    seed: int
+    """Seed of the study, from which with repetition and subjects that of the fold follows."""
+    data: str
+    """Fingerprint of the clips."""
+    code: str
+    """Version of the code that can change a score."""
+    protocol: str
+    """Under which protocol it was first measured; no part of its identity."""
+    clips: tuple[str, ...]
+    """The held-out clips, by id."""
+    labels: tuple[int, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    """Of each clip and class."""
+    epochs: int
+    seconds: float
+    """Wall time of training and prediction."""
+
+    @property
+    def key(self) -> FoldKey:
+        """What identifies the result: equal keys, equal predictions."""
+        return (self.candidate, self.fold, self.repetition, self.seed, self.data, self.code)
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """The likeliest class of each clip."""
+        return tuple(int(np.argmax(row)) for row in self.probabilities)
+
+    def to_json(self) -> str:
+        """Return one line from which `from_json` makes an equal result, to the last bit."""
+        return json.dumps(asdict(self), allow_nan=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> "FoldResult":
+        """Return the result that `to_json` wrote."""
+        tree: dict[str, Any] = json.loads(line)
+        for name in ("subjects", "clips", "labels"):
+            tree[name] = tuple(tree[name])
+        tree["probabilities"] = tuple(tuple(row) for row in tree["probabilities"])
+        return cls(**tree)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A candidate under a whole protocol, once or several times."""
+
+    results: tuple[FoldResult, ...]
+    """Every fold of repetition 0 in the protocol's order, then those of repetition 1, ..."""
+    scores: tuple[Scores, ...]
+    """Pooled over the folds, one for each repetition."""
+
+    @property
+    def uf1(self) -> float:
+        """Mean pooled UF1 over the repetitions."""
+        return float(np.mean([score.uf1 for score in self.scores]))
+
+
+class Evaluator:
+    """Measures candidates on the folds of one protocol.
+
+    Args:
+        clips: The data.
+        protocol: Its folds.
+        seed: Seed of the study.
+    """
+
+    def __init__(self, clips: ClipSet, protocol: Protocol, seed: int) -> None:
+        self.clips = clips
+        self.protocol = protocol
+        self.seed = seed
+
+    def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
+        """Train the candidate without the subjects of fold `index`, then ask it about them, once.
+
+        Raises:
+            ConfigError: The candidate does not fit the data or the machine.
+            TrainingDiverged: Its loss or its answers are no numbers.
+        """
+        fold = self.protocol.folds[index]
+        started = time.perf_counter()
+        self.check(candidate)
+        seed = fold_seed(self.seed, repetition, fold.subjects)
+        device = pick_device(candidate.trainer.device)
+        with isolated(seed, device):
+            network = self._trained(candidate, fold.train, seed, device)
+            probabilities = predict(network, self._inputs(candidate, fold.test, device))
+        if not np.isfinite(probabilities).all():
+            raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
+        return FoldResult(
+            candidate=candidate.key,
+            fold=fold.key,
+            fold_name=fold.name,
+            subjects=fold.subjects,
+            repetition=repetition,
+            seed=self.seed,
+            data=self.clips.fingerprint,
+            code=code_version(),
+            protocol=self.protocol.name,
+            clips=tuple(self.clips.clips[clip].id for clip in fold.test),
+            labels=tuple(self.clips.clips[clip].label for clip in fold.test),
+            probabilities=tuple(tuple(row) for row in probabilities.tolist()),
+            epochs=candidate.trainer.epochs,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def evaluate(
+        self,
+        candidate: Candidate,
+        repetitions: int = 1,
+        on_fold: Callable[[FoldResult], None] | None = None,
+    ) -> Evaluation:
+        """Take the candidate through every fold, `repetitions` times with other seeds.
+
+        Args:
+            candidate: What is measured.
+            repetitions: How often.
+            on_fold: Is told of each result as it comes.
+        """
+        results: list[FoldResult] = []
+        for repetition in range(repetitions):
+            for index in range(len(self.protocol.folds)):
+                results.append(self.fold(candidate, index, repetition))
+                if on_fold is not None:
+                    on_fold(results[-1])
+        size = len(self.protocol.folds)
+        parts = [results[start : start + size] for start in range(0, len(results), size)]
+        return Evaluation(tuple(results), tuple(pool(part) for part in parts))
+
+    def train(self, candidate: Candidate, repetition: int = 0) -> nn.Module:
+        """Train the candidate on all clips, nobody held out; return the network in eval mode."""
+        self.check(candidate)
+        seed = fold_seed(self.seed, repetition, subjects=())
+        device = pick_device(candidate.trainer.device)
+        with isolated(seed, device):
+            return self._trained(candidate, np.arange(len(self.clips)), seed, device).eval()
+
+    def check(self, candidate: Candidate) -> None:
+        """Refuse a candidate that does not fit the clips, before time is spent on it.
+
+        Raises:
+            ConfigError: It reads an input that the data lack, or at another size.
+        """
+        known = self.clips.inputs
+        for path in candidate.architecture.paths:
+            if path.input not in known:
+                raise ConfigError(f"{self.clips.name}: {unknown('input', path.input, known)}")
+            height, width = known[path.input].shape[-2:]
+            if (height, width) != (path.size, path.size):
+                raise ConfigError(
+                    f"{self.clips.name}: {path.input} is {height} by {width} pixels, but the "
+                    f"architecture reads it at size {path.size}; data.size={path.size} or size: "
+                    f"{height} would be right"
+                )
+
+    def _trained(
+        self, candidate: Candidate, train: NDArray[np.int64], seed: int, device: torch.device
+    ) -> nn.Module:
+        network: nn.Module = build(candidate.architecture, len(self.clips.classes)).to(device)
+        fit(
+            network,
+            self._inputs(candidate, train, device),
+            torch.tensor(self.clips.labels[train], device=device),
+            candidate.trainer,
+            seed,
+            auxiliary=candidate.architecture.losses.model_dump(),
+        )
+        return network
+
+    def _inputs(
+        self, candidate: Candidate, indices: NDArray[np.int64], device: torch.device
+    ) -> dict[str, Tensor]:
+        # torch.tensor copies: torch's own memory is aligned alike everywhere, and a worker's view
+        # of shared memory is read-only.
+        return {
+            name: torch.tensor(self.clips.inputs[name][indices], device=device)
+            for name in candidate.architecture.inputs
+        }
+
+
+def fold_seed(study_seed: int, repetition: int, subjects: Iterable[str]) -> int:
+    """Return the seed of a fold, in [0, 2**32).
+
+    >>> fold_seed(0, 0, ["a", "b"]) == fold_seed(0, 0, ["b", "a"]) != fold_seed(0, 1, ["a", "b"])
+    True
+    """
+    text = json.dumps([study_seed, repetition, *sorted(subjects)])
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def pool(results: Sequence[FoldResult]) -> Scores:
+    """Score the predictions of several folds together."""
+    labels = [label for result in results for label in result.labels]
+    predicted = [label for result in results for label in result.predicted]
+    return scores(labels, predicted, classes=len(results[0].probabilities[0]))

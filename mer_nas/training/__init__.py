@@ -1,0 +1,1 @@
+"""Training one network on the clips of one fold."""
