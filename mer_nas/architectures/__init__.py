@@ -1,0 +1,67 @@
+"""Architectures: what a network is in YAML, the rules it obeys, and the modules it is built from.
+
+Shapes in this package speak of B clips, C channels, H x W maps, N tokens of a clip or window,
+E experts of which K are chosen, and, for outputs, K classes. Between two blocks there is always a
+map (B, C, H, W).
+
+    state, layers, kernels      what blocks are made of
+    blocks                      what a block is, its slots and its site
+    stems, multi_scale, aggregation, local_blocks, attention, experts, gates, heads
+                                the blocks, a family a file; registering one is all it takes
+    grammar, shared, walk       how blocks make an architecture, and where each then stands
+    forms                       parse what was written, close what was drawn
+    network, cost               build it, count it
+    extensions                  blocks of users
+"""
+
+from mer_nas.architectures.blocks import (
+    DOWNS,
+    GATES,
+    GLOBALS,
+    HEADS,
+    LOCALS,
+    MULTI_SCALES,
+    SLOTS,
+    STEMS,
+    Block,
+    Shape,
+    Site,
+    Stem,
+)
+from mer_nas.architectures.cost import Cost, measure
+from mer_nas.architectures.extensions import load_extensions, loaded_files
+from mer_nas.architectures.forms import close, parse, refresh, schema
+from mer_nas.architectures.grammar import Architecture, Path, Stage
+from mer_nas.architectures.network import Network, Output, build
+from mer_nas.architectures.state import State, Stateful
+
+__all__ = [
+    "DOWNS",
+    "GATES",
+    "GLOBALS",
+    "HEADS",
+    "LOCALS",
+    "MULTI_SCALES",
+    "SLOTS",
+    "STEMS",
+    "Architecture",
+    "Block",
+    "Cost",
+    "Network",
+    "Output",
+    "Path",
+    "Shape",
+    "Site",
+    "Stage",
+    "State",
+    "Stateful",
+    "Stem",
+    "build",
+    "close",
+    "load_extensions",
+    "loaded_files",
+    "measure",
+    "parse",
+    "refresh",
+    "schema",
+]

@@ -1,0 +1,185 @@
+"""What a block is, the slots it can stand in, and where in a network it stands.
+
+A block is a frozen piece of configuration that can build its own module. Its slot is a registry;
+registering a class is all it takes to make a new `kind` known to YAML, to the JSON schema and to
+`mer-nas list`:
+
+    @GATES.register
+    class Brighten(Block):
+        kind: Literal["brighten"] = "brighten"
+
+        def build(self, site: Site) -> nn.Module:
+            return MyGate(site.channels)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+from torch import nn
+
+from mer_nas.config.base import Config
+from mer_nas.errors import Infeasible
+from mer_nas.registry import Registry
+
+if TYPE_CHECKING:
+    from mer_nas.architectures.grammar import Path, Stage
+
+Size = tuple[int, int]
+"""Height and width of a map."""
+
+
+class Shape(NamedTuple):
+    """What leaves a block."""
+
+    channels: int
+    size: Size
+    stride: int = 1
+    """Subsampling that the block leaves to the first local block of its stage."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where in a network a block stands."""
+
+    place: str
+    """How messages call it: "paths.0.stages.1.gate"."""
+    channels: int
+    """Channels that come in."""
+    width: int
+    """Channels that should leave it; for a head, the number of classes."""
+    size: Size
+    """Height and width of the map that comes in."""
+    path: "Path"
+    """The whole path, for blocks that depend on their surroundings."""
+    stage: int = 0
+    """Index of the stage in the path."""
+    stride: int = 1
+    """Subsampling that the stage still expects from its first local block."""
+    drop_path: tuple[float, ...] = ()
+    """Rate of stochastic depth for every layer of the block."""
+
+    @property
+    def around(self) -> "Stage":
+        """The stage that the block belongs to."""
+        return self.path.stages[self.stage]
+
+    @property
+    def windows(self) -> int:
+        """Windows along a side in the pyramid of attention that ends with one at the last stage."""
+        return int(2 ** (len(self.path.stages) - 1 - self.stage))
+
+    def refuse(self, found: str, right: str) -> Infeasible:
+        """Return the error that says what was found here and what would be right."""
+        return Infeasible(f"{self.place}: {found}; right: {right}")
+
+
+class Block(Config):
+    """One choice for one slot of the grammar."""
+
+    kind: str
+    """Which block this is."""
+
+    source: ClassVar[str] = ""
+    """Where the block comes from, for `mer-nas list`."""
+    resamples: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of down that this block carries out itself, as the first of its stage."""
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the module that stands at `site`, freshly initialised."""
+        raise NotImplementedError
+
+    def shape(self, site: Site) -> Shape:
+        """Return what leaves the block; by default what comes in."""
+        return Shape(site.channels, site.size, site.stride)
+
+    def check(self, site: Site) -> None:
+        """Raise Infeasible where the block breaks a rule at `site`."""
+
+    def repair(self, site: Site) -> "Block":
+        """Return the nearest block that fits; used for drawn candidates, not for written ones."""
+        return self
+
+    def settle(self, site: Site) -> Self:
+        """Return the block with every setting that has no effect at `site` at its neutral value."""
+        return self
+
+    @property
+    def depth(self) -> int:
+        """Number of layers that count as blocks of the stage."""
+        return 0
+
+    @property
+    def losses(self) -> frozenset[str]:
+        """Names of the auxiliary losses that the block gives in training."""
+        return frozenset()
+
+
+class Stem(Block):
+    """The first block of a path; it sets the path's first width."""
+
+    width: int
+
+    def level(self, site: Site) -> nn.Module | None:
+        """Return what is added to the map before the global blocks of the stage at `site`."""
+        return None
+
+
+class Idle(Block):
+    """The empty choice of a slot."""
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the identity."""
+        return nn.Identity()
+
+
+def shrink(size: Size, stride: int) -> Size:
+    """Return the size of a map after a padded operation of that stride: rounded up."""
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+STEMS = Registry[Stem]("stem")
+MULTI_SCALES = Registry[Block]("multi-scale module")
+DOWNS = Registry[Block]("down")
+LOCALS = Registry[Block]("local block")
+GLOBALS = Registry[Block]("global block")
+GATES = Registry[Block]("gate")
+HEADS = Registry[Block]("head")
+
+SLOTS: Mapping[str, Registry[Any]] = {
+    "stem": STEMS,
+    "multi_scale": MULTI_SCALES,
+    "down": DOWNS,
+    "local": LOCALS,
+    "global": GLOBALS,
+    "gate": GATES,
+    "head": HEADS,
+}
+"""Every slot by the name that it has in YAML."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Annotates a field with the slot that fills it: one of the blocks registered by then."""
+
+    registry: Registry[Any]
+
+    @property
+    def __args__(self) -> tuple[type[Block], ...]:
+        return tuple(self.registry.values())
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {kind: handler.generate_schema(block) for kind, block in self.registry.items()}
+        return core_schema.tagged_union_schema(choices, discriminator="kind")
+
+
+@dataclass(frozen=True)
+class Name:
+    """Annotates a string field with the table whose keys it may take."""
+
+    table: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.table))

@@ -1,0 +1,45 @@
+"""What a network costs: deployed parameters and nominal multiply-accumulates.
+
+Nominal means: one clip, the network in evaluation mode, and of routed experts the chosen ones only,
+although masks run them all. Matrix products and convolutions count; sums, norms and pools do not.
+Nothing is computed: the network is built on the meta device, which knows shapes and no numbers.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mer_nas.architectures.grammar import Architecture
+from mer_nas.architectures.network import build
+
+
+class Cost(NamedTuple):
+    """What a network costs."""
+
+    parameters: int
+    """Numbers that training sets."""
+    macs: int
+    """Nominal multiply-accumulates for one clip."""
+
+
+def measure(architecture: Architecture, classes: int) -> Cost:
+    """Return the cost of an architecture for a number of classes."""
+    with torch.device("meta"), torch.no_grad():
+        network = build(architecture, classes).eval()
+        clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
+        with FlopCounterMode(display=False) as counter:
+            network(*clip)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    idle = sum(
+        (1 - module.active_share) * _flops(counter, network, name)
+        for name, module in network.named_modules()
+        if isinstance(getattr(module, "active_share", None), float)
+    )
+    return Cost(parameters, round((counter.get_total_flops() - idle) / 2))
+
+
+def _flops(counter: FlopCounterMode, network: nn.Module, name: str) -> int:
+    counts = counter.get_flop_counts().get(f"{type(network).__name__}.{name}", {})
+    return sum(counts.values())

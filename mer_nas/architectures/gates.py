@@ -1,0 +1,131 @@
+"""Gates: what a stage lets through.
+
+The progressive gate is the progressive attention module of Zhan et al. 2024 (DOI
+10.3724/SP.J.1249.2024.06756), equations (9) and (10): a spatial map from the maximum and the mean
+over channels, multiplied from the second gate on with the map of the gate before it, which is
+max-pooled to the resolution of the new one.
+
+    A_1 = sigmoid(f([max_c x; mean_c x]))
+    A_i = sigmoid(f([max_c x; mean_c x])) * Pmax(A_{i-1})
+    y   = A_i * x
+"""
+
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mer_nas.architectures.blocks import GATES, Block, Idle, Site, Size
+from mer_nas.architectures.state import State, Stateful
+
+Carry = Literal["mul", "geo", "mean", "max", "learned", "none"]
+
+
+@GATES.register
+class NoGate(Idle):
+    """Everything passes."""
+
+    kind: Literal["none"] = "none"
+
+
+@GATES.register
+class Prog(Block):
+    """Progressive attention: a spatial map that remembers the map of the gate before it."""
+
+    kind: Literal["prog"] = "prog"
+    carry: Carry = "mul"
+    """How the new map a meets the earlier one p: mul a p, geo sqrt(a p), mean (a + p) / 2,
+    max max(a, p), learned w a + (1 - w) a p, none a."""
+    kernel: Literal[1, 3, 7] = 1
+    """Size of the convolution that reads maximum and mean, in positions."""
+    residual: bool = False
+    """Pass x (1 + A) in place of x A."""
+
+    source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (9), (10)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the gate; the first of a path has nothing to carry on."""
+        first = not any(isinstance(s.gate, Prog) for s in site.path.stages[: site.stage])
+        return ProgressiveGate("none" if first else self.carry, self.kernel, self.residual)
+
+    def check(self, site: Site) -> None:
+        """Refuse a map of one position, and a carry with nobody to carry to."""
+        if site.size == (1, 1):
+            raise site.refuse("a spatial gate on a map of 1 x 1", "gate: {kind: none}")
+        if self.carry != "none" and (count := len(_gates(site))) < 2:
+            found = f"carry {self.carry!r} with {count} progressive gate in the path"
+            raise site.refuse(found, "carry: none, or two progressive gates or more")
+
+    def repair(self, site: Site) -> Block:
+        """Drop the gate where there is one position, and the carry where the gate is alone."""
+        if site.size == (1, 1):
+            return NoGate()
+        if len(_gates(site)) < 2:
+            return self.model_copy(update={"carry": "none"})
+        return self
+
+    def settle(self, site: Site) -> Self:
+        """Nothing reaches the first gate: it takes the carry of the second, for one tidy form."""
+        first, *others = _gates(site)
+        if others and self is first:
+            return self.model_copy(update={"carry": others[0].carry})
+        if not others and "carry" not in self.model_fields_set:
+            return self.model_copy(update={"carry": "none"})
+        return self
+
+
+class ProgressiveGate(Stateful):
+    """(B, C, H, W) to the same, leaving its map (B, 1, H, W) in the state."""
+
+    def __init__(self, carry: Carry, kernel: int, residual: bool) -> None:
+        super().__init__()
+        self.carry = carry
+        self.residual = residual
+        self.look = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
+        assert self.look.bias is not None
+        # The gates start nearly open (0.88): a product over four stages starts at 0.6, not at 0.06.
+        nn.init.constant_(self.look.bias, 2.0)
+        self.balance = nn.Parameter(torch.zeros(())) if carry == "learned" else None
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Let x through where this gate, and the ones before, look."""
+        seen = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)
+        attention = self.look(seen).sigmoid()
+        if state.attention is not None and self.carry != "none":
+            earlier = pooled_to(state.attention, (x.shape[2], x.shape[3]))
+            attention = self._carried(attention, earlier)
+        passed = x * (1 + attention) if self.residual else x * attention
+        return passed, state._replace(attention=attention)
+
+    def _carried(self, new: Tensor, earlier: Tensor) -> Tensor:
+        match self.carry:
+            case "mul":
+                return new * earlier
+            case "geo":
+                # The root has no slope at zero, where long products end up in float32.
+                return (new * earlier).clamp_min(1e-12).sqrt()
+            case "mean":
+                return (new + earlier) / 2
+            case "max":
+                return torch.maximum(new, earlier)
+            case "learned" if self.balance is not None:
+                weight = self.balance.sigmoid()
+                return weight * new + (1 - weight) * new * earlier
+        return new
+
+
+def pooled_to(attention: Tensor, size: Size) -> Tensor:
+    """Return a map (B, 1, H, W) max-pooled by halves, as its path was, to a smaller `size`.
+
+    Halves of odd sides are rounded up, except where only rounding down meets `size`: fixed pools
+    rather than adaptive ones, which ONNX does not have.
+    """
+    while (height := attention.shape[2]) > size[0]:
+        up = height // 2 != size[0]
+        attention = functional.max_pool2d(attention, 2, 2, ceil_mode=up)
+    return attention
+
+
+def _gates(site: Site) -> list[Prog]:
+    return [stage.gate for stage in site.path.stages if isinstance(stage.gate, Prog)]

@@ -1,0 +1,172 @@
+"""The grammar that architectures are written in, and its rules.
+
+    architecture := path -> head, plus weights of auxiliary losses
+    path         := input -> stem -> stages
+    stage        := down -> local blocks -> global blocks -> gate
+
+Published networks as sentences of this grammar: HTNet is patch, (mhsa, conv_maxpool)*; the dynamic
+routing experts are patch, (expert, maa)*; the progressive attention network is conv, (in_block,
+res_basic, prog)*.
+"""
+
+from dataclasses import replace
+from typing import Annotated
+
+from annotated_types import Interval, MaxLen, MinLen
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+# Each of these fills slots by being imported.
+from mer_nas.architectures import (  # noqa: F401
+    aggregation,
+    attention,
+    experts,
+    gates,
+    heads,
+    local_blocks,
+    stems,
+)
+from mer_nas.architectures.blocks import (
+    DOWNS,
+    GATES,
+    GLOBALS,
+    HEADS,
+    LOCALS,
+    STEMS,
+    Block,
+    Name,
+    Site,
+    Slot,
+    Stem,
+)
+from mer_nas.architectures.shared import expand
+from mer_nas.config.base import Config
+
+INPUTS = {"flow_uvs": 3}
+"""Channels of every input by its name: flow u, v and strain from onset to apex."""
+
+
+class Stage(Config):
+    """Blocks at one resolution and width."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    growth: PositiveFloat = 1.0
+    """Width of the stage, in widths of the stage before it (of the stem, for the first); rounded
+    to a multiple of 8, except that 1 keeps the width."""
+    down: Annotated[Block, Slot(DOWNS)] = Field(default_factory=lambda: DOWNS["none"]())
+    """How the stage comes to its resolution."""
+    local: Annotated[Block, Slot(LOCALS)] = Field(default_factory=lambda: LOCALS["none"]())
+    """Convolutional blocks."""
+    global_: Annotated[Block, Slot(GLOBALS)] = Field(
+        default_factory=lambda: GLOBALS["none"](), alias="global"
+    )
+    """Blocks that mix all positions, or choose per position; after the local ones."""
+    gate: Annotated[Block, Slot(GATES)] = Field(default_factory=lambda: GATES["none"]())
+    """What the stage lets through, at its end."""
+
+    @property
+    def blocks(self) -> tuple[tuple[str, Block], ...]:
+        """The blocks in the order in which a map meets them, with their fields."""
+        return (
+            ("down", self.down),
+            ("local", self.local),
+            ("global_", self.global_),
+            ("gate", self.gate),
+        )
+
+    @property
+    def depth(self) -> int:
+        """Number of local and global layers."""
+        return self.local.depth + self.global_.depth
+
+    def width(self, before: int) -> int:
+        """Return the width of the stage after a width of `before`."""
+        if self.growth == 1:
+            return before
+        return max(8, 8 * int(self.growth * before / 8 + 0.5))
+
+    def check(self, site: Site) -> None:
+        """Refuse a map that has vanished, an empty stage, and a width that nothing brings."""
+        if min(site.size) < 1:
+            raise site.refuse("the map has vanished before this stage", "fewer downs")
+        if not self.depth:
+            raise site.refuse("a stage without a block", "a local or a global block")
+        if not self._brings_width(site):
+            found = f"down {self.down.kind!r} and no local block to go from {site.channels}"
+            raise site.refuse(f"{found} to {site.width} channels", "growth: 1")
+
+    def repair(self, site: Site) -> "Stage":
+        """Give an empty stage a block, and one that cannot change the width its old width."""
+        if not self.depth:
+            return self.model_copy(update={"local": LOCALS["res_basic"]()}).repair(site)
+        return self if self._brings_width(site) else self.model_copy(update={"growth": 1.0})
+
+    def settle(self, site: Site) -> "Stage":
+        """Growths that round to one width are one growth."""
+        growth = site.width / site.channels
+        return self if self.growth == growth else self.model_copy(update={"growth": growth})
+
+    def _brings_width(self, site: Site) -> bool:
+        after = self.down.shape(site)
+        between = replace(site, channels=after.channels, size=after.size, stride=after.stride)
+        return self.local.shape(between).channels == site.width
+
+
+class Path(Config):
+    """From one input to one map."""
+
+    input: Annotated[str, Name(INPUTS)] = "flow_uvs"
+    """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
+    size: PositiveInt = 28
+    """Height and width of the input, in pixels."""
+    stem: Annotated[Stem, Slot(STEMS)]
+    """From the input to the first map."""
+    stages: Annotated[tuple[Stage, ...], MinLen(1)]
+    """Blocks, stage by stage."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, tree: object) -> object:
+        return expand(tree) if isinstance(tree, dict) and "shared" in tree else tree
+
+    @property
+    def depth(self) -> int:
+        """Number of local and global layers."""
+        return sum(stage.depth for stage in self.stages)
+
+
+class Losses(Config):
+    """Weights of the auxiliary losses, beside 1 for the class loss."""
+
+    balance: NonNegativeFloat = 0.01
+    """Even use of routed experts; 0 where there are none, or none is left out."""
+
+
+class Architecture(Config):
+    """A network but for its number of classes."""
+
+    paths: Annotated[tuple[Path, ...], MinLen(1), MaxLen(1)]
+    """From inputs to maps."""
+    head: Annotated[Block, Slot(HEADS)] = Field(default_factory=lambda: HEADS["gap"]())
+    """From the last map to the classes."""
+    drop_path: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Rate of stochastic depth in the last block; it rises linearly from 0 in the first."""
+    losses: Losses = Field(default_factory=Losses)
+    """Weights of auxiliary losses."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order in which the network takes them."""
+        return tuple(dict.fromkeys(path.input for path in self.paths))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Channels, height and width of every input, by its name."""
+        return {p.input: (INPUTS[p.input], p.size, p.size) for p in self.paths}

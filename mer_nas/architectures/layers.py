@@ -1,0 +1,130 @@
+"""The small layers that several families of blocks share, initialised.
+
+Shapes speak of B clips, C channels, H x W maps, and N tokens of a clip or window.
+
+Convolutions start from He's normal distribution, linear maps from a normal one truncated at two
+standard deviations (0.02), as vision transformers do.
+"""
+
+import torch
+from timm.layers import DropPath, trunc_normal_
+from torch import Tensor, nn
+
+from mer_nas.architectures.state import State, Stateful, advance
+
+
+def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """Return a linear map."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    trunc_normal_(layer.weight, std=0.02)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def conv(
+    inputs: int,
+    outputs: int,
+    kernel: int | tuple[int, int],
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+) -> nn.Conv2d:
+    """Return a convolution whose map shrinks by its stride only."""
+    high, wide = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    layer = nn.Conv2d(
+        inputs, outputs, (high, wide), stride, (high // 2, wide // 2), groups=groups, bias=bias
+    )
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution, BatchNorm and, where asked, ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, active: bool = True
+    ) -> None:
+        layers: list[nn.Module] = [
+            conv(inputs, outputs, kernel, stride=stride),
+            nn.BatchNorm2d(outputs),
+        ]
+        super().__init__(*layers, *([nn.ReLU()] if active else []))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of every position: (B, C, H, W) to (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class FeedForward(nn.Sequential):
+    """Two linear maps with a GELU between them, over the last axis."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__(linear(dim, hidden), nn.GELU(), linear(hidden, dim))
+
+
+class TokenLayer(Stateful):
+    """A transformer layer: a mixer and a feed-forward, each behind a LayerNorm, each residual.
+
+    Args:
+        dim: C.
+        mixer: Plain or stateful, tokens (B, N, C) to tokens.
+        hidden: Width inside the feed-forward.
+        drop_path: Rate at which a clip skips the mixer, and the feed-forward.
+    """
+
+    def __init__(self, dim: int, mixer: nn.Module, hidden: int, drop_path: float) -> None:
+        super().__init__()
+        self.mixer_norm = nn.LayerNorm(dim)
+        self.mixer = mixer
+        self.feed_norm = nn.LayerNorm(dim)
+        self.feed = FeedForward(dim, hidden)
+        self.skip = DropPath(drop_path)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take tokens x (B, N, C) through the layer."""
+        mixed, state = advance(self.mixer, self.mixer_norm(x), state)
+        x = x + self.skip(mixed)
+        return x + self.skip(self.feed(self.feed_norm(x))), state
+
+
+class OverTokens(Stateful):
+    """Runs token layers on a map that is cut into windows x windows equal parts."""
+
+    def __init__(self, layers: nn.Module, windows: int = 1) -> None:
+        super().__init__()
+        self.layers = layers
+        self.windows = windows
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take a map x (B, C, H, W) through the layers."""
+        _, channels, height, width = x.shape
+        n = self.windows
+        high, wide = height // n, width // n
+        parts = x.reshape(-1, channels, n, high, n, wide).permute(0, 2, 4, 3, 5, 1)
+        tokens = parts.reshape(-1, high * wide, channels)  # (B n n, N, C)
+        tokens, state = advance(self.layers, tokens, state)
+        parts = tokens.reshape(-1, n, n, high, wide, channels).permute(0, 5, 1, 3, 2, 4)
+        return parts.reshape(-1, channels, height, width), state
+
+
+class Position(nn.Module):
+    """A learned table (C or 1, h, w) added to a map, tiled over its windows x windows parts."""
+
+    def __init__(self, channels: int, height: int, width: int, windows: int = 1) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.empty(channels, height, width))
+        self.windows = windows
+        trunc_normal_(self.position, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the table to x (B, C, H, W)."""
+        tiled = self.position.repeat(1, self.windows, self.windows)
+        return x + tiled[:, : x.shape[2], : x.shape[3]]

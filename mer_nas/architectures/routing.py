@@ -1,0 +1,110 @@
+"""Routing: which experts a token goes to, with what weight, and how evenly the experts are used.
+
+Choices are masks, not index lists: every shape is fixed, whatever the data, so that routing can be
+batched by `torch.func.vmap` and exported.
+
+Shapes speak of B clips, N tokens of a clip, C channels, E experts and K chosen ones.
+
+Sources: Shazeer et al. 2017 (arXiv:1701.06538), equations (3) to (5) for noisy top-k gates and its
+appendix A for the load; the coefficients of variation are taken over all E experts.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mer_nas.architectures.layers import linear
+
+Noise = Literal["off", "fixed", "learned"]
+LEAST_NOISE = 1e-2
+
+
+class Routing(NamedTuple):
+    """What a router decided."""
+
+    gates: Tensor
+    """(B, N, E): K positive entries a token, summing to 1 (for K = 1: the probability of the
+    expert among all E, so that the router learns from the class loss), the others 0."""
+    chosen: Tensor
+    """(B, N, E): 1 for the K chosen experts, 0 for the others."""
+    imbalance: Tensor | None
+    """(): 0 where all experts are used evenly; None in evaluation and where K is E."""
+
+
+class Router(nn.Module):
+    """Gives every token to the K experts that score it highest.
+
+    Args:
+        dim: C.
+        experts: E.
+        top_k: K.
+        noise: Gaussian noise on the scores, in training only: none, of a fixed size, or of a size
+            that the router learns for every token and expert.
+        noise_std: Standard deviation of fixed noise.
+    """
+
+    def __init__(self, dim: int, experts: int, top_k: int, noise: Noise, noise_std: float) -> None:
+        super().__init__()
+        self.experts = experts
+        self.top_k = top_k
+        self.noise_std = noise_std if noise == "fixed" else 0.0
+        self.score = linear(dim, experts, bias=False)
+        self.spread = linear(dim, experts, bias=False) if noise == "learned" else None
+        if self.spread is not None:
+            nn.init.zeros_(self.spread.weight)
+        if noise != "off":
+            # With noise the first choices are fair draws; without it, equal scores would send
+            # every token to the same experts.
+            nn.init.zeros_(self.score.weight)
+
+    def forward(self, tokens: Tensor) -> Routing:
+        """Route tokens (B, N, C)."""
+        clean: Tensor = self.score(tokens)
+        deviation = self._deviation(tokens) if self.training else None
+        noisy = clean
+        if deviation is not None:
+            noisy = clean + torch.randn_like(clean) * deviation
+        gates, chosen = choose(noisy, self.top_k)
+        imbalance = None
+        if self.training and self.top_k < self.experts:
+            load = chosen
+            if deviation is not None:
+                load = chances(clean, noisy, deviation, self.top_k)
+            imbalance = variation(gates) + variation(load)
+        return Routing(gates, chosen, imbalance)
+
+    def _deviation(self, tokens: Tensor) -> Tensor | None:
+        if self.spread is not None:
+            return functional.softplus(self.spread(tokens)) + LEAST_NOISE
+        if self.noise_std:
+            return torch.full_like(tokens[..., :1], self.noise_std)
+        return None
+
+
+def choose(scores: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """Return gates and choices (..., E) of the `top_k` highest scores."""
+    best = scores.topk(top_k, dim=-1).indices
+    chosen = torch.zeros_like(scores).scatter(-1, best, 1.0)
+    if top_k == 1:
+        return scores.softmax(-1) * chosen, chosen
+    return scores.masked_fill(chosen == 0, -torch.inf).softmax(-1), chosen
+
+
+def chances(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:
+    """Return for every token and expert the chance to be chosen if its noise were drawn again."""
+    best = noisy.topk(top_k + 1, dim=-1)
+    chosen = torch.zeros_like(noisy).scatter(-1, best.indices[..., :top_k], 1.0)
+    # A chosen expert has to beat the first one left out; one left out, the last one chosen.
+    to_beat = torch.where(chosen > 0, best.values[..., top_k:], best.values[..., top_k - 1 : top_k])
+    return torch.special.ndtr((clean - to_beat) / deviation)
+
+
+def variation(use: Tensor) -> Tensor:
+    """Return variance / mean^2 of the experts' shares of `use` (B, N, E).
+
+    0 when all are used evenly, E / K - 1 when all tokens go to the same K experts evenly.
+    """
+    share = use.mean((0, 1))
+    return share.var(correction=0) / (share.mean() ** 2 + 1e-10)

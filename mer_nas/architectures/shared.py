@@ -1,0 +1,64 @@
+"""Settings that a path gives once for all its blocks of a kind.
+
+    shared:
+      expert: {experts: 4, top_k: 2}
+
+What a block says itself holds. The settings are checked even where no block takes them.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mer_nas.architectures.blocks import SLOTS, Block
+from mer_nas.config.base import Tree
+from mer_nas.errors import unknown
+
+
+def expand(tree: Tree) -> Tree:
+    """Return the tree of a path with its `shared` settings written into the blocks they are for.
+
+    Raises:
+        ValueError: A block or a setting is unknown, or a value is wrong.
+    """
+    shared = tree["shared"]
+    if not isinstance(shared, dict):
+        raise ValueError(f"shared: settings by kind of block, not {shared!r}")
+    for kind, settings in shared.items():
+        _check_shared(kind, settings)
+    rest = {key: value for key, value in tree.items() if key != "shared"}
+    expanded: Tree = {key: _share(value, shared) for key, value in rest.items()}
+    return expanded
+
+
+def _share(node: Any, shared: Tree) -> Any:
+    if isinstance(node, list | tuple):
+        return [_share(child, shared) for child in node]
+    if not isinstance(node, dict):
+        return node
+    block = {key: _share(value, shared) for key, value in node.items()}
+    kind = block.get("kind")
+    return {**shared[kind], **block} if isinstance(kind, str) and kind in shared else block
+
+
+def _check_shared(kind: object, settings: object) -> None:
+    known = {k: block for slot in SLOTS.values() for k, block in slot.items() if k != "none"}
+    if kind not in known:
+        raise ValueError(f"shared: {unknown('block', kind, known)}")
+    block = known[str(kind)]
+    if not isinstance(settings, dict):
+        raise ValueError(f"shared.{kind}: settings of the block, not {settings!r}")
+    for name, value in settings.items():
+        if name not in block.model_fields:
+            raise ValueError(f"shared.{kind}: {unknown('setting', name, block.model_fields)}")
+        try:
+            TypeAdapter(_annotation(block, name)).validate_python(value)
+        except ValidationError as error:
+            text = error.errors()[0]["msg"]
+            text = text[0].lower() + text[1:]
+            raise ValueError(f"shared.{kind}.{name}: {text}, not {value!r}") from None
+
+
+def _annotation(block: type[Block], name: str) -> Any:
+    field = block.model_fields[name]
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation

@@ -1,0 +1,164 @@
+"""Stems: from the input (B, C, H, W) to the first map of a path.
+
+`patch` cuts the input into squares and maps each linearly, as vision transformers do (HTNet's
+stem, Wang et al. 2024); `conv` keeps local filters and may hold a multi-scale module (Zhan et al.
+2024, DOI 10.3724/SP.J.1249.2024.06756).
+"""
+
+from math import lcm
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Interval
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from mer_nas.architectures import multi_scale  # noqa: F401  registers what a conv stem may hold
+from mer_nas.architectures.blocks import (
+    MULTI_SCALES,
+    STEMS,
+    Block,
+    Shape,
+    Site,
+    Slot,
+    Stem,
+    shrink,
+)
+from mer_nas.architectures.kernels import OddKernel
+from mer_nas.architectures.layers import ConvNorm, Position, linear
+
+
+@STEMS.register
+class Conv(Stem):
+    """A convolution, BatchNorm, ReLU; then the multi-scale module; then, where asked, a pool."""
+
+    kind: Literal["conv"] = "conv"
+    kernel: OddKernel = 3
+    """Height and width of the convolution, in pixels."""
+    stride: Annotated[int, Interval(ge=1, le=2)] = 1
+    width: PositiveInt = 32
+    """Channels of the map that leaves the stem."""
+    multi_scale: Annotated[Block, Slot(MULTI_SCALES)] = Field(
+        default_factory=lambda: MULTI_SCALES["none"]()
+    )
+    """What follows the convolution."""
+    pool: bool = False
+    """Halve the map at the end with a 3 x 3 maximum."""
+
+    source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (1)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the stem."""
+        return nn.Sequential(
+            ConvNorm(site.channels, self.width, self.kernel, self.stride),
+            self.multi_scale.build(self._inside(site)),
+            nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity(),
+        )
+
+    def shape(self, site: Site) -> Shape:
+        """Return the shape after all three parts."""
+        size = shrink(site.size, self.stride)
+        return Shape(self.width, shrink(size, 2) if self.pool else size)
+
+    def check(self, site: Site) -> None:
+        """Pass on what the multi-scale module says."""
+        self.multi_scale.check(self._inside(site))
+
+    def repair(self, site: Site) -> "Conv":
+        """Round the width to whole branches, and let the multi-scale module repair itself."""
+        kernels: tuple[int, ...] = getattr(self.multi_scale, "kernels", ())
+        if kernels and self.width % len(kernels):
+            # In eights too, as the widths of all stages are.
+            step = lcm(8, len(kernels))
+            width = max(step, step * round(self.width / step))
+            return self.model_copy(update={"width": width}).repair(site)
+        return self.model_copy(
+            update={"multi_scale": self.multi_scale.repair(self._inside(site))}
+        )
+
+    def _inside(self, site: Site) -> Site:
+        return Site(
+            place=f"{site.place}.multi_scale",
+            channels=self.width,
+            width=self.width,
+            size=shrink(site.size, self.stride),
+            path=site.path,
+        )
+
+
+@STEMS.register
+class Patch(Stem):
+    """Squares of patch x patch pixels, each mapped linearly to one position."""
+
+    kind: Literal["patch"] = "patch"
+    patch: PositiveInt = 4
+    """Side of a square in pixels; it divides the size of the input."""
+    width: PositiveInt = 48
+    """Channels of the map that leaves the stem."""
+    position: Literal["full", "scalar", "none"] = "full"
+    """full: a learned table, added once; scalar: one learned number for each place in a window
+    (the path is a pyramid of 1, 4, 16 ... windows, the last stage being one), added to all
+    channels before the global blocks of every stage."""
+
+    source: ClassVar[str] = "HTNet: Wang et al. 2024 (github.com/wangzhifengharrison/HTNet)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the stem."""
+        stem = Patches(site.channels, self.patch, self.width)
+        if self.position != "full":
+            return stem
+        return nn.Sequential(stem, Position(self.width, *self.shape(site).size))
+
+    def shape(self, site: Site) -> Shape:
+        """Return one position a square."""
+        height, width = site.size
+        return Shape(self.width, (height // self.patch, width // self.patch))
+
+    def level(self, site: Site) -> nn.Module | None:
+        """Return the scalars of the stage, or nothing."""
+        if self.position != "scalar":
+            return None
+        n = site.windows
+        return Position(1, *shrink(site.size, n), windows=n)
+
+    def check(self, site: Site) -> None:
+        """Refuse squares that do not tile the input."""
+        if site.size[0] % self.patch or site.size[1] % self.patch:
+            found = f"a patch of {self.patch} does not divide the input size {site.size[0]}"
+            raise site.refuse(found, _known(self._patches(site)))
+
+    def repair(self, site: Site) -> "Patch":
+        """Take the nearest patch that divides the input."""
+        nearest = min(self._patches(site), key=lambda patch: abs(patch - self.patch))
+        return self.model_copy(update={"patch": nearest})
+
+    def settle(self, site: Site) -> "Patch":
+        """Scalars stand before global blocks only."""
+        if self.position == "scalar" and not any(s.global_.depth for s in site.path.stages):
+            return self.model_copy(update={"position": "none"})
+        return self
+
+    def _patches(self, site: Site) -> list[int]:
+        return [patch for patch in range(1, site.size[0] + 1) if site.size[0] % patch == 0]
+
+
+class Patches(nn.Module):
+    """Maps (B, C, H, W) to (B, D, H / p, W / p), one linear map for all squares.
+
+    The numbers of a square are read in the order row, column, channel.
+    """
+
+    def __init__(self, channels: int, patch: int, width: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.project = linear(patch * patch * channels, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Cut and map x."""
+        _, channels, height, width = x.shape
+        p = self.patch
+        squares = x.reshape(-1, channels, height // p, p, width // p, p).permute(0, 2, 4, 3, 5, 1)
+        return self.project(squares.flatten(3)).permute(0, 3, 1, 2)
+
+
+def _known(values: list[int]) -> str:
+    return " or ".join([", ".join(map(str, values[:-1])), str(values[-1])]).removeprefix(" or ")
