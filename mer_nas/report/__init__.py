@@ -1,1 +1,36 @@
-"""Reports: what a study found, as one HTML page and one JSON file."""
+"""Reports: what a study found, as one HTML page for people and one JSON file for programs.
+
+`StudyFacts` say what happened, `build` says what it means, `write` puts it where it can be read.
+"""
+
+from mer_nas.report.build import build
+from mer_nas.report.facts import (
+    BlockPoint,
+    ComputeFacts,
+    DataFacts,
+    ExportFacts,
+    FinalistFacts,
+    NextStep,
+    SeedScores,
+    StudyFacts,
+    TrialFacts,
+)
+from mer_nas.report.files import write
+from mer_nas.report.schema import HONESTY, Report, read_report
+
+__all__ = [
+    "HONESTY",
+    "BlockPoint",
+    "ComputeFacts",
+    "DataFacts",
+    "ExportFacts",
+    "FinalistFacts",
+    "NextStep",
+    "Report",
+    "SeedScores",
+    "StudyFacts",
+    "TrialFacts",
+    "build",
+    "read_report",
+    "write",
+]

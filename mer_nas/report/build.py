@@ -1,0 +1,287 @@
+"""From the facts of a study to its report: who won, by how much, and against what."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+from mer_nas.report.facts import (
+    Confusion,
+    FinalistFacts,
+    Outcome,
+    SeedScores,
+    StudyFacts,
+    TrialFacts,
+)
+from mer_nas.report.schema import (
+    Answer,
+    BestSoFar,
+    Comparison,
+    ConfusionMatrix,
+    Important,
+    Report,
+    Row,
+    Slice,
+    SlicePoint,
+    Spread,
+    SubjectSizes,
+)
+from mer_nas.report.stages import stage_rows
+
+SHOWN = 5
+"""Rows of the ranking where no final stage limits them."""
+SLICES = 2
+FEW = 8
+"""A number that takes no more values than this is shown like a choice."""
+
+
+def build(facts: StudyFacts) -> Report:
+    """Return what a reader wants to know of the study that `facts` describe.
+
+    Blocks of the user's own must be loaded: the winner's network is built to be counted.
+    """
+    complete = _best_first(facts.trials)
+    answer = _answer(facts, complete)
+    outcomes = Counter(trial.outcome for trial in facts.trials)
+    important = _important(facts.importance or {})
+    return Report(
+        answer=answer,
+        ranking=_ranking(facts, complete),
+        warm_starts=tuple(_trial_row(trial) for trial in facts.trials if trial.warm_start),
+        confusion=_confusion(facts, complete),
+        outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
+        counted=sum(outcomes[outcome] for outcome in ("complete", "pruned", "failed")),
+        course=_course(facts.trials),
+        important=important,
+        slices=_slices(important, facts.trials),
+        stages=stage_rows(answer.architecture, len(facts.data.classes)) if answer else (),
+        subject_sizes=_subject_sizes(list(facts.data.subjects.values())),
+        study=facts,
+    )
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean, standard deviation and range of a score over seeds.
+
+    >>> spread([0.5, 0.75]).mean, spread([0.5]).deviation
+    (0.625, None)
+    """
+    low, high = min(values), max(values)
+    return Spread(
+        # The mean of equal numbers may leave their range by a rounding.
+        mean=min(max(statistics.fmean(values), low), high),
+        deviation=statistics.stdev(values) if len(values) > 1 else None,
+        low=low,
+        high=high,
+        seeds=len(values),
+    )
+
+
+def _spreads(scores: Sequence[SeedScores]) -> dict[str, Spread]:
+    return {
+        name: spread([getattr(score, name) for score in scores])
+        for name in ("uf1", "uar", "accuracy")
+    }
+
+
+def _best_first(trials: Iterable[TrialFacts]) -> list[TrialFacts]:
+    """Return the complete trials, the best first and of equals the earliest."""
+    complete = [
+        trial for trial in trials if trial.outcome == "complete" and trial.value is not None
+    ]
+    return sorted(complete, key=lambda trial: (-_value(trial), trial.number))
+
+
+def _value(trial: TrialFacts) -> float:
+    assert trial.value is not None
+    return trial.value
+
+
+def _finalists(facts: StudyFacts) -> list[FinalistFacts]:
+    return sorted(facts.finalists, key=lambda finalist: finalist.rank)
+
+
+def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
+    if facts.finalists:
+        winner = _finalists(facts)[0]
+        return Answer(
+            label=winner.label,
+            key=winner.key,
+            origin=winner.origin,
+            warm_start=winner.warm_start,
+            stage="final",
+            protocol=facts.final_protocol or facts.search_protocol,
+            **_spreads(winner.scores),
+            search_score=winner.search_score,
+            against=_against_finalist(facts, winner) or _against_trial(facts, winner, complete),
+            parameters=winner.parameters,
+            macs=winner.macs,
+            architecture=winner.architecture,
+            trainer=winner.trainer,
+        )
+    return _search_answer(facts, complete) if complete else None
+
+
+def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
+    best = complete[0]
+    measured = _spreads([best.scores]) if best.scores else {"uar": None, "accuracy": None}
+    return Answer(
+        label=_label(best),
+        key=best.key,
+        origin=best.origin,
+        warm_start=best.warm_start,
+        stage="search",
+        protocol=facts.search_protocol,
+        **(measured | {"uf1": spread([_value(best)])}),
+        search_score=best.value,
+        against=_against_trial(facts, best, complete),
+        parameters=best.parameters,
+        macs=best.macs,
+        architecture=best.architecture,
+        trainer=best.trainer,
+    )
+
+
+def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Comparison | None:
+    """Compare under the final protocol, where a warm start reached it."""
+    warm = [finalist for finalist in _finalists(facts) if finalist.warm_start]
+    if winner.warm_start or not warm:
+        return None
+    ours, theirs = _spreads(winner.scores)["uf1"], _spreads(warm[0].scores)["uf1"]
+    deviations = [s.deviation for s in (ours, theirs) if s.deviation is not None]
+    return Comparison(
+        label=warm[0].label,
+        protocol=facts.final_protocol or facts.search_protocol,
+        winner=ours.mean,
+        warm_start=theirs.mean,
+        difference=ours.mean - theirs.mean,
+        deviation=max(deviations, default=None),
+    )
+
+
+def _against_trial(
+    facts: StudyFacts, winner: FinalistFacts | TrialFacts, complete: Sequence[TrialFacts]
+) -> Comparison | None:
+    """Compare under the search protocol."""
+    score = winner.search_score if isinstance(winner, FinalistFacts) else winner.value
+    warm = [trial for trial in complete if trial.warm_start]
+    if winner.warm_start or score is None or not warm:
+        return None
+    return Comparison(
+        label=warm[0].origin,
+        protocol=facts.search_protocol,
+        winner=score,
+        warm_start=_value(warm[0]),
+        difference=score - _value(warm[0]),
+        deviation=None,
+    )
+
+
+def _ranking(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]:
+    if facts.finalists:
+        return tuple(_finalist_row(finalist) for finalist in _finalists(facts))
+    return tuple(_trial_row(trial, rank) for rank, trial in enumerate(complete[:SHOWN], 1))
+
+
+def _finalist_row(finalist: FinalistFacts) -> Row:
+    return Row(
+        rank=finalist.rank,
+        label=finalist.label,
+        origin=finalist.origin,
+        warm_start=finalist.warm_start,
+        outcome="complete",
+        search_score=finalist.search_score,
+        **_spreads(finalist.scores),
+        parameters=finalist.parameters,
+        macs=finalist.macs,
+    )
+
+
+def _trial_row(trial: TrialFacts, rank: int | None = None) -> Row:
+    return Row(
+        rank=rank,
+        label=_label(trial),
+        origin=trial.origin,
+        warm_start=trial.warm_start,
+        outcome=trial.outcome,
+        search_score=trial.value,
+        uf1=None,
+        uar=None,
+        accuracy=None,
+        parameters=trial.parameters,
+        macs=trial.macs,
+    )
+
+
+def _label(trial: TrialFacts) -> str:
+    return trial.origin if trial.warm_start else f"trial {trial.number}"
+
+
+def _confusion(facts: StudyFacts, complete: Sequence[TrialFacts]) -> ConfusionMatrix | None:
+    scores: Sequence[SeedScores] = ()
+    protocol = facts.search_protocol
+    if facts.finalists:
+        scores = _finalists(facts)[0].scores
+        protocol = facts.final_protocol or protocol
+    elif complete and complete[0].scores:
+        scores = [complete[0].scores]
+    if not scores:
+        return None
+    counts = _summed([score.confusion for score in scores])
+    totals = tuple(sum(row) for row in counts)
+    return ConfusionMatrix(
+        classes=facts.data.classes,
+        counts=counts,
+        shares=tuple(
+            tuple(count / max(total, 1) for count in row)
+            for row, total in zip(counts, totals, strict=True)
+        ),
+        totals=totals,
+        seeds=len(scores),
+        protocol=protocol,
+    )
+
+
+def _summed(matrices: Sequence[Confusion]) -> Confusion:
+    return tuple(
+        tuple(sum(counts) for counts in zip(*rows, strict=True))
+        for rows in zip(*matrices, strict=True)
+    )
+
+
+def _course(trials: Sequence[TrialFacts]) -> tuple[BestSoFar, ...]:
+    course: list[BestSoFar] = []
+    for trial in sorted(_best_first(trials), key=lambda trial: trial.number):
+        best = max(_value(trial), course[-1].uf1) if course else _value(trial)
+        course.append(BestSoFar(number=trial.number, uf1=best))
+    return tuple(course)
+
+
+def _important(importance: dict[str, float]) -> tuple[Important, ...]:
+    largest = max(importance.values(), default=0.0)
+    ordered = sorted(importance.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        Important(parameter=name, importance=value, relative=value / largest if largest else 0.0)
+        for name, value in ordered
+    )
+
+
+def _slices(important: Sequence[Important], trials: Iterable[TrialFacts]) -> tuple[Slice, ...]:
+    names = [entry.parameter for entry in important if entry.importance > 0][:SLICES]
+    complete = _best_first(trials)
+    return tuple(
+        _slice(name, [trial for trial in complete if name in trial.params]) for name in names
+    )
+
+
+def _slice(name: str, trials: Sequence[TrialFacts]) -> Slice:
+    points = [SlicePoint(value=trial.params[name], uf1=_value(trial)) for trial in trials]
+    values = {point.value for point in points}
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return Slice(parameter=name, choice=len(values) <= FEW or not numbers, points=tuple(points))
+
+
+def _subject_sizes(clips: Sequence[int]) -> SubjectSizes | None:
+    if not clips:
+        return None
+    return SubjectSizes(smallest=min(clips), median=statistics.median(clips), largest=max(clips))

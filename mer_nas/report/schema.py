@@ -1,0 +1,217 @@
+"""`report.json`: the facts of a study, and what a reader wants to know of them.
+
+Every number that `report.html` prints stands here, so the page can be checked against the file and
+other programs need no HTML. A change that old readers would not understand changes `SCHEMA`.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from annotated_types import Interval
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from mer_nas.config.base import Config, Tree, validate
+from mer_nas.errors import StudyError
+from mer_nas.report.facts import Confusion, Outcome, Share, StudyFacts
+
+SCHEMA: Final = "mer-nas report 1"
+HONESTY: Final = "selected on these subjects; expect less on new ones"
+
+Difference = Annotated[float, Interval(ge=-1, le=1)]
+
+
+class Spread(Config):
+    """A score over several seeds."""
+
+    mean: Share
+    deviation: NonNegativeFloat | None
+    """Standard deviation (n - 1); none for a single seed."""
+    low: Share
+    high: Share
+    seeds: PositiveInt
+
+
+class Row(Config):
+    """A candidate in the ranking."""
+
+    rank: PositiveInt | None
+    """None for warm starts that did not reach the final stage."""
+    label: str
+    origin: str
+    warm_start: bool
+    outcome: Outcome
+    search_score: Share | None
+    """UF1 under the search protocol."""
+    uf1: Spread | None
+    """Under the final protocol, as are the next two; none where it was not run."""
+    uar: Spread | None
+    accuracy: Spread | None
+    parameters: NonNegativeInt | None
+    macs: NonNegativeInt | None
+
+
+class Comparison(Config):
+    """The winner against the best warm start, both under one protocol."""
+
+    label: str
+    """Of the warm start."""
+    protocol: str
+    winner: Share
+    warm_start: Share
+    difference: Difference
+    """Winner minus warm start, in UF1."""
+    deviation: NonNegativeFloat | None
+    """The larger standard deviation over seeds of the two; none where there is one seed."""
+
+
+class Answer(Config):
+    """What the study found."""
+
+    label: str
+    key: str
+    origin: str
+    warm_start: bool
+    """Whether the winner is a published point that the search did not better."""
+    stage: Literal["final", "search"]
+    """Which stage the score comes from."""
+    protocol: str
+    uf1: Spread
+    uar: Spread | None
+    accuracy: Spread | None
+    honesty: Literal["selected on these subjects; expect less on new ones"] = HONESTY
+    search_score: Share | None
+    against: Comparison | None
+    """None where no warm start was measured under the same protocol, or the winner is one."""
+    parameters: NonNegativeInt | None
+    macs: NonNegativeInt | None
+    architecture: Tree | None
+    """Closed form."""
+    trainer: Tree | None
+    """What it was trained with under that protocol."""
+
+
+class ConfusionMatrix(Config):
+    """True against chosen classes of the winner, summed over seeds."""
+
+    classes: tuple[str, ...]
+    counts: Confusion
+    shares: tuple[tuple[Share, ...], ...]
+    """Counts divided by the sum of their row: the diagonal holds each class's recall."""
+    totals: tuple[NonNegativeInt, ...]
+    """Sum of each row."""
+    seeds: PositiveInt
+    protocol: str
+
+
+class BestSoFar(Config):
+    """The best complete score once a trial had ended."""
+
+    number: NonNegativeInt
+    uf1: Share
+
+
+class Important(Config):
+    """A parameter of the search and how much of the score's variation it explains."""
+
+    parameter: str
+    importance: NonNegativeFloat
+    relative: Share
+    """Importance divided by the largest one."""
+
+
+class SlicePoint(Config):
+    """One complete trial in a slice."""
+
+    value: str | int | float | bool | None
+    uf1: Share
+
+
+class Slice(Config):
+    """Search score against one parameter, over the complete trials that have it."""
+
+    parameter: str
+    choice: bool
+    """Whether it takes so few values that they are shown one by one."""
+    points: tuple[SlicePoint, ...]
+
+
+class StageRow(Config):
+    """One part of the winner's network, input to output."""
+
+    part: str
+    """"stem", "stage 1", "head"; with the path in front where there are several."""
+    blocks: tuple[str, ...]
+    """What it is made of, in the order of the computation."""
+    width: NonNegativeInt
+    """Channels of its output."""
+    height: NonNegativeInt | None
+    """Of its output map, in pixels; none behind the pooling."""
+    columns: NonNegativeInt | None
+    parameters: NonNegativeInt
+    share: Share
+    """Share of the network's parameters."""
+
+
+class SubjectSizes(Config):
+    """How many clips the subjects have."""
+
+    smallest: PositiveInt
+    median: NonNegativeFloat
+    largest: PositiveInt
+
+
+class Report(Config):
+    """`report.json`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["mer-nas report 1"] = Field(default=SCHEMA, alias="schema")
+    answer: Answer | None
+    """None where no trial is complete."""
+    ranking: tuple[Row, ...]
+    """Finalists by rank; without a final stage the best complete trials."""
+    warm_starts: tuple[Row, ...]
+    """Published points as the search measured them."""
+    confusion: ConfusionMatrix | None
+    outcomes: dict[Outcome, NonNegativeInt]
+    """Number of trials of each outcome."""
+    counted: NonNegativeInt
+    """Trials that count against the budget: complete, pruned and failed."""
+    course: tuple[BestSoFar, ...]
+    important: tuple[Important, ...]
+    """Parameters, most important first."""
+    slices: tuple[Slice, ...]
+    """Of the two most important parameters."""
+    stages: tuple[StageRow, ...]
+    """Of the winner; empty where there is none."""
+    subject_sizes: SubjectSizes | None
+    study: StudyFacts
+    """Everything above is derived from this."""
+
+    def to_json(self) -> str:
+        """Return the text of `report.json`."""
+        tree = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Return the report in the file at `path`.
+
+    Raises:
+        StudyError: There is none, it is not JSON, or another version of mer-nas wrote it.
+        ConfigError: It has been edited into something else, with every mistake.
+    """
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; `mer-nas report STUDY` writes it")
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StudyError(f"{path}: not readable as JSON: {error}") from None
+    found = tree.get("schema") if isinstance(tree, dict) else None
+    if found != SCHEMA:
+        raise StudyError(
+            f"{path}: schema is {found!r}, but this version reads {SCHEMA!r}; "
+            "`mer-nas report STUDY` writes it anew"
+        )
+    return validate(Report, tree, str(path))

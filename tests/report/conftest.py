@@ -1,0 +1,202 @@
+"""A study made up by hand: every kind of trial, finalists with three seeds, a label to escape."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mer_nas.report import (
+    BlockPoint,
+    ComputeFacts,
+    DataFacts,
+    ExportFacts,
+    FinalistFacts,
+    NextStep,
+    SeedScores,
+    StudyFacts,
+    TrialFacts,
+)
+
+CLASSES = ("negative", "positive", "surprise")
+GATE = "architecture.paths.0.stages.1.gate.kind"
+RATE = "trainer.lr"
+POINTS = ("dre_s", "prog_s", "hyb_ms_prog_expert")
+ARCHITECTURE: dict[str, Any] = {
+    "paths": [
+        {
+            "input": "flow_uvs",
+            "size": 28,
+            "stem": {
+                "kind": "conv",
+                "kernel": 3,
+                "stride": 1,
+                "width": 16,
+                "multi_scale": {"kind": "parallel", "kernels": [3, 5, 7, 9]},
+                "pool": False,
+            },
+            "shared": {"prog": {"carry": "mul", "kernel": 1}},
+            "stages": [
+                {
+                    "growth": growth,
+                    "down": {"kind": "none" if growth == 1 else "in_block"},
+                    "local": {"kind": "res_basic", "blocks": 1},
+                    "global": {"kind": "none"},
+                    "gate": {"kind": "prog"},
+                }
+                for growth in (1, 2, 2, 2)
+            ],
+        }
+    ],
+    "head": {"kind": "gap", "norm": False, "dropout": 0.0},
+    "drop_path": 0.0,
+    "losses": {"balance": 0.0},
+}
+
+
+def scores(repetition: int, *rows: tuple[int, int, int]) -> SeedScores:
+    """Return the scores that follow from a confusion matrix of three classes."""
+    columns = list(zip(*rows, strict=True))
+    recalls = [row[i] / sum(row) for i, row in enumerate(rows)]
+    f1s = [2 * row[i] / (sum(row) + sum(columns[i])) for i, row in enumerate(rows)]
+    hits = sum(row[i] for i, row in enumerate(rows))
+    return SeedScores(
+        repetition=repetition,
+        uf1=sum(f1s) / 3,
+        uar=sum(recalls) / 3,
+        accuracy=hits / sum(map(sum, rows)),
+        confusion=rows,
+    )
+
+
+def trial(number: int) -> TrialFacts:
+    """Return one of 30 trials: three published points, then a search with every outcome."""
+    warm = number < len(POINTS)
+    value = 0.62 + 0.006 * number + 0.05 * math.sin(1.7 * number)
+    outcome: Any = "complete"
+    if not warm and number % 3 == 1:
+        outcome = "pruned"
+    outcome = {9: "failed", 14: "infeasible", 21: "duplicate"}.get(number, outcome)
+    steps = {"complete": 10, "pruned": 3 + number % 4}.get(outcome, 0)
+    curve = [
+        BlockPoint(clips=k / 10, uf1=value * (1 - math.exp(-0.45 * k)))
+        for k in range(1, steps + 1)
+    ]
+    built = outcome in ("complete", "pruned", "failed")
+    return TrialFacts(
+        number=number,
+        outcome=outcome,
+        value=value if outcome == "complete" else None,
+        curve=tuple(curve),
+        params={GATE: ("prog", "none")[number % 2], RATE: 1e-4 * 1.25**number},
+        parameters=20_000 + 11_003 * (number * 7 % 29) if built else None,
+        macs=2_000_000 + 731_000 * (number * 5 % 31) if built else None,
+        seconds=12.5 + number if built else 0.0,
+        key=f"{number:012x}" if built else "",
+        origin=POINTS[number] if warm else "tpe",
+        warm_start=warm,
+        architecture=ARCHITECTURE if outcome == "complete" else None,
+        trainer={"lr": 1e-3} if outcome == "complete" else None,
+        error={
+            9: "RuntimeError: the loss is <nan> after 3 steps",
+            14: "paths.0: 'top_k <= experts' does not hold",
+        }.get(number, ""),
+    )
+
+
+def finalist(
+    rank: int, label: str, number: int, *scored: SeedScores, warm: bool = False
+) -> FinalistFacts:
+    return FinalistFacts(
+        rank=rank,
+        label=label,
+        key=trial(number).key,
+        origin=label if warm else "tpe",
+        warm_start=warm,
+        trial=number,
+        architecture=ARCHITECTURE,
+        trainer={"epochs": 30, "lr": 1e-3},
+        parameters=318_463,
+        macs=21_472_000,
+        search_score=trial(number).value,
+        scores=scored,
+    )
+
+
+@pytest.fixture
+def facts() -> StudyFacts:
+    return StudyFacts(
+        name="moe-synthetic-1",
+        folder="runs/moe-synthetic-1",
+        space="moe",
+        command="mer-nas search space=moe.yaml",
+        settings={"study": {"trials": 30, "folds": 4}, "note": "<script>alert(1)</script>"},
+        seed=0,
+        written=datetime(2026, 11, 20, 17, 30, tzinfo=UTC),
+        code_version="0123456789ab",
+        environment={"python": "3.11.9", "packages": {"torch": "2.15.0"}},
+        data=DataFacts(
+            name="synthetic",
+            fingerprint="fedcba9876543210",
+            classes=CLASSES,
+            counts={"clips": 100, "subjects": 14, "negative": 60, "positive": 22, "surprise": 18},
+            official={"clips": 442, "subjects": 68},
+            subjects={f"synthetic:{k:02}": 2 + k for k in range(14)},
+            inputs={"flow_uvs": (3, 28, 28)},
+        ),
+        search_protocol="4 subject groups",
+        final_protocol="LOSO",
+        sampler="tpe",
+        pruner="bound, margin 0.02",
+        stopped="30 trials are done",
+        trials=tuple(trial(number) for number in range(30)),
+        compute=ComputeFacts(
+            folds_run=91,
+            folds_possible=112,
+            saved=0.1875,
+            search_seconds=801.3,
+            final_seconds=300.0,
+            wall_seconds=742.0,
+            workers=2,
+        ),
+        importance={GATE: 0.61, RATE: 0.29, "architecture.drop_path": 0.1},
+        importance_note="Estimated by PED-ANOVA.",
+        finalists=(
+            finalist(
+                1,
+                "trial 27",
+                27,
+                scores(0, (50, 6, 4), (4, 16, 2), (2, 1, 15)),
+                scores(1, (52, 5, 3), (5, 15, 2), (3, 1, 14)),
+                scores(2, (49, 6, 5), (3, 17, 2), (2, 2, 14)),
+            ),
+            finalist(
+                2,
+                "trial <script>",
+                23,
+                scores(0, (48, 8, 4), (5, 15, 2), (3, 1, 14)),
+                scores(1, (50, 6, 4), (6, 14, 2), (3, 2, 13)),
+            ),
+            finalist(
+                3,
+                "prog_s",
+                1,
+                scores(0, (47, 8, 5), (6, 14, 2), (4, 1, 13)),
+                scores(1, (47, 9, 4), (5, 15, 2), (5, 1, 12)),
+                warm=True,
+            ),
+        ),
+        export=ExportFacts(
+            folder="runs/moe-synthetic-1/export",
+            files=("model.onnx", "model.safetensors", "model.yaml", "card.md"),
+            max_difference=3.1e-7,
+        ),
+        next_steps=(
+            NextStep(
+                command="mer-nas resume moe-synthetic-1 study.trials=60", purpose="Search on"
+            ),
+            NextStep(
+                command="optuna-dashboard sqlite:///study.db", purpose="Look into the trials"
+            ),
+        ),
+    )

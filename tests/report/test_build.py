@@ -1,0 +1,162 @@
+"""What a report says of a study whose answers can be counted by hand."""
+
+from typing import Any
+
+import pytest
+
+from mer_nas.report import Report, StudyFacts, build
+from mer_nas.report.build import spread
+
+
+def changed(facts: StudyFacts, **fields: Any) -> StudyFacts:
+    return facts.model_copy(update=fields)
+
+
+def without_winners(facts: StudyFacts) -> StudyFacts:
+    return changed(facts, finalists=(), final_protocol=None, export=None)
+
+
+def only(facts: StudyFacts, *numbers: int) -> StudyFacts:
+    return changed(without_winners(facts), trials=tuple(facts.trials[n] for n in numbers))
+
+
+def test_spread_is_mean_deviation_and_range() -> None:
+    found = spread([0.5, 0.6, 0.7])
+    assert found.mean == pytest.approx(0.6)
+    assert found.deviation == pytest.approx(0.1)
+    assert (found.low, found.high, found.seeds) == (0.5, 0.7, 3)
+
+
+def test_one_seed_has_no_deviation() -> None:
+    assert spread([0.5]).deviation is None
+
+
+def test_the_answer_is_the_first_finalist_over_its_seeds(facts: StudyFacts) -> None:
+    answer = build(facts).answer
+    assert answer is not None
+    assert (answer.label, answer.stage, answer.protocol) == ("trial 27", "final", "LOSO")
+    # Hits of the three seeds among 100 clips: 50 + 16 + 15, 52 + 15 + 14, 49 + 17 + 14.
+    assert answer.accuracy is not None
+    assert answer.accuracy.mean == pytest.approx((0.81 + 0.81 + 0.80) / 3)
+    assert answer.honesty == "selected on these subjects; expect less on new ones"
+
+
+def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: StudyFacts) -> None:
+    answer = build(facts).answer
+    assert answer is not None
+    assert answer.against is not None
+    assert (answer.against.label, answer.against.protocol) == ("prog_s", "LOSO")
+    assert answer.against.winner == answer.uf1.mean
+
+
+def test_without_a_warm_start_among_finalists_the_search_scores_are_compared(
+    facts: StudyFacts,
+) -> None:
+    answer = build(changed(facts, finalists=facts.finalists[:2])).answer
+    assert answer is not None
+    assert answer.against is not None
+    assert answer.against.protocol == "4 subject groups"
+    assert answer.against.warm_start == facts.trials[1].value  # the best of the three points
+    assert answer.against.winner == facts.trials[27].value
+
+
+def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudyFacts) -> None:
+    winner = facts.finalists[2].model_copy(update={"rank": 1})
+    answer = build(changed(facts, finalists=(winner,))).answer
+    assert answer is not None
+    assert answer.warm_start
+    assert answer.against is None
+
+
+def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudyFacts) -> None:
+    matrix = build(facts).confusion
+    assert matrix is not None
+    assert matrix.counts == ((151, 17, 12), (12, 48, 6), (7, 4, 43))
+    assert matrix.totals == (180, 66, 54)
+    assert matrix.shares[1] == pytest.approx((12 / 66, 48 / 66, 6 / 66))
+    assert matrix.seeds == 3
+
+
+def test_every_outcome_is_counted_and_only_trained_ones_count(facts: StudyFacts) -> None:
+    report = build(facts)
+    assert report.outcomes == {
+        "complete": 18,
+        "pruned": 9,
+        "failed": 1,
+        "infeasible": 1,
+        "duplicate": 1,
+    }
+    assert report.counted == 28
+
+
+def test_the_best_so_far_never_falls_and_ends_with_the_best(facts: StudyFacts) -> None:
+    course = [step.uf1 for step in build(facts).course]
+    assert course == sorted(course)
+    assert course[-1] == max(trial.value or 0 for trial in facts.trials)
+
+
+def test_without_a_final_stage_the_best_trial_wins_by_its_search_score(facts: StudyFacts) -> None:
+    report = build(without_winners(facts))
+    assert report.answer is not None
+    assert (report.answer.label, report.answer.stage) == ("trial 27", "search")
+    assert report.answer.uf1.deviation is None
+    assert report.answer.uar is None
+    assert report.confusion is None
+    assert [row.rank for row in report.ranking] == [1, 2, 3, 4, 5]
+
+
+def test_the_winning_trial_brings_its_confusion_where_the_ledger_has_it(facts: StudyFacts) -> None:
+    measured = facts.finalists[0].scores[0]
+    best = facts.trials[27].model_copy(update={"scores": measured})
+    report = build(changed(without_winners(facts), trials=(best,)))
+    assert report.confusion is not None
+    assert report.confusion.counts == measured.confusion
+    assert report.answer is not None
+    assert report.answer.uar is not None
+    assert report.answer.uar.mean == measured.uar
+
+
+def test_without_a_complete_trial_there_is_no_answer(facts: StudyFacts) -> None:
+    report = build(only(facts, 4, 9, 14))
+    assert report.answer is None
+    assert not report.ranking
+    assert not report.course
+    assert not report.stages
+    assert report.outcomes["pruned"] == report.outcomes["failed"] == 1
+
+
+def test_a_study_of_one_trial_has_an_answer(facts: StudyFacts) -> None:
+    report = build(changed(only(facts, 5), importance=None))
+    assert report.answer is not None
+    assert report.answer.against is None
+    assert len(report.course) == 1
+
+
+def test_parameters_that_explain_nothing_get_no_slice(facts: StudyFacts) -> None:
+    report = build(changed(facts, importance={"trainer.lr": 0.0, "trainer.epochs": 0.0}))
+    assert [entry.relative for entry in report.important] == [0.0, 0.0]
+    assert report.slices == ()
+
+
+def test_slices_show_the_two_most_important_parameters(facts: StudyFacts) -> None:
+    gate, rate = build(facts).slices
+    assert gate.parameter == "architecture.paths.0.stages.1.gate.kind"
+    assert gate.choice
+    assert rate.parameter == "trainer.lr"
+    assert not rate.choice
+    assert len(rate.points) == 18
+
+
+def test_a_parameter_that_only_some_trials_have_is_shown_over_those(facts: StudyFacts) -> None:
+    some = tuple(
+        trial if trial.number % 2 else trial.model_copy(update={"params": {}})
+        for trial in facts.trials
+    )
+    piece = build(changed(facts, trials=some)).slices[0]
+    complete = [trial for trial in some if trial.outcome == "complete" and trial.params]
+    assert len(piece.points) == len(complete)
+
+
+def test_a_finished_report_is_the_same_from_the_same_facts(facts: StudyFacts) -> None:
+    assert build(facts).to_json() == build(facts).to_json()
+    assert isinstance(build(facts), Report)

@@ -1,0 +1,205 @@
+"""The files of a report: the page holds what the JSON holds, nothing else, and leads nowhere."""
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mer_nas.errors import ConfigError, StudyError
+from mer_nas.report import StudyFacts, build, read_report, write
+
+ADDRESS = re.compile(r"https?://|url\((?!#)|@import", re.IGNORECASE)
+LEADING_OUT = ("src", "href", "action", "poster", "srcset", "data", "xlink:href")
+
+
+class Page(HTMLParser):
+    """What tests ask of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.leads: list[str] = []
+        self.values: list[tuple[str, str]] = []
+        """Exact value and printed text of every number."""
+        self.cells: list[tuple[str, bool]] = []
+        """Text of every number cell, and whether a number in it comes from the report."""
+        self.names: list[str] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self._cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.leads += [value or "" for key, value in attrs if key in LEADING_OUT]
+        self.names += [given["id"] or ""] if "id" in given else []
+        if tag == "data":
+            self.values.append((given["value"] or "", ""))
+        if tag == "td" and given.get("class") == "n":
+            self._cell = True
+            self.cells.append(("", False))
+        elif tag == "data" and self._cell:
+            self.cells[-1] = (self.cells[-1][0], True)
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag != "td"
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+        if self._open and self._open[-1] == "data":
+            value, text = self.values[-1]
+            self.values[-1] = (value, text + data)
+        if self._cell:
+            self.cells[-1] = (self.cells[-1][0] + data, self.cells[-1][1])
+
+
+def numbers(tree: Any) -> Iterator[float]:
+    if isinstance(tree, dict):
+        for value in tree.values():
+            yield from numbers(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from numbers(value)
+    elif isinstance(tree, int | float) and not isinstance(tree, bool):
+        yield float(tree)
+
+
+@pytest.fixture(params=["whole", "no final stage", "nothing complete", "one trial", "no trial"])
+def files(request: pytest.FixtureRequest, facts: StudyFacts, tmp_path: Path) -> tuple[Path, Path]:
+    """The files of studies in every state in which a report may be asked for."""
+    kept = {"nothing complete": (4, 9, 14, 21), "one trial": (5,), "no trial": ()}
+    numbers_kept = kept.get(request.param, range(30))
+    fields: dict[str, Any] = {"trials": tuple(facts.trials[number] for number in numbers_kept)}
+    if request.param != "whole":
+        fields |= {"finalists": (), "final_protocol": None, "export": None}
+    if request.param not in ("whole", "no final stage"):
+        note = "Two complete trials are needed to tell what mattered."
+        fields |= {"importance": None, "importance_note": note}
+    return write(tmp_path, build(facts.model_copy(update=fields)))
+
+
+def test_every_number_of_the_page_stands_in_the_json(files: tuple[Path, Path]) -> None:
+    known = set(numbers(json.loads(files[0].read_text(encoding="utf-8"))))
+    page = Page(files[1].read_text(encoding="utf-8"))
+    assert len(page.values) > 20
+    assert {value for value, _ in page.values if float(value) not in known} == set()
+
+
+def test_every_number_in_a_table_comes_from_the_report(files: tuple[Path, Path]) -> None:
+    page = Page(files[1].read_text(encoding="utf-8"))
+    made_up = [text for text, marked in page.cells if re.search(r"\d", text) and not marked]
+    assert made_up == []
+
+
+def test_what_is_printed_is_the_rounded_value(files: tuple[Path, Path]) -> None:
+    page = Page(files[1].read_text(encoding="utf-8"))
+    plain = [(value, text) for value, text in page.values if re.fullmatch(r"\d\.\d{3}", text)]
+    for value, text in plain:
+        assert abs(float(value) - float(text)) <= 0.0005 + 1e-12
+
+
+def test_the_page_needs_nothing_from_outside(files: tuple[Path, Path]) -> None:
+    text = files[1].read_text(encoding="utf-8")
+    page = Page(text)
+    assert [lead for lead in page.leads if not lead.startswith("#")] == []
+    assert ADDRESS.search(text) is None
+    assert not {"script", "link", "iframe", "img", "object", "embed"} & set(page.tags)
+
+
+def test_names_inside_the_page_are_unique_and_found(files: tuple[Path, Path]) -> None:
+    text = files[1].read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(page.names) == len(set(page.names))
+    referred = {lead[1:] for lead in page.leads} | set(re.findall(r"url\(#([^)]+)\)", text))
+    assert referred <= set(page.names)
+
+
+def test_the_json_comes_back_as_it_was(files: tuple[Path, Path]) -> None:
+    assert read_report(files[0]).to_json() == files[0].read_text(encoding="utf-8")
+
+
+def test_the_page_opens_with_the_winner_and_the_honest_words(
+    facts: StudyFacts, tmp_path: Path
+) -> None:
+    page = Page(write(tmp_path, build(facts))[1].read_text(encoding="utf-8"))
+    text = " ".join("".join(page.text).split())
+    assert text.index("Winner: trial 27") < text.index("Selected on these subjects")
+    assert text.index("Selected on these subjects; expect less on new ones.") < text.index("Rank")
+
+
+def test_whatever_people_write_stays_text(facts: StudyFacts, tmp_path: Path) -> None:
+    html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "trial &lt;script&gt;" in html
+    assert "the loss is &lt;nan&gt; after 3 steps" in html
+
+
+def test_text_in_drawings_can_be_selected(facts: StudyFacts, tmp_path: Path) -> None:
+    html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
+    drawings = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    assert len(drawings) == 6
+    assert all("<text" in drawing for drawing in drawings)
+    assert "best so far" in drawings[0]
+
+
+def test_parameters_with_any_name_can_be_drawn(facts: StudyFacts, tmp_path: Path) -> None:
+    name = "a <b> & $c_d$"
+    trials = tuple(
+        trial.model_copy(update={"params": {name: f"$x_{trial.number % 3}$ <i>"}})
+        for trial in facts.trials
+    )
+    odd = facts.model_copy(update={"trials": trials, "importance": {name: 1.0}})
+    html = write(tmp_path, build(odd))[1].read_text(encoding="utf-8")
+    assert "<i>" not in html
+    assert re.search(r"<text[^>]*>\$x_1\$ &lt;i&gt;</text>", html)
+
+
+def test_nothing_is_left_beside_the_files(files: tuple[Path, Path]) -> None:
+    assert sorted(path.name for path in files[0].parent.iterdir()) == [
+        "report.html",
+        "report.json",
+    ]
+
+
+def test_a_report_of_another_version_is_refused(facts: StudyFacts, tmp_path: Path) -> None:
+    path = write(tmp_path, build(facts))[0]
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("mer-nas report 1", "mer-nas report 0")
+    )
+    with pytest.raises(
+        StudyError, match="schema is 'mer-nas report 0', but this version reads 'mer-nas report 1'"
+    ):
+        read_report(path)
+
+
+def test_a_missing_report_is_refused_with_the_command_that_writes_it(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"report\.json: no such file; `mer-nas report STUDY`"):
+        read_report(tmp_path / "report.json")
+
+
+def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("{")
+    with pytest.raises(StudyError, match="not readable as JSON"):
+        read_report(path)
+
+
+def test_a_report_that_was_edited_is_refused_with_the_place(
+    facts: StudyFacts, tmp_path: Path
+) -> None:
+    path = write(tmp_path, build(facts))[0]
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    tree["answer"]["uf1"]["mean"] = 1.5
+    path.write_text(json.dumps(tree))
+    with pytest.raises(
+        ConfigError, match=r"answer\.uf1\.mean: .*less than or equal to 1, not 1\.5"
+    ):
+        read_report(path)
