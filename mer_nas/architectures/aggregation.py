@@ -41,7 +41,9 @@ class InBlock(Idle):
         """Refuse a stage whose first block has no stride."""
         local = site.around.local
         if self.kind not in local.resamples:
-            found = f"{self.kind!r} needs a residual local block to carry it out, not {local.kind!r}"
+            found = (
+                f"{self.kind!r} needs a residual local block to carry it out, not {local.kind!r}"
+            )
             raise site.refuse(found, "local: {kind: res_basic}, or another down")
 
     def repair(self, site: Site) -> Block:
@@ -78,14 +80,12 @@ def _in_order(orientations: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(orientations)))
 
 
-Orientations = Annotated[
-    tuple[Literal["h", "v"], ...], MinLen(1), AfterValidator(_in_order)
-]
+Orientations = Annotated[tuple[Literal["h", "v"], ...], MinLen(1), AfterValidator(_in_order)]
 
 
 @DOWNS.register
 class MAA(Halving):
-    """Multi-grained asymmetric aggregation: 1 x k and k x 1 kernels, weighed against each other."""
+    """Multi-grained asymmetric aggregation: 1 x k and k x 1 kernels, weighed by the clip."""
 
     kind: Literal["maa"] = "maa"
     kernels: Annotated[KernelSet, MinLen(1)] = (3,)
@@ -171,8 +171,6 @@ class SqueezeExcite(nn.Module):
         return scaled
 
 
-def _shapes(
-    kernel: int, orientations: tuple[str, ...], square: bool
-) -> list[tuple[int, int]]:
+def _shapes(kernel: int, orientations: tuple[str, ...], square: bool) -> list[tuple[int, int]]:
     oriented = {"h": (1, kernel), "v": (kernel, 1)}
     return [oriented[name] for name in orientations] + [(3, 3)] * square

@@ -68,7 +68,7 @@ class Site:
 
     @property
     def windows(self) -> int:
-        """Windows along a side in the pyramid of attention that ends with one at the last stage."""
+        """Windows along a side in the pyramid that ends with one window in the last stage."""
         return int(2 ** (len(self.path.stages) - 1 - self.stage))
 
     def refuse(self, found: str, right: str) -> Infeasible:
@@ -103,7 +103,7 @@ class Block(Config):
         return self
 
     def settle(self, site: Site) -> Self:
-        """Return the block with every setting that has no effect at `site` at its neutral value."""
+        """Return the block with settings that have no effect at `site` at their neutral values."""
         return self
 
     @property

@@ -47,8 +47,9 @@ class Together(Collaboration):
     def forward(self, experts: Experts, x: Tensor, routing: Routing) -> Tensor:
         """Return the gated sum of outputs that have seen each other."""
         outputs = experts.each(x)  # (B, N, E, C)
-        query, key = self.query_key(outputs).split(self.inner, dim=-1)
+        query, key = torch.split(self.query_key(outputs), self.inner, dim=-1)
         scores = query @ key.transpose(2, 3) * self.inner**-0.5  # (B, N, E, E)
         absent = routing.chosen[:, :, None, :] == 0
         attended = outputs + scores.masked_fill(absent, -torch.inf).softmax(-1) @ outputs
-        return (attended * routing.gates[..., None]).sum(2)
+        gated: Tensor = attended * routing.gates[..., None]
+        return gated.sum(2)

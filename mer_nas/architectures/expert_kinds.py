@@ -9,7 +9,7 @@ Shapes speak of B clips, N tokens, C channels, E experts of F hidden units.
 from collections.abc import Callable
 
 import torch
-from timm.layers import trunc_normal_
+from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -49,10 +49,11 @@ class Perceptrons(Experts):
         return weighed @ self.weight.flatten(0, 1) + weights @ self._bias()
 
     def _bias(self) -> Tensor:
-        return self.bias.unflatten(0, (self.experts, -1))  # (E, C)
+        return self.bias.reshape(self.experts, -1)  # (E, C)
 
     def _hidden(self, x: Tensor) -> Tensor:
-        return functional.gelu(self.enter(x)).unflatten(2, (self.experts, -1))  # (B, N, E, F)
+        hidden = functional.gelu(self.enter(x))
+        return hidden.reshape(*x.shape[:2], self.experts, -1)  # (B, N, E, F)
 
 
 EXPERTS: dict[str, Callable[[int, int, int], Experts]] = {"mlp": Perceptrons}

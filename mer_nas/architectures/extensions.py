@@ -1,7 +1,8 @@
 """Blocks from outside: installed packages, and files that a space names.
 
-A package offers blocks by an entry point in the group `mer_nas.blocks` that names a module; a space
-by `extensions: [my_block.py]`. Loading either only imports it: the import registers the blocks.
+A package offers blocks by an entry point in the group `mer_nas.blocks` that names a module; a
+space by `extensions: [my_block.py]`. Loading either only imports it: the import registers the
+blocks.
 """
 
 import sys

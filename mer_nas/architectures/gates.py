@@ -66,7 +66,7 @@ class Prog(Block):
         return self
 
     def settle(self, site: Site) -> Self:
-        """Nothing reaches the first gate: it takes the carry of the second, for one tidy form."""
+        """Nothing reaches the first gate, which therefore takes the carry of the second."""
         first, *others = _gates(site)
         if others and self is first:
             return self.model_copy(update={"carry": others[0].carry})
@@ -84,7 +84,7 @@ class ProgressiveGate(Stateful):
         self.residual = residual
         self.look = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
         assert self.look.bias is not None
-        # The gates start nearly open (0.88): a product over four stages starts at 0.6, not at 0.06.
+        # Gates start nearly open (0.88): a product over four stages starts at 0.6, not at 0.06.
         nn.init.constant_(self.look.bias, 2.0)
         self.balance = nn.Parameter(torch.zeros(())) if carry == "learned" else None
 

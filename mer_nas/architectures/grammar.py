@@ -22,16 +22,10 @@ from pydantic import (
     model_validator,
 )
 
-# Each of these fills slots by being imported.
-from mer_nas.architectures import (  # noqa: F401
-    aggregation,
-    attention,
-    experts,
-    gates,
-    heads,
-    local_blocks,
-    stems,
-)
+# Modules of blocks fill slots by being imported.
+from mer_nas.architectures import experts, stems  # noqa: F401
+from mer_nas.architectures.aggregation import NoDown
+from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,
     GATES,
@@ -45,6 +39,9 @@ from mer_nas.architectures.blocks import (
     Slot,
     Stem,
 )
+from mer_nas.architectures.gates import NoGate
+from mer_nas.architectures.heads import Gap
+from mer_nas.architectures.local_blocks import NoLocal, ResBasic
 from mer_nas.architectures.shared import expand
 from mer_nas.config.base import Config
 
@@ -60,15 +57,13 @@ class Stage(Config):
     growth: PositiveFloat = 1.0
     """Width of the stage, in widths of the stage before it (of the stem, for the first); rounded
     to a multiple of 8, except that 1 keeps the width."""
-    down: Annotated[Block, Slot(DOWNS)] = Field(default_factory=lambda: DOWNS["none"]())
+    down: Annotated[Block, Slot(DOWNS)] = Field(default_factory=NoDown)
     """How the stage comes to its resolution."""
-    local: Annotated[Block, Slot(LOCALS)] = Field(default_factory=lambda: LOCALS["none"]())
+    local: Annotated[Block, Slot(LOCALS)] = Field(default_factory=NoLocal)
     """Convolutional blocks."""
-    global_: Annotated[Block, Slot(GLOBALS)] = Field(
-        default_factory=lambda: GLOBALS["none"](), alias="global"
-    )
+    global_: Annotated[Block, Slot(GLOBALS)] = Field(default_factory=NoGlobal, alias="global")
     """Blocks that mix all positions, or choose per position; after the local ones."""
-    gate: Annotated[Block, Slot(GATES)] = Field(default_factory=lambda: GATES["none"]())
+    gate: Annotated[Block, Slot(GATES)] = Field(default_factory=NoGate)
     """What the stage lets through, at its end."""
 
     @property
@@ -105,7 +100,7 @@ class Stage(Config):
     def repair(self, site: Site) -> "Stage":
         """Give an empty stage a block, and one that cannot change the width its old width."""
         if not self.depth:
-            return self.model_copy(update={"local": LOCALS["res_basic"]()}).repair(site)
+            return self.model_copy(update={"local": ResBasic()}).repair(site)
         return self if self._brings_width(site) else self.model_copy(update={"growth": 1.0})
 
     def settle(self, site: Site) -> "Stage":
@@ -154,7 +149,7 @@ class Architecture(Config):
 
     paths: Annotated[tuple[Path, ...], MinLen(1), MaxLen(1)]
     """From inputs to maps."""
-    head: Annotated[Block, Slot(HEADS)] = Field(default_factory=lambda: HEADS["gap"]())
+    head: Annotated[Block, Slot(HEADS)] = Field(default_factory=Gap)
     """From the last map to the classes."""
     drop_path: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Rate of stochastic depth in the last block; it rises linearly from 0 in the first."""

@@ -42,7 +42,7 @@ def check_kernels(kernels: Iterable[int], site: Site) -> None:
 
 
 def fitting(kernels: tuple[int, ...], site: Site) -> tuple[int, ...]:
-    """Return `kernels` with those too large replaced by the largest that fits, if 3 or more does."""
+    """Return `kernels` with the largest that fits for those too large, if 3 or more does."""
     limit = largest(site.size)
     if limit < 3:
         return kernels

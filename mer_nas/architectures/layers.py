@@ -7,7 +7,8 @@ standard deviations (0.02), as vision transformers do.
 """
 
 import torch
-from timm.layers import DropPath, trunc_normal_
+from timm.layers.drop import DropPath
+from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 
 from mer_nas.architectures.state import State, Stateful, advance

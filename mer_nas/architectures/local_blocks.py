@@ -7,7 +7,7 @@ down leaves the stride to it, the subsampling.
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks import LOCALS, Block, Idle, Shape, Site, shrink

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from annotated_types import MinLen
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mer_nas.architectures.blocks import MULTI_SCALES, Block, Idle, Site
 from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting
@@ -61,4 +62,4 @@ class Branches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See x at every scale."""
         seen = torch.cat([branch(x) for branch in self.branches], dim=1)
-        return self.norm(seen).relu()
+        return functional.relu(self.norm(seen))

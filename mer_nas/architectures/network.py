@@ -3,8 +3,8 @@
 Shapes speak of B clips, C channels, H x W maps and K classes.
 
 A network is pure: what a path remembers travels as a value, routing is done with masks, and no
-shape depends on data. So the copies of one network that leave-one-subject-out trains can be stacked
-and run as one with `torch.func`.
+shape depends on data. So the copies of one network that leave-one-subject-out trains can be
+stacked and run as one with `torch.func`.
 """
 
 from collections.abc import Iterable
@@ -71,7 +71,7 @@ def _path(visits: list[Visit]) -> Steps:
             blocks["level"] = level
         module = part.build(site)
         if not isinstance(module, nn.Identity):
-            blocks[slot.rstrip("_")] = module
+            blocks[slot] = module  # "global" is no name for an attribute: ONNX export refuses it
     ordered = Steps({number: Steps(blocks) for number, blocks in stages.items()})
     return Steps({"stem": stem.part.build(stem.site), "stages": ordered})
 

@@ -97,8 +97,11 @@ def chances(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tens
     best = noisy.topk(top_k + 1, dim=-1)
     chosen = torch.zeros_like(noisy).scatter(-1, best.indices[..., :top_k], 1.0)
     # A chosen expert has to beat the first one left out; one left out, the last one chosen.
-    to_beat = torch.where(chosen > 0, best.values[..., top_k:], best.values[..., top_k - 1 : top_k])
-    return torch.special.ndtr((clean - to_beat) / deviation)
+    to_beat = torch.where(
+        chosen > 0, best.values[..., top_k:], best.values[..., top_k - 1 : top_k]
+    )
+    chance: Tensor = torch.special.ndtr((clean - to_beat) / deviation)
+    return chance
 
 
 def variation(use: Tensor) -> Tensor:
@@ -107,4 +110,4 @@ def variation(use: Tensor) -> Tensor:
     0 when all are used evenly, E / K - 1 when all tokens go to the same K experts evenly.
     """
     share = use.mean((0, 1))
-    return share.var(correction=0) / (share.mean() ** 2 + 1e-10)
+    return torch.var(share, correction=0) / (share.mean() ** 2 + 1e-10)

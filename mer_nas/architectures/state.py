@@ -1,8 +1,8 @@
 """What travels along a path beside the feature map, and how modules take part in it.
 
 Most modules map x to y. A module that reads or writes the state (a progressive gate, a block with
-an auxiliary loss) is a `Stateful` one and maps (x, state) to (y, state). States are values: none is
-kept in a module, so that networks stay pure under `torch.func`.
+an auxiliary loss) is a `Stateful` one and maps (x, state) to (y, state). States are values: none
+is kept in a module, so that networks stay pure under `torch.func`.
 """
 
 from collections.abc import Iterable, Mapping

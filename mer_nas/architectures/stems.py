@@ -12,7 +12,6 @@ from annotated_types import Interval
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures import multi_scale  # noqa: F401  registers what a conv stem may hold
 from mer_nas.architectures.blocks import (
     MULTI_SCALES,
     STEMS,
@@ -25,6 +24,7 @@ from mer_nas.architectures.blocks import (
 )
 from mer_nas.architectures.kernels import OddKernel
 from mer_nas.architectures.layers import ConvNorm, Position, linear
+from mer_nas.architectures.multi_scale import NoMultiScale
 
 
 @STEMS.register
@@ -37,9 +37,7 @@ class Conv(Stem):
     stride: Annotated[int, Interval(ge=1, le=2)] = 1
     width: PositiveInt = 32
     """Channels of the map that leaves the stem."""
-    multi_scale: Annotated[Block, Slot(MULTI_SCALES)] = Field(
-        default_factory=lambda: MULTI_SCALES["none"]()
-    )
+    multi_scale: Annotated[Block, Slot(MULTI_SCALES)] = Field(default_factory=NoMultiScale)
     """What follows the convolution."""
     pool: bool = False
     """Halve the map at the end with a 3 x 3 maximum."""
@@ -71,9 +69,7 @@ class Conv(Stem):
             step = lcm(8, len(kernels))
             width = max(step, step * round(self.width / step))
             return self.model_copy(update={"width": width}).repair(site)
-        return self.model_copy(
-            update={"multi_scale": self.multi_scale.repair(self._inside(site))}
-        )
+        return self.model_copy(update={"multi_scale": self.multi_scale.repair(self._inside(site))})
 
     def _inside(self, site: Site) -> Site:
         return Site(
@@ -157,7 +153,8 @@ class Patches(nn.Module):
         _, channels, height, width = x.shape
         p = self.patch
         squares = x.reshape(-1, channels, height // p, p, width // p, p).permute(0, 2, 4, 3, 5, 1)
-        return self.project(squares.flatten(3)).permute(0, 3, 1, 2)
+        projected: Tensor = self.project(squares.flatten(3))
+        return projected.permute(0, 3, 1, 2)
 
 
 def _known(values: list[int]) -> str:
