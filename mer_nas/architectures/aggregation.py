@@ -11,11 +11,10 @@ Shapes speak of B clips, C channels in, D channels out, H x W maps and K kernels
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from annotated_types import MinLen
 from pydantic import AfterValidator
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import DOWNS, Block, Idle, Shape, Site, shrink
+from mer_nas.architectures.blocks import DOWNS, Block, Idle, Shape, Site, shrink, some
 from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting
 from mer_nas.architectures.layers import ChannelNorm, conv, linear
 
@@ -80,7 +79,9 @@ def _in_order(orientations: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(orientations)))
 
 
-Orientations = Annotated[tuple[Literal["h", "v"], ...], MinLen(1), AfterValidator(_in_order)]
+Orientations = Annotated[
+    tuple[Literal["h", "v"], ...], AfterValidator(some), AfterValidator(_in_order)
+]
 
 
 @DOWNS.register
@@ -88,7 +89,7 @@ class MAA(Halving):
     """Multi-grained asymmetric aggregation: 1 x k and k x 1 kernels, weighed by the clip."""
 
     kind: Literal["maa"] = "maa"
-    kernels: Annotated[KernelSet, MinLen(1)] = (3,)
+    kernels: KernelSet = (3,)
     """Granularities: lengths of the oriented kernels, in positions."""
     orientations: Orientations = ("h", "v")
     """h: 1 x k, v: k x 1."""

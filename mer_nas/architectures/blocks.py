@@ -14,7 +14,7 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -26,6 +26,8 @@ from mer_nas.registry import Registry
 
 if TYPE_CHECKING:
     from mer_nas.architectures.grammar import Path, Stage
+
+T = TypeVar("T")
 
 Size = tuple[int, int]
 """Height and width of a map."""
@@ -138,6 +140,13 @@ class Idle(Block):
 def shrink(size: Size, stride: int) -> Size:
     """Return the size of a map after a padded operation of that stride: rounded up."""
     return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def some(items: tuple[T, ...]) -> tuple[T, ...]:
+    """Refuse an empty tuple; as a length, pydantic would also count items that it refuses."""
+    if not items:
+        raise ValueError("at least one is needed")
+    return items
 
 
 STEMS = Registry[Stem]("stem")

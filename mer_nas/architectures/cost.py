@@ -27,11 +27,11 @@ class Cost(NamedTuple):
 
 def measure(architecture: Architecture, classes: int) -> Cost:
     """Return the cost of an architecture for a number of classes."""
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         network = build(architecture, classes).eval()
         clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
-        with FlopCounterMode(display=False) as counter:
-            network(*clip)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(*clip)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     idle = sum(
         (1 - module.active_share) * _flops(counter, network, name)

@@ -9,11 +9,10 @@ Shapes speak of B clips, N tokens, C channels, E experts of F hidden units.
 from collections.abc import Callable
 
 import torch
-from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.layers import linear
+from mer_nas.architectures.layers import linear, spread
 
 
 class Experts(nn.Module):
@@ -37,7 +36,7 @@ class Perceptrons(Experts):
         self.enter = linear(dim, experts * hidden)
         self.weight = nn.Parameter(torch.empty(experts, hidden, dim))
         self.bias = nn.Parameter(torch.zeros(experts * dim))
-        trunc_normal_(self.weight, std=0.02)
+        spread(self.weight)
 
     def each(self, x: Tensor) -> Tensor:
         """Return what every expert makes of x."""

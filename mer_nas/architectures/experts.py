@@ -59,7 +59,7 @@ class Expert(Block):
     @property
     def losses(self) -> frozenset[str]:
         """A balance, where the router leaves experts out."""
-        return frozenset({"balance"} if self.top_k < self.experts else ())
+        return frozenset({"balance"} if self.top_k != self.experts else ())
 
     def build(self, site: Site) -> nn.Module:
         """Return the layers."""

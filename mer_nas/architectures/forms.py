@@ -7,14 +7,14 @@ are at their neutral values, and two trees of one network dump equally.
 
 from typing import Any
 
-from mer_nas.architectures.blocks import SLOTS
+from mer_nas.architectures.blocks import SLOTS, Block
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.stems import Conv
 from mer_nas.architectures.walk import put, walk
 from mer_nas.config.base import validate
 from mer_nas.errors import Infeasible
 
-_known: list[int] = []
+_known: list[tuple[type[Block], ...]] = []
 
 
 def parse(tree: object, place: str = "architecture") -> Architecture:
@@ -47,7 +47,7 @@ def close(tree: object, place: str = "architecture") -> Architecture:
 
 def refresh() -> None:
     """Rebuild the models, inner to outer, when blocks have been registered since the last time."""
-    known = [len(registry) for registry in SLOTS.values()]
+    known = [tuple(registry.values()) for registry in SLOTS.values()]
     if known != _known:
         for model in (Conv, Stage, Path, Architecture):
             model.model_rebuild(force=True)

@@ -12,8 +12,9 @@ res_basic, prog)*.
 from dataclasses import replace
 from typing import Annotated
 
-from annotated_types import Interval, MaxLen, MinLen
+from annotated_types import Interval
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -38,11 +39,12 @@ from mer_nas.architectures.blocks import (
     Site,
     Slot,
     Stem,
+    some,
 )
 from mer_nas.architectures.gates import NoGate
 from mer_nas.architectures.heads import Gap
 from mer_nas.architectures.local_blocks import NoLocal, ResBasic
-from mer_nas.architectures.shared import expand
+from mer_nas.architectures.shared import describe, expand
 from mer_nas.config.base import Config
 
 INPUTS = {"flow_uvs": 3}
@@ -117,13 +119,15 @@ class Stage(Config):
 class Path(Config):
     """From one input to one map."""
 
+    model_config = ConfigDict(json_schema_extra=describe)
+
     input: Annotated[str, Name(INPUTS)] = "flow_uvs"
     """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
     size: PositiveInt = 28
     """Height and width of the input, in pixels."""
     stem: Annotated[Stem, Slot(STEMS)]
     """From the input to the first map."""
-    stages: Annotated[tuple[Stage, ...], MinLen(1)]
+    stages: Annotated[tuple[Stage, ...], AfterValidator(some)]
     """Blocks, stage by stage."""
 
     @model_validator(mode="before")
@@ -144,10 +148,16 @@ class Losses(Config):
     """Even use of routed experts; 0 where there are none, or none is left out."""
 
 
+def _one(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    if len(paths) != 1:
+        raise ValueError(f"a network has one path, not {len(paths)}")
+    return paths
+
+
 class Architecture(Config):
     """A network but for its number of classes."""
 
-    paths: Annotated[tuple[Path, ...], MinLen(1), MaxLen(1)]
+    paths: Annotated[tuple[Path, ...], AfterValidator(_one)]
     """From inputs to maps."""
     head: Annotated[Block, Slot(HEADS)] = Field(default_factory=Gap)
     """From the last map to the classes."""

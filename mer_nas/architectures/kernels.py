@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PositiveInt
 
-from mer_nas.architectures.blocks import Site, Size
+from mer_nas.architectures.blocks import Site, Size, some
 
 
 def _odd(kernel: int) -> int:
@@ -21,7 +21,7 @@ def _ascending(kernels: tuple[int, ...]) -> tuple[int, ...]:
 OddKernel = Annotated[PositiveInt, AfterValidator(_odd)]
 """Height and width of a kernel."""
 
-KernelSet = Annotated[tuple[OddKernel, ...], AfterValidator(_ascending)]
+KernelSet = Annotated[tuple[OddKernel, ...], AfterValidator(some), AfterValidator(_ascending)]
 """Kernels whose order has no meaning."""
 
 

@@ -14,10 +14,17 @@ from torch import Tensor, nn
 from mer_nas.architectures.state import State, Stateful, advance
 
 
+def spread(parameter: nn.Parameter) -> None:
+    """Fill a matrix or table with small numbers."""
+    # Counting builds networks without numbers, and truncation is slow to pretend.
+    if not parameter.is_meta:
+        trunc_normal_(parameter, std=0.02)
+
+
 def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """Return a linear map."""
     layer = nn.Linear(inputs, outputs, bias=bias)
-    trunc_normal_(layer.weight, std=0.02)
+    spread(layer.weight)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
@@ -123,7 +130,7 @@ class Position(nn.Module):
         super().__init__()
         self.position = nn.Parameter(torch.empty(channels, height, width))
         self.windows = windows
-        trunc_normal_(self.position, std=0.02)
+        spread(self.position)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the table to x (B, C, H, W)."""

@@ -4,10 +4,9 @@ Source: Zhan et al. 2024 (DOI 10.3724/SP.J.1249.2024.06756), equations (5) and (
 gives an equal share of the channels, and the shares are concatenated.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from annotated_types import MinLen
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,7 +27,7 @@ class Parallel(Block):
     """Parallel convolutions, concatenated, then BatchNorm and ReLU."""
 
     kind: Literal["parallel"] = "parallel"
-    kernels: Annotated[KernelSet, MinLen(1)] = (3, 5, 7, 9)
+    kernels: KernelSet = (3, 5, 7, 9)
     """Sizes of the kernels in pixels; a size may stand more than once."""
 
     source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (5), (6)"

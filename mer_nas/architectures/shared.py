@@ -31,6 +31,17 @@ def expand(tree: Tree) -> Tree:
     return expanded
 
 
+def describe(schema: dict[str, Any]) -> None:
+    """Add `shared` to the JSON schema of a path, in which it is no field."""
+    kinds = [kind for slot in SLOTS.values() for kind in slot if kind != "none"]
+    schema["properties"]["shared"] = {
+        "type": "object",
+        "description": "Settings for every block of a kind, by kind.",
+        "properties": {kind: {"type": "object"} for kind in kinds},
+        "additionalProperties": False,
+    }
+
+
 def _share(node: Any, shared: Tree) -> Any:
     if isinstance(node, list | tuple):
         return [_share(child, shared) for child in node]
