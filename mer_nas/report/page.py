@@ -69,6 +69,15 @@ def _seconds(value: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def _percent(value: float) -> str:
+    """Write a share; little is not nothing.
+
+    >>> _percent(0.184), _percent(0.001), _percent(0)
+    ('18 %', '< 1 %', '0 %')
+    """
+    return "< 1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
+
+
 def _metric(value: float) -> str:
     """Write a large number with its unit.
 
@@ -82,7 +91,11 @@ def _metric(value: float) -> str:
 
 
 def _yaml(tree: Any) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=88).rstrip()
+    """Write a tree with its leaves in one line each."""
+    dumped: str = yaml.safe_dump(
+        tree, sort_keys=False, allow_unicode=True, width=88, default_flow_style=None
+    )
+    return dumped.rstrip()
 
 
 def _soft(name: object) -> Markup:
@@ -95,7 +108,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "signed": _written(lambda value: f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")),
     "count": _written(lambda value: f"{value:,}"),
     "plain": _written(lambda value: f"{value:g}"),
-    "percent": _written(lambda value: f"{100 * value:.0f} %"),
+    "percent": _written(_percent),
     "metric": _written(_metric),
     "seconds": _written(_seconds),
     "tiny": _written(lambda value: f"{value:.1e}"),

@@ -1,0 +1,20 @@
+"""A trained network as files that others can run, and that carry where they come from.
+
+A folder holds `model.onnx` (the deployed graph, for any runtime), `model.safetensors` with
+`model.yaml` (weights and closed form, from which `load` rebuilds the network in a fresh process)
+and `card.md` (for people). `export_network` writes all of them or nothing, and only after the ONNX
+graph has given what the network gives on real clips.
+"""
+
+from mer_nas.export.bundle import Exported, LoadedModel, export_network, load
+from mer_nas.export.manifest import InputSpec, Manifest, Provenance
+
+__all__ = [
+    "Exported",
+    "InputSpec",
+    "LoadedModel",
+    "Manifest",
+    "Provenance",
+    "export_network",
+    "load",
+]

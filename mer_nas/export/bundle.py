@@ -1,0 +1,181 @@
+"""Writing a network as a folder of files, and reading it back."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from mer_nas import architectures
+from mer_nas.architectures.cost import measure
+from mer_nas.data.clips import ClipSet
+from mer_nas.errors import ConfigError, ExportError
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.export import manifest as manifests
+from mer_nas.export.card import write_card
+from mer_nas.export.folder import whole
+from mer_nas.export.manifest import InputSpec, Manifest, Provenance, read_manifest
+from mer_nas.export.onnx import BATCHES, Deployed, Images, check_onnx, write_onnx
+
+ONNX, WEIGHTS, CARD = "model.onnx", "model.safetensors", "card.md"
+FILES = (ONNX, WEIGHTS, manifests.FILE, CARD)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that has been written and checked."""
+
+    folder: Path
+    files: tuple[str, ...]
+    """Names of the files in the folder."""
+    manifest: Manifest
+    max_difference: float
+    """Largest absolute difference of a logit between the ONNX graph and the network."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network that has been rebuilt from an export."""
+
+    network: nn.Module
+    """In evaluation mode, on the CPU."""
+    manifest: Manifest
+
+
+def export_network(
+    network: nn.Module, candidate: Candidate, clips: ClipSet, folder: Path, facts: Provenance
+) -> Exported:
+    """Write `network` to `folder` as ONNX, safetensors, YAML and a model card.
+
+    Args:
+        network: A trained network of the candidate; it is left as it is.
+        candidate: What the network was built and trained from.
+        clips: The clips it was trained on; some of them prove that the ONNX graph is right.
+        folder: Made or replaced; nothing is written unless everything is.
+        facts: Where the network comes from.
+
+    Raises:
+        ExportError: The ONNX graph differs from the network, or the folder holds other things.
+    """
+    deployed = Deployed(network)
+    names = candidate.architecture.inputs
+    examples = _spread(clips, names, max(BATCHES))
+    with whole(folder, FILES) as new:
+        write_onnx(deployed, names, examples, _notes(clips, facts), new / ONNX)
+        difference = check_onnx(deployed, names, examples, new / ONNX)
+        _write_weights(deployed.network, new / WEIGHTS)
+        described = _describe(candidate, clips, facts, _sha256(new / WEIGHTS))
+        described.write(new)
+        write_card(described, difference, new / CARD)
+    return Exported(folder, FILES, described, difference)
+
+
+def load(folder: Path | str) -> LoadedModel:
+    """Rebuild the network of an export, in any process that has mer-nas.
+
+    Raises:
+        ExportError: A file is missing, the weights are not those that were exported, or the
+            architecture needs a block that is not loaded.
+    """
+    folder = Path(folder)
+    found = read_manifest(folder)
+    weights = _checked_weights(folder / WEIGHTS, found.weights)
+    network = _rebuild(folder, found)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ExportError(f"{folder}: weights and architecture do not fit: {error}") from None
+    return LoadedModel(network.eval(), found)
+
+
+def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
+    return {
+        "classes": json.dumps(clips.classes),
+        "study": facts.study,
+        "candidate": facts.label,
+        "data": f"{clips.name} {clips.fingerprint}",
+        "score": "selected on these subjects; expect less on new ones",
+    }
+
+
+def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: str) -> Manifest:
+    tree = candidate.dump()
+    cost = measure(candidate.architecture, len(clips.classes))
+    return Manifest(
+        architecture=tree["architecture"],
+        classes=clips.classes,
+        inputs=tuple(_input(clips, name, facts) for name in candidate.architecture.inputs),
+        parameters=cost.parameters,
+        macs=cost.macs,
+        weights=weights,
+        trainer=tree["trainer"],
+        data=clips.name,
+        fingerprint=clips.fingerprint,
+        clips=len(clips.clips),
+        subjects=len(set(clips.groups)),
+        provenance=facts,
+    )
+
+
+def _input(clips: ClipSet, name: str, facts: Provenance) -> InputSpec:
+    images = clips.inputs[name]
+    every = (0, *range(2, images.ndim))  # all axes but the channels
+    return InputSpec(
+        name=name,
+        shape=images.shape[1:],
+        scaling=facts.scaling.get(name, "as the data set gives it"),
+        low=tuple(round(float(value), 6) for value in images.min(every)),
+        high=tuple(round(float(value), 6) for value in images.max(every)),
+    )
+
+
+def _spread(clips: ClipSet, names: Sequence[str], count: int) -> Images:
+    """Return clips from the whole set rather than its first subject."""
+    rows = np.unique(np.linspace(0, len(clips.clips) - 1, count).round().astype(int))
+    return [clips.inputs[name][rows] for name in names]
+
+
+def _write_weights(network: nn.Module, path: Path) -> None:
+    # Parameters that share memory are stored twice: the file is then plain for every reader.
+    state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    safetensors.torch.save_file(state, path)
+
+
+def _checked_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise ExportError(f"{path}: the weights are missing; export the network again")
+    found = _sha256(path)
+    if found != expected:
+        raise ExportError(
+            f"{path}: these are not the weights that were exported: SHA-256 is {found[:12]}..., "
+            f"but {manifests.FILE} says {expected[:12]}...; export the network again"
+        )
+    try:
+        return safetensors.torch.load_file(path)
+    except SafetensorError as error:
+        raise ExportError(f"{path}: not readable as safetensors: {error}") from None
+
+
+def _rebuild(folder: Path, found: Manifest) -> nn.Module:
+    try:
+        architecture = architectures.parse(found.architecture, f"{folder}: architecture")
+    except ConfigError as error:
+        if not (needed := found.provenance.extensions):
+            raise
+        raise ExportError(
+            f"{error}\nthe network uses blocks from {', '.join(needed)}: "
+            "give them to mer_nas.architectures.load_extensions first"
+        ) from None
+    network: nn.Module = architectures.build(architecture, len(found.classes))
+    return network
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

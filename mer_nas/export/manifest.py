@@ -1,0 +1,113 @@
+"""What `model.yaml` holds: enough to rebuild a network, and to know where it comes from."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import yaml
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from mer_nas.config.base import Config, Tree, validate
+from mer_nas.errors import ConfigError, ExportError
+
+FORMAT: Final = "mer-nas model 1"
+FILE = "model.yaml"
+
+
+class InputSpec(Config):
+    """One input of the network, in the order in which it takes them."""
+
+    name: str
+    shape: tuple[PositiveInt, ...]
+    """Of one clip: channels, height, width; a batch has the clips in front."""
+    scaling: str
+    """What was done to the values before the network saw them."""
+    low: tuple[float, ...]
+    """Smallest value of each channel over the training clips."""
+    high: tuple[float, ...]
+    """Largest value of each channel over the training clips."""
+
+
+class Provenance(Config):
+    """Where an exported network comes from: what the study knows and the network does not."""
+
+    study: str
+    label: str
+    """How the study calls the candidate: "trial 17" or "prog_s"."""
+    command: str
+    """The command line that made the study."""
+    seed: NonNegativeInt
+    """Seed of the training that gave these weights."""
+    code_version: str
+    """Hash of the files that can change a score."""
+    environment: Tree
+    """Python, machine and package versions."""
+    scaling: dict[str, str] = Field(default_factory=dict)
+    """By input: what was done to its values; those not named are as the data set gives them."""
+    protocol: str
+    """How the scores below were measured: "LOSO"."""
+    seeds: NonNegativeInt = 0
+    """Repetitions of the protocol behind the scores; 0 where it was not measured."""
+    uf1: NonNegativeFloat | None = None
+    """Mean over the repetitions, as are the next two."""
+    uar: NonNegativeFloat | None = None
+    accuracy: NonNegativeFloat | None = None
+    uf1_spread: NonNegativeFloat | None = None
+    """Standard deviation of UF1 over the repetitions."""
+    extensions: tuple[str, ...] = ()
+    """Files with blocks of the user's own, to be loaded before the network can be rebuilt."""
+
+
+class Manifest(Config):
+    """`model.yaml`."""
+
+    format: Literal["mer-nas model 1"] = FORMAT
+    architecture: Tree
+    """Closed form, as a search space's point has it."""
+    classes: tuple[str, ...]
+    """Names of the logits, in their order."""
+    inputs: tuple[InputSpec, ...]
+    parameters: PositiveInt
+    macs: NonNegativeInt
+    """Nominal multiply-accumulates for one clip."""
+    weights: str
+    """SHA-256 of model.safetensors."""
+    trainer: Tree
+    data: str
+    """Name of the data set it was trained on."""
+    fingerprint: str
+    """Hash of that data: arrays, labels, names and classes."""
+    clips: PositiveInt
+    subjects: PositiveInt
+    provenance: Provenance
+
+    def write(self, folder: Path) -> None:
+        """Write `model.yaml` into `folder`."""
+        (folder / FILE).write_text(as_yaml(self.model_dump(mode="json")), encoding="utf-8")
+
+
+def as_yaml(tree: Tree) -> str:
+    """Return a tree as YAML with its leaves in one line each."""
+    text: str = yaml.safe_dump(
+        tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=96
+    )
+    return text
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the export in `folder`.
+
+    Raises:
+        ExportError: There is none, or another version of mer-nas wrote it.
+        ConfigError: It has been edited into something else, with every mistake.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ExportError(f"{folder}: no {FILE} here; `mer-nas export STUDY` writes such a folder")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from None
+    found = tree.get("format") if isinstance(tree, dict) else None
+    if found != FORMAT:
+        raise ExportError(f"{path}: format is {found!r}, but this version reads {FORMAT!r}")
+    return validate(Manifest, tree, str(path))

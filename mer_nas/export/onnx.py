@@ -1,0 +1,174 @@
+"""The deployed graph as ONNX, and the proof that it does what the network does.
+
+Deployed means: evaluation mode, logits only, any number of clips in a batch.
+"""
+
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mer_nas.errors import ExportError
+
+Images = Sequence[NDArray[np.float32]]
+"""One array (clips, channels, height, width) an input."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit that is put down to the order of floating-point sums."""
+BATCHES = (1, 7)
+"""Batch sizes on which graph and network are compared."""
+
+
+class Deployed(nn.Module):
+    """A copy of a network as it is used: on the CPU, in evaluation mode, logits only."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).cpu().float()
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the logits (B, K) of B clips."""
+        logits: Tensor = self.network(*inputs).logits
+        return logits
+
+
+def write_onnx(
+    deployed: Deployed, names: Sequence[str], clips: Images, notes: Mapping[str, str], path: Path
+) -> None:
+    """Write the graph of `deployed` to `path`, its inputs called `names`, its output "logits".
+
+    Args:
+        deployed: The network.
+        names: Of its inputs, in the order in which it takes them.
+        clips: At least one clip of each input; their number does not matter.
+        notes: What the file says about itself to whoever has nothing but the file.
+        path: The file.
+
+    Raises:
+        ExportError: A block of the network has no ONNX form.
+    """
+    # The tracer takes a batch of one for a constant: show it two clips.
+    examples = tuple(torch.from_numpy(_repeated(images, 2)) for images in clips)
+    batch = torch.export.Dim("batch")
+    shapes = (tuple({0: batch} for _ in names),)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                deployed,
+                examples,
+                dynamo=True,
+                verbose=False,
+                input_names=list(names),
+                output_names=["logits"],
+                dynamic_shapes=shapes,
+            )
+            assert program is not None  # dynamo=True always gives one
+            program.model.metadata_props.update(notes)
+            program.save(str(path), external_data=False)
+    except torch.onnx.OnnxExporterError as error:
+        cause = _cause(error.__cause__ or error)
+        raise ExportError(f"{path.name}: the network has no ONNX form: {cause}") from error
+
+
+def check_onnx(deployed: Deployed, names: Sequence[str], clips: Images, path: Path) -> float:
+    """Return the largest difference between the logits of the graph at `path` and the network.
+
+    Args:
+        deployed: The network.
+        names: Of its inputs, in the order in which it takes them.
+        clips: Real clips; they are repeated where there are fewer than the largest batch.
+        path: The ONNX file.
+
+    Raises:
+        ExportError: They differ by more than `TOLERANCE`, or choose another class for a clip, or
+            the graph takes a fixed number of clips.
+    """
+    session = _session(path)
+    for given in session.get_inputs():
+        # The exporter may take the number of clips for a constant without a word.
+        if isinstance(given.shape[0], int):
+            raise ExportError(
+                f"{path.name}: input {given.name!r} takes exactly {given.shape[0]} clips, but any "
+                "number should do; a block of the network must have fixed it"
+            )
+    differences = []
+    for size in BATCHES:
+        for start in range(0, max(BATCHES), size):
+            batch = [_repeated(images, max(BATCHES))[start : start + size] for images in clips]
+            (found,) = session.run(["logits"], dict(zip(names, batch, strict=True)))
+            differences.append(_compare(_logits(deployed, batch), np.asarray(found), size, path))
+    return max(differences)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of the exporter's pages of advice, and the line of code they mean."""
+    said, _, rest = (str(error) or type(error).__name__).partition("\n")
+    _, found, place = rest.partition("The following call raised this error:\n")
+    return "\n".join([said.strip(), *place.splitlines()[:2]]) if found else said.strip()
+
+
+def _compare(
+    expected: NDArray[np.float32], found: NDArray[np.float32], size: int, path: Path
+) -> float:
+    where = f"{path.name}, batch of {size}"
+    if found.shape != expected.shape:
+        raise ExportError(f"{where}: logits are {found.shape}, but the network's {expected.shape}")
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"{where}: logits differ from the network's by {difference:.2g}, "
+            f"but {TOLERANCE:g} is the most that rounding explains"
+        )
+    chosen, wanted = found.argmax(-1), expected.argmax(-1)
+    if (chosen != wanted).any():
+        raise ExportError(
+            f"{where}: classes {chosen.tolist()} are chosen, by the network {wanted.tolist()}"
+        )
+    return difference
+
+
+def _logits(deployed: Deployed, batch: Images) -> NDArray[np.float32]:
+    with torch.no_grad():
+        logits: Tensor = deployed(*map(torch.from_numpy, batch))
+    return np.asarray(logits.numpy(), dtype=np.float32)
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors; a warning would reach the user's terminal from C++
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _repeated(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return `count` clips, beginning again at the first where there are fewer."""
+    taken = images[np.arange(count) % len(images)]
+    return np.ascontiguousarray(taken, dtype=np.float32)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its deprecations of its own parts off the terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)

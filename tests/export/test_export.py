@@ -1,0 +1,406 @@
+"""What an export gives: a network that says the same in every form, or no files and a reason."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mer_nas import architectures
+from mer_nas.architectures import Network
+from mer_nas.config import presets
+from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.errors import ConfigError, ExportError
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.export import Exported, Provenance, export_network, load
+from mer_nas.export import onnx as onnx_files
+from mer_nas.space import SearchSpace
+
+CLASSES = ("negative", "positive", "surprise")
+FILES = ["card.md", "model.onnx", "model.safetensors", "model.yaml"]
+FACTS = Provenance(
+    study="moe-noise-1",
+    label="trial 17",
+    command="mer-nas search space=moe",
+    seed=3,
+    code_version="0123456789ab",
+    environment={"python": "3.11.9", "packages": {"torch": "2.15.0"}},
+    scaling={"flow_uvs": "2 x / 255 - 1 of the published images"},
+    protocol="LOSO",
+    seeds=3,
+    uf1=0.7125,
+    uar=0.72,
+    accuracy=0.75,
+    uf1_spread=0.012,
+)
+REBUILD = """
+import json, sys
+from pathlib import Path
+import numpy as np, torch
+from mer_nas.export import load
+torch.set_num_threads(1)
+clips = torch.from_numpy(np.load(sys.argv[1]))
+for folder in sys.argv[2:]:
+    with torch.no_grad():
+        print(json.dumps(load(Path(folder)).network(clips).logits.tolist()))
+"""
+
+
+def noise(count: int, seed: int = 0) -> NDArray[np.float32]:
+    draw = np.random.default_rng(seed)
+    return draw.uniform(-1, 1, (count, 3, 28, 28)).astype(np.float32)
+
+
+def clip_set(count: int) -> ClipSet:
+    """Return clips of noise from three subjects."""
+    clips = tuple(
+        Clip("casme2", f"{index % 3:02}", f"clip{index}", index % 3) for index in range(count)
+    )
+    return ClipSet("noise", CLASSES, clips, {"flow_uvs": noise(count)})
+
+
+CLIPS = clip_set(10)
+
+
+def published() -> dict[str, Candidate]:
+    """Return every published point that the repository ships."""
+    found = {}
+    for name in presets.names("space"):
+        space = SearchSpace.read(presets.read("space", name), f"space={name}")
+        for point in space.file.points:
+            found[f"{name}-{point.name}"] = Candidate.parse(point.values, point.name)
+    return found
+
+
+POINTS = published()
+
+
+def trained(candidate: Candidate) -> Network:
+    """Return a network whose parameters and running statistics have left their initial values."""
+    torch.manual_seed(0)
+    network = architectures.build(candidate.architecture, len(CLASSES))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    for _ in range(2):
+        output = network(torch.from_numpy(CLIPS.inputs["flow_uvs"]))
+        loss = output.logits.square().mean() + sum(output.losses.values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
+def logits(network: nn.Module, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    with torch.no_grad():
+        output: Tensor = network.eval()(torch.from_numpy(clips)).logits
+    return np.asarray(output.numpy())
+
+
+def ran(folder: Path, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    path = str(folder / "model.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"flow_uvs": clips})[0])
+
+
+def small() -> Candidate:
+    """Return a network of one stage, for what does not depend on the network."""
+    path = {
+        "stem": {"kind": "conv", "width": 8, "stride": 2},
+        "stages": [{"local": {"kind": "res_basic"}}],
+    }
+    return Candidate.parse({"architecture": {"paths": [path]}}, "small")
+
+
+@pytest.fixture(scope="module", params=list(POINTS))
+def point(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Network, Exported]:
+    """A published point that has been trained a little, and its export."""
+    candidate = POINTS[request.param]
+    network = trained(candidate)
+    folder = tmp_path_factory.mktemp("export") / request.param
+    return network, export_network(network, candidate, CLIPS, folder, FACTS)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A small export, not to be changed."""
+    folder = tmp_path_factory.mktemp("small") / "export"
+    return export_network(trained(small()), small(), CLIPS, folder, FACTS)
+
+
+@pytest.fixture
+def exported(original: Exported, tmp_path: Path) -> Path:
+    """A folder with a small export, to be spoiled."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for path in original.folder.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 16])
+def test_the_graph_says_what_the_network_says(point: tuple[Network, Exported], size: int) -> None:
+    network, found = point
+    clips = noise(size, seed=1)  # none of those that the export was checked on
+    expected = logits(network, clips)
+    assert ran(found.folder, clips) == pytest.approx(expected, abs=1e-4)
+    assert (ran(found.folder, clips).argmax(-1) == expected.argmax(-1)).all()
+
+
+def test_an_export_is_four_files_and_its_difference_is_told(
+    point: tuple[Network, Exported],
+) -> None:
+    _, found = point
+    assert sorted(path.name for path in found.folder.iterdir()) == sorted(found.files) == FILES
+    assert 0 <= found.max_difference <= 1e-4
+    assert list(found.folder.parent.iterdir()) == [found.folder]
+
+
+def test_rebuilding_gives_the_very_same_network(point: tuple[Network, Exported]) -> None:
+    network, found = point
+    rebuilt = load(found.folder)
+    assert not rebuilt.network.training
+    clips = noise(5, seed=2)
+    assert (logits(rebuilt.network, clips) == logits(network, clips)).all()
+    assert rebuilt.manifest == found.manifest
+
+
+def test_a_fresh_process_rebuilds_the_very_same_network(
+    original: Exported, tmp_path: Path
+) -> None:
+    clips = noise(4, seed=3)
+    np.save(tmp_path / "clips.npy", clips)
+    words = [sys.executable, "-c", REBUILD, str(tmp_path / "clips.npy"), str(original.folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == logits(load(original.folder).network, clips).tolist()
+
+
+def test_the_manifest_says_what_was_trained_on_what(original: Exported) -> None:
+    manifest = yaml.safe_load((original.folder / "model.yaml").read_text(encoding="utf-8"))
+    assert manifest["classes"] == list(CLASSES)
+    assert (manifest["clips"], manifest["subjects"]) == (10, 3)
+    assert manifest["fingerprint"] == CLIPS.fingerprint
+    (flow,) = manifest["inputs"]
+    assert (flow["name"], flow["shape"]) == ("flow_uvs", [3, 28, 28])
+    assert flow["scaling"] == "2 x / 255 - 1 of the published images"
+    assert flow["high"][0] == pytest.approx(CLIPS.inputs["flow_uvs"][:, 0].max(), abs=1e-6)
+    # 3 x 3 convolutions 3 -> 8, 8 -> 8 twice, three norms of 8, a linear map 8 -> 3.
+    assert manifest["parameters"] == 216 + 2 * 576 + 3 * 16 + 27
+    assert manifest["provenance"]["seed"] == 3
+
+
+def test_the_graph_alone_still_knows_its_classes(original: Exported) -> None:
+    notes = {p.key: p.value for p in onnx.load(original.folder / "model.onnx").metadata_props}
+    assert json.loads(notes["classes"]) == list(CLASSES)
+    assert notes["data"] == f"noise {CLIPS.fingerprint}"
+
+
+def test_the_card_says_the_honest_words_and_how_to_load(original: Exported) -> None:
+    card = (original.folder / "card.md").read_text(encoding="utf-8")
+    assert "**Selected on these subjects; expect less on new ones.**" in card
+    assert "| LOSO on noise | 3 | 0.713 ± 0.012 | 0.720 | 0.750 |" in card
+    assert "10 clips of 3 subjects" in card
+    assert "Whether somebody lies" in card
+
+
+def test_the_code_of_the_card_runs(
+    original: Exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = (original.folder / "card.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(original.folder)
+    snippets = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    for snippet in snippets:
+        exec(snippet, {})
+    said = capsys.readouterr().out.split()
+    assert len(snippets) == len(said) == 2
+    assert said[0] == said[1]
+    assert said[0] in CLASSES
+
+
+def test_a_candidate_without_final_scores_gets_a_card_without_scores(tmp_path: Path) -> None:
+    facts = Provenance.model_validate(
+        FACTS.model_dump(exclude={"uf1", "uar", "accuracy", "uf1_spread", "seeds"})
+    )
+    folder = tmp_path / "export"
+    export_network(trained(small()), small(), CLIPS, folder, facts)
+    assert "was not measured under a final protocol" in (folder / "card.md").read_text("utf-8")
+
+
+def test_fewer_clips_than_the_largest_batch_are_repeated(tmp_path: Path) -> None:
+    network = trained(small())
+    found = export_network(network, small(), clip_set(3), tmp_path / "export", FACTS)
+    assert ran(found.folder, noise(7)) == pytest.approx(logits(network, noise(7)), abs=1e-4)
+
+
+def test_the_network_is_left_as_it_was(tmp_path: Path) -> None:
+    network = trained(small()).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    export_network(network, small(), CLIPS, tmp_path / "export", FACTS)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all((value == before[name]).all() for name, value in network.state_dict().items())
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    export_network(trained(small()), small(), CLIPS, tmp_path / "export", FACTS)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_export_replaces_the_one_before(exported: Path) -> None:
+    before = load(exported).manifest
+    facts = FACTS.model_copy(update={"label": "trial 18"})
+    export_network(trained(small()), small(), CLIPS, exported, facts)
+    assert before.provenance.label == "trial 17"
+    assert load(exported).manifest.provenance.label == "trial 18"
+    assert list(exported.parent.iterdir()) == [exported]
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ExportError, match=r"holds 'thesis\.tex', which is no part of an export"):
+        export_network(trained(small()), small(), CLIPS, tmp_path, FACTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "export").write_text("mine")
+    with pytest.raises(ExportError, match="a file is in the way"):
+        export_network(trained(small()), small(), CLIPS, tmp_path / "export", FACTS)
+
+
+def test_a_graph_that_says_something_else_is_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(path: Path, change: float) -> None:
+        graph = onnx.load(path)
+        bias = next(
+            w for w in graph.graph.initializer if w.name.endswith("bias") and w.dims == [3]
+        )
+        values = onnx.numpy_helper.to_array(bias) + np.float32([change, 0, 0])
+        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        onnx.save(graph, path)
+
+    write = onnx_files.write_onnx
+
+    def spoil(
+        deployed: onnx_files.Deployed, names: Sequence[str], clips: Any, notes: Any, path: Path
+    ) -> None:
+        write(deployed, names, clips, notes, path)
+        wrong(path, 0.25)
+
+    monkeypatch.setattr("mer_nas.export.bundle.write_onnx", spoil)
+    with pytest.raises(ExportError, match=r"model\.onnx, batch of 1: logits differ .* by 0\.25"):
+        export_network(trained(small()), small(), CLIPS, tmp_path / "export", FACTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_chooses_other_classes_is_refused_however_close(tmp_path: Path) -> None:
+    near = np.float32([[0.5, 0.50001]])
+    with pytest.raises(ExportError, match=r"classes \[0\] are chosen, by the network \[1\]"):
+        onnx_files._compare(near, near[:, ::-1], 1, Path("model.onnx"))
+
+
+def test_an_interrupted_export_leaves_the_one_before(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+    monkeypatch.setattr("mer_nas.export.bundle.write_card", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export_network(trained(small()), small(), CLIPS, exported, FACTS)
+    assert {path.name: path.read_bytes() for path in exported.iterdir()} == before
+    assert list(exported.parent.iterdir()) == [exported]
+
+
+class Fixed(nn.Module):
+    """Takes the number of clips for a constant, as no network may."""
+
+    def forward(self, x: Tensor) -> architectures.Output:
+        return architectures.Output(x.sum((2, 3)).reshape(2, 3), {})
+
+
+class Wavering(nn.Module):
+    """Lets the data decide what is computed, as no network may."""
+
+    def forward(self, x: Tensor) -> architectures.Output:
+        pooled = x.mean((2, 3))
+        return architectures.Output(pooled if pooled.sum() > 0 else -pooled, {})
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Fixed(), r"model\.onnx: input 'flow_uvs' takes exactly 2 clips"),
+        (Wavering(), r"model\.onnx: the network has no ONNX form: (?s:.*)if pooled\.sum\(\) > 0"),
+    ],
+)
+def test_a_network_that_no_graph_can_hold_is_refused(
+    tmp_path: Path, network: nn.Module, message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export_network(network, small(), CLIPS, tmp_path / "export", FACTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changed_weights_are_refused(exported: Path) -> None:
+    weights = bytearray((exported / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (exported / "model.safetensors").write_bytes(weights)
+    with pytest.raises(ExportError, match="these are not the weights that were exported: SHA-256"):
+        load(exported)
+
+
+def test_missing_weights_are_refused(exported: Path) -> None:
+    (exported / "model.safetensors").unlink()
+    with pytest.raises(ExportError, match=r"model\.safetensors: the weights are missing"):
+        load(exported)
+
+
+def test_weights_of_another_architecture_are_refused(exported: Path) -> None:
+    path = exported / "model.yaml"
+    path.write_text(path.read_text("utf-8").replace("width: 8", "width: 16"), "utf-8")
+    with pytest.raises(ExportError, match="weights and architecture do not fit"):
+        load(exported)
+
+
+def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"no model\.yaml here; `mer-nas export STUDY` writes"):
+        load(tmp_path)
+
+
+def test_an_export_of_another_version_is_refused(exported: Path) -> None:
+    path = exported / "model.yaml"
+    path.write_text(path.read_text("utf-8").replace("mer-nas model 1", "mer-nas model 9"), "utf-8")
+    with pytest.raises(
+        ExportError, match="format is 'mer-nas model 9', but this version reads 'mer-nas model 1'"
+    ):
+        load(exported)
+
+
+def test_a_manifest_that_is_no_yaml_is_refused(exported: Path) -> None:
+    (exported / "model.yaml").write_text("{")
+    with pytest.raises(ConfigError, match="not readable as YAML"):
+        load(exported)
+
+
+def test_a_block_that_is_not_loaded_is_named_with_its_file(exported: Path) -> None:
+    path = exported / "model.yaml"
+    tree = yaml.safe_load(path.read_text("utf-8"))
+    tree["architecture"]["paths"][0]["stages"][0]["gate"] = {"kind": "brighten"}
+    tree["provenance"]["extensions"] = ["brighten.py"]
+    path.write_text(yaml.safe_dump(tree), "utf-8")
+    with pytest.raises(ExportError, match=r"'brighten'(?s:.*)blocks from brighten\.py: give them"):
+        load(exported)

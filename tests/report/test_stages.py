@@ -1,0 +1,27 @@
+"""The winner's network as a table: hand-counted widths, maps and parameters."""
+
+from mer_nas.report import StudyFacts, build
+from mer_nas.report.stages import stage_rows
+
+
+def test_the_parts_of_the_progressive_network(facts: StudyFacts) -> None:
+    rows = build(facts).stages
+    assert [row.part for row in rows] == ["stem", *(f"stage {n}" for n in (1, 2, 3, 4)), "head"]
+    assert [row.width for row in rows] == [16, 16, 32, 64, 128, 3]
+    assert [row.height for row in rows] == [28, 28, 14, 7, 4, None]
+    assert sum(row.parameters for row in rows) == 318_463  # the published count
+    assert sum(row.share for row in rows) == 1
+    # Two 3 x 3 convolutions 16 -> 16 with norms, and a gate with a convolution 2 -> 1.
+    assert rows[1].parameters == 2 * (9 * 16 * 16 + 2 * 16) + 3
+    assert rows[-1].parameters == 128 * 3 + 3
+
+
+def test_blocks_are_told_with_what_is_not_their_default(facts: StudyFacts) -> None:
+    stem, first, second, *_ = build(facts).stages
+    assert stem.blocks == ("conv (width 16, multi_scale parallel)",)
+    assert first.blocks == ("res_basic", "prog")
+    assert second.blocks == ("in_block", "res_basic", "prog")
+
+
+def test_without_an_architecture_there_are_no_parts() -> None:
+    assert stage_rows(None, 3) == ()
