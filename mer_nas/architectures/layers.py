@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mer_nas.architectures.state import State, Stateful, advance
 
 
-def spread(parameter: nn.Parameter) -> None:
+def spread(parameter: Tensor) -> None:
     """Fill a matrix or table with small numbers."""
     # Counting builds networks without numbers, and truncation is slow to pretend.
     if not parameter.is_meta:

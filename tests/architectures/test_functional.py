@@ -1,0 +1,109 @@
+"""Networks are pure: their stacked copies run as one with the results that each has alone."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from mer_nas.architectures import Network, Output, build, parse
+
+Tree = dict[str, Any]
+
+
+def _smaller(tree: Tree) -> Tree:
+    """Return a network of the same structure that tests can afford three copies of."""
+    path = tree["paths"][0]
+    path["stem"]["width"] = min(path["stem"]["width"], 32)
+    for stage in path["stages"]:
+        if "blocks" in stage["global"]:
+            stage["global"]["blocks"] = min(stage["global"]["blocks"], 2)
+    return tree
+
+
+def _without_noise(tree: Tree) -> Tree:
+    shared = tree["paths"][0].get("shared", {})
+    if "expert" in shared:
+        shared["expert"]["noise"] = "off"
+    return tree
+
+
+def _copies(tree: Tree, count: int = 3) -> list[Network]:
+    architecture = parse(_without_noise(_smaller(tree)))
+    networks = [build(architecture, classes=3) for _ in range(count)]
+    for network in networks:
+        for parameter in network.parameters():
+            # Larger than at the start, so that no part of a network is a near-zero.
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.1)
+    return networks
+
+
+def _together(networks: list[Network], clips: Tensor) -> tuple[Output, dict[str, Tensor]]:
+    parameters, buffers = stack_module_state(networks)  # type: ignore[arg-type]
+    skeleton = deepcopy(networks[0]).to("meta")
+
+    def one(parameters: Tree, buffers: Tree, clips: Tensor) -> Any:
+        return functional_call(skeleton, (parameters, buffers), (clips,))
+
+    output: Output = vmap(one)(parameters, buffers, clips)
+    return output, buffers
+
+
+@pytest.mark.parametrize("mode", ["evaluation", "training"])
+@pytest.mark.parametrize("name", ["prog_s", "dre_s", "hyb_ms_prog_expert", "dre", "htnet_ref"])
+def test_stacked_copies_give_what_each_gives_alone(name: str, mode: str, points: Tree) -> None:
+    networks = _copies(points[name])
+    for network in networks:
+        network.train(mode == "training")
+    clips = torch.randn(3, 4, 3, 28, 28)
+    together, buffers = _together(networks, clips)
+    for index, network in enumerate(networks):
+        alone: Output = network(clips[index])
+        assert alone.logits.abs().max() > 1e-2
+        assert torch.allclose(together.logits[index], alone.logits, atol=1e-5)
+        assert together.losses.keys() == alone.losses.keys()
+        for key, loss in alone.losses.items():
+            assert torch.allclose(together.losses[key][index], loss, atol=1e-5)
+        for key, buffer in network.named_buffers():
+            assert torch.allclose(buffers[key][index].float(), buffer.float(), atol=1e-5)
+
+
+def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> None:
+    networks = _copies(points["hyb_ms_prog_expert"], count=2)
+    parameters, buffers = stack_module_state(networks)  # type: ignore[arg-type]
+    clips = torch.randn(2, 4, 3, 28, 28)
+
+    def loss(parameters: Tree, buffers: Tree, clips: Tensor) -> Tensor:
+        output = functional_call(networks[0], (parameters, buffers), (clips,))
+        total: Tensor = output.logits.square().mean() + output.losses["balance"]
+        return total
+
+    found = vmap(torch.func.grad(loss))(parameters, deepcopy(buffers), clips)
+    for index, network in enumerate(networks):
+        output: Output = network(clips[index])
+        (output.logits.square().mean() + output.losses["balance"]).backward()
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            scale = 1 + parameter.grad.abs().max()
+            assert ((found[name][index] - parameter.grad).abs() / scale).max() < 1e-4, name
+
+
+def test_the_balance_is_averaged_over_layers(small: Callable[..., Tree]) -> None:
+    # Routers without preference and noise send every token to the same 2 of 4 experts, with even
+    # gates: each layer says 2 (4 / 2 - 1), and so does their mean.
+    block = {"kind": "expert", "blocks": 3, "experts": 4, "top_k": 2, "noise": "off"}
+    network = build(parse(small({"global": block})), classes=3)
+    for name, parameter in network.named_parameters():
+        if "router" in name:
+            nn.init.zeros_(parameter)
+    output: Output = network(torch.randn(4, 3, 28, 28))
+    assert output.losses["balance"].item() == pytest.approx(2.0, abs=1e-5)
+
+
+def test_losses_are_for_training_only(points: Tree) -> None:
+    network = build(parse(points["hyb_ms_prog_expert"]), classes=3).eval()
+    assert network(torch.randn(2, 3, 28, 28)).losses == {}

@@ -1,0 +1,161 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mer_nas.architectures.collaboration import Mix, Together
+from mer_nas.architectures.expert_kinds import Perceptrons
+from mer_nas.architectures.routing import Router, Routing, chances, choose, variation
+
+
+@pytest.mark.parametrize("top_k", [2, 3, 5])
+def test_gates_of_a_token_are_positive_for_exactly_k_experts_and_sum_to_one(top_k: int) -> None:
+    gates, chosen = choose(torch.randn(4, 7, 5), top_k)
+    assert ((gates > 0).sum(-1) == top_k).all()
+    assert torch.equal(gates > 0, chosen > 0)
+    assert torch.allclose(gates.sum(-1), torch.ones(4, 7))
+
+
+def test_gates_are_the_softmax_over_the_chosen_scores() -> None:
+    # exp(log 3) : exp(log 1) = 3 : 1, the rest is left out.
+    gates, _ = choose(torch.tensor([[[3.0, 0.5, 1.0, 0.1]]]).log(), 2)
+    assert torch.allclose(gates, torch.tensor([[[0.75, 0.0, 0.25, 0.0]]]))
+
+
+def test_a_single_choice_has_its_probability_among_all_experts_as_gate() -> None:
+    gates, _ = choose(torch.tensor([[[3.0, 0.5, 1.0, 0.5]]]).log(), 1)
+    assert torch.allclose(gates, torch.tensor([[[0.6, 0.0, 0.0, 0.0]]]))
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_the_router_learns_from_the_output_alone(top_k: int) -> None:
+    router = Router(8, 4, top_k, "off", 0.0).eval()
+    routing: Routing = router(torch.randn(2, 6, 8))
+    (routing.gates * torch.randn(4)).sum().backward()
+    assert router.score.weight.grad is not None
+    assert router.score.weight.grad.abs().max() > 0
+
+
+def test_even_use_has_no_variation() -> None:
+    assert variation(torch.full((2, 6, 4), 0.25)).item() == pytest.approx(0.0)
+    assert variation(torch.eye(4).repeat(3, 1, 1)).item() == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("experts", "top_k"), [(4, 1), (4, 2), (8, 2), (3, 3)])
+def test_all_tokens_at_the_same_k_experts_vary_by_e_over_k_less_one(
+    experts: int, top_k: int
+) -> None:
+    use = torch.zeros(2, 6, experts)
+    use[..., :top_k] = 1 / top_k
+    assert variation(use).item() == pytest.approx(experts / top_k - 1, abs=1e-6)
+
+
+def test_a_router_that_sends_all_tokens_one_way_is_charged_for_gates_and_load() -> None:
+    router = Router(1, 4, 2, "off", 0.0)
+    nn.init.constant_(router.score.weight, 0.0)
+    with torch.no_grad():
+        router.score.weight[:2] = 3.0
+    routing: Routing = router(torch.ones(2, 6, 1))
+    assert routing.imbalance is not None
+    assert routing.imbalance.item() == pytest.approx(2 * (4 / 2 - 1), abs=1e-6)
+
+
+def test_a_new_router_with_noise_spreads_tokens_almost_evenly() -> None:
+    routing: Routing = Router(8, 4, 2, "learned", 0.0)(torch.randn(64, 49, 8))
+    assert routing.imbalance is not None
+    assert routing.imbalance.item() < 0.01
+
+
+def test_noise_is_for_training_only() -> None:
+    router = Router(8, 4, 2, "fixed", 0.5)
+    nn.init.normal_(router.score.weight)
+    x = torch.randn(2, 6, 8)
+    assert not torch.equal(router(x).gates, router(x).gates)
+    router.eval()
+    assert torch.equal(router(x).gates, router(x).gates)
+    assert router(x).imbalance is None
+
+
+def test_no_imbalance_is_reported_where_no_expert_is_left_out() -> None:
+    assert Router(8, 4, 4, "off", 0.0)(torch.randn(2, 6, 8)).imbalance is None
+
+
+def test_the_chance_of_two_equal_experts_depends_on_the_noise_of_the_other() -> None:
+    # Expert 0 wins when its new noise exceeds 1, two standard deviations: 1 - Phi(2) = 0.02275.
+    # Expert 1 wins when its new noise exceeds 0: one half.
+    clean = torch.zeros(1, 1, 2)
+    noisy = torch.tensor([[[0.0, 1.0]]])
+    found = chances(clean, noisy, torch.full((1, 1, 1), 0.5), 1)
+    assert torch.allclose(found, torch.tensor([[[0.0227501, 0.5]]]), atol=1e-6)
+
+
+def _parts(experts: int) -> tuple[Perceptrons, Tensor, Routing]:
+    perceptrons = Perceptrons(8, experts, 6)
+    for parameter in perceptrons.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(2, 5, 8)
+    return perceptrons, x, Routing(*choose(torch.randn(2, 5, experts), 2), None)
+
+
+def _one_by_one(perceptrons: Perceptrons, x: Tensor) -> list[Tensor]:
+    """Return the output of each expert, computed as two linear maps of its own."""
+    outputs = []
+    for expert in range(perceptrons.experts):
+        rows = slice(6 * expert, 6 * expert + 6)
+        hidden = nn.functional.gelu(
+            x @ perceptrons.enter.weight[rows].T + perceptrons.enter.bias[rows]
+        )
+        bias = perceptrons.bias[8 * expert : 8 * expert + 8]
+        outputs.append(hidden @ perceptrons.weight[expert] + bias)
+    return outputs
+
+
+def test_experts_side_by_side_are_the_weighed_sum_of_single_ones() -> None:
+    perceptrons, x, routing = _parts(4)
+    single = _one_by_one(perceptrons, x)
+    expected = sum(routing.gates[..., e, None] * y for e, y in enumerate(single))
+    assert torch.allclose(perceptrons(x, routing.gates), expected, atol=1e-4)
+    assert torch.allclose(perceptrons.each(x), torch.stack(single, 2), atol=1e-4)
+
+
+def test_mixing_starts_as_no_mixing() -> None:
+    perceptrons, x, routing = _parts(4)
+    assert torch.allclose(Mix(4)(perceptrons, x, routing), perceptrons(x, routing.gates))
+
+
+def test_mixing_passes_outputs_among_the_chosen_only() -> None:
+    perceptrons, x, routing = _parts(4)
+    mix = Mix(4)
+    nn.init.normal_(mix.weight)
+    matrix = mix.weight + torch.eye(4)
+    single = _one_by_one(perceptrons, x)
+    expected = torch.zeros(2, 5, 8)
+    for e in range(4):
+        for j in range(4):
+            both = routing.chosen[..., e] * routing.chosen[..., j]
+            weight = routing.gates[..., e] * matrix[e, j] * both
+            expected = expected + weight[..., None] * single[j]
+    assert torch.allclose(mix(perceptrons, x, routing), expected, atol=1e-3)
+
+
+def test_attention_among_experts_ignores_the_ones_not_chosen() -> None:
+    perceptrons, x, routing = _parts(3)
+    together = Together(8)
+    before = together(perceptrons, x, routing)
+    # Without influence of expert 2, tokens that did not choose it keep their output.
+    with torch.no_grad():
+        perceptrons.weight[2] += 1.0
+    after = together(perceptrons, x, routing)
+    untouched = routing.chosen[..., 2] == 0
+    assert untouched.any()
+    assert torch.allclose(before[untouched], after[untouched], atol=1e-5)
+    assert not torch.allclose(before[~untouched], after[~untouched], atol=1e-5)
+
+
+def test_attention_that_cannot_tell_experts_apart_adds_their_mean() -> None:
+    perceptrons, x, routing = _parts(3)
+    together = Together(8)
+    nn.init.zeros_(together.query_key.weight)
+    outputs = perceptrons.each(x)
+    mean = (outputs * routing.chosen[..., None]).sum(2) / 2
+    expected = perceptrons(x, routing.gates) + mean  # the gates sum to one
+    assert torch.allclose(together(perceptrons, x, routing), expected, atol=1e-4)
