@@ -69,10 +69,12 @@ def _check(architecture: Architecture, place: str) -> None:
     broken = []
     for part, site, *_ in walk(architecture, place):
         try:
+            if vanished := min(site.size) < 1:
+                raise site.refuse("the map has vanished", "fewer or gentler downs")
             part.check(site)
         except Infeasible as error:
             broken.append(str(error))
-        if min(site.size) < 1:
+        if vanished:
             break  # what comes after stands on nothing
     broken += [
         f"{place}.losses.{name}: a weight of {weight} for a loss that no block of this network "

@@ -90,9 +90,7 @@ class Stage(Config):
         return max(8, 8 * int(self.growth * before / 8 + 0.5))
 
     def check(self, site: Site) -> None:
-        """Refuse a map that has vanished, an empty stage, and a width that nothing brings."""
-        if min(site.size) < 1:
-            raise site.refuse("the map has vanished before this stage", "fewer downs")
+        """Refuse an empty stage, and a width that nothing brings."""
         if not self.depth:
             raise site.refuse("a stage without a block", "a local or a global block")
         if not self._brings_width(site):

@@ -43,7 +43,7 @@ def _copies(tree: Tree, count: int = 3) -> list[Network]:
 
 
 def _together(networks: list[Network], clips: Tensor) -> tuple[Output, dict[str, Tensor]]:
-    parameters, buffers = stack_module_state(networks)  # type: ignore[arg-type]
+    parameters, buffers = stack_module_state(networks)
     skeleton = deepcopy(networks[0]).to("meta")
 
     def one(parameters: Tree, buffers: Tree, clips: Tensor) -> Any:
@@ -74,7 +74,7 @@ def test_stacked_copies_give_what_each_gives_alone(name: str, mode: str, points:
 
 def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> None:
     networks = _copies(points["hyb_ms_prog_expert"], count=2)
-    parameters, buffers = stack_module_state(networks)  # type: ignore[arg-type]
+    parameters, buffers = stack_module_state(networks)
     clips = torch.randn(2, 4, 3, 28, 28)
 
     def loss(parameters: Tree, buffers: Tree, clips: Tensor) -> Tensor:

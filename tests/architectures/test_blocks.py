@@ -1,0 +1,190 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, Site, build, parse
+from mer_nas.architectures.aggregation import MAA, ConvMaxPool
+from mer_nas.architectures.attention import Attention
+from mer_nas.architectures.layers import OverTokens, Position
+from mer_nas.architectures.multi_scale import Parallel
+from mer_nas.architectures.state import State
+from mer_nas.architectures.stems import Patches
+
+Tree = dict[str, Any]
+Make = Callable[..., Tree]
+
+
+@pytest.fixture
+def site(small: Make) -> Callable[..., Site]:
+    """Return a maker of sites on a path that has nothing special."""
+    path = parse(small({"local": {"kind": "res_basic"}})).paths[0]
+
+    def make(channels: int, width: int, size: int) -> Site:
+        return Site("here", channels, width, (size, size), path)
+
+    return make
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(("size", "half"), [(28, 14), (7, 4), (4, 2), (3, 2), (2, 1)])
+@pytest.mark.parametrize("down", [MAA(), ConvMaxPool()])
+def test_downs_halve_the_map_rounding_up(
+    down: MAA | ConvMaxPool, size: int, half: int, site: Callable[..., Site]
+) -> None:
+    module = down.build(site(8, 24, size))
+    assert module(torch.randn(2, 8, size, size)).shape == (2, 24, half, half)
+    assert down.shape(site(8, 24, size)) == (24, (half, half), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        # C = 8, D = 24. Oriented: 2 (3 C + C) a kernel of 3, 2 (5 C + C) a kernel of 5.
+        # Orientation: 2 C + 2. Pointwise: K C D + D. Norm: 2 D. SE: 4 hidden, 4 D + 4 + 4 D + D.
+        ({"kernels": [3]}, 64 + 18 + 216 + 48 + 220),
+        ({"kernels": [3, 5]}, 64 + 96 + 18 + 408 + 48 + 220),
+        ({"kernels": [3], "square": True}, 64 + 80 + 27 + 216 + 48 + 220),
+        ({"kernels": [3], "attention": "none"}, 64 + 18 + 216 + 48),
+        # One orientation has nothing to be weighed against.
+        ({"kernels": [3], "orientations": ["v"]}, 32 + 216 + 48 + 220),
+    ],
+)
+def test_an_aggregation_has_the_parameters_of_its_parts(
+    settings: Tree, parameters: int, site: Callable[..., Site]
+) -> None:
+    assert _count(MAA(**settings).build(site(8, 24, 14))) == parameters
+
+
+def test_a_vertical_aggregation_sees_along_columns_only(site: Callable[..., Site]) -> None:
+    oriented = next(MAA(kernels=(7,), orientations=("v",)).build(site(1, 8, 9)).children())
+    x = torch.zeros(1, 1, 9, 9)
+    x[..., 4, 4] = 1.0
+    seen = (oriented(x) - oriented(torch.zeros_like(x)))[0, 0]
+    assert seen[1:8, 4].count_nonzero() == 7
+    assert seen.count_nonzero() == 7
+
+
+@pytest.mark.parametrize(
+    ("kernels", "weights"),
+    [
+        # The table of kernel sets at width 64: C (C / 4) times the sum of squares, plus BatchNorm.
+        ((1, 3, 5, 7), 64 * 16 * (1 + 9 + 25 + 49)),
+        ((3, 5, 7, 9), 64 * 16 * (9 + 25 + 49 + 81)),
+        ((3, 3, 3, 3), 64 * 16 * 36),
+    ],
+)
+def test_a_multi_scale_module_shares_the_channels_among_its_kernels(
+    kernels: tuple[int, ...], weights: int, site: Callable[..., Site]
+) -> None:
+    module = Parallel(kernels=kernels).build(site(64, 64, 12))
+    assert _count(module) == weights + 2 * 64
+    assert module(torch.randn(2, 64, 12, 12)).shape == (2, 64, 12, 12)
+
+
+def test_patches_are_read_by_row_then_column_then_channel() -> None:
+    patches = Patches(channels=3, patch=2, width=12)
+    with torch.no_grad():
+        patches.project.weight.copy_(torch.eye(12))
+    x = torch.arange(3 * 4 * 4.0).view(1, 3, 4, 4)
+    # The lower left patch: rows 2 and 3, columns 0 and 1; channels are 16 apart.
+    expected = [8, 24, 40, 9, 25, 41, 12, 28, 44, 13, 29, 45]
+    assert patches(x)[0, :, 1, 0].tolist() == expected
+
+
+def test_attention_over_one_token_is_a_linear_map() -> None:
+    # What makes HTNet's attention, in its published setting, none.
+    attention = Attention(20, heads=3)
+    nn.init.normal_(attention.query_key_value.weight)
+    x = torch.randn(4, 1, 20)
+    before = attention(x)
+    with torch.no_grad():
+        attention.query_key_value.weight[: 2 * 18].normal_()  # queries and keys
+    assert torch.equal(attention(x), before)
+
+
+def test_attention_agrees_with_that_of_torch() -> None:
+    ours = Attention(16, heads=2)
+    nn.init.normal_(ours.query_key_value.weight)
+    theirs = nn.MultiheadAttention(16, 2, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.query_key_value.weight)
+        theirs.in_proj_bias.zero_()
+        theirs.out_proj.weight.copy_(ours.out.weight)
+        theirs.out_proj.bias.copy_(ours.out.bias)
+    x = torch.randn(3, 5, 16)
+    assert torch.allclose(ours(x), theirs(x, x, x, need_weights=False)[0], atol=1e-5)
+
+
+def test_windows_keep_their_tokens_apart() -> None:
+    class MeanOfTokens(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mean(1, keepdim=True).expand_as(x)
+
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    y, _ = OverTokens(MeanOfTokens(), windows=2)(x, State())
+    # The upper left quarter holds 0, 1, 4, 5; the lower right one 10, 11, 14, 15.
+    expected = [[2.5, 2.5, 4.5, 4.5]] * 2 + [[10.5, 10.5, 12.5, 12.5]] * 2
+    assert y[0, 0].tolist() == expected
+
+
+def test_positions_are_tiled_over_windows_and_cut_to_the_map() -> None:
+    position = Position(1, 2, 2, windows=2)
+    with torch.no_grad():
+        position.position.copy_(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+    row, other = [1.0, 2.0, 1.0], [3.0, 4.0, 3.0]
+    assert position(torch.zeros(1, 1, 3, 3))[0, 0].tolist() == [row, other, row]
+
+
+def test_a_basic_block_that_changes_shape_has_a_shortcut_of_its_own(small: Make) -> None:
+    def parameters(growth: int) -> int:
+        tree = small({"growth": growth, "local": {"kind": "res_basic"}})
+        network = build(parse(tree), classes=3)
+        return _count(network.paths) - 3 * 16 * 9 - 2 * 16
+
+    assert parameters(1) == 2 * 9 * 16 * 16 + 2 * 2 * 16
+    assert parameters(2) == 9 * 16 * 32 + 9 * 32 * 32 + 16 * 32 + 3 * 2 * 32
+
+
+def test_stochastic_depth_rises_linearly(small: Make) -> None:
+    tree = small(
+        {"local": {"kind": "res_basic", "blocks": 2}},
+        {"global": {"kind": "expert", "blocks": 2}},
+        drop_path=0.3,
+    )
+    rates = [m.skip.drop_prob for m in build(parse(tree), 3).modules() if hasattr(m, "skip")]
+    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_shared_experts_are_added_with_weight_one(small: Make) -> None:
+    def parameters(shared: int) -> int:
+        tree = small({"global": {"kind": "expert", "experts": 2, "top_k": 1, "shared": shared}})
+        return _count(build(parse(tree), classes=3))
+
+    # Width 16, hidden 8: 16 * 8 + 8 + 8 * 16 + 16.
+    assert parameters(2) - parameters(0) == 2 * (16 * 8 + 8 + 8 * 16 + 16)
+
+
+@pytest.mark.parametrize("collaboration", ["none", "mix", "xattn"])
+@pytest.mark.parametrize("noise", ["off", "fixed", "learned"])
+def test_every_kind_of_expert_layer_trains_all_its_parameters(
+    noise: str, collaboration: str, small: Make
+) -> None:
+    block = {"kind": "expert", "noise": noise, "collaboration": collaboration, "shared": 1}
+    network = build(parse(small({"global": block})), classes=3)
+    output = network(torch.randn(8, 3, 28, 28))
+    (output.logits.square().sum() + output.losses["balance"]).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_every_block_says_what_it_is() -> None:
+    for slot, registry in SLOTS.items():
+        assert ("none" in set(registry)) == (slot not in {"stem", "head"})
+        assert all(block.__doc__ for block in registry.values())
+    assert {"res_basic"} < set(LOCALS)
+    assert {"expert", "mhsa"} < set(GLOBALS)

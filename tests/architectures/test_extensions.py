@@ -1,0 +1,140 @@
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mer_nas.architectures import (
+    GATES,
+    build,
+    extensions,
+    load_extensions,
+    loaded_files,
+    measure,
+    parse,
+    schema,
+)
+from mer_nas.errors import ConfigError
+
+Tree = dict[str, Any]
+
+GATE = '''
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mer_nas.architectures import GATES, Block, Site
+
+
+@GATES.register
+class Scale(Block):
+    """One learned factor for each channel."""
+
+    kind: Literal["scale"] = "scale"
+    start: float = 1.0
+    """What every factor starts from."""
+
+    def build(self, site: Site) -> nn.Module:
+        return Factors(site.channels, self.start)
+
+
+class Factors(nn.Module):
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), start))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+'''
+
+pytestmark = pytest.mark.usefixtures("registries")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extensions, "_loaded", [])
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    file = tmp_path / "my_gate.py"
+    file.write_text(GATE)
+    return file
+
+
+def test_a_block_of_a_file_is_written_built_counted_and_listed(
+    gate: Path, small: Callable[..., Tree]
+) -> None:
+    def tree(kind: str) -> Tree:
+        return small({"local": {"kind": "res_basic"}, "gate": {"kind": kind}})
+
+    with pytest.raises(ConfigError, match="no option is called 'scale'; known: none, prog"):
+        parse(tree("scale"))
+    load_extensions([gate])
+    architecture = parse(tree("scale"))
+    assert "scale" in GATES
+    assert architecture.model_dump()["paths"][0]["stages"][0]["gate"]["start"] == 1.0
+    assert build(architecture, 3)(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
+    extra = measure(architecture, 3).parameters - measure(parse(tree("none")), 3).parameters
+    assert extra == 16
+    mapping = schema()["$defs"]["Stage"]["properties"]["gate"]["discriminator"]["mapping"]
+    assert set(mapping) == {"none", "prog", "scale"}
+
+
+def test_its_settings_are_checked_like_all_others(gate: Path, small: Callable[..., Tree]) -> None:
+    load_extensions([gate])
+    tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale", "strt": 2}})
+    with pytest.raises(ConfigError, match=r"no setting is called 'strt'.*Did you mean 'start'"):
+        parse(tree)
+
+
+def test_a_file_is_loaded_once(gate: Path) -> None:
+    load_extensions([gate])
+    load_extensions([gate, gate.parent / "." / gate.name])
+    assert loaded_files() == [gate.resolve()]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "none.py"
+    with pytest.raises(ConfigError, match=r"there is no file .*none.py; right: a pyth"):
+        load_extensions([missing])
+    assert loaded_files() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import does_not_exist", "ModuleNotFoundError: No module named 'does_not_exist'"),
+        ("gate = ", "SyntaxError: invalid syntax"),
+        (GATE.replace("scale", "prog"), "ConfigError: two gates are called 'prog'"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_reason(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=f"broken.py cannot be loaded: {message}"):
+        load_extensions([file])
+
+
+def test_blocks_of_installed_packages_come_along(
+    gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(gate.parent)
+    entry = EntryPoint("mine", "my_gate", extensions.GROUP)
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [entry])
+    extensions._load_packages.cache_clear()
+    load_extensions()
+    extensions._load_packages.cache_clear()
+    assert "scale" in GATES
+
+
+def test_a_broken_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("mine", "no_such_package", extensions.GROUP)
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [entry])
+    extensions._load_packages.cache_clear()
+    with pytest.raises(ConfigError, match="installed package 'no_such_package' cannot be loaded"):
+        load_extensions()
+    extensions._load_packages.cache_clear()

@@ -1,0 +1,252 @@
+"""Every rule of the grammar: a network that keeps it, one that breaks it, and what is said."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+
+from mer_nas.architectures import DOWNS, Block, Shape, Site, close, parse
+from mer_nas.errors import Infeasible
+
+Tree = dict[str, Any]
+Make = Callable[..., Tree]
+
+RES = {"kind": "res_basic"}
+PROG = {"kind": "prog"}
+NONE = {"kind": "none"}
+IN_BLOCK = {"kind": "in_block"}
+HALVE = {"down": {"kind": "conv_maxpool"}, "local": RES, "growth": 1}
+PLAIN = {"local": RES}
+
+
+def refused(tree: Tree) -> str:
+    with pytest.raises(Infeasible) as error:
+        parse(tree, "net")
+    return str(error.value)
+
+
+def conv(**settings: Any) -> Tree:
+    return {"kind": "conv", "width": 16, **settings}
+
+
+def parallel(*kernels: int) -> Tree:
+    return {"kind": "parallel", "kernels": list(kernels)}
+
+
+def expert(**settings: Any) -> Tree:
+    return {"global": {"kind": "expert", **settings}}
+
+
+def mhsa(**settings: Any) -> Tree:
+    return {"global": {"kind": "mhsa", **settings}}
+
+
+def test_a_patch_divides_the_input(small: Make) -> None:
+    parse(small(PLAIN, stem={"kind": "patch", "patch": 7}))
+    assert refused(small(PLAIN, stem={"kind": "patch", "patch": 5})) == (
+        "net.paths.0.stem: a patch of 5 does not divide the input size 28; "
+        "right: 1, 2, 4, 7, 14 or 28"
+    )
+
+
+def test_a_drawn_patch_becomes_the_nearest_divisor(small: Make) -> None:
+    found = close(small(PLAIN, stem={"kind": "patch", "patch": 5}))
+    assert found.model_dump()["paths"][0]["stem"]["patch"] == 4
+
+
+def test_the_stem_splits_evenly_into_branches(small: Make) -> None:
+    parse(small(PLAIN, stem=conv(width=24, multi_scale=parallel(3, 5, 7))))
+    assert refused(small(PLAIN, stem=conv(multi_scale=parallel(3, 5, 7)))) == (
+        "net.paths.0.stem.multi_scale: a width of 16 does not split into 3 equal branches; "
+        "right: a width divisible by 3"
+    )
+
+
+def test_a_drawn_stem_takes_the_nearest_width_in_eights_that_splits(small: Make) -> None:
+    found = close(small(PLAIN, stem=conv(width=32, multi_scale=parallel(3, 5, 7))))
+    assert found.paths[0].stem.width == 24
+
+
+def test_a_kernel_of_the_stem_reaches_no_further_than_its_map(small: Make) -> None:
+    tree = small(PLAIN, stem=conv(multi_scale=parallel(3, 9)))
+    tree["paths"][0]["size"] = 5
+    parse(tree)
+    tree["paths"][0]["size"] = 4
+    assert refused(tree) == (
+        "net.paths.0.stem.multi_scale: a kernel of 9 is too large for a map of 4 x 4; "
+        "right: kernels up to 7"
+    )
+
+
+def test_a_kernel_of_an_aggregation_reaches_no_further_than_its_map(small: Make) -> None:
+    stem = {"kind": "patch", "patch": 14}
+
+    def stage(kernel: int) -> Tree:
+        return {**PLAIN, "down": {"kind": "maa", "kernels": [3, kernel]}}
+
+    parse(small(PLAIN, stage(3), stem=stem))
+    assert refused(small(PLAIN, stage(5), stem=stem)) == (
+        "net.paths.0.stages.1.down: a kernel of 5 is too large for a map of 2 x 2; "
+        "right: kernels up to 3"
+    )
+    found = close(small(PLAIN, stage(5), stem=stem)).model_dump(mode="json")
+    assert found["paths"][0]["stages"][1]["down"]["kernels"] == [3]
+
+
+def test_a_stage_has_a_block(small: Make) -> None:
+    parse(small(PLAIN))
+    assert refused(small({"gate": NONE})) == (
+        "net.paths.0.stages.0: a stage without a block; right: a local or a global block"
+    )
+    assert close(small({"gate": NONE})).paths[0].stages[0].local.kind == "res_basic"
+
+
+def test_a_stride_in_the_block_needs_a_residual_block(small: Make) -> None:
+    parse(small(PLAIN, {"down": IN_BLOCK, "local": RES}))
+    assert refused(small(PLAIN, {"down": IN_BLOCK, **expert()})) == (
+        "net.paths.0.stages.1.down: 'in_block' needs a residual local block to carry it out, not "
+        "'none'; right: local: {kind: res_basic}, or another down"
+    )
+    found = close(small(PLAIN, {"down": IN_BLOCK, **expert()}))
+    assert found.paths[0].stages[1].down.kind == "conv_maxpool"
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_map_does_not_vanish(small: Make) -> None:
+    @DOWNS.register
+    class Floor(Block):
+        kind: Literal["floor"] = "floor"
+
+        def shape(self, site: Site) -> Shape:
+            return Shape(site.width, (site.size[0] // 2, site.size[1] // 2))
+
+    stage = {"down": {"kind": "floor"}, "local": RES}
+    parse(small(PLAIN, stage, stage, stage, stage))  # 28, 14, 7, 3, 1
+    message = refused(small(PLAIN, stage, stage, stage, stage, stage, PLAIN))
+    assert message == (
+        "net.paths.0.stages.5.local: the map has vanished; right: fewer or gentler downs"
+    )
+
+
+def test_a_head_of_attention_has_eight_channels_or_more(small: Make) -> None:
+    parse(small(mhsa(heads=2)))
+    assert refused(small(mhsa(heads=4))) == (
+        "net.paths.0.stages.0.global: 4 heads share 16 channels, fewer than 8 each; "
+        "right: at most 2 heads"
+    )
+    assert close(small(mhsa(heads=4))) == parse(small(mhsa(heads=2)))
+
+
+def test_heads_share_the_channels_evenly_but_in_htnet(small: Make) -> None:
+    stem = conv(width=32)
+    parse(small(mhsa(heads=4), stem=stem))
+    parse(small(mhsa(heads=3, window="hier"), stem=stem))
+    assert refused(small(mhsa(heads=3), stem=stem)) == (
+        "net.paths.0.stages.0.global: 3 heads do not share 32 channels evenly; "
+        "right: a divisor of 32"
+    )
+    found = close(small(mhsa(heads=3), stem=stem)).model_dump()["paths"][0]["stages"][0]
+    assert found["global"]["heads"] in {2, 4}
+
+
+def test_attention_needs_two_tokens_but_in_htnet(small: Make) -> None:
+    parse(small(mhsa(), stem={"kind": "patch", "patch": 14}))
+    parse(small(mhsa(window="hier"), stem={"kind": "patch", "patch": 28}))
+    one = small(mhsa(), stem={"kind": "patch", "patch": 28})
+    assert refused(one) == (
+        "net.paths.0.stages.0.global: attention over a map of 1 x 1, a single token; "
+        "right: at least 2 tokens, or another global block"
+    )
+    with pytest.raises(Infeasible, match="a single token"):
+        close(one)
+
+
+def test_the_windows_of_the_pyramid_tile_the_map(small: Make) -> None:
+    last = {"down": {"kind": "conv_maxpool"}, **mhsa(window="hier")}
+    parse(small(mhsa(window="hier"), last))
+    stem = {"kind": "patch", "patch": 4, "width": 16}
+    assert refused(small(mhsa(window="hier"), last, stem=stem)) == (
+        "net.paths.0.stages.0.global: a map of 7 x 7 does not split into 2 x 2 windows; "
+        "right: window: none"
+    )
+    found = close(small(mhsa(window="hier"), last, stem=stem)).model_dump()
+    assert found["paths"][0]["stages"][0]["global"]["window"] == "none"
+
+
+def test_no_more_experts_are_chosen_than_there_are(small: Make) -> None:
+    parse(small(expert(experts=4, top_k=4), losses={"balance": 0.0}))
+    assert refused(small(expert(experts=4, top_k=5))) == (
+        "net.paths.0.stages.0.global: top_k 5 is more than the 4 experts; right: top_k from 1 to 4"
+    )
+    found = close(small(expert(experts=4, top_k=5))).model_dump()["paths"][0]["stages"][0]
+    assert found["global"]["top_k"] == 4
+
+
+def test_one_expert_alone_does_not_collaborate(small: Make) -> None:
+    parse(small(expert(top_k=1, collaboration="none")))
+    assert refused(small(expert(top_k=1, collaboration="mix"))) == (
+        "net.paths.0.stages.0.global: collaboration 'mix' with top_k 1, an expert alone; "
+        "right: collaboration: none, or top_k 2 or more"
+    )
+    alone = parse(small(expert(top_k=1, collaboration="none")))
+    assert close(small(expert(top_k=1, collaboration="mix"))) == alone
+    assert parse(small(expert(top_k=1))) == alone
+
+
+def test_a_spatial_gate_needs_a_map(small: Make) -> None:
+    gate = {"gate": {"kind": "prog", "carry": "none"}}
+    parse(small({**PLAIN, **gate}, stem={"kind": "patch", "patch": 14}))
+    one = small({**PLAIN, **gate}, stem={"kind": "patch", "patch": 28})
+    assert refused(one) == (
+        "net.paths.0.stages.0.gate: a spatial gate on a map of 1 x 1; right: gate: {kind: none}"
+    )
+    assert close(one).paths[0].stages[0].gate.kind == "none"
+
+
+def test_a_map_is_carried_from_one_progressive_gate_to_another(small: Make) -> None:
+    carrying = {**PLAIN, "gate": {"kind": "prog", "carry": "geo"}}
+    parse(small(carrying, carrying))
+    assert refused(small(carrying, PLAIN)) == (
+        "net.paths.0.stages.0.gate: carry 'geo' with 1 progressive gate in the path; "
+        "right: carry: none, or two progressive gates or more"
+    )
+    alone = parse(small({**PLAIN, "gate": {"kind": "prog", "carry": "none"}}, PLAIN))
+    assert close(small(carrying, PLAIN)) == alone
+    assert parse(small({**PLAIN, "gate": PROG}, PLAIN)) == alone
+
+
+def test_a_gate_that_falls_away_takes_the_carry_of_the_other_along(small: Make) -> None:
+    # The second gate stands on a map of 1 x 1; without it the first has nobody to carry to.
+    stem = {"kind": "patch", "patch": 14}
+    found = close(small({**PLAIN, "gate": PROG}, {**HALVE, "gate": PROG}, stem=stem))
+    first, second = (stage.gate.model_dump() for stage in found.paths[0].stages)
+    assert (first["carry"], second["kind"]) == ("none", "none")
+
+
+@pytest.mark.parametrize("stage", [PLAIN, expert(experts=2, top_k=2)])
+def test_balance_is_for_routers_that_leave_experts_out(stage: Tree, small: Make) -> None:
+    parse(small(expert(experts=4, top_k=2), losses={"balance": 0.1}))
+    assert refused(small(stage, losses={"balance": 0.1})) == (
+        "net.losses.balance: a weight of 0.1 for a loss that no block of this network gives "
+        "(routed experts give it where top_k < experts); right: 0"
+    )
+    assert close(small(stage, losses={"balance": 0.1})).losses.balance == 0
+    assert parse(small(stage)).losses.balance == 0
+
+
+def test_a_stage_that_nothing_widens_keeps_its_width(small: Make) -> None:
+    parse(small(expert(), {**expert(), "growth": 1}))
+    parse(small(expert(), {**expert(), "growth": 2, "down": {"kind": "conv_maxpool"}}))
+    parse(small(expert(), {**expert(), "growth": 2, "local": RES}))
+    widening = small(expert(), {**expert(), "growth": 2})
+    assert refused(widening) == (
+        "net.paths.0.stages.1: down 'none' and no local block to go from 16 to 32 channels; "
+        "right: growth: 1"
+    )
+    assert close(widening) == parse(small(expert(), {**expert(), "growth": 1}))
+
+
+def test_every_broken_rule_is_said_at_once(small: Make) -> None:
+    message = refused(small(expert(experts=4, top_k=5), {"gate": NONE}))
+    assert "top_k 5" in message
+    assert "a stage without a block" in message
