@@ -6,8 +6,10 @@ map (B, C, H, W).
 
     state, layers, kernels      what blocks are made of
     blocks                      what a block is, its slots and its site
-    stems, multi_scale, aggregation, local_blocks, attention, experts, gates, heads
+    stems, multi_scale, downs, aggregation, local_blocks, attention, experts, gates, heads
                                 the blocks, a family a file; registering one is all it takes
+    routing, expert_kinds, collaboration
+                                the parts of an expert layer
     grammar, shared, walk       how blocks make an architecture, and where each then stands
     forms                       parse what was written, close what was drawn
     network, cost               build it, count it

@@ -24,8 +24,7 @@ from pydantic import (
 )
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures import experts, stems  # noqa: F401
-from mer_nas.architectures.aggregation import NoDown
+from mer_nas.architectures import aggregation, experts, stems  # noqa: F401
 from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,
@@ -41,6 +40,7 @@ from mer_nas.architectures.blocks import (
     Stem,
     some,
 )
+from mer_nas.architectures.downs import NoDown
 from mer_nas.architectures.gates import NoGate
 from mer_nas.architectures.heads import Gap
 from mer_nas.architectures.local_blocks import NoLocal, ResBasic

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, Site, build, parse
-from mer_nas.architectures.aggregation import MAA, ConvMaxPool
+from mer_nas.architectures.aggregation import MAA
 from mer_nas.architectures.attention import Attention
+from mer_nas.architectures.downs import ConvMaxPool
 from mer_nas.architectures.layers import OverTokens, Position
 from mer_nas.architectures.multi_scale import Parallel
 from mer_nas.architectures.state import State
