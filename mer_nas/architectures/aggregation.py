@@ -39,7 +39,7 @@ class MAA(Halving):
     orientations: Orientations = ("h", "v")
     """h: 1 x k, v: k x 1."""
     square: bool = False
-    """Add a k x k kernel that is always 3 x 3 beside the oriented ones."""
+    """Add a 3 x 3 kernel beside the oriented ones of every length."""
     attention: Literal["se", "none"] = "se"
     """Channel attention: squeeze and excitation, reduction 8."""
 
