@@ -1,0 +1,58 @@
+"""What is to be trained next, and where results go, for whoever has processes to train on.
+
+A `Source` gives out jobs and takes their folds; the search (`driver`) is one and the final stage
+(`final`) another. `local.run` works one off in this process and `ray_runner.run` on Ray's workers,
+so neither runner knows what a trial or a pruner is, and no source knows what a worker is.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import FoldResult
+
+
+@dataclass(frozen=True)
+class Job:
+    """A candidate and the folds of it that remain to be run."""
+
+    id: str
+    label: str
+    """How people call the job, in progress lines and in the worker's log."""
+    candidate: Candidate
+    repetition: int
+    folds: tuple[int, ...]
+    """Indices into the protocol's folds, in the order in which they are to be run."""
+
+
+class Source(Protocol):
+    """Gives out jobs and takes what became of them."""
+
+    def ask(self) -> Job | None:
+        """Return the next job, or None if there is none now."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `ask` will never return a job again."""
+
+    def observe(self, job: str, result: FoldResult) -> bool:
+        """Keep the result of a job's next fold; return whether the job should stop here."""
+
+    def finish(self, job: str, error: str | None = None) -> None:
+        """Close a job whose folds are done, that was stopped, or that failed of `error`.
+
+        A job that is already closed stays as it is.
+        """
+
+
+class FoldEvaluator(Protocol):
+    """Trains and reads one fold; what `evaluation.Evaluator` is to the runners."""
+
+    def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
+        """Train `candidate` without the held-out subjects of fold `index` and predict those."""
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as the one line that a failed trial keeps."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,296 @@
+"""Works off a source of jobs on Ray's workers.
+
+`cluster` starts Ray on this machine, or joins a running one, and keeps it for as many sources as
+come: the search and the final stage share the workers. Ray Tune does the scheduling (`tuning`);
+the driver stays in this process, and it alone writes the study and the ledger.
+
+Ray listens to settings in the environment when it is imported and when its processes start. They
+stand in `ENVIRONMENT` and are set here before anything imports Ray; what the user has set wins.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mer_nas
+from mer_nas.errors import ConfigError, StudyError
+from mer_nas.search.config import RayConfig
+from mer_nas.search.events import Listener, WorkersReady, ignore
+from mer_nas.search.jobs import FoldEvaluator, Source
+from mer_nas.search.local import interruptible
+from mer_nas.search.lock import StudyLock
+from mer_nas.search.processes import Process, descendants, reap
+
+ENVIRONMENT: Mapping[str, str] = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to Ray's makers
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would have the folder shipped to the workers
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without a share, keep what the user has set
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `interruptible` sees to Ctrl-C
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",  # each fold is heard of at once
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+JOIN_SECONDS = 5.0
+"""How long an address is given to answer."""
+TRIALS_PER_GPU = 4
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each worker gets."""
+
+    workers: int
+    """Jobs at a time."""
+    cpu: float
+    gpu: float
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Ray, ready to run sources of jobs."""
+
+    shares: Shares
+    dashboard: str
+    """Address of the dashboard; empty without one."""
+    token: str
+    """Path of the file whose content the dashboard asks for; empty where it asks for nothing."""
+    folder: Path
+    """Where Tune keeps what it wants to; a cache."""
+    emit: Listener
+    own: bool
+    """Whether Ray was started here and ends with this."""
+    lock: StudyLock | None
+    spare: frozenset[int]
+    """Processes that this one had begun before Ray."""
+
+    def run(
+        self, source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path] = ()
+    ) -> None:
+        """Run every job that `source` gives out, until it has no more.
+
+        A job whose fold raises an exception has failed; the others go on. A job whose worker dies
+        is taken up again once, from its first missing fold. Ctrl-C and SIGTERM raise
+        KeyboardInterrupt and leave the jobs in flight open.
+
+        Args:
+            source: The search or the final stage.
+            evaluator: Trains and reads a fold; it is shared with the workers once.
+            extensions: Files with blocks of the user's, loaded by each worker.
+        """
+        from mer_nas.search import tuning
+
+        with interruptible():
+            tuning.run(source, evaluator, extensions, self)
+
+    def note_workers(self) -> None:
+        """Record the processes of Ray, so that a later session can end what is left of them."""
+        if self.own and self.lock is not None:
+            self.lock.record(_children(self.spare))
+
+
+@contextlib.contextmanager
+def cluster(
+    config: RayConfig,
+    folder: Path,
+    on_event: Listener = ignore,
+    lock: StudyLock | None = None,
+    cpus: int | None = None,
+    gpus: int | None = None,
+) -> Iterator[Cluster]:
+    """Start Ray, or join it, for the length of a `with` statement.
+
+    A Ray that this process has begun before is used and left running.
+
+    Args:
+        config: Address, workers and shares.
+        folder: Of the study.
+        on_event: Is told what is there.
+        lock: Of the study; workers are recorded in it.
+        cpus: What this machine is taken to have; by default what Ray finds.
+        gpus: What this machine is taken to have; by default what Ray finds.
+
+    Raises:
+        StudyError: There is no cluster at the address.
+        ConfigError: The workers ask for more than there is.
+    """
+    prepare_environment()
+    import ray
+
+    spare = frozenset(process.pid for process in descendants(os.getpid()))
+    own = not ray.is_initialized()
+    local = own and config.address is None
+    temporary = _temporary_folder()
+    with interruptible():
+        try:
+            dashboard = _start(config, temporary, cpus, gpus) if own else _url(_running_ray())
+            ready = Cluster(
+                shares=share(_resources(), config),
+                dashboard=dashboard,
+                token=_token(),
+                folder=folder,
+                emit=on_event,
+                own=local,
+                lock=lock,
+                spare=spare,
+            )
+            ready.note_workers()
+            workers, gpu = ready.shares.workers, ready.shares.gpu
+            on_event(WorkersReady(workers, gpu, ready.dashboard, ready.token))
+            yield ready
+        finally:
+            left = _children(spare) if local else ()
+            if own:
+                ray.shutdown()
+            reap(left, grace=2.0)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _children(spare: frozenset[int]) -> tuple[Process, ...]:
+    return tuple(process for process in descendants(os.getpid()) if process.pid not in spare)
+
+
+def prepare_environment() -> None:
+    """Set what Ray reads from the environment; to be called before anything imports Ray."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    home = str(Path(mer_nas.__path__[0]).parent)  # a bare checkout is not installed
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if home not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, home]))
+
+
+def share(resources: Mapping[str, float], config: RayConfig) -> Shares:
+    """Divide what a cluster has among the workers.
+
+    >>> share({"CPU": 16, "GPU": 2}, RayConfig(workers=3))
+    Shares(workers=3, cpu=1.0, gpu=0.5)
+
+    Raises:
+        ConfigError: The workers ask for more than there is.
+    """
+    cpus, gpus = resources.get("CPU", 1.0), math.floor(resources.get("GPU", 0.0))
+    wanted = config.gpu
+    if wanted and not gpus:
+        raise ConfigError(
+            f"ray.gpu={wanted:g}: Ray finds no GPU here; ray.gpu=0 trains on the CPU"
+        )
+    if wanted is None and gpus:
+        workers = config.workers or TRIALS_PER_GPU * gpus
+        gpu = _floor(1 / math.ceil(workers / gpus))
+    elif wanted:
+        most = gpus * math.floor(1 / wanted + 1e-9)
+        workers, gpu = config.workers or most, wanted
+        if workers > most:
+            raise ConfigError(
+                f"ray.workers={workers} with ray.gpu={wanted:g} is more than the {gpus} GPUs here "
+                f"hold; at most {most} workers, or "
+                f"ray.gpu={_floor(1 / math.ceil(workers / gpus)):g}"
+            )
+    else:
+        workers, gpu = config.workers or max(math.floor(cpus), 1), 0.0
+    return Shares(workers, _floor(min(1.0, cpus / workers)), gpu)
+
+
+def _floor(value: float) -> float:
+    """Round down to what Ray can tell apart."""
+    return math.floor(value * 10_000) / 10_000
+
+
+def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> str:
+    """Connect this process with Ray; return the address of the dashboard."""
+    import ray
+
+    # What goes wrong in a worker is reported as an event; Ray would log it on top.
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if config.address is not None:
+        _check_address(config.address)
+        try:
+            context = ray.init(address=config.address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise StudyError(_no_cluster(config.address, str(error).splitlines()[0])) from error
+        return _url(context)
+    context = ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=gpus,
+        include_dashboard=config.dashboard,
+        dashboard_host="127.0.0.1",
+        _temp_dir=str(temporary),
+        **quiet,
+    )
+    return _url(context)
+
+
+def _running_ray() -> Any:
+    import ray
+
+    return ray.init(ignore_reinit_error=True, logging_level=logging.CRITICAL)
+
+
+def _url(context: Any) -> str:
+    found = context.dashboard_url
+    return f"http://{found}" if found and "//" not in found else found or ""
+
+
+def _check_address(address: str) -> None:
+    """Find out in seconds what Ray would try for minutes.
+
+    Raises:
+        StudyError: Nobody answers, or the address is of another kind.
+    """
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdecimal():
+        raise StudyError(
+            f"ray.address={address}: this is no address of a Ray cluster; right is HOST:PORT "
+            "as `ray start --head` prints it, or auto for the one that runs on this machine"
+        )
+    try:
+        socket.create_connection((host, int(port)), JOIN_SECONDS).close()
+    except OSError as error:
+        raise StudyError(_no_cluster(address, error.strerror or str(error))) from error
+
+
+def _no_cluster(address: str, found: str) -> str:
+    return (
+        f"ray.address={address}: there is no Ray cluster ({found.lower()}); start one with "
+        "`ray start --head`, or leave ray.address out to use this machine"
+    )
+
+
+def _resources() -> Mapping[str, float]:
+    import ray
+
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources
+
+
+def _token() -> str:
+    """Return where the token lies that Ray's dashboard asks for, if it asks for one."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token" or "RAY_AUTH_TOKEN" in os.environ:
+        return ""
+    return os.environ.get("RAY_AUTH_TOKEN_PATH") or str(Path.home() / ".ray" / "auth_token")
+
+
+def _temporary_folder() -> Path:
+    """Return a new folder for Ray's sockets and logs; its path is short, as sockets require."""
+    return Path(tempfile.mkdtemp(prefix="mer-nas-ray-"))

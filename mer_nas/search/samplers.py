@@ -1,0 +1,123 @@
+"""Who proposes: Optuna's samplers, such that every draw can be repeated.
+
+Optuna's samplers carry random states from draw to draw; a driver that is killed loses them, and
+after a restart the same or other proposals come. Here each draw has a state of its own, seeded
+from the seed of the study, the number of the trial and the name of the parameter. So a draw
+depends on these and on the trials told before it, and on nothing else: a proposal that was half
+drawn when the driver was killed continues as it would have.
+
+A sampler that models scores learns nothing from proposals that were infeasible or duplicates, and
+may make the same one for ever. So after a few in a row the next are drawn at random.
+"""
+
+import hashlib
+import warnings
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+SamplerName = Literal["tpe", "random", "gp", "evolutionary"]
+
+POPULATION = 12
+"""Candidates in a generation of the evolutionary sampler."""
+STUBBORN = 3
+"""Proposals in a row that came to nothing, after which the next is drawn at random."""
+
+
+class RepeatableSampler(BaseSampler):
+    """Gives every draw a sampler that knows nothing of earlier draws.
+
+    Args:
+        name: As in `study.sampler`.
+        startup: Trials that are drawn at random before the sampler models anything.
+        seed: Seed of the study.
+    """
+
+    def __init__(self, name: SamplerName, startup: int, seed: int) -> None:
+        self.name = name
+        self.startup = startup
+        self.seed = seed
+        self._relative: BaseSampler = self._sampler(0, "")
+        self._stuck = (-1, False)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters that are drawn together."""
+        if self._is_stuck(study, trial):
+            return {}
+        self._relative = self._sampler(trial.number, "")
+        return self._relative.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw the parameters that are drawn together."""
+        if not search_space:
+            return {}
+        return self._relative.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw one of the other parameters."""
+        name: SamplerName = "random" if self._is_stuck(study, trial) else self.name
+        sampler = build(name, self.startup, draw_seed(self.seed, trial.number, param_name))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Any,
+    ) -> None:
+        """Let the sampler note what it has to."""
+        self._sampler(trial.number, "after").after_trial(study, trial, state, values)
+
+    def _is_stuck(self, study: Study, trial: FrozenTrial) -> bool:
+        if self._stuck[0] != trial.number:
+            earlier = study.get_trials(deepcopy=False)[: trial.number]
+            done = [t for t in earlier if t.state.is_finished()][-STUBBORN:]
+            vain = [t.user_attrs.get("outcome") in ("infeasible", "duplicate") for t in done]
+            self._stuck = (trial.number, len(vain) == STUBBORN and all(vain))
+        return self._stuck[1]
+
+    def _sampler(self, number: int, parameter: str) -> BaseSampler:
+        return build(self.name, self.startup, draw_seed(self.seed, number, parameter))
+
+
+def build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
+    """Return Optuna's sampler for `name` in its initial state."""
+    samplers = optuna.samplers
+    match name:
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+        case "gp":
+            return samplers.GPSampler(
+                seed=seed, n_startup_trials=startup, warn_independent_sampling=False
+            )
+        case "evolutionary":
+            return samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
+        case "tpe":
+            with warnings.catch_warnings():
+                # Parameters that exist only with some choice of another need `group`.
+                warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
+                return samplers.TPESampler(
+                    n_startup_trials=startup, seed=seed, multivariate=True, group=True
+                )
+
+
+def draw_seed(study_seed: int, number: int, parameter: str) -> int:
+    """Return the seed of one draw, in [0, 2**32)."""
+    text = f"{study_seed}/{number}/{parameter}"
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)

@@ -1,0 +1,354 @@
+"""Ray Tune between a source of jobs and the workers; imported only where Ray is.
+
+Tune asks a `Searcher` what to run next and a scheduler whether to go on, may copy or pickle both,
+and never keeps the state of a scheduler. So neither has any: they hold the number of a session,
+and everything they say is looked up there and answered by the source. Tune's own record of the
+trials is thrown away at the end of a run: what counts is in the study and in the ledger.
+
+A trial of Tune is one job, trained by a `Worker` one fold a step, so that between folds the source
+can stop it. Workers are reused: starting one costs seconds, a job on a running one milliseconds.
+What a fold gave travels to the driver in the result of the step.
+"""
+
+import itertools
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ray import cloudpickle, tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from mer_nas.architectures.extensions import load_extensions
+from mer_nas.config.base import Tree
+from mer_nas.errors import StudyError
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.search.events import Note
+from mer_nas.search.faults import crash_point
+from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe
+from mer_nas.search.ray_runner import Cluster
+
+RETRIES = 1
+"""How often a job is taken up again after its worker died."""
+
+Parse = Callable[[Tree, str], Any]
+T = TypeVar("T")
+
+
+@dataclass
+class _Assignment:
+    """A job as Tune has it."""
+
+    job: Job
+    """With the folds that remain."""
+    deaths: int = 0
+
+
+@dataclass
+class _Session:
+    """What one run knows; the searcher, the scheduler and the stopper ask it."""
+
+    source: Source
+    cluster: Cluster
+    assigned: dict[str, _Assignment] = field(default_factory=dict)
+    """By Tune's trial."""
+    again: list[_Assignment] = field(default_factory=list)
+    """Jobs whose worker died."""
+    failure: BaseException | None = None
+    """What the source raised: nothing goes on after it."""
+    heard: set[int] = field(default_factory=set)
+    """Workers that have reported something, by process."""
+
+    def next(self, trial: str) -> Tree | str | None:
+        """Return the next trial's configuration, None for none now, or that there are no more."""
+        if self.failure is not None:
+            return str(Searcher.FINISHED)
+        if len(self.assigned) >= self.cluster.shares.workers:
+            return None
+        if self.again:
+            assignment = self.again.pop()
+        elif (job := self.source.ask()) is not None:
+            assignment = _Assignment(job)
+        else:
+            done = self.source.exhausted and not self.assigned
+            return str(Searcher.FINISHED) if done else None
+        self.assigned[trial] = assignment
+        job = assignment.job
+        return {
+            "label": job.label,
+            "candidate": job.candidate.dump(),
+            "repetition": job.repetition,
+            "folds": list(job.folds),
+        }
+
+    def result(self, trial: str, report: Tree) -> str:
+        """Hand a step's result to the source; return whether the trial goes on."""
+        assignment = self.assigned.get(trial)
+        if assignment is None:
+            return str(TrialScheduler.STOP)
+        if report["pid"] not in self.heard:
+            self.heard.add(report["pid"])
+            self.cluster.note_workers()
+        if report["error"]:
+            return self._end(trial, report["error"])
+        job = assignment.job
+        stop = self.source.observe(job.id, FoldResult.from_json(report["result"]))
+        assignment.job = replace(job, folds=job.folds[1:])
+        if stop or not assignment.job.folds:
+            return self._end(trial, None)
+        return str(TrialScheduler.CONTINUE)
+
+    def lost(self, trial: str, cause: str) -> None:
+        """Take up a job whose worker died, or give it up.
+
+        Raises:
+            StudyError: No worker has ever worked.
+        """
+        assignment = self.assigned.pop(trial, None)
+        if assignment is None:
+            return
+        assignment.deaths += 1
+        label = assignment.job.label
+        if assignment.deaths <= RETRIES:
+            self.again.append(assignment)
+            self.cluster.emit(Note(f"{label}: its worker died and another goes on ({cause})"))
+        elif self.heard:
+            self.source.finish(assignment.job.id, f"its worker died twice: {cause}")
+        else:
+            raise StudyError(f"no worker can start: {cause}")
+
+    def _end(self, trial: str, error: str | None) -> str:
+        self.source.finish(self.assigned.pop(trial).job.id, error)
+        return str(TrialScheduler.STOP)
+
+
+_sessions: dict[int, _Session] = {}
+_numbers = itertools.count()
+
+
+class JobSearcher(Searcher):
+    """Tells Tune what to run next.
+
+    Args:
+        session: Number of the run.
+    """
+
+    def __init__(self, session: int) -> None:
+        super().__init__()
+        self.session = session
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the configuration of the next trial."""
+        session = _sessions[self.session]
+        finished: Tree | str | None = str(Searcher.FINISHED)
+        return _guarded(session, lambda: session.next(trial_id), finished)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Hear what the scheduler has heard before."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Take part in Tune's snapshot, with nothing."""
+        Path(checkpoint_path).write_text("{}", encoding="utf-8")
+        crash_point("snapshot")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing from Tune's snapshot."""
+
+
+class JobScheduler(FIFOScheduler):
+    """Tells Tune whether a trial goes on.
+
+    Args:
+        session: Number of the run.
+    """
+
+    def __init__(self, session: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.session = session
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Pass a fold on and return the verdict.
+
+        This is the place for it: Tune does not tell a searcher of the result that stops a trial.
+        """
+        session = _sessions[self.session]
+        return _guarded(
+            session, lambda: session.result(trial.trial_id, result), str(TrialScheduler.STOP)
+        )
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Hear that a worker died; what a fold raises comes as a result."""
+        session = _sessions[self.session]
+        _guarded(session, lambda: session.lost(trial.trial_id, _cause(trial)), None)
+
+
+class SourceStopper(Stopper):
+    """Ends the run once the source has failed.
+
+    Args:
+        session: Number of the run.
+    """
+
+    def __init__(self, session: int) -> None:
+        self.session = session
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial; that is the scheduler's."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether everything stops."""
+        return _sessions[self.session].failure is not None
+
+
+class Worker(tune.Trainable):
+    """Trains the folds of one job after another, in a process of its own."""
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        evaluator: FoldEvaluator | None = None,
+        extensions: Sequence[str] = (),
+        parse: Parse = Candidate.parse,
+    ) -> None:
+        """Get ready, once in the life of the process."""
+        assert evaluator is not None
+        load_extensions([Path(file) for file in extensions])
+        self._evaluator = evaluator
+        self._parse = parse
+        self._log = _worker_log()
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next job."""
+        self._job = new_config
+        self._rest = list(new_config["folds"])
+        self._candidate: Any = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train and read one fold.
+
+        The result never says that the job is done: Tune would not ask the scheduler any more.
+        """
+        label, index = self._job["label"], self._rest.pop(0)
+        report: dict[str, Any] = {"label": label, "fold": index, "result": "", "error": ""}
+        try:
+            if self._candidate is None:
+                self._candidate = self._parse(self._job["candidate"], label)
+            result = self._evaluator.fold(self._candidate, index, self._job["repetition"])
+        except Exception as error:  # a network may fail of anything; the search goes on
+            self._log.exception("%s: fold %d failed", label, index)
+            return report | {"error": describe(error)}
+        self._log.info("%s: %s done in %.1f s", label, result.fold_name, result.seconds)
+        return report | {"result": result.to_json()}
+
+
+def run(
+    source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path], cluster: Cluster
+) -> None:
+    """Run every job that `source` gives out (see `Cluster.run`)."""
+    number = next(_numbers)
+    session = _sessions[number] = _Session(source, cluster)
+    place = cluster.folder.resolve() / "ray"
+    try:
+        _tuner(number, evaluator, extensions, place, cluster).fit()
+    except BaseException as error:
+        # What the source raised, or a Ctrl-C, and not what Tune made of it.
+        if session.failure is None:
+            raise
+        raise session.failure from error
+    finally:
+        del _sessions[number]
+        shutil.rmtree(place, ignore_errors=True)
+    if session.failure is not None:
+        raise session.failure
+
+
+def _tuner(
+    number: int,
+    evaluator: FoldEvaluator,
+    extensions: Sequence[Path],
+    place: Path,
+    cluster: Cluster,
+) -> tune.Tuner:
+    shutil.rmtree(place, ignore_errors=True)
+    parse = getattr(evaluator, "parse", Candidate.parse)
+    files = [str(Path(file).resolve()) for file in extensions]
+    shares = cluster.shares
+    worker = tune.with_resources(
+        tune.with_parameters(Worker, evaluator=evaluator, extensions=files, parse=parse),
+        {"cpu": shares.cpu, "gpu": shares.gpu},
+    )
+    return tune.Tuner(
+        worker,
+        tune_config=tune.TuneConfig(
+            search_alg=JobSearcher(number),
+            scheduler=JobScheduler(number),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=place.name,
+            storage_path=str(place.parent),
+            verbose=0,
+            stop=SourceStopper(number),
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+
+
+def _trial_name(trial: Any) -> str:
+    """Name Tune's trial after the job: "trial-7"."""
+    label: str = trial.config["label"]
+    name = "".join(letter if letter.isalnum() else "-" for letter in label)
+    return f"{name}-{trial.trial_id[-4:]}"
+
+
+def _cause(trial: Any) -> str:
+    """Return in one line what a worker died of."""
+    try:
+        with Path(trial.pickled_error_file).open("rb") as file:
+            error = cloudpickle.load(file)
+    except Exception:  # Tune writes no such file for every error, and not every error unpickles
+        return "Ray does not say why"
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[-1] if "creation task" in lines[0] else lines[0]
+
+
+def _guarded(session: _Session, action: Callable[[], T], otherwise: T) -> T:
+    """Do what the source is asked for; if it raises, remember that and let Tune wind up."""
+    if session.failure is not None:
+        return otherwise
+    try:
+        return action()
+    except BaseException as error:
+        session.failure = error
+        if not isinstance(error, Exception):
+            raise
+        return otherwise
+
+
+def _worker_log() -> logging.Logger:
+    """Return the log that the worker's page of the dashboard shows."""
+    log = logging.getLogger("mer_nas.worker")
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter(f"%(asctime)s [{os.getpid()}] %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    return log
