@@ -42,6 +42,9 @@ class Registry(Mapping[str, type[T]]):
             raise ConfigError(unknown(self.slot, kind, self._components))
         return self._components[kind]
 
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._components
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._components)
 

@@ -75,17 +75,23 @@ def _settings(model: type[BaseModel], parents: list[int | str]) -> list[str]:
     """Return the settings that the block at `parents` knows, as far as the model tells."""
     candidates: list[type[BaseModel]] = [model]
     for name in parents:
-        inner: list[type[BaseModel]] = []
-        for candidate in candidates:
-            if (field := candidate.model_fields.get(str(name))) is not None:
-                inner += _models(field.annotation)
-                for extra in field.metadata:
-                    inner += _models(extra)
-        tagged = [
-            c for c in candidates if c.model_fields.get("kind") and c.model_fields["kind"].default == name
+        inner = [
+            found
+            for candidate in candidates
+            for key, field in candidate.model_fields.items()
+            if (field.alias or key) == str(name)
+            for part in (field.annotation, *field.metadata)
+            for found in _models(part)
         ]
+        tagged = [found for found in candidates if _kind(found) == name]
         candidates = inner or tagged or candidates
-    return sorted({key for candidate in candidates for key in candidate.model_fields})
+    return sorted(
+        {field.alias or key for found in candidates for key, field in found.model_fields.items()}
+    )
+
+
+def _kind(model: type[BaseModel]) -> object:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
 def _models(annotation: object) -> list[type[BaseModel]]:

@@ -72,5 +72,7 @@ def apply(tree: Tree, changes: dict[str, Any]) -> Tree:
     for key, new in changes.items():
         head, _, rest = key.partition(".")
         inner = changed.get(head)
-        changed[head] = apply(inner if isinstance(inner, dict) else {}, {rest: new}) if rest else new
+        changed[head] = (
+            apply(inner if isinstance(inner, dict) else {}, {rest: new}) if rest else new
+        )
     return changed

@@ -4,15 +4,27 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Interval
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from mer_nas.config.base import Config, Tree
 
 Folds = Literal["loso"] | Annotated[int, Interval(ge=2)]
 
 
+def _none(value: object) -> object:
+    """Read the word none as YAML's null."""
+    return None if value == "none" else value
+
+
 class FinalConfig(Config):
-    """The final stage: the best candidates under full leave-one-subject-out (LOSO), several seeds."""
+    """The final stage: the best candidates under full LOSO with several seeds."""
 
     candidates: PositiveInt = 3
     """How many of the best complete candidates are retrained."""
@@ -40,7 +52,7 @@ class StudyConfig(Config):
     minutes: PositiveFloat | None = None
     """Total minutes of search, over all its sessions; null: no bound."""
     folds: Folds = "loso"
-    """loso: one fold a subject; a number: that many stratified groups of subjects, which is cheaper."""
+    """loso: leave one subject out; a number: so many stratified groups of subjects, cheaper."""
     block: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the clips after which the pruner is asked, in whole folds."""
     sampler: Literal["tpe", "random", "gp", "evolutionary"] = "tpe"
@@ -53,7 +65,9 @@ class StudyConfig(Config):
     """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
     startup: NonNegativeInt = 8
     """Trials that are drawn at random before the sampler models anything."""
-    final: FinalConfig | None = Field(default_factory=FinalConfig)
+    final: Annotated[FinalConfig | None, BeforeValidator(_none)] = Field(
+        default_factory=FinalConfig
+    )
     """The final stage; none skips it."""
 
 

@@ -75,9 +75,9 @@ class Block:
     either: Mapping[str, Block] = field(default_factory=dict)
     require: tuple[Relation, ...] = ()
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return every key that the block can have."""
-        optional = [key for option in self.either.values() for key in option.keys()]
+        optional = [key for option in self.either.values() for key in option.names()]
         return list(dict.fromkeys([*self.entries, *optional]))
 
     def without(self, keys: Mapping[str, Node]) -> Block:
@@ -175,7 +175,7 @@ class Reader:
             str(name): self.block(option, f"{place}.{name}") for name, option in options.items()
         }
         for name, option in either.items():
-            for key in set(option.keys()) & set(entries):
+            for key in set(option.names()) & set(entries):
                 self.mistakes.append(f"{place}.{name}.{key}: the block around it sets {key!r} too")
         block = Block(entries, either)
         return Block(entries, either, self._relations(tree.get("require", []), block, place))
@@ -190,7 +190,9 @@ class Reader:
             }
             return Blocks(blocks)
         if not isinstance(options, list) or not options:
-            self._wrong(place, "choice: a list of values or a mapping of blocks would be right", options)
+            self._wrong(
+                place, "choice: a list of values or a mapping of blocks would be right", options
+            )
             return Fixed(None)
         values: list[Any] = []
         for option in options:
@@ -224,17 +226,23 @@ class Reader:
         each = self.block(tree.get("each"), f"{place}.each")
         first = self.block(tree.get("first", {}), f"{place}.first")
         for key in first.entries:
-            if key not in each.keys():
-                message = unknown("setting of each", key, each.keys())
+            if key not in each.names():
+                message = unknown("setting of each", key, each.names())
                 self.mistakes.append(f"{place}.first: {message}")
         count = self.node(tree["repeat"], f"{place}.repeat")
         if isinstance(count, Fixed):
             if not isinstance(count.value, int) or count.value < 1:
-                self._wrong(f"{place}.repeat", "a whole number of 1 or more would be right", count.value)
+                self._wrong(
+                    f"{place}.repeat", "a whole number of 1 or more would be right", count.value
+                )
                 return Repeat(1, each, first)
             return Repeat(count.value, each, first)
         if not isinstance(count, Int | Choice):
-            self._wrong(f"{place}.repeat", "a whole number or {int: [low, high]} would be right", tree["repeat"])
+            self._wrong(
+                f"{place}.repeat",
+                "a whole number or {int: [low, high]} would be right",
+                tree["repeat"],
+            )
             return Repeat(1, each, first)
         return Repeat(count, each, first)
 
@@ -250,9 +258,9 @@ class Reader:
                 self.mistakes.append(f"{place}.require: {error}")
                 continue
             for name in relation.names:
-                if name.split(".")[0] not in block.keys():
+                if name.split(".")[0] not in block.names():
                     self.mistakes.append(
-                        f"{place}.require: {text!r}: {unknown('setting', name, block.keys())}"
+                        f"{place}.require: {text!r}: {unknown('setting', name, block.names())}"
                     )
             relations.append(relation)
         return tuple(relations)

@@ -88,7 +88,9 @@ def _names(tree: ast.expr, text: str) -> list[str]:
             return [ast.unparse(tree)]
         case ast.Constant(value=int() | float() | str()):
             return []
-    raise ValueError(f"{text!r}: {ast.unparse(tree)!r} is not allowed; names, numbers, + - * // % are")
+    raise ValueError(
+        f"{text!r}: {ast.unparse(tree)!r} is not allowed; names, numbers, + - * // % are"
+    )
 
 
 def _value(tree: ast.expr, block: Mapping[str, Any]) -> Any:
@@ -99,11 +101,11 @@ def _value(tree: ast.expr, block: Mapping[str, Any]) -> Any:
             return all(_COMPARISONS[type(op)](one, other) for op, one, other in pairs)
         case ast.BinOp(left=left, op=op, right=right_side):
             return _ARITHMETIC[type(op)](_value(left, block), _value(right_side, block))
-        case ast.Constant(value=value):
-            return value
-    value: Any = block
+        case ast.Constant(value=number):
+            return number
+    found: Any = block
     for key in ast.unparse(tree).split("."):
-        if not isinstance(value, Mapping) or key not in value:
+        if not isinstance(found, Mapping) or key not in found:
             raise _Inactive
-        value = value[key]
-    return value
+        found = found[key]
+    return found

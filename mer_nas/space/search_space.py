@@ -39,7 +39,7 @@ class Point(Config):
 
 
 class Reference(Config):
-    """A published system in closed form: built, counted, shown, trained on request, never drawn."""
+    """A published system in closed form: built, shown, trained on request, never drawn."""
 
     name: str
     source: str
@@ -94,6 +94,8 @@ class SearchSpace:
     """How the user knows the space, for messages: "space=moe"."""
     tree: Block
     """`architecture` and `trainer` as nodes."""
+    source: Tree = field(default_factory=dict)
+    """The file as it was read."""
     points: tuple[WarmStart, ...] = ()
     """The points that lie inside, to be tried first."""
     words: Mapping[str, Any] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class SearchSpace:
         """Return the space that a YAML tree describes.
 
         Raises:
-            ConfigError: Every mistake of the file, one a line; a point outside of the space is one.
+            ConfigError: Every mistake of the file, one a line; a point outside is one.
         """
         mistakes: list[str] = []
         try:
@@ -122,7 +124,7 @@ class SearchSpace:
         mistakes += reader.mistakes
         if mistakes:
             raise ConfigError("\n".join(mistakes))
-        space = cls(file, place, Block(parts), folder=folder or Path())
+        space = cls(file, place, Block(parts), tree, folder=folder or Path())
         return replace(space, points=tuple(space._warm_starts()))
 
     @property
@@ -136,9 +138,9 @@ class SearchSpace:
         return self.file.limits
 
     @property
-    def references(self) -> tuple[Reference, ...]:
-        """Published systems in closed form."""
-        return self.file.references
+    def systems(self) -> tuple[Point | Reference, ...]:
+        """The points and references of the file."""
+        return (*self.file.points, *self.file.references)
 
     @property
     def extensions(self) -> list[Path]:
@@ -148,7 +150,9 @@ class SearchSpace:
     def parameters(self) -> dict[str, Leaf]:
         """Return every open parameter by its name, those of all options included."""
         return {
-            name: leaf for key, block in self.tree.entries.items() for name, leaf in leaves(block, key)
+            name: leaf
+            for key, block in self.tree.entries.items()
+            for name, leaf in leaves(block, key)
         }
 
     def fill(self, pick: Pick) -> Tree:
@@ -218,7 +222,9 @@ class SearchSpace:
             trainer = _drop(trainer, key.split("."))
         space = replace(self, tree=Block({**self.tree.entries, "trainer": trainer}))
         points = (
-            replace(point, params={k: v for k, v in point.params.items() if k in space.parameters()})
+            replace(
+                point, params={k: v for k, v in point.params.items() if k in space.parameters()}
+            )
             for point in self.points
         )
         return replace(space, points=tuple(points))
@@ -229,7 +235,7 @@ class SearchSpace:
         Raises:
             ConfigError: There is none; the message lists them.
         """
-        known = {point.name: point for point in (*self.file.points, *self.file.references)}
+        known = {system.name: system for system in self.systems}
         if name not in known:
             raise ConfigError(f"{self.place}: {unknown('point', name, known)}")
         return known[name]

@@ -94,19 +94,26 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
         case Int(low, high) | Float(low, high):
             if not _inside(node, value):
                 kind = "a whole number" if isinstance(node, Int) else "a number"
-                raise ConfigError(f"{path}: {kind} in [{low}, {high}] would be right, not {value!r}")
+                raise ConfigError(
+                    f"{path}: {kind} in [{low}, {high}] would be right, not {value!r}"
+                )
             number = float(value) if isinstance(node, Float) else int(value)
             return {path: number} if is_open(node) else {}
         case Items(nodes):
             _want_list(value, path, [len(nodes)])
-            return _merge(encode(n, v, f"{path}.{i}") for i, (n, v) in enumerate(zip(nodes, value, strict=True)))
+            return _merge(
+                encode(n, v, f"{path}.{i}")
+                for i, (n, v) in enumerate(zip(nodes, value, strict=True))
+            )
         case Repeat(count):
             _want_list(value, path, None)
-            opened = encode(Fixed(count) if isinstance(count, int) else count, len(value), f"{path}.repeat")
+            opened = encode(
+                Fixed(count) if isinstance(count, int) else count, len(value), f"{path}.repeat"
+            )
             items = (encode(node.at(i), v, f"{path}.{i}") for i, v in enumerate(value))
             return opened | _merge(items)
         case Blocks(options):
-            kind = _want_block(value, path).get("kind")
+            kind = str(_want_block(value, path).get("kind"))
             if kind not in options:
                 raise ConfigError(f"{path}: {unknown('option', kind, options)}")
             inner = {key: v for key, v in value.items() if key != "kind"}
@@ -119,8 +126,8 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
 def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
     tree = _want_block(value, path)
     for key in tree:
-        if key not in block.keys():
-            raise ConfigError(f"{path}: {unknown('setting', key, block.keys())}")
+        if key not in block.names():
+            raise ConfigError(f"{path}: {unknown('setting', key, block.names())}")
     own = _merge(
         encode(child, tree[key], f"{path}.{key}")
         for key, child in block.entries.items()
@@ -224,7 +231,9 @@ def _narrow_leaf(node: Node, value: Any, place: str) -> Node:
                 return Int(low, high, node.step, node.log)
             return Float(low, high, node.log)
         case Block() | Repeat() | Items():
-            raise ConfigError(f"{place}: a block cannot be replaced by {value!r}; name a setting in it")
+            raise ConfigError(
+                f"{place}: a block cannot be replaced by {value!r}; name a setting in it"
+            )
     encode(node, value, place)
     return Fixed(value)
 
@@ -272,7 +281,7 @@ def longest(count: int | Int | Choice) -> int:
         case Int(_, high):
             return high
         case Choice(values):
-            return max(values)
+            return int(max(values))
     return count
 
 

@@ -1,0 +1,137 @@
+"""The public functions: what the command line does, as calls.
+
+study = search("space=moe", "study.trials=20")
+print(study.report.answer.uf1.mean)
+network = load_model(study.export()).network
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from mer_nas import architectures, catalogue, data
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.export import LoadedModel, load
+from mer_nas.report import Report, read_report
+from mer_nas.search.events import Listener, ignore
+from mer_nas.settings import Settings, resolve
+from mer_nas.study import create, export, extended, find, run
+from mer_nas.study.evaluate import Evaluated
+from mer_nas.study.evaluate import evaluate as _evaluate
+from mer_nas.study.facts import Memory
+from mer_nas.study.folder import StudyFolder
+
+
+@dataclass(frozen=True)
+class Study:
+    """A search that has been run, or that was interrupted."""
+
+    folder: Path
+
+    @property
+    def report(self) -> Report:
+        """What was found.
+
+        Raises:
+            StudyError: The study never came to its report.
+        """
+        return read_report(self.folder / "report.json")
+
+    @property
+    def finalists(self) -> list[Candidate]:
+        """The candidates of the final stage, best first; without one, the complete trials."""
+        folder = StudyFolder(self.folder)
+        memory = Memory(folder, folder.origin())
+        entries = [finalist for finalist, _ in memory.finalists()] or memory.ranked()
+        return [entry.candidate for entry in entries]
+
+    def resume(self, *words: str, on_event: Listener = ignore) -> Study:
+        """Go on with the search; `words` such as "study.trials=60" may extend it."""
+        folder = StudyFolder(self.folder)
+        settings = extended(folder.settings(), words)
+        clips = data.load(settings.data)
+        folder.save(settings)
+        run(folder, clips, on_event)
+        return self
+
+    def export(self, rank: int = 1) -> Path:
+        """Train a finalist on all clips and export it; return the folder of its files."""
+        folder = StudyFolder(self.folder)
+        return export(folder, data.load(folder.settings().data), rank)
+
+
+def settings(*words: str) -> Settings:
+    """Return what `key=value` words such as "space=moe" or "trainer.lr=1e-3" resolve to.
+
+    Raises:
+        ConfigError: Every mistake of the words and of the files they name, one a line.
+    """
+    return resolve(words)
+
+
+def search(*words: str, on_event: Listener = ignore) -> Study:
+    """Search, retrain the best, export the winner and write the report, as `mer-nas search` does.
+
+    Args:
+        *words: As on the command line.
+        on_event: Is told what happens.
+    """
+    resolved = resolve(words)
+    clips = data.load(resolved.data)
+    folder = create(resolved, clips, " ".join(["mer-nas", "search", *words]))
+    run(folder, clips, on_event)
+    return Study(folder.path)
+
+
+def load_study(folder: str | Path) -> Study:
+    """Return the study in a folder, or of a name under `runs`.
+
+    Raises:
+        StudyError: There is none.
+    """
+    return Study(find(str(folder)).path)
+
+
+def point(name: str, *words: str) -> Candidate:
+    """Return a published point or reference of a space as a candidate.
+
+    Args:
+        name: Such as "prog_s".
+        *words: As on the command line; `space=` says where the point is.
+    """
+    resolved = resolve(words)
+    return catalogue.candidate(resolved.space, name, resolved.trainer, resolved.trainer_words)
+
+
+def build(candidate: Candidate, classes: int) -> nn.Module:
+    """Return the freshly initialised network of a candidate.
+
+    Its `forward` takes one tensor (B, channels, size, size) for each of
+    `candidate.architecture.inputs` and returns `logits` (B, classes) and auxiliary `losses`.
+    """
+    network: nn.Module = architectures.build(candidate.architecture, classes)
+    return network
+
+
+def evaluate(*words: str, point: str | None = None, seeds: int = 1) -> Evaluated:
+    """Measure one candidate under the protocol of `study.folds`; finished folds are kept.
+
+    Args:
+        *words: As on the command line.
+        point: A point or reference of the space; without, the space must have no open leaf.
+        seeds: Repetitions of the protocol.
+    """
+    resolved = resolve(words)
+    return _evaluate(resolved, data.load(resolved.data), point, seeds)
+
+
+def load_model(folder: str | Path) -> LoadedModel:
+    """Rebuild the network of an export in this process.
+
+    Raises:
+        ExportError: A file is missing, or is not the one that was exported.
+    """
+    return load(Path(folder))

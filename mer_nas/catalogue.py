@@ -1,0 +1,177 @@
+"""What a search space offers: its points and references as candidates, and draws from it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mer_nas.architectures import Cost, close, measure, parse
+from mer_nas.architectures.extensions import load_extensions
+from mer_nas.config.base import Tree, validate
+from mer_nas.config.overrides import apply
+from mer_nas.errors import Infeasible
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.space import Limits, Point, Reference, SearchSpace
+from mer_nas.space.domains import Choice, Leaf
+from mer_nas.training.config import TrainerConfig
+
+
+class System(NamedTuple):
+    """A point or reference of a space, built and counted."""
+
+    name: str
+    role: str
+    """point: a warm start inside the space; reference: a published system beside it."""
+    source: str
+    fidelity: str
+    """code: equal to public code; paper: specified by the text; reading: an interpretation."""
+    classes: int
+    params: int
+    macs: int
+    """Nominal multiply-accumulates for one clip."""
+
+
+class Draw(NamedTuple):
+    """One random proposal of a space."""
+
+    tree: Tree
+    reason: str
+    """Why it is infeasible; empty for a feasible one."""
+
+
+def systems(space: SearchSpace, classes: int = 3) -> list[System]:
+    """Return the points and references of a space.
+
+    Args:
+        space: The space.
+        classes: Number of classes that points are counted for.
+
+    Raises:
+        Infeasible: One of them breaks a rule of the grammar, or a point the limits of the space.
+    """
+    load_extensions(space.extensions)
+    found = []
+    for entry in space.systems:
+        place = f"{space.place}: {entry.name}"
+        number = entry.classes if isinstance(entry, Reference) else classes
+        cost = measure(parse(_architecture(entry), place), number)
+        if isinstance(entry, Point):
+            within(space.limits, cost, place)
+        role = "reference" if isinstance(entry, Reference) else "point"
+        found.append(
+            System(
+                entry.name, role, entry.source, entry.fidelity, number, cost.parameters, cost.macs
+            )
+        )
+    return found
+
+
+def line(system: System) -> str:
+    """Return a system as one line of a table."""
+    return (
+        f"{system.name:<26}{system.role:<11}{system.params:>12,} weights "
+        f"{system.macs / 1e6:>9.1f} MMAC  {system.fidelity:<8} {system.source}"
+    )
+
+
+def candidate(
+    space: SearchSpace, name: str, trainer: TrainerConfig, words: Mapping[str, Any] | None = None
+) -> Candidate:
+    """Return a point or reference of the space with its training recipe.
+
+    Args:
+        space: The space.
+        name: The point or reference.
+        trainer: What it is trained with, as far as its own recipe leaves open.
+        words: `trainer.*` words of the command line, which win over the recipe.
+    """
+    load_extensions(space.extensions)
+    entry = space.point(name)
+    recipe = entry.trainer if isinstance(entry, Reference) else entry.values.get("trainer", {})
+    place = f"{space.place}: {name}"
+    architecture = parse(_architecture(entry), place)
+    return Candidate(architecture, merged(trainer, recipe, words or {}, place))
+
+
+def only(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> Candidate:
+    """Return the one candidate of a space without open leaves."""
+    load_extensions(space.extensions)
+    tree = space.fill(lambda _, leaf: leaf)  # nothing is open, so nothing is picked
+    architecture = parse(tree["architecture"], space.place)
+    return Candidate(architecture, merged(trainer, tree.get("trainer", {}), words, space.place))
+
+
+def merged(
+    trainer: TrainerConfig, recipe: Tree, words: Mapping[str, Any], place: str
+) -> TrainerConfig:
+    """Return the trainer with a recipe's settings and then those of the command line."""
+    tree = _deep(trainer.model_dump(mode="json"), recipe)
+    return validate(TrainerConfig, apply(tree, dict(words)), f"{place}: trainer")
+
+
+def within(limits: Limits, cost: Cost, place: str) -> None:
+    """Refuse a network that costs more than its space allows.
+
+    Raises:
+        Infeasible: It does; the message gives both numbers.
+    """
+    for name, found, most in (
+        ("weights", cost.parameters, limits.params),
+        ("multiply-accumulates", cost.macs, limits.macs),
+    ):
+        if most is not None and found > most:
+            raise Infeasible(f"{place}: {found:,} {name}; the space allows at most {most:,}")
+
+
+def draw(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> list[Draw]:
+    """Return `times` uniform random draws of the space and which of them are feasible."""
+    load_extensions(space.extensions)
+    chance = random.Random(seed)
+    return [_draw(space, chance, classes) for _ in range(times)]
+
+
+def draw_one(space: SearchSpace, chance: random.Random) -> Tree:
+    """Return a uniform random draw.
+
+    Raises:
+        Infeasible: A `require` of the space does not hold.
+    """
+    return space.fill(lambda _, leaf: _pick(leaf, chance))
+
+
+def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
+    tree: Tree = {}
+    try:
+        tree = draw_one(space, chance)
+        within(space.limits, measure(close(tree["architecture"], "draw"), classes), "draw")
+    except Infeasible as error:
+        return Draw(tree, str(error).partition(": ")[2] or str(error))
+    return Draw(tree, "")
+
+
+def _pick(leaf: Leaf, chance: random.Random) -> Any:
+    if isinstance(leaf, Choice):
+        return chance.choice(leaf.labels)
+    if isinstance(leaf.low, int) and isinstance(leaf.high, int):
+        return chance.randrange(leaf.low, leaf.high + 1, getattr(leaf, "step", 1))
+    if leaf.log:
+        return leaf.low * (leaf.high / leaf.low) ** chance.random()
+    return chance.uniform(leaf.low, leaf.high)
+
+
+def _architecture(entry: Point | Reference) -> Tree:
+    tree: Tree = (
+        entry.architecture if isinstance(entry, Reference) else entry.values["architecture"]
+    )
+    return tree
+
+
+def _deep(tree: Tree, changes: Tree) -> Tree:
+    changed = dict(tree)
+    for key, value in changes.items():
+        old = changed.get(key)
+        changed[key] = (
+            _deep(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return changed

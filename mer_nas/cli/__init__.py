@@ -1,0 +1,58 @@
+"""The command line: one verb a file, `key=value` words, one message for a user's mistake.
+
+Exit status: 0 done, 1 a trial or an export failed, 2 the user's mistake, 130 interrupted.
+Results go to stdout, everything else to stderr.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import click
+
+from mer_nas import __version__
+from mer_nas.errors import MerNasError, unknown
+
+
+class Verbs(click.Group):
+    """Finds each verb in the module of its name, and guesses what a misspelt one meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs: the modules of `cli.verbs`."""
+        package = import_module("mer_nas.cli.verbs")
+        return sorted(module.name for module in iter_modules(package.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb, or None where there is none of this name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"mer_nas.cli.verbs.{cmd_name}").verb
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb that the first word names."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            click.echo(f"mer-nas: {unknown('verb', args[0], self.list_commands(ctx))}", err=True)
+            ctx.exit(2)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; show a user's mistake as one message and keep the traceback of a bug."""
+        try:
+            return super().invoke(ctx)
+        except MerNasError as error:
+            click.echo(f"mer-nas: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mer-nas")
+def main() -> None:
+    """Architecture search for micro-expression recognition.
+
+    \b
+    mer-nas search space=moe.yaml
+    mer-nas search data=megc2019_flow data.root=DIR study=standard trainer=proxy
+    """

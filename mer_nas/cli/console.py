@@ -1,0 +1,171 @@
+"""How a search is watched: a live view on a terminal, plain lines elsewhere.
+
+Both go to stderr, so that stdout holds results only.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mer_nas.cli.tally import Tally
+from mer_nas.search.events import (
+    Ended,
+    Event,
+    Note,
+    SearchEnded,
+    WorkersReady,
+)
+from mer_nas.wording import duration
+
+
+class View(Protocol):
+    """Takes events while it is entered."""
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+
+    def __enter__(self) -> View:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End, and leave the terminal as it was."""
+
+
+def view(tally: Tally, *, quiet: bool) -> View:
+    """Return the view that fits where stderr goes."""
+    if quiet:
+        return Silent()
+    return Terminal(tally) if sys.stderr.isatty() else Lines(tally)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __call__(self, event: Event) -> None:
+        """Show nothing."""
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+    def __enter__(self) -> Silent:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+
+class Lines(Silent):
+    """Prints a line for every job that ends."""
+
+    def __init__(self, tally: Tally, console: Console | None = None) -> None:
+        self.tally = tally
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, markup=False)
+
+    def __enter__(self) -> Lines:
+        """Begin."""
+        return self
+
+    def __call__(self, event: Event) -> None:
+        """Print what the event says, if people care."""
+        self.tally.add(event)
+        if text := sentence(event, self.tally):
+            self.say(text)
+
+
+class Terminal(Lines):
+    """Redraws a few lines in place, and prints those that should stay above them."""
+
+    def __init__(self, tally: Tally, console: Console | None = None) -> None:
+        super().__init__(tally, console or Console(stderr=True, highlight=False))
+        self.live = Live(
+            console=self.console, get_renderable=self.draw, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Terminal:
+        """Begin to draw."""
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Clear the drawing."""
+        self.live.stop()
+
+    def draw(self) -> Group:
+        """Return what the terminal shows now."""
+        tally = self.tally
+        jobs = Table.grid(padding=(0, 2))
+        for job in tally.running.values():
+            bar = ProgressBar(total=max(1, job.of), completed=job.done, width=24)
+            jobs.add_row(Text(f"  {job.label}"), bar, Text(f"{job.done}/{job.of} folds", "dim"))
+        return Group(Text(status(tally), style="bold"), jobs)
+
+
+def status(tally: Tally) -> str:
+    """Return the state of the search in a line."""
+    left = tally.seconds_left
+    parts = []
+    if tally.stage == "final":
+        parts.append(f"final stage: {tally.final_ended} of {tally.final_jobs} repetitions")
+    else:
+        of = f" of {tally.trials}" if tally.trials else ""
+        parts.append(f"search: {tally.ended}{of} trials")
+        parts.append(f"{tally.outcomes['complete']} complete, {tally.outcomes['pruned']} pruned")
+        if tally.outcomes["failed"]:
+            parts.append(f"{tally.outcomes['failed']} failed")
+        if tally.kept + tally.spared:
+            parts.append(f"{tally.saved:.0%} of the folds saved")
+    if tally.best is not None:
+        parts.append(f"best {tally.best:.3f} ({tally.best_label})")
+    parts.append(f"about {duration(left)} left" if left is not None else "measuring the pace")
+    return " | ".join(parts)
+
+
+def sentence(event: Event, tally: Tally) -> str:
+    """Return an event as a line that stays, or nothing where it passes by."""
+    match event:
+        case Ended("search", _, label, "complete", _, of, value, _):
+            left = f", about {duration(tally.seconds_left)} left" if tally.seconds_left else ""
+            return (
+                f"{label}: complete, UF1 {value:.3f} over {of} folds; best {tally.best:.3f}{left}"
+            )
+        case Ended("search", _, label, outcome, done, of, _, reason):
+            return f"{label}: {outcome} after {done} of {of} folds: {reason}"
+        case Ended("final", _, label, "complete", _, _, value, _):
+            left = f"; about {duration(tally.seconds_left)} left" if tally.seconds_left else ""
+            return f"{label}: UF1 {value:.3f}{left}"
+        case Ended("final", _, label, outcome, done, of, _, reason):
+            return f"{label}: {outcome} after {done} of {of} folds: {reason}"
+        case SearchEnded(reason):
+            return f"search ended: {reason}; {tally.saved:.0%} of the folds saved by pruning"
+        case WorkersReady(workers, gpu, dashboard, token):
+            share = f" with {gpu:g} of a GPU each" if gpu else ""
+            lines = [f"{workers} workers{share}"]
+            if dashboard:
+                lines.append(f"Ray dashboard: {dashboard}")
+            if token:
+                lines.append(f"  it asks for a token: the content of {token}")
+            return "\n".join(lines)
+        case Note(text):
+            return text
+    return ""  # the others pass by

@@ -1,0 +1,168 @@
+"""A search or a resumed search as the command line runs it: watched, interruptible, summed up."""
+
+from __future__ import annotations
+
+import click
+
+from mer_nas.cli.console import View, view
+from mer_nas.cli.tally import Tally
+from mer_nas.config import presets
+from mer_nas.data.clips import ClipSet
+from mer_nas.report import Report
+from mer_nas.report.schema import Answer
+from mer_nas.settings import Settings
+from mer_nas.study import StudyFolder, create, run
+from mer_nas.study.estimate import estimate, machine_shares
+from mer_nas.wording import duration
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, quiet: bool) -> int:
+    """Make a study and run it; return the exit status."""
+    folder = create(settings, clips, command)
+    return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
+
+
+def go_on(
+    folder: StudyFolder,
+    settings: Settings,
+    clips: ClipSet,
+    command: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run what is left of a study; return the exit status."""
+    folder.save(settings)
+    return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
+
+
+def plan_text(settings: Settings, clips: ClipSet) -> str:
+    """Return what a search would do and how long it would take."""
+    study, workers = settings.study, machine_shares(settings.ray).workers
+    planned = estimate(settings, clips, workers)
+    lines = [
+        presets.dump(settings.dump()),
+        clips.describe(),
+        _budget(settings),
+        f"{len(planned.protocol.folds)} folds a trial ({planned.protocol.name}), "
+        f"{workers} workers",
+        f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker",
+    ]
+    if planned.search_seconds is not None:
+        lines.append(
+            f"search: at most about {duration(planned.search_seconds)}; pruning shortens it"
+        )
+    if study.final is not None:
+        lines.append(
+            f"final stage: {study.final.candidates} candidates x {study.final.seeds} seeds, "
+            f"about {duration(planned.final_seconds)}"
+        )
+    return "\n".join(lines)
+
+
+def _run(
+    folder: StudyFolder,
+    settings: Settings,
+    clips: ClipSet,
+    command: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    final = settings.study.final
+    tally = Tally(
+        settings.study.trials,
+        settings.study.minutes,
+        final.candidates * final.seeds if final else 0,
+    )
+    watching = view(tally, quiet=quiet)
+    _opening(watching, folder, settings, clips)
+    try:
+        with watching:
+            outcome = run(folder, clips, watching, command)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; `mer-nas resume {folder.path}` goes on from here", err=True)
+        return INTERRUPTED
+    if as_json:
+        click.echo(outcome.report.to_json(), nl=False)
+    else:
+        click.echo(closing(outcome.report, folder))
+    return FAILED if outcome.failed else DONE
+
+
+def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: ClipSet) -> None:
+    folds = settings.study.folds
+    protocol = (
+        "full LOSO" if folds == "loso" else f"{folds} subject groups instead of LOSO, for speed"
+    )
+    final = settings.study.final
+    after = " and no final stage"
+    if final is not None:
+        under = "full LOSO" if final.folds == "loso" else f"{final.folds} subject groups"
+        after = f"; the best {final.candidates} then under {under} with {final.seeds} seeds"
+    watching.say(f"{folder.name}: {protocol}{after}")
+    watching.say(f"{settings.space.place} on {clips.describe()}")
+    watching.say(
+        f"{_budget(settings)}; {settings.study.sampler} sampler, {settings.study.pruner} pruner, "
+        f"seed {settings.study.seed}"
+    )
+    watching.say(
+        f"everything lies in {folder.path}; Ctrl-C stops, `mer-nas resume {folder.path}` goes on"
+    )
+    storage = folder.storage(settings.study)
+    watching.say(f"watch the trials: optuna-dashboard {storage}")
+
+
+def _budget(settings: Settings) -> str:
+    study = settings.study
+    parts = [
+        *([f"{study.trials} trials"] if study.trials else []),
+        *([f"{study.minutes:g} minutes of search"] if study.minutes else []),
+    ]
+    return " or ".join(parts) or "no bound on the search"
+
+
+def closing(report: Report, folder: StudyFolder) -> str:
+    """Return the last lines of a search: what won, how good it is, where it lies, what is next."""
+    study, outcomes = report.study, report.outcomes
+    lines = [
+        f"{report.counted} trials: {outcomes['complete']} complete, {outcomes['pruned']} pruned, "
+        f"{outcomes['failed']} failed; pruning saved {study.compute.saved:.0%} of the folds",
+        *_answer(report.answer),
+        f"report    {folder.path / 'report.html'}",
+    ]
+    if study.export:
+        lines.append(f"exported  {study.export.folder}: {', '.join(study.export.files)}")
+    lines += [f"all       {folder.path}", "next:"]
+    width = max(len(step.command) for step in study.next_steps)
+    lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]
+    return "\n".join(lines)
+
+
+def _answer(answer: Answer | None) -> list[str]:
+    if answer is None:
+        return ["no trial was complete, so there is no winner"]
+    uf1 = answer.uf1
+    spread = f" +- {uf1.deviation:.3f}" if uf1.deviation is not None else ""
+    rest = [
+        f"{name} {score.mean:.3f}"
+        for name, score in (("UAR", answer.uar), ("accuracy", answer.accuracy))
+        if score is not None
+    ]
+    size = f"{answer.parameters:,} weights, " if answer.parameters else ""
+    lines = [
+        f"winner    {answer.label} ({answer.origin}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
+        f"UF1       {uf1.mean:.3f}{spread} over {uf1.seeds} seeds, {answer.protocol}"
+        + (f"; {', '.join(rest)}" if rest else ""),
+        f"          {answer.honesty}",
+    ]
+    if answer.against is not None:
+        other = answer.against
+        lines.insert(
+            2,
+            f"          {other.difference:+.3f} against the best warm start, {other.label} "
+            f"({other.protocol})",
+        )
+    return lines

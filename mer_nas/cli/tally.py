@@ -1,0 +1,104 @@
+"""What the events of a search add up to: counts, the best so far, compute saved, time left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mer_nas.search.events import Ended, Event, FoldDone, Rejected, SearchEnded, Stage, Started
+
+
+@dataclass
+class Running:
+    """A job in progress."""
+
+    label: str
+    done: int
+    of: int
+    fold: str = ""
+
+
+@dataclass
+class Tally:
+    """Adds events up; the views only read it."""
+
+    trials: int | None = None
+    """Total trials of the search; none without a bound."""
+    minutes: float | None = None
+    """Total minutes of the search; none without a bound."""
+    final_jobs: int = 0
+    """Repetitions that the final stage will train."""
+    clock: Callable[[], float] = time.monotonic
+    stage: Stage = "search"
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Jobs of the search by how they ended."""
+    running: dict[str, Running] = field(default_factory=dict)
+    best: float | None = None
+    best_label: str = ""
+    kept: int = 0
+    """Folds that complete and pruned trials were trained on."""
+    spared: int = 0
+    """Folds that pruned trials did not need."""
+    folds_here: int = 0
+    """Folds trained in this stage and session."""
+    final_ended: int = 0
+    over: str = ""
+
+    def __post_init__(self) -> None:
+        self.began = self.stage_began = self.clock()
+
+    def add(self, event: Event) -> None:
+        """Take one event in."""
+        match event:
+            case Started(stage, job, label, _, done, of):
+                if stage != self.stage:
+                    self.stage, self.stage_began, self.folds_here = stage, self.clock(), 0
+                self.running[job] = Running(label, done, of)
+            case FoldDone(_, job, label, fold, done, of, _):
+                self.running[job] = Running(label, done, of, fold)
+                self.folds_here += 1
+            case Ended("search", job, label, outcome, done, of, value, _):
+                self.running.pop(job, None)
+                self.outcomes[outcome] += 1
+                if outcome in {"complete", "pruned"}:
+                    self.kept, self.spared = self.kept + done, self.spared + of - done
+                if value is not None and (self.best is None or value > self.best):
+                    self.best, self.best_label = value, label
+            case Ended("final", job):
+                self.running.pop(job, None)
+                self.final_ended += 1
+            case Rejected(_, outcome):
+                self.outcomes[outcome] += 1
+            case SearchEnded(reason):
+                self.over = reason
+
+    @property
+    def ended(self) -> int:
+        """Trials that count: complete, pruned and failed."""
+        return sum(self.outcomes[outcome] for outcome in ("complete", "pruned", "failed"))
+
+    @property
+    def saved(self) -> float:
+        """Share of the folds of complete and pruned trials that pruning spared, in [0, 1]."""
+        return self.spared / max(1, self.kept + self.spared)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """A guess at the rest of this stage in seconds, from its pace; none at the start."""
+        passed = self.clock() - self.stage_began
+        if self.stage == "final":
+            folds = sum(job.of - job.done for job in self.running.values())
+            folds += max(0, self.final_jobs - self.final_ended - len(self.running)) * self._folds
+            return passed / self.folds_here * folds if self.folds_here else None
+        guesses = []
+        if self.trials is not None and self.ended:
+            guesses.append(passed / self.ended * max(0, self.trials - self.ended))
+        if self.minutes is not None:
+            guesses.append(max(0.0, self.minutes * 60 - passed))
+        return min(guesses, default=None)
+
+    @property
+    def _folds(self) -> int:
+        return max((job.of for job in self.running.values()), default=0)

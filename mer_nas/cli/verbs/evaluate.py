@@ -1,0 +1,65 @@
+"""`mer-nas evaluate`: one candidate under the protocol of a study."""
+
+import json
+import sys
+import time
+
+import click
+
+from mer_nas.cli.words import as_json, quiet, words
+from mer_nas.config import overrides
+from mer_nas.errors import ConfigError
+from mer_nas.settings import resolve
+from mer_nas.wording import duration
+
+
+@click.command()
+@words
+@as_json
+@quiet
+def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Measure one point, reference or closed space; finished folds are not run again.
+
+    \b
+    mer-nas evaluate space=moe point=prog_s study.folds=loso
+    mer-nas evaluate space=runs/moe-synthetic-1/best.yaml seeds=3
+    """
+    settings = resolve(words, also=("point", "seeds"))
+    plain = overrides.parse(words).plain
+    seeds = overrides.value(plain.get("seeds", "1"), "seeds")
+    if not isinstance(seeds, int) or seeds < 1:
+        raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
+    from mer_nas import data
+    from mer_nas.evaluation.evaluator import FoldResult
+    from mer_nas.study.evaluate import evaluate
+
+    clips = data.load(settings.data)
+    began = time.monotonic()
+    first: list[int] = []
+
+    def progress(result: FoldResult, done: int, of: int) -> None:
+        first.append(done)
+        left = (time.monotonic() - began) / len(first) * (of - done)
+        click.echo(
+            f"{result.fold_name}, seed {result.repetition}: {done} of {of} folds, "
+            f"about {duration(left)} left",
+            err=True,
+        )
+
+    click.echo(clips.describe(), err=True)
+    try:
+        found = evaluate(settings, clips, plain.get("point"), seeds, None if quiet else progress)
+    except KeyboardInterrupt:
+        click.echo("interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+    if as_json:
+        click.echo(json.dumps(found.tree(), indent=2))
+        return
+    for repetition, score in enumerate(found.scores):
+        click.echo(
+            f"seed {repetition}: UF1 {score.uf1:.4f}, UAR {score.uar:.4f}, "
+            f"accuracy {score.accuracy:.4f}"
+        )
+    click.echo(
+        f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}"
+    )

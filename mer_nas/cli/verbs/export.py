@@ -1,0 +1,38 @@
+"""`mer-nas export`: any finalist as files that others can run."""
+
+import click
+
+from mer_nas.cli.words import study_folder, words
+from mer_nas.config import overrides
+from mer_nas.errors import ConfigError, unknown
+
+
+@click.command()
+@study_folder
+@words
+def verb(study: str, words: tuple[str, ...]) -> None:
+    """Train a finalist on all clips and export it as ONNX and safetensors.
+
+    \b
+    mer-nas export runs/moe-synthetic-1
+    mer-nas export runs/moe-synthetic-1 rank=2
+    """
+    from mer_nas import data
+    from mer_nas.study import export, find
+
+    read = overrides.parse(words)
+    for key in read.plain:
+        if key != "rank":
+            raise ConfigError(unknown("key", key, ["rank", "data.root"]))
+    for key in read.dotted:
+        if key != "data.root":
+            raise ConfigError(unknown("key", key, ["rank", "data.root"]))
+    rank = overrides.value(read.plain.get("rank", "1"), "rank")
+    if not isinstance(rank, int):
+        raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
+    from mer_nas.study import extended
+
+    folder = find(study)
+    roots = [word for word in words if word.startswith("data.root")]
+    clips = data.load(extended(folder.settings(), roots).data)
+    click.echo(str(export(folder, clips, rank)))

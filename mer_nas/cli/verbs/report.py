@@ -1,0 +1,22 @@
+"""`mer-nas report`: the report of a study, made anew from its storage and ledger."""
+
+import click
+
+from mer_nas.cli.words import as_json, study_folder
+
+
+@click.command()
+@study_folder
+@as_json
+def verb(study: str, as_json: bool) -> None:
+    """Write report.html and report.json of a study anew; train nothing.
+
+    \b
+    mer-nas report runs/moe-synthetic-1
+    """
+    from mer_nas.cli.sessions import closing
+    from mer_nas.study import find, rewrite_report
+
+    folder = find(study)
+    written = rewrite_report(folder)
+    click.echo(written.to_json() if as_json else closing(written, folder), nl=not as_json)

@@ -1,0 +1,31 @@
+"""`mer-nas resume`: go on with a study that was interrupted, or search on."""
+
+import shlex
+import sys
+
+import click
+
+from mer_nas.cli.words import as_json, quiet, study_folder, words
+
+
+@click.command()
+@study_folder
+@words
+@as_json
+@quiet
+def verb(study: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Go on with a study; nothing that is finished is trained again.
+
+    \b
+    mer-nas resume runs/moe-synthetic-1
+    mer-nas resume runs/moe-synthetic-1 study.trials=60
+    """
+    from mer_nas import data
+    from mer_nas.cli import sessions
+    from mer_nas.study import extended, find
+
+    folder = find(study)
+    settings = extended(folder.settings(), words)
+    clips = data.load(settings.data)
+    command = shlex.join(["mer-nas", "resume", study, *words])
+    sys.exit(sessions.go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet))

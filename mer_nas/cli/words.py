@@ -1,0 +1,67 @@
+"""What verbs share: `key=value` words with completion, and the options --json and --quiet."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from mer_nas.config import presets
+from mer_nas.config.base import Config
+from mer_nas.data.config import PrecomputedFlow, SyntheticData
+from mer_nas.search.config import RayConfig, StudyConfig
+from mer_nas.training.config import TrainerConfig
+
+SETTINGS: dict[str, tuple[type[Config], ...]] = {
+    "trainer": (TrainerConfig,),
+    "data": (SyntheticData, PrecomputedFlow),
+    "study": (StudyConfig,),
+    "ray": (RayConfig,),
+}
+
+
+class Word(click.ParamType[str]):
+    """A `key=value` word; completes groups, their presets, and the settings of a group."""
+
+    name = "key=value"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return what `incomplete` may become."""
+        group, equals, _ = incomplete.partition("=")
+        if equals:
+            known = presets.names(group) if group in presets.FOLDERS else []
+            words = [f"{group}={name}" for name in known]
+        elif "." in group:
+            models = SETTINGS.get(group.partition(".")[0], ())
+            keys = {key for model in models for key in model.model_fields}
+            words = [f"{group.partition('.')[0]}.{key}=" for key in sorted(keys)]
+        else:
+            words = [f"{name}=" for name in presets.FOLDERS] + [f"{name}." for name in SETTINGS]
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+F = Callable[..., Any]
+
+
+def words(function: F) -> F:
+    """Give a verb any number of `key=value` words."""
+    return click.argument("words", nargs=-1, type=Word())(function)
+
+
+def study_folder(function: F) -> F:
+    """Give a verb the study that its first word names."""
+    return click.argument("study", type=click.Path())(function)
+
+
+def as_json(function: F) -> F:
+    """Give a verb the option --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        function
+    )
+
+
+def quiet(function: F) -> F:
+    """Give a verb the option --quiet."""
+    return click.option("--quiet", "-q", is_flag=True, help="Print the result only.")(function)

@@ -1,0 +1,169 @@
+"""Everything a command needs, typed: the space, trainer, data and study, and Ray's share.
+
+`key=value` words choose a preset of each group and change its settings; what they leave open is
+the quick search on the embedded data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mer_nas.config import overrides, presets
+from mer_nas.config.base import Config, Tree, validate
+from mer_nas.data.config import DataConfig
+from mer_nas.errors import ConfigError, unknown
+from mer_nas.search.config import RayConfig, StudyConfig
+from mer_nas.space import SearchSpace
+from mer_nas.training.config import TrainerConfig
+
+DEFAULTS = {"space": "moe", "trainer": "quick", "data": "synthetic", "study": "quick"}
+
+
+class _Data(Config):
+    data: DataConfig
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one command resolved to."""
+
+    space: SearchSpace
+    trainer: TrainerConfig
+    data: DataConfig
+    study: StudyConfig
+    ray: RayConfig
+    trainer_words: Mapping[str, Any] = field(default_factory=dict)
+    """`trainer.*` words of the command line; they hold in the search and in the final stage."""
+
+    def dump(self) -> Tree:
+        """Return the settings as a tree that `load` reads back."""
+        return {
+            "space": {
+                "place": self.space.place,
+                "folder": str(self.space.folder.resolve()),
+                "file": self.space.source,
+                "words": dict(self.space.words),
+            },
+            "trainer": self.trainer.model_dump(mode="json"),
+            "trainer_words": dict(self.trainer_words),
+            "data": self.data.model_dump(mode="json"),
+            "study": self.study.model_dump(mode="json"),
+            "ray": self.ray.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def load(cls, tree: Tree, place: str) -> Settings:
+        """Return the settings that `dump` wrote."""
+        stored = tree["space"]
+        space = SearchSpace.read(stored["file"], stored["place"], Path(stored["folder"]))
+        words = tree["trainer_words"]
+        return cls(
+            space.narrowed(stored["words"]).without_trainer(words),
+            validate(TrainerConfig, tree["trainer"], f"{place}: trainer"),
+            validate_data(tree["data"], f"{place}: data"),
+            validate(StudyConfig, tree["study"], f"{place}: study"),
+            validate(RayConfig, tree["ray"], f"{place}: ray"),
+            words,
+        )
+
+
+def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
+    """Return the settings that `key=value` words ask for.
+
+    Args:
+        words: Such as `space=moe`, `data.root=/faces`, `trainer.lr=1e-3`.
+        also: Plain keys besides the groups that the command understands itself.
+
+    Raises:
+        ConfigError: Every mistake of the words and of the files they name, one a line.
+    """
+    read = overrides.parse(words)
+    groups = [*presets.FOLDERS, "ray"]
+    mistakes = [
+        unknown("key", key, [*groups, *also])
+        for key in read.plain
+        if key not in {*presets.FOLDERS, *also}
+    ]
+    mistakes += [
+        f"{key}: {unknown('group', key.split('.')[0], groups)}"
+        for key in read.dotted
+        if key.split(".")[0] not in groups
+    ]
+    parts: dict[str, Any] = {}
+    readers = {
+        "space": _space,
+        "trainer": _trainer,
+        "data": _preset_data,
+        "study": _study,
+        "ray": _ray,
+    }
+    for group, reader in readers.items():
+        try:
+            parts[group] = reader(read.plain.get(group, DEFAULTS.get(group, "")), read.of(group))
+        except ConfigError as error:
+            mistakes += str(error).splitlines()
+    if mistakes:
+        raise ConfigError("\n".join(dict.fromkeys(mistakes)))
+    trainer_words = read.of("trainer")
+    parts["space"] = parts["space"].without_trainer(trainer_words)
+    return Settings(**parts, trainer_words=trainer_words)
+
+
+def _space(word: str, changes: dict[str, Any]) -> SearchSpace:
+    file = presets.find("space", word)
+    folder = file.parent if isinstance(file, Path) else Path()
+    tree = presets.read("space", word)
+    return SearchSpace.read(tree, f"space={word}", folder).narrowed(changes)
+
+
+def _trainer(word: str, changes: dict[str, Any]) -> TrainerConfig:
+    tree = presets.read("trainer", word)
+    return validate(TrainerConfig, overrides.apply(tree, changes), "trainer")
+
+
+def _preset_data(word: str, changes: dict[str, Any]) -> DataConfig:
+    return validate_data(overrides.apply(presets.read("data", word), changes), "data")
+
+
+def validate_data(tree: Tree, place: str) -> DataConfig:
+    """Return `tree` as the configuration of some data; `place` is how the user knows it."""
+    try:
+        return validate(_Data, {"data": tree}, "\0").data
+    except ConfigError as error:
+        kind = tree.get("kind")
+        text = str(error).replace(f"\0.data.{kind}", place).replace("\0.data", place)
+        raise ConfigError(text) from None
+
+
+def _study(word: str, changes: dict[str, Any]) -> StudyConfig:
+    return validate(StudyConfig, overrides.apply(presets.read("study", word), changes), "study")
+
+
+def _ray(_: str, changes: dict[str, Any]) -> RayConfig:
+    return validate(RayConfig, overrides.apply({}, changes), "ray")
+
+
+def schema(group: str) -> Tree:
+    """Return the JSON schema of a group's YAML files, for editors.
+
+    Raises:
+        ConfigError: There is no such group.
+    """
+    from mer_nas.space.schema import space_schema
+
+    match group:
+        case "space":
+            return space_schema()
+        case "trainer":
+            return TrainerConfig.model_json_schema()
+        case "data":
+            adapter: TypeAdapter[DataConfig] = TypeAdapter(DataConfig)
+            return adapter.json_schema()
+        case "study":
+            return StudyConfig.model_json_schema()
+    raise ConfigError(unknown("group", group, presets.FOLDERS))

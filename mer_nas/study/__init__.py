@@ -1,0 +1,20 @@
+"""A study from its first word to its report: search, final stage, export, report, resume.
+
+Below this package nothing knows that a study has a folder; above it there is only the command
+line. What happened is read back from the Optuna storage and the ledger alone.
+"""
+
+from mer_nas.study.folder import StudyFolder, create, find
+from mer_nas.study.resume import extended
+from mer_nas.study.run import Outcome, export, rewrite_report, run
+
+__all__ = [
+    "Outcome",
+    "StudyFolder",
+    "create",
+    "export",
+    "extended",
+    "find",
+    "rewrite_report",
+    "run",
+]

@@ -1,0 +1,124 @@
+"""What a search and its final stage will cost, before they start."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mer_nas.architectures import build, close
+from mer_nas.catalogue import draw_one, merged
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol, plan
+from mer_nas.errors import Infeasible, StudyError
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.search.config import RayConfig
+from mer_nas.search.ray_runner import Shares, share
+from mer_nas.settings import Settings
+from mer_nas.study.facts import Contender, Memory
+from mer_nas.study.folder import ProtocolShape
+from mer_nas.wording import duration
+
+PROBES = 6
+"""Random candidates that are timed for a plan."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search that has not begun."""
+
+    trials: int | None
+    protocol: Protocol
+    seconds_per_trial: float
+    """Mean over random candidates that go through every fold, on one worker."""
+    workers: int
+    final_jobs: int
+    final_seconds: float
+    """For random candidates on one worker, all repetitions together."""
+
+    @property
+    def search_seconds(self) -> float | None:
+        """Time of the search if no trial were pruned; none where only minutes bound it."""
+        return None if self.trials is None else self.trials * self.seconds_per_trial / self.workers
+
+
+def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
+    """Time a training step of a few random candidates and add up what the study would take."""
+    study, final = settings.study, settings.study.final
+    protocol = plan(clips, study.folds, study.seed, study.block)
+    probes = _probes(settings)
+    per_clip = sum(_seconds_per_clip(probe, clips) for probe in probes) / len(probes)
+    epochs = settings.trainer.epochs
+    trial = per_clip * epochs * ProtocolShape.of(protocol).trained
+    jobs, seconds = 0, 0.0
+    if final is not None:
+        shape = ProtocolShape.of(plan(clips, final.folds, study.seed, study.block))
+        trainer = merged(settings.trainer, final.trainer, settings.trainer_words, "study.final")
+        jobs = final.candidates * final.seeds
+        seconds = jobs * per_clip * trainer.epochs * shape.trained
+    return Plan(study.trials, protocol, trial, workers, jobs, seconds / workers)
+
+
+def machine_shares(config: RayConfig) -> Shares:
+    """Return how the workers would share this machine, without starting Ray."""
+    machine = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    return share(machine, config)
+
+
+def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> str:
+    """Say how long the final stage will take, from what its candidates took in the search."""
+    search, final = memory.origin.search, memory.origin.final
+    study = memory.settings.study
+    assert final is not None
+    assert study.final is not None
+    total = 0.0
+    for entry in entries:
+        tree = next(t for t in memory.trials if t.number == entry.trial).user_attrs
+        results = memory.under(search, tree["candidate"])
+        spent = sum(result.seconds for result in results)
+        per_clip = spent / (search.trained * max(1, tree["tree"]["trainer"]["epochs"]))
+        total += per_clip * final.trained * entry.candidate.trainer.epochs * study.final.seeds
+    return (
+        f"final stage: {len(entries)} candidates x {study.final.seeds} seeds under {final.name} "
+        f"({len(final.folds)} folds), about {duration(total / workers)}"
+    )
+
+
+def _probes(settings: Settings) -> list[Candidate]:
+    chance, found = random.Random(0), []
+    for _ in range(50 * PROBES):
+        tree = _drawn(settings, chance)
+        if tree is not None:
+            found.append(tree)
+        if len(found) == PROBES:
+            return found
+    if not found:
+        raise StudyError(f"{settings.space.place}: none of {50 * PROBES} draws is feasible")
+    return found
+
+
+def _drawn(settings: Settings, chance: random.Random) -> Candidate | None:
+    try:
+        tree = draw_one(settings.space, chance)
+        architecture = close(tree["architecture"], settings.space.place)
+    except Infeasible:
+        return None
+    return Candidate(architecture, settings.trainer)
+
+
+def _seconds_per_clip(candidate: Candidate, clips: ClipSet) -> float:
+    """Return the time of a forward and backward pass for one clip."""
+    torch.set_num_threads(1)
+    network = build(candidate.architecture, len(clips.classes))
+    batch = min(16, len(clips))
+    inputs = [torch.tensor(clips.inputs[name][:batch]) for name in candidate.architecture.inputs]
+    for repeat in range(2):
+        began = time.perf_counter()
+        network(*inputs).logits.sum().backward()
+        if repeat:
+            return (time.perf_counter() - began) / batch
+    raise AssertionError

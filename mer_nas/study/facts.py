@@ -1,0 +1,300 @@
+"""What a study knows of itself, read back from its Optuna storage and its ledger.
+
+No data set is needed: labels and predictions stand in the ledger, the shape of the folds in the
+study's origin. So a report can be made wherever the folder is.
+"""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mer_nas.architectures import measure
+from mer_nas.architectures.extensions import load_extensions
+from mer_nas.catalogue import merged
+from mer_nas.config.base import Tree
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.provenance import environment
+from mer_nas.report import (
+    BlockPoint,
+    ComputeFacts,
+    ExportFacts,
+    FinalistFacts,
+    NextStep,
+    SeedScores,
+    StudyFacts,
+    TrialFacts,
+)
+from mer_nas.search.ledger import read
+from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
+
+Results = Sequence[FoldResult]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A complete trial as the final stage would train it."""
+
+    trial: int
+    origin: str
+    """Name of the point it is, or of the sampler that proposed it."""
+    candidate: Candidate
+    """With the trainer of the final stage."""
+    value: float
+    """UF1 of its trial under the search protocol."""
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"trial {self.trial}"
+
+
+class Memory:
+    """A study's past, read once.
+
+    Args:
+        folder: The study.
+        origin: What it began with.
+    """
+
+    def __init__(self, folder: StudyFolder, origin: Origin) -> None:
+        self.folder = folder
+        self.origin = origin
+        self.settings = folder.settings()
+        load_extensions(self.settings.space.extensions)
+
+    @cached_property
+    def optuna(self) -> optuna.Study:
+        """The Optuna study."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = self.folder.storage(self.settings.study)
+        return optuna.load_study(study_name="search", storage=storage)
+
+    @cached_property
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial that came to an end, oldest first."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        return [trial for trial in trials if "outcome" in trial.user_attrs]
+
+    @cached_property
+    def results(self) -> Mapping[tuple[str, int], Mapping[str, FoldResult]]:
+        """Results of this data, code and seed: by candidate and repetition, then fold."""
+        found: dict[tuple[str, int], dict[str, FoldResult]] = defaultdict(dict)
+        wanted = (self.settings.study.seed, self.origin.data.fingerprint, self.origin.code)
+        for result in read(self.folder.ledger) if self.folder.ledger.exists() else ():
+            if (result.seed, result.data, result.code) == wanted:
+                found[result.candidate, result.repetition][result.fold] = result
+        return found
+
+    def under(self, shape: ProtocolShape, candidate: str, repetition: int = 0) -> Results:
+        """Return what the ledger holds of a candidate under a protocol, in its order."""
+        known = self.results.get((candidate, repetition), {})
+        return [known[fold.key] for fold in shape.folds if fold.key in known]
+
+    def scored(
+        self, shape: ProtocolShape, candidate: str, repetition: int = 0
+    ) -> SeedScores | None:
+        """Return the pooled scores of a candidate, or none while a fold is missing."""
+        results = self.under(shape, candidate, repetition)
+        if len(results) < len(shape.folds):
+            return None
+        scores = pool(results)
+        return SeedScores(
+            repetition=repetition,
+            uf1=scores.uf1,
+            uar=scores.uar,
+            accuracy=scores.accuracy,
+            confusion=scores.confusion,
+        )
+
+    def ranked(self) -> list[Contender]:
+        """Return the complete trials as candidates of the final stage, best first."""
+        complete = [t for t in self.trials if t.state == TrialState.COMPLETE]
+        final, words = self.settings.study.final, self.settings.trainer_words
+        found = []
+        for trial in sorted(complete, key=lambda t: (-(t.value or 0.0), t.number)):
+            tree = trial.user_attrs["tree"]
+            place = f"{self.folder.name}: trial {trial.number}"
+            drawn = Candidate.parse(tree, place)
+            trainer = merged(drawn.trainer, final.trainer if final else {}, words, place)
+            candidate = replace(drawn, trainer=trainer)
+            found.append(
+                Contender(trial.number, self._origin(trial), candidate, float(trial.value or 0))
+            )
+        return found
+
+    def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:
+        """Return those with a whole repetition of the final protocol, best mean UF1 first."""
+        final, shape = self.settings.study.final, self.origin.final
+        if final is None or shape is None:
+            return []
+        scored = []
+        for finalist in self.ranked()[: final.candidates]:
+            key = finalist.candidate.key
+            scores = [self.scored(shape, key, repetition) for repetition in range(final.seeds)]
+            if whole := tuple(score for score in scores if score is not None):
+                scored.append((finalist, whole))
+        return sorted(scored, key=lambda entry: -statistics.fmean(s.uf1 for s in entry[1]))
+
+    def _origin(self, trial: FrozenTrial) -> str:
+        return str(trial.user_attrs.get("point", self.settings.study.sampler))
+
+    def facts(self, exported: ExportFacts | None, stopped: str, workers: int) -> StudyFacts:
+        """Return everything the report says."""
+        settings, study = self.settings, self.settings.study
+        margin = f", margin {study.margin:g}" if study.pruner == "bound" else ""
+        importance, note = self._importance()
+        return StudyFacts(
+            name=self.folder.name,
+            folder=str(self.folder.path),
+            space=settings.space.name,
+            command=self.origin.command,
+            settings=settings.dump(),
+            seed=study.seed,
+            written=datetime.now(UTC),
+            code_version=self.origin.code,
+            environment=environment(),
+            data=self.origin.data,
+            search_protocol=self.origin.search.name,
+            final_protocol=self.origin.final.name if self.origin.final else None,
+            sampler=study.sampler,
+            pruner=f"{study.pruner}{margin}",
+            stopped=stopped,
+            trials=tuple(map(self._trial, self.trials)),
+            compute=self._compute(workers),
+            importance=importance,
+            importance_note=note,
+            finalists=tuple(
+                self._finalist(rank, finalist, scores)
+                for rank, (finalist, scores) in enumerate(self.finalists(), start=1)
+            ),
+            export=exported,
+            next_steps=next_steps(self),
+        )
+
+    def _trial(self, trial: FrozenTrial) -> TrialFacts:
+        known = trial.user_attrs
+        key, tree = known.get("candidate", ""), known.get("tree", {})
+        complete = known["outcome"] == "complete"
+        return TrialFacts(
+            number=trial.number,
+            outcome=known["outcome"],
+            value=trial.value if complete else None,
+            scores=self.scored(self.origin.search, key) if complete else None,
+            curve=self._curve(trial),
+            params=trial.params,
+            parameters=known.get("parameters"),
+            macs=known.get("macs"),
+            seconds=_seconds(self.under(self.origin.search, key)),
+            key=key,
+            origin=self._origin(trial),
+            warm_start="point" in known,
+            architecture=tree.get("architecture"),
+            trainer=tree.get("trainer"),
+            error=known.get("reason", ""),
+        )
+
+    def _curve(self, trial: FrozenTrial) -> tuple[BlockPoint, ...]:
+        shape, points, clips = self.origin.search, [], 0
+        for step, block in enumerate(shape.blocks, start=1):
+            clips += sum(shape.folds[index].clips for index in block)
+            if (value := trial.intermediate_values.get(step)) is not None:
+                points.append(BlockPoint(clips=clips / shape.clips, uf1=value))
+        return tuple(points)
+
+    def _finalist(
+        self, rank: int, entry: Contender, scores: tuple[SeedScores, ...]
+    ) -> FinalistFacts:
+        cost = measure(entry.candidate.architecture, len(self.origin.data.classes))
+        tree = entry.candidate.dump()
+        return FinalistFacts(
+            rank=rank,
+            label=entry.label,
+            key=entry.candidate.key,
+            origin=entry.origin,
+            warm_start=entry.origin != self.settings.study.sampler,
+            trial=entry.trial,
+            architecture=tree["architecture"],
+            trainer=tree["trainer"],
+            parameters=cost.parameters,
+            macs=cost.macs,
+            search_score=entry.value,
+            scores=scores,
+        )
+
+    def _compute(self, workers: int) -> ComputeFacts:
+        shape = self.origin.search
+        counted = [t for t in self.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
+        run = sum(len(self.under(shape, t.user_attrs["candidate"])) for t in counted)
+        possible = len(counted) * len(shape.folds)
+        search = {fold.key for fold in shape.folds}
+        everything = [result for by_fold in self.results.values() for result in by_fold.values()]
+        return ComputeFacts(
+            folds_run=run,
+            folds_possible=possible,
+            saved=1 - run / possible if possible else 0.0,
+            search_seconds=_seconds(r for r in everything if r.fold in search),
+            final_seconds=_seconds(r for r in everything if r.fold not in search),
+            wall_seconds=sessions(self.folder),
+            workers=workers,
+        )
+
+    def _importance(self) -> tuple[dict[str, float] | None, str]:
+        complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
+        if len(complete) < 4:
+            return None, f"{len(complete)} complete trials are too few; at least 4 are needed"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = optuna.importance.get_param_importances(self.optuna)
+        except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            return None, f"Optuna could not estimate it: {error}"
+        if not any(value > 0 for value in found.values()):
+            return None, "no parameter separates the best trials from the others"
+        return dict(found), f"PED-ANOVA over {len(complete)} complete trials"
+
+
+def next_steps(memory: Memory) -> tuple[NextStep, ...]:
+    """Return the commands worth running after a study."""
+    path, settings = memory.folder.path, memory.settings
+    trials = 3 * (settings.study.trials or len(memory.trials))
+    steps = [
+        NextStep(command=f"mer-nas resume {path} study.trials={trials}", purpose="search on"),
+        NextStep(
+            command=f"mer-nas evaluate space={memory.folder.best}",
+            purpose="measure the winner again",
+        ),
+        NextStep(
+            command=f"optuna-dashboard {memory.folder.storage(settings.study)}",
+            purpose="look at the trials (pip install optuna-dashboard)",
+        ),
+    ]
+    if settings.data.kind == "synthetic":
+        real = f"mer-nas search space={settings.space.name} data=megc2019_flow data.root=DIR"
+        steps.append(NextStep(command=real, purpose="search on real flow images"))
+    return tuple(steps)
+
+
+def as_tree(candidate: Candidate, finalist: Contender, study: str) -> Tree:
+    """Return a candidate as the YAML of a space without open leaves."""
+    tree: dict[str, Any] = {
+        "name": f"best-of-{study}",
+        "summary": f"Trial {finalist.trial} of {study}, proposed by {finalist.origin}.",
+        **candidate.dump(),
+    }
+    del tree["trainer"]["device"]
+    return tree
+
+
+def _seconds(results: Iterable[FoldResult]) -> float:
+    return round(sum(result.seconds for result in results), 3)

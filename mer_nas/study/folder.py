@@ -1,0 +1,243 @@
+"""Where a study lies, and what it was set up with.
+
+runs/moe-synthetic-1/
+├── settings.yaml    what the words resolved to, as it holds now
+├── origin.json      the command, the clips and the folds it began with
+├── study.db         the Optuna study
+├── ledger.jsonl     every finished fold with its predictions
+├── best.yaml        the winner as a space without open leaves
+├── export/rank1/    the winner, trained on all clips
+└── report.html, report.json
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import PositiveInt, ValidationError
+
+from mer_nas.config import presets
+from mer_nas.config.base import Config
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol, plan
+from mer_nas.errors import StudyError, unknown
+from mer_nas.provenance import code_version
+from mer_nas.report import DataFacts
+from mer_nas.search.config import StudyConfig
+from mer_nas.search.driver import sqlite_url
+from mer_nas.settings import Settings
+
+RUNS = Path("runs")
+
+
+class FoldShape(Config):
+    """A fold, without its clips."""
+
+    name: str
+    key: str
+    """Stands for the held-out subjects."""
+    clips: PositiveInt
+    """Number of clips held out."""
+
+
+class ProtocolShape(Config):
+    """A protocol, without its clips."""
+
+    name: str
+    folds: tuple[FoldShape, ...]
+    """In the order in which every candidate goes through them."""
+    blocks: tuple[tuple[int, ...], ...]
+    """Indices of the folds after which the pruner is asked."""
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> ProtocolShape:
+        """Return the shape of `protocol`."""
+        folds = (FoldShape(name=f.name, key=f.key, clips=len(f.test)) for f in protocol.folds)
+        return cls(name=protocol.name, folds=tuple(folds), blocks=protocol.blocks)
+
+    @property
+    def clips(self) -> int:
+        """Clips of all folds."""
+        return sum(fold.clips for fold in self.folds)
+
+    @property
+    def trained(self) -> int:
+        """Training clips of all folds together: what one epoch of the whole protocol costs."""
+        return self.clips * (len(self.folds) - 1)
+
+
+class Origin(Config):
+    """What a study began with; a resumed study must find it unchanged."""
+
+    command: str
+    code: str
+    """Version of the code that can change a score."""
+    data: DataFacts
+    search: ProtocolShape
+    final: ProtocolShape | None = None
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study on disk."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the study is called."""
+        return self.path.name
+
+    @property
+    def settings_file(self) -> Path:
+        """The resolved settings."""
+        return self.path / "settings.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """Every finished fold."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def best(self) -> Path:
+        """The winner as a space without open leaves."""
+        return self.path / "best.yaml"
+
+    def export(self, rank: int) -> Path:
+        """Return where the finalist of a rank is exported to."""
+        return self.path / "export" / f"rank{rank}"
+
+    def settings(self) -> Settings:
+        """Return the settings as they hold now.
+
+        Raises:
+            StudyError: The file is missing or damaged.
+        """
+        try:
+            text = self.settings_file.read_text(encoding="utf-8")
+            return Settings.load(
+                presets.parse(text, str(self.settings_file)), str(self.settings_file)
+            )
+        except (OSError, KeyError, TypeError) as error:
+            raise StudyError(
+                f"{self.settings_file}: cannot be read as settings: {error}"
+            ) from None
+
+    def origin(self) -> Origin:
+        """Return what the study began with.
+
+        Raises:
+            StudyError: The file is missing or damaged.
+        """
+        file = self.path / "origin.json"
+        try:
+            return Origin.model_validate_json(file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError) as error:
+            raise StudyError(f"{file}: cannot be read: {error}") from None
+
+    def storage(self, study: StudyConfig) -> str:
+        """Return the URL of the Optuna storage."""
+        return study.storage or sqlite_url(self.path)
+
+    def save(self, settings: Settings) -> None:
+        """Write the settings in place of those before."""
+        write(self.settings_file, presets.dump(settings.dump()))
+
+
+def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
+    """Make the folder of a new study and write down what it begins with.
+
+    Args:
+        settings: What was asked for.
+        clips: The data that the settings mean.
+        command: The command line, for the report.
+
+    Raises:
+        StudyError: A study of the name that was asked for exists.
+        DataError: The clips cannot be divided as the study asks.
+    """
+    study = settings.study
+    final = study.final and plan(clips, study.final.folds, study.seed, study.block)
+    origin = Origin(
+        command=command,
+        code=code_version(),
+        data=DataFacts(
+            name=clips.name,
+            fingerprint=clips.fingerprint,
+            classes=clips.classes,
+            counts=clips.counts(),
+            official=dict(clips.official or {}),
+            subjects={group: int((clips.groups == group).sum()) for group in clips.subjects},
+            inputs={name: array.shape[1:] for name, array in clips.inputs.items()},
+        ),
+        search=ProtocolShape.of(plan(clips, study.folds, study.seed, study.block)),
+        final=ProtocolShape.of(final) if final else None,
+    )
+    folder = StudyFolder(_make(settings))
+    write(folder.path / "origin.json", origin.model_dump_json(indent=2))
+    folder.save(settings)
+    return folder
+
+
+def find(word: str) -> StudyFolder:
+    """Return the study that `word` names: a folder, or a name under `runs`.
+
+    Raises:
+        StudyError: There is none; the message lists those there are.
+    """
+    for path in (Path(word), RUNS / word):
+        if (path / "origin.json").is_file():
+            return StudyFolder(path)
+    names = [file.parent.name for file in RUNS.glob("*/origin.json")]
+    raise StudyError(f"{unknown('study', word, names)}; a study's folder would be right too")
+
+
+def write(file: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+
+
+def _make(settings: Settings) -> Path:
+    study = settings.study
+    if study.folder is not None or study.name is not None:
+        path = study.folder or RUNS / str(study.name)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.is_dir() or any(path.iterdir()):
+                key = "study.folder" if study.folder else "study.name"
+                raise StudyError(
+                    f"{key}={path if study.folder else study.name}: {path} exists; "
+                    f"`mer-nas resume {path}` goes on with it, another name begins anew"
+                ) from None
+        return path
+    for number in itertools.count(1):
+        path = RUNS / f"{settings.space.name}-{settings.data.name}-{number}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError
+
+
+def sessions(folder: StudyFolder) -> float:
+    """Return the wall time of all finished sessions of a study, in seconds."""
+    file = folder.path / "sessions.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return float(sum(json.loads(line)["seconds"] for line in lines))
+
+
+def add_session(folder: StudyFolder, seconds: float, command: str) -> None:
+    """Note that a session of the study lasted so long."""
+    with (folder.path / "sessions.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"seconds": round(seconds, 1), "command": command}) + "\n")

@@ -1,0 +1,265 @@
+"""The syntax of search spaces: drawing, finding a point, narrowing, and every mistake of a file."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import optuna
+import pytest
+
+from mer_nas.config import presets
+from mer_nas.errors import ConfigError, Infeasible
+from mer_nas.settings import schema
+from mer_nas.space import SearchSpace
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def read(architecture: dict[str, Any], **rest: Any) -> SearchSpace:
+    return SearchSpace.read({"name": "x", "architecture": architecture, **rest}, "space=x")
+
+
+def first(space: SearchSpace) -> dict[str, Any]:
+    def pick(_: str, leaf: Any) -> Any:
+        return leaf.labels[0] if hasattr(leaf, "labels") else leaf.low
+
+    tree: dict[str, Any] = space.fill(pick)["architecture"]
+    return tree
+
+
+def trials(count: int) -> Iterator[optuna.Trial]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(count):
+        yield study.ask()
+
+
+@pytest.fixture(params=presets.names("space"))
+def shipped(request: pytest.FixtureRequest) -> SearchSpace:
+    """Every search space that the repository ships."""
+    return SearchSpace.read(presets.read("space", request.param), f"space={request.param}")
+
+
+def test_encode_undoes_suggest(shipped: SearchSpace) -> None:
+    for trial in trials(100):
+        tree = shipped.suggest(trial)
+        assert shipped.encode(tree) == trial.params
+
+
+def test_every_shipped_space_has_warm_starts_inside(shipped: SearchSpace) -> None:
+    assert (
+        {point.name for point in shipped.points} == {p.name for p in shipped.file.points} != set()
+    )
+
+
+def test_every_choice_of_every_parameter_occurs_in_500_draws(shipped: SearchSpace) -> None:
+    seen: dict[str, set[Any]] = {}
+    for trial in trials(500):
+        shipped.suggest(trial)
+        for name, value in trial.params.items():
+            seen.setdefault(name, set()).add(value)
+    for name, leaf in shipped.parameters().items():
+        if hasattr(leaf, "labels"):
+            assert seen[name] == set(leaf.labels), name
+
+
+def test_every_shipped_space_fits_its_json_schema(shipped: SearchSpace) -> None:
+    jsonschema.validate(shipped.source, schema("space"))
+
+
+def test_the_json_schema_refuses_a_misspelt_domain() -> None:
+    tree = {"name": "x", "architecture": {"a": {"int": [1, 2], "stepp": 1}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tree, schema("space"))
+
+
+def test_a_plain_value_is_fixed_and_no_parameter() -> None:
+    space = read({"a": 1, "b": [1, 2], "c": {"d": "x"}})
+    assert space.parameters() == {}
+    assert first(space) == {"a": 1, "b": [1, 2], "c": {"d": "x"}}
+
+
+def test_a_chosen_block_names_its_kind_and_brings_its_own_parameters() -> None:
+    space = read({"m": {"choice": {"one": {"heads": {"int": [2, 4]}}, "two": {}}}})
+    assert list(space.parameters()) == ["architecture.m", "architecture.m.one.heads"]
+    assert first(space) == {"m": {"kind": "one", "heads": 2}}
+
+
+def test_repeated_blocks_are_drawn_anew_and_the_first_may_differ() -> None:
+    space = read(
+        {
+            "s": {
+                "repeat": {"int": [2, 3]},
+                "first": {"w": 1},
+                "each": {"w": {"choice": [2, 3]}, "d": {"int": [0, 9]}},
+            }
+        }
+    )
+    assert list(space.parameters()) == [
+        "architecture.s.repeat",
+        "architecture.s.0.d",
+        "architecture.s.1.w",
+        "architecture.s.1.d",
+        "architecture.s.2.w",
+        "architecture.s.2.d",
+    ]
+    assert first(space) == {"s": [{"w": 1, "d": 0}, {"w": 2, "d": 0}]}
+
+
+def test_either_gives_the_block_around_it_the_settings_of_one_option() -> None:
+    space = read({"either": {"a": {"x": {"int": [1, 2]}}, "b": {"y": 3}}, "z": 4})
+    assert first(space) == {"z": 4, "x": 1}
+    assert space.encode({"architecture": {"z": 4, "y": 3}}) == {"architecture.either": "b"}
+    assert space.encode({"architecture": {"z": 4, "x": 2}}) == {
+        "architecture.either": "a",
+        "architecture.a.x": 2,
+    }
+
+
+def test_a_relation_that_does_not_hold_makes_a_draw_infeasible() -> None:
+    space = read({"top_k": 4, "experts": {"int": [2, 8]}, "require": ["top_k <= experts"]})
+    with pytest.raises(Infeasible, match=r"architecture: 'top_k <= experts' does not hold"):
+        first(space)
+
+
+def test_a_relation_about_an_option_that_was_not_chosen_holds() -> None:
+    space = read(
+        {
+            "w": 7,
+            "m": {"choice": {"conv": {}, "mhsa": {"heads": 2}}},
+            "require": ["w % m.heads == 0"],
+        }
+    )
+    assert first(space)["m"] == {"kind": "conv"}
+
+
+def test_every_mistake_of_a_file_is_said_at_once() -> None:
+    tree = {
+        "name": "x",
+        "summry": "",
+        "architecture": {
+            "a": {"int": [3, 1]},
+            "b": {"choice": []},
+            "c": {"float": [0, 1], "log": True, "lg": 1},
+            "d": {"repeat": 0, "each": {}},
+            "e": {"int": [1.5, 2]},
+            "require": ["a <= zz", "a +", "f(a) > 1"],
+        },
+    }
+    with pytest.raises(ConfigError) as refused:
+        SearchSpace.read(tree, "space=x")
+    assert str(refused.value).splitlines() == [
+        "space=x: no setting is called 'summry'; known: architecture, extensions, limits, name, "
+        "points, references, summary, trainer. Did you mean 'summary'?",
+        "space=x: architecture.a: int: low 3 is above high 1",
+        "space=x: architecture.b: choice: a list of values or a mapping of blocks would be right, not []",
+        "space=x: architecture.c: no key beside float is called 'lg'; known: float, log. Did you mean 'log'?",
+        "space=x: architecture.c: a log scale needs a low above 0, not 0",
+        "space=x: architecture.d.repeat: a whole number of 1 or more would be right, not 0",
+        "space=x: architecture.e: int: [low, high] would be right, not [1.5, 2]",
+        "space=x: architecture.require: 'a <= zz': no setting is called 'zz'; known: a, b, c, d, e",
+        "space=x: architecture.require: 'a +' is no relation; 'top_k <= experts' would be right",
+        "space=x: architecture.require: 'f(a) > 1': 'f(a)' is not allowed; names, numbers, + - * // % are",
+    ]
+
+
+def test_a_point_outside_of_its_space_is_refused_with_the_place() -> None:
+    point = {
+        "name": "p",
+        "source": "none",
+        "fidelity": "reading",
+        "values": {"architecture": {"a": 9}},
+    }
+    with pytest.raises(ConfigError) as refused:
+        read({"a": {"int": [1, 3]}}, points=[point])
+    assert str(refused.value) == (
+        "space=x: point 'p' lies outside: architecture.a: a whole number in [1, 3] would be right, not 9"
+    )
+
+
+SPACE: dict[str, Any] = {
+    "w": {"choice": [16, 32]},
+    "k": {"choice": [[3, 5], [3]]},
+    "m": {"choice": {"conv": {}, "mhsa": {"heads": {"int": [1, 4]}}}},
+    "n": {"repeat": {"int": [1, 3]}, "each": {"d": {"int": [1, 9]}}},
+    "f": 28,
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "gone"),
+    [
+        ("w", 16, {"w"}),
+        ("k", [3, 5], {"k"}),
+        ("m", "mhsa", {"m"}),
+        ("m.mhsa.heads", 2, {"m.mhsa.heads"}),
+        ("n.repeat", 1, {"n.repeat", "n.1.d", "n.2.d"}),
+        ("n.each.d", 3, {"n.0.d", "n.1.d", "n.2.d"}),
+        ("f", 28, set()),
+    ],
+)
+def test_an_override_fixes_a_leaf(key: str, value: Any, gone: set[str]) -> None:
+    before, after = read(SPACE), read(SPACE).narrowed({f"architecture.{key}": value})
+    assert before.parameters().keys() - after.parameters().keys() == {
+        f"architecture.{name}" for name in gone
+    }
+
+
+def test_a_list_narrows_a_choice_to_its_options_and_a_range_to_its_bounds() -> None:
+    space = read(SPACE).narrowed({"architecture.n.each.d": [2, 4], "architecture.k": [[3]]})
+    assert space.parameters()["architecture.n.0.d"].low == 2
+    assert "architecture.k" not in space.parameters()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("architecture.w", 64, "space=x: architecture.w: one of 16, 32 would be right, not 64"),
+        (
+            "architecture.m",
+            "mhsb",
+            "space=x: architecture.m: no option is called 'mhsb'; known: conv, mhsa. Did you mean 'mhsa'?",
+        ),
+        (
+            "architecture.n.repeat",
+            4,
+            "space=x: architecture.n.repeat: a whole number in [1, 3] would be right, not 4",
+        ),
+        ("architecture.f", 56, "space=x: architecture.f: fixed to 28 in this space, not 56"),
+        (
+            "architecture.v",
+            1,
+            "space=x: architecture: no setting is called 'v'; known: f, k, m, n, w",
+        ),
+        (
+            "architecture.n.0.d",
+            1,
+            "space=x: architecture.n: no part of a repeat is called '0'; known: each, first, repeat; an override speaks of each, not of one item",
+        ),
+        (
+            "limits.macs",
+            11,
+            "space=x: limits.macs: 11 would widen the space; at most 10 would be right",
+        ),
+        (
+            "trainer.lr",
+            1,
+            "space.trainer.lr: no part of a space is called 'trainer'; known: architecture, limits",
+        ),
+    ],
+)
+def test_an_override_that_widens_a_space_is_refused(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(SPACE, limits={"macs": 10}).narrowed({key: value})
+    assert str(refused.value) == message
+
+
+def test_a_point_outside_of_a_narrowed_space_is_no_warm_start() -> None:
+    point = {
+        "name": "p",
+        "source": "none",
+        "fidelity": "reading",
+        "values": {"architecture": {"w": 16}},
+    }
+    space = read(SPACE, points=[point])
+    assert [p.name for p in space.points] == ["p"]
+    assert space.narrowed({"architecture.w": 32}).points == ()

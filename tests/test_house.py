@@ -1,0 +1,99 @@
+"""The house: format, lint, types, one direction of imports, and a public face that is complete."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mer_nas
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mer_nas"
+
+LAYERS = [
+    {"errors", "wording", "registry"},
+    {"config"},
+    {"space"},
+    {"architectures"},
+    {"data", "training"},
+    {"provenance"},
+    {"evaluation"},
+    {"search"},
+    {"settings", "catalogue"},
+    {"report", "export"},
+    {"study"},
+    {"api"},
+    {"cli"},
+]
+"""From the ground up; a module may import those below it and of its own floor."""
+FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
+
+
+def run(*words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"\n{done.stdout}{done.stderr}"
+
+
+def test_the_code_is_formatted() -> None:
+    run("ruff", "format", "--check", ".")
+
+
+def test_the_code_passes_the_linter() -> None:
+    run("ruff", "check", ".")
+
+
+def test_the_code_passes_the_type_checker() -> None:
+    run("mypy")
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_run_one_way(file: Path) -> None:
+    own = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    for name in imports(file):
+        parts = name.split(".")
+        if parts[0] == "mer_nas" and len(parts) > 1 and parts[1] in FLOOR:
+            assert FLOOR[parts[1]] <= FLOOR[own], f"{own} imports {parts[1]}, which is above it"
+
+
+def test_the_evaluator_and_what_it_stands_on_know_neither_ray_nor_optuna() -> None:
+    below = [
+        f for f in modules() if FLOOR.get(f.relative_to(PACKAGE).parts[0], 99) < FLOOR["search"]
+    ]
+    assert below
+    for file in below:
+        assert not {"ray", "optuna"} & {name.split(".")[0] for name in imports(file)}, file
+
+
+def test_every_package_says_what_it_is() -> None:
+    for file in modules():
+        assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), file
+
+
+def test_the_public_names_are_sorted_documented_and_there() -> None:
+    assert mer_nas.__all__ == sorted(mer_nas.__all__)
+    for name in mer_nas.__all__:
+        assert getattr(mer_nas, name).__doc__
+
+
+@pytest.mark.parametrize("folder", ["search_spaces", "trainers", "data", "studies"])
+def test_preset_folders_hold_no_python(folder: str) -> None:
+    assert list((ROOT / folder).glob("*.yaml"))
+    assert not list((ROOT / folder).rglob("*.py"))
