@@ -32,7 +32,7 @@ SHOWN = 5
 """Rows of the ranking where no final stage limits them."""
 SLICES = 2
 FEW = 8
-"""A number that takes no more values than this is shown like a choice."""
+"""A number that takes no more values than this, some of them twice, is shown like a choice."""
 
 
 def build(facts: StudyFacts) -> Report:
@@ -278,7 +278,8 @@ def _slice(name: str, trials: Sequence[TrialFacts]) -> Slice:
     points = [SlicePoint(value=trial.params[name], uf1=_value(trial)) for trial in trials]
     values = {point.value for point in points}
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    return Slice(parameter=name, choice=len(values) <= FEW or not numbers, points=tuple(points))
+    few = len(values) <= FEW and len(values) < len(points)
+    return Slice(parameter=name, choice=few or not numbers, points=tuple(points))
 
 
 def _subject_sizes(clips: Sequence[int]) -> SubjectSizes | None:

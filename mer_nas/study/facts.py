@@ -6,6 +6,7 @@ study's origin. So a report can be made wherever the folder is.
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import warnings
 from collections import defaultdict
@@ -268,10 +269,12 @@ def next_steps(memory: Memory) -> tuple[NextStep, ...]:
     """Return the commands worth running after a study."""
     path, settings = memory.folder.path, memory.settings
     trials = 3 * (settings.study.trials or len(memory.trials))
+    words = shlex.split(memory.origin.command)
+    data = [shlex.quote(word) for word in words if word.startswith(("data=", "data."))]
     steps = [
         NextStep(command=f"mer-nas resume {path} study.trials={trials}", purpose="search on"),
         NextStep(
-            command=f"mer-nas evaluate space={memory.folder.best}",
+            command=" ".join(["mer-nas", "evaluate", f"space={memory.folder.best}", *data]),
             purpose="measure the winner again",
         ),
         NextStep(
