@@ -7,6 +7,7 @@ network = load_model(study.export()).network
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mer_nas.export import LoadedModel, load
 from mer_nas.report import Report, read_report
 from mer_nas.search.events import Listener, ignore
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import create, export, extended, find, run
+from mer_nas.study import create, export, extended, find, run, tentative
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
 from mer_nas.study.facts import Memory
@@ -52,9 +53,8 @@ class Study:
         """Go on with the search; `words` such as "study.trials=60" may extend it."""
         folder = StudyFolder(self.folder)
         settings = extended(folder.settings(), words)
-        clips = data.load(settings.data)
-        folder.save(settings)
-        run(folder, clips, on_event)
+        command = shlex.join(["mer-nas", "resume", str(self.folder), *words])
+        run(folder, data.load(settings.data), on_event, command, settings)
         return self
 
     def export(self, rank: int = 1) -> Path:
@@ -81,8 +81,9 @@ def search(*words: str, on_event: Listener = ignore) -> Study:
     """
     resolved = resolve(words)
     clips = data.load(resolved.data)
-    folder = create(resolved, clips, " ".join(["mer-nas", "search", *words]))
-    run(folder, clips, on_event)
+    folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]))
+    with tentative(folder):
+        run(folder, clips, on_event)
     return Study(folder.path)
 
 

@@ -1,6 +1,15 @@
 """How quantities are said to people."""
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> count(1, "seed"), count(3, "seed"), count(1200, "weight")
+    ('1 seed', '3 seeds', '1,200 weights')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them.
 

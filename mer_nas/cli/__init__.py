@@ -44,7 +44,10 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except MerNasError as error:
             click.echo(f"mer-nas: {error}", err=True)
-            ctx.exit(2)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "mer-nas"
+            click.echo(f"{where}: {error.format_message()} See {where} --help.", err=True)
+        return ctx.exit(2)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

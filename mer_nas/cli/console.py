@@ -23,7 +23,7 @@ from mer_nas.search.events import (
     SearchEnded,
     WorkersReady,
 )
-from mer_nas.wording import duration
+from mer_nas.wording import count, duration
 
 
 class View(Protocol):
@@ -160,10 +160,10 @@ def sentence(event: Event, tally: Tally) -> str:
             return f"search ended: {reason}; {tally.saved:.0%} of the folds saved by pruning"
         case WorkersReady(workers, gpu, dashboard, token):
             share = f" with {gpu:g} of a GPU each" if gpu else ""
-            lines = [f"{workers} workers{share}"]
+            lines = [f"{count(workers, 'worker')}{share}"]
             if dashboard:
                 lines.append(f"Ray dashboard: {dashboard}")
-            if token:
+            if dashboard and token:
                 lines.append(f"  it asks for a token: the content of {token}")
             return "\n".join(lines)
         case Note(text):

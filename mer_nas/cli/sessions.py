@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from mer_nas.cli.console import View, view
 from mer_nas.cli.tally import Tally
 from mer_nas.config import presets
+from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.report import Report
 from mer_nas.report.schema import Answer
 from mer_nas.settings import Settings
-from mer_nas.study import StudyFolder, create, run
-from mer_nas.study.estimate import estimate, machine_shares
-from mer_nas.wording import duration
+from mer_nas.study import StudyFolder, create, run, tentative
+from mer_nas.study.estimate import Plan, estimate, machine_shares
+from mer_nas.wording import count, duration
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -21,7 +24,8 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, quiet: bool) -> int:
     """Make a study and run it; return the exit status."""
     folder = create(settings, clips, command)
-    return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
+    with tentative(folder):
+        return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
 
 
 def go_on(
@@ -34,20 +38,22 @@ def go_on(
     quiet: bool,
 ) -> int:
     """Run what is left of a study; return the exit status."""
-    folder.save(settings)
     return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
 
 
-def plan_text(settings: Settings, clips: ClipSet) -> str:
-    """Return what a search would do and how long it would take."""
-    study, workers = settings.study, machine_shares(settings.ray).workers
+def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
+    """Return what a search would do and how long it would take; nothing is made or trained."""
+    workers = machine_shares(settings.ray).workers
     planned = estimate(settings, clips, workers)
+    if as_json:
+        return json.dumps(_plan_tree(settings, clips, planned), indent=2)
+    study = settings.study
     lines = [
         presets.dump(settings.dump()),
         clips.describe(),
         _budget(settings),
-        f"{len(planned.protocol.folds)} folds a trial ({planned.protocol.name}), "
-        f"{workers} workers",
+        f"{count(len(planned.protocol.folds), 'fold')} a trial ({planned.protocol.name}), "
+        f"{count(workers, 'worker')}",
         f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker",
     ]
     if planned.search_seconds is not None:
@@ -56,10 +62,26 @@ def plan_text(settings: Settings, clips: ClipSet) -> str:
         )
     if study.final is not None:
         lines.append(
-            f"final stage: {study.final.candidates} candidates x {study.final.seeds} seeds, "
-            f"about {duration(planned.final_seconds)}"
+            f"final stage: {count(study.final.candidates, 'candidate')} x "
+            f"{count(study.final.seeds, 'seed')}, about {duration(planned.final_seconds)}"
         )
     return "\n".join(lines)
+
+
+def _plan_tree(settings: Settings, clips: ClipSet, planned: Plan) -> Tree:
+    return {
+        "settings": settings.dump(),
+        "data": clips.counts(),
+        "protocol": planned.protocol.name,
+        "folds": len(planned.protocol.folds),
+        "trials": planned.trials,
+        "minutes": settings.study.minutes,
+        "workers": planned.workers,
+        "seconds_per_trial": planned.seconds_per_trial,
+        "search_seconds": planned.search_seconds,
+        "final_repetitions": planned.final_jobs,
+        "final_seconds": planned.final_seconds,
+    }
 
 
 def _run(
@@ -81,7 +103,7 @@ def _run(
     _opening(watching, folder, settings, clips)
     try:
         with watching:
-            outcome = run(folder, clips, watching, command)
+            outcome = run(folder, clips, watching, command, settings)
     except KeyboardInterrupt:
         click.echo(f"interrupted; `mer-nas resume {folder.path}` goes on from here", err=True)
         return INTERRUPTED
@@ -101,7 +123,8 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
     after = " and no final stage"
     if final is not None:
         under = "full LOSO" if final.folds == "loso" else f"{final.folds} subject groups"
-        after = f"; the best {final.candidates} then under {under} with {final.seeds} seeds"
+        seeds = count(final.seeds, "seed")
+        after = f"; the best {final.candidates} then under {under} with {seeds}"
     watching.say(f"{folder.name}: {protocol}{after}")
     watching.say(f"{settings.space.place} on {clips.describe()}")
     watching.say(
@@ -118,7 +141,7 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
 def _budget(settings: Settings) -> str:
     study = settings.study
     parts = [
-        *([f"{study.trials} trials"] if study.trials else []),
+        *([count(study.trials, "trial")] if study.trials else []),
         *([f"{study.minutes:g} minutes of search"] if study.minutes else []),
     ]
     return " or ".join(parts) or "no bound on the search"
@@ -128,8 +151,9 @@ def closing(report: Report, folder: StudyFolder) -> str:
     """Return the last lines of a search: what won, how good it is, where it lies, what is next."""
     study, outcomes = report.study, report.outcomes
     lines = [
-        f"{report.counted} trials: {outcomes['complete']} complete, {outcomes['pruned']} pruned, "
-        f"{outcomes['failed']} failed; pruning saved {study.compute.saved:.0%} of the folds",
+        f"{count(report.counted, 'trial')}: {outcomes['complete']} complete, "
+        f"{outcomes['pruned']} pruned, {outcomes['failed']} failed; "
+        f"pruning saved {study.compute.saved:.0%} of the folds",
         *_answer(report.answer),
         f"report    {folder.path / 'report.html'}",
     ]
@@ -154,7 +178,7 @@ def _answer(answer: Answer | None) -> list[str]:
     size = f"{answer.parameters:,} weights, " if answer.parameters else ""
     lines = [
         f"winner    {answer.label} ({answer.origin}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
-        f"UF1       {uf1.mean:.3f}{spread} over {uf1.seeds} seeds, {answer.protocol}"
+        f"UF1       {uf1.mean:.3f}{spread} over {count(uf1.seeds, 'seed')}, {answer.protocol}"
         + (f"; {', '.join(rest)}" if rest else ""),
         f"          {answer.honesty}",
     ]

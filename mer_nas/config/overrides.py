@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mer_nas.config.base import Tree
 from mer_nas.errors import ConfigError
@@ -56,7 +57,7 @@ def value(text: str, key: str) -> Any:
     """Read the right side of a word: a number, a truth value, a list, a mapping, or a text."""
     try:
         tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, OmegaConfBaseException):
         raise ConfigError(f"{key}={text}: the value is no YAML") from None
     assert isinstance(tree, dict)
     return tree["value"]

@@ -62,8 +62,16 @@ def find(group: str, word: str) -> Traversable:
 
 
 def read(group: str, word: str) -> Tree:
-    """Return the tree of the file that `group=word` means."""
-    return parse(find(group, word).read_text(encoding="utf-8"), f"{group}={word}")
+    """Return the tree of the file that `group=word` means.
+
+    Raises:
+        ConfigError: There is no such file, or it is no YAML.
+    """
+    try:
+        text = find(group, word).read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{group}={word}: this is no text in UTF-8: {error}") from None
+    return parse(text, f"{group}={word}")
 
 
 def parse(text: str, place: str) -> Tree:

@@ -21,7 +21,7 @@ from mer_nas.search.ray_runner import Shares, share
 from mer_nas.settings import Settings
 from mer_nas.study.facts import Contender, Memory
 from mer_nas.study.folder import ProtocolShape
-from mer_nas.wording import duration
+from mer_nas.wording import count, duration
 
 PROBES = 6
 """Random candidates that are timed for a plan."""
@@ -82,9 +82,10 @@ def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> 
         spent = sum(result.seconds for result in results)
         per_clip = spent / (search.trained * max(1, tree["tree"]["trainer"]["epochs"]))
         total += per_clip * final.trained * entry.candidate.trainer.epochs * study.final.seeds
+    repetitions = f"{count(len(entries), 'candidate')} x {count(study.final.seeds, 'seed')}"
     return (
-        f"final stage: {len(entries)} candidates x {study.final.seeds} seeds under {final.name} "
-        f"({len(final.folds)} folds), about {duration(total / workers)}"
+        f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')}), "
+        f"about {duration(total / workers)}"
     )
 
 

@@ -124,7 +124,8 @@ def _candidate(settings: Settings, point: str | None) -> tuple[str, Candidate]:
     if space.parameters():
         names = ", ".join(system.name for system in space.systems)
         raise ConfigError(
-            f"{space.place}: {len(space.parameters())} parameters are open; point= one of {names}, "
-            "or a space without open leaves such as a study's best.yaml"
+            f"{space.place}: {len(space.parameters())} parameters are open, and one candidate is "
+            f"measured; right: point= one of {names or 'none'}, or a space without open leaves "
+            "such as a study's best.yaml"
         )
     return space.name, catalogue.only(space, settings.trainer, settings.trainer_words)

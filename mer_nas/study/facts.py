@@ -79,7 +79,7 @@ class Memory:
         """The Optuna study."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = self.folder.storage(self.settings.study)
-        return optuna.load_study(study_name="search", storage=storage)
+        return optuna.load_study(study_name=self.origin.optuna, storage=storage)
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:
@@ -267,33 +267,43 @@ class Memory:
 
 def next_steps(memory: Memory) -> tuple[NextStep, ...]:
     """Return the commands worth running after a study."""
-    path, settings = memory.folder.path, memory.settings
-    trials = 3 * (settings.study.trials or len(memory.trials))
-    words = shlex.split(memory.origin.command)
-    data = [shlex.quote(word) for word in words if word.startswith(("data=", "data."))]
+    settings, path = memory.settings, str(memory.folder.path)
+    study, data = settings.study, _data_words(memory)
+    trials = 3 * (study.trials or len(memory.trials))
+    folds = study.final.folds if study.final else study.folds
+    measure = ["evaluate", f"space={memory.folder.best}", *data, f"study.folds={folds}"]
+    storage = memory.folder.storage(study)
     steps = [
-        NextStep(command=f"mer-nas resume {path} study.trials={trials}", purpose="search on"),
-        NextStep(
-            command=" ".join(["mer-nas", "evaluate", f"space={memory.folder.best}", *data]),
-            purpose="measure the winner again",
-        ),
-        NextStep(
-            command=f"optuna-dashboard {memory.folder.storage(settings.study)}",
-            purpose="look at the trials (pip install optuna-dashboard)",
-        ),
+        (("mer-nas", "resume", path, f"study.trials={trials}"), "search on"),
+        (("mer-nas", *measure), "measure the winner again"),
+        (("optuna-dashboard", storage), "look at the trials (pip install optuna-dashboard)"),
     ]
     if settings.data.kind == "synthetic":
-        real = f"mer-nas search space={settings.space.name} data=megc2019_flow data.root=DIR"
-        steps.append(NextStep(command=real, purpose="search on real flow images"))
-    return tuple(steps)
+        real = (settings.space.place, "data=megc2019_flow", "data.root=DIR")
+        steps.append((("mer-nas", "search", *real), "search on real flow images"))
+    return tuple(NextStep(command=shlex.join(words), purpose=why) for words, why in steps)
 
 
-def as_tree(candidate: Candidate, finalist: Contender, study: str) -> Tree:
+def _data_words(memory: Memory) -> list[str]:
+    """Return the words that name the study's data, its root as it is now."""
+    words = shlex.split(memory.origin.command)
+    kept = [
+        word
+        for word in words
+        if word.startswith(("data=", "data.")) and not word.startswith("data.root=")
+    ]
+    root = getattr(memory.settings.data, "root", None)
+    return kept + ([f"data.root={root}"] if root is not None else [])
+
+
+def as_tree(memory: Memory, finalist: Contender) -> Tree:
     """Return a candidate as the YAML of a space without open leaves."""
+    name, files = memory.folder.name, memory.settings.space.extensions
     tree: dict[str, Any] = {
-        "name": f"best-of-{study}",
-        "summary": f"Trial {finalist.trial} of {study}, proposed by {finalist.origin}.",
-        **candidate.dump(),
+        "name": f"best-of-{name}",
+        "summary": f"Trial {finalist.trial} of {name}, proposed by {finalist.origin}.",
+        **({"extensions": [str(file.resolve()) for file in files]} if files else {}),
+        **finalist.candidate.dump(),
     }
     del tree["trainer"]["device"]
     return tree

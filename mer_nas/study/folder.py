@@ -15,6 +15,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +28,12 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
-from mer_nas.errors import StudyError, unknown
+from mer_nas.errors import MerNasError, StudyError, unknown
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import sqlite_url
+from mer_nas.search.ledger import read
 from mer_nas.settings import Settings
 
 RUNS = Path("runs")
@@ -79,6 +84,8 @@ class Origin(Config):
     data: DataFacts
     search: ProtocolShape
     final: ProtocolShape | None = None
+    optuna: str = "search"
+    """Name of the Optuna study in its storage, which others may share."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
         DataError: The clips cannot be divided as the study asks.
     """
     study = settings.study
-    final = study.final and plan(clips, study.final.folds, study.seed, study.block)
+    shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(
         command=command,
         code=code_version(),
@@ -175,12 +182,38 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
             inputs={name: array.shape[1:] for name, array in clips.inputs.items()},
         ),
         search=ProtocolShape.of(plan(clips, study.folds, study.seed, study.block)),
-        final=ProtocolShape.of(final) if final else None,
+        final=_final(settings, clips),
+        optuna="search" if study.storage is None else shared,
     )
     folder = StudyFolder(_make(settings))
     write(folder.path / "origin.json", origin.model_dump_json(indent=2))
     folder.save(settings)
     return folder
+
+
+def settle(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Origin:
+    """Write down the settings that hold from now on, and the folds of their final stage.
+
+    Raises:
+        DataError: The clips cannot be divided as the final stage asks.
+    """
+    old = folder.origin()
+    origin = old.model_copy(update={"final": _final(settings, clips)})
+    if origin != old:
+        write(folder.path / "origin.json", origin.model_dump_json(indent=2))
+    folder.save(settings)
+    return origin
+
+
+@contextmanager
+def tentative(folder: StudyFolder) -> Iterator[None]:
+    """Take a new study away again where a mistake ends it before its first fold."""
+    try:
+        yield
+    except MerNasError:
+        if not folder.ledger.is_file() or not read(folder.ledger):
+            shutil.rmtree(folder.path)
+        raise
 
 
 def find(word: str) -> StudyFolder:
@@ -206,6 +239,13 @@ def write(file: Path, text: str) -> None:
     new.replace(file)
 
 
+def _final(settings: Settings, clips: ClipSet) -> ProtocolShape | None:
+    study = settings.study
+    if study.final is None:
+        return None
+    return ProtocolShape.of(plan(clips, study.final.folds, study.seed, study.block))
+
+
 def _make(settings: Settings) -> Path:
     study = settings.study
     if study.folder is not None or study.name is not None:
@@ -219,6 +259,8 @@ def _make(settings: Settings) -> Path:
                     f"{key}={path if study.folder else study.name}: {path} exists; "
                     f"`mer-nas resume {path}` goes on with it, another name begins anew"
                 ) from None
+        except OSError as error:
+            raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
         return path
     for number in itertools.count(1):
         path = RUNS / f"{settings.space.name}-{settings.data.name}-{number}"
@@ -226,6 +268,8 @@ def _make(settings: Settings) -> Path:
             path.mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:
+            raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
         return path
     raise AssertionError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from mer_nas.config import overrides
+from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import ConfigError, StudyError, unknown
@@ -65,20 +65,40 @@ def unchanged(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
 def _refusal(settings: Settings, key: str, value: Any) -> str:
     if any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE):
         return ""
-    stored = _stored(settings, key)
-    if stored is None:
+    only = f"on resume only {', '.join(MAY_CHANGE)} may change"
+    group = key.partition(".")[0]
+    if key in presets.FOLDERS or group == "space":
+        names = {
+            "space": settings.space.name,
+            "trainer": settings.trainer.name,
+            "data": settings.data.name,
+        }
+        name = f" ({names[group]})" if names.get(group) else ""
+        return f"{key}={value}: a study keeps the {group} it began with{name}; {only}"
+    try:
+        stored = _stored(settings, key)
+    except KeyError:
         return unknown("key to change on resume", key, MAY_CHANGE)
-    return (
-        f"{key}={value}: the finished trials were measured with {key}={stored}; on resume only "
-        f"{', '.join(MAY_CHANGE)} may change"
-    )
+    if key in settings.space.parameters():
+        return f"{key}={value}: the study searches this setting; {only}"
+    if stored == value:
+        return ""
+    return f"{key}={value}: the study was made with {_word(stored)}; {only}"
 
 
 def _stored(settings: Settings, key: str) -> Any:
-    node: Any = {**settings.dump(), "space": settings.space.name}
+    node: Any = {**settings.dump(), "space": {}}
     for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
-    return node.get("name") if isinstance(node, dict) else node
+        if not isinstance(node, dict):
+            raise KeyError(part)
+        node = node[part]
+    return node
+
+
+def _word(value: Any) -> str:
+    """Return a value as a `key=value` word has it."""
+    names = {None: "null", True: "true", False: "false"}
+    return names[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _changed(config: Any, model: type[Any], place: str, changes: dict[str, Any]) -> Any:

@@ -29,7 +29,7 @@ from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.settings import Settings
 from mer_nas.study.estimate import announcement
 from mer_nas.study.facts import Contender, Memory, as_tree
-from mer_nas.study.folder import StudyFolder, add_session, write
+from mer_nas.study.folder import Origin, StudyFolder, add_session, settle, write
 from mer_nas.study.resume import unchanged
 
 
@@ -44,7 +44,11 @@ class Outcome:
 
 
 def run(
-    folder: StudyFolder, clips: ClipSet, on_event: Listener = ignore, command: str = ""
+    folder: StudyFolder,
+    clips: ClipSet,
+    on_event: Listener = ignore,
+    command: str = "",
+    changed: Settings | None = None,
 ) -> Outcome:
     """Bring a study to its end: what is missing of the search, the final stage, export and report.
 
@@ -55,20 +59,22 @@ def run(
         clips: Its data.
         on_event: Is told what happens.
         command: What started this session.
+        changed: Settings that hold from now on, from `extended`; kept once the study is ours.
 
     Raises:
         StudyError: Another process runs the study, or the clips or the code are not its own.
     """
-    origin, settings = folder.origin(), folder.settings()
+    begun, settings = folder.origin(), changed or folder.settings()
     load_extensions(settings.space.extensions)
-    unchanged(folder, origin, clips)
+    unchanged(folder, begun, clips)
     with (
         StudyLock(folder.path, on_event) as lock,
-        _session(folder, command or origin.command),
+        _session(folder, command or begun.command),
         Ledger(folder.ledger, on_event) as ledger,
     ):
         with cluster(settings.ray, folder.path, on_event, lock) as workers:
-            stopped = _search(folder, settings, clips, ledger, workers)
+            origin = settle(folder, settings, clips)
+            stopped = _search(folder, origin, settings, clips, ledger, workers)
             memory = Memory(folder, origin)
             if settings.study.final is not None and memory.ranked():
                 _final(memory, clips, ledger, workers)
@@ -106,7 +112,12 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
 
 
 def _search(
-    folder: StudyFolder, settings: Settings, clips: ClipSet, ledger: Ledger, workers: Cluster
+    folder: StudyFolder,
+    origin: Origin,
+    settings: Settings,
+    clips: ClipSet,
+    ledger: Ledger,
+    workers: Cluster,
 ) -> str:
     study = settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
@@ -118,6 +129,7 @@ def _search(
         protocol=protocol,
         ledger=ledger,
         storage=folder.storage(study),
+        name=origin.optuna,
         on_event=workers.emit,
     )
     try:
@@ -151,7 +163,7 @@ def _winner(memory: Memory, clips: ClipSet, on_event: Listener) -> ExportFacts |
     winner = entries[0][0] if entries else next(iter(memory.ranked()), None)
     if winner is None:
         return None
-    tree = as_tree(winner.candidate, winner, memory.folder.name)
+    tree = as_tree(memory, winner)
     write(memory.folder.best, presets.dump(tree))
     return _export(memory, 1, winner, clips, on_event) if entries else None
 

@@ -27,7 +27,7 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
 
     clips = data.load(settings.data)
     if plan:
-        click.echo(sessions.plan_text(settings, clips))
+        click.echo(sessions.plan(settings, clips, as_json=as_json))
         return
     command = shlex.join(["mer-nas", "search", *words])
     sys.exit(sessions.begin(settings, clips, command, as_json=as_json, quiet=quiet))
