@@ -74,6 +74,8 @@ class ClipSet:
     """By name of the input, (N, C, H, W) float32."""
     official: Mapping[str, int] | None = None
     """Counts of the full set, where this may be a part of one: clips, subjects and each class."""
+    left_out: int = 0
+    """Clips that are listed but have no readable image, left out because the user allowed it."""
 
     def __post_init__(self) -> None:
         """Refuse what no protocol could use."""
@@ -151,7 +153,13 @@ class ClipSet:
         'tiny: 3 clips, 2 subjects, no 1, yes 2'
         """
         text = f"{self.name}: {_count_text(self.counts())}"
-        return text if self.official is None else f"{text} (full: {_count_text(self.official)})"
+        if self.left_out:
+            text += f"; {self.left_out} listed clips without a readable image left out"
+        if self.official is None:
+            return text
+        if self.official == self.counts():
+            return f"{text} (the full set)"
+        return f"{text} (the full set: {_count_text(self.official)})"
 
 
 def some(names: Iterable[str], most: int = 10) -> str:

@@ -16,9 +16,9 @@ class SyntheticData(Config):
     name: str = "synthetic"
     seed: NonNegativeInt = 0
     """Decides every subject, clip and pixel."""
-    subjects: Annotated[int, Interval(ge=2)] = 14
+    subjects: Annotated[int, Interval(ge=2)] = 12
     """Number of subjects; their numbers of clips differ as those of real sets do."""
-    clips: PositiveInt = 112
+    clips: PositiveInt = 108
     """Number of clips in all, at least two a subject."""
     difficulty: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """0: large motion and still heads; 1: motion near the noise of the flow."""

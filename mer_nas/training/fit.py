@@ -2,8 +2,8 @@
 
 The manner is that of cifar10-airbench (github.com/KellerJordan/cifar10-airbench): the clips of a
 fold are a few hundred small images, so they lie on the device as one tensor, a batch is an index
-into it, and augmentation is a function of a batch. Nothing here can see the held-out clips: they are
-no argument, the number of epochs is fixed beforehand, and no epoch is preferred to another.
+into it, and augmentation is a function of a batch. Nothing here can see the held-out clips: they
+are no argument, the number of epochs is fixed beforehand, and no epoch is preferred to another.
 
 Shapes speak of N clips, B of them in a batch, K classes.
 """

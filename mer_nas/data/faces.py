@@ -1,0 +1,173 @@
+"""Rendered faces: the portrait of a subject, and the portrait set in motion.
+
+A portrait is grey, with the parts that carry micro-expressions (brows, lids, nose, cheeks, lips,
+chin) on a skin whose grain is the subject's own, so that optical flow finds something to follow
+everywhere. A motion is a field of displacements; a frame is the portrait resampled along it,
+relit, with the noise of a sensor.
+
+Positions are in units of half the image: x to the right, y down, both in [-1, 1].
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+PIXELS = 112
+"""Height and width of a frame."""
+
+Field = NDArray[np.float32]
+"""(PIXELS, PIXELS)."""
+
+Motion = tuple[Field, Field]
+"""Displacement of every pixel to the right and down, in pixels."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """What does not change from clip to clip of a subject."""
+
+    centre: tuple[float, float]
+    width: float
+    """Half the width of the head."""
+    height: float
+    eye_y: float
+    eye_x: float
+    """Distance of an eye from the middle line."""
+    eye_size: float
+    brow_gap: float
+    """Height of a brow above its eye."""
+    brow_weight: float
+    nose_y: float
+    mouth_y: float
+    mouth_width: float
+    """Half the distance between the corners of the mouth."""
+    skin: float
+    """Brightness in [0, 1]."""
+    light: tuple[float, float]
+    """Direction and strength of the gradient of brightness."""
+    grain: int
+    """Seed of the skin's texture."""
+
+    @property
+    def landmarks(self) -> dict[str, tuple[float, float]]:
+        """Positions of the parts that move; left is the left of the image."""
+        x, y = self.centre
+        brow, cheek = self.eye_y - self.brow_gap, self.eye_y + 0.15
+        points = {
+            "chin": (0.0, self.mouth_y + 0.24),
+            "lip_upper": (0.0, self.mouth_y - 0.1),
+            "lip_lower": (0.0, self.mouth_y + 0.15),
+        }
+        for side, sign in (("left", -1.0), ("right", 1.0)):
+            points[f"brow_inner_{side}"] = (sign * self.eye_x * 0.55, brow)
+            points[f"brow_outer_{side}"] = (sign * self.eye_x * 1.35, brow + 0.02)
+            points[f"lid_upper_{side}"] = (sign * self.eye_x, self.eye_y - self.eye_size * 0.6)
+            points[f"lid_lower_{side}"] = (sign * self.eye_x, self.eye_y + self.eye_size * 0.8)
+            points[f"cheek_{side}"] = (sign * self.eye_x * 1.15, cheek)
+            points[f"nose_{side}"] = (sign * 0.12, self.nose_y - 0.05)
+            points[f"lip_{side}"] = (sign * self.mouth_width, self.mouth_y)
+        return {name: (x + px, y + py) for name, (px, py) in points.items()}
+
+
+def draw_face(rng: np.random.Generator) -> Face:
+    """Return a face nobody has."""
+    near = rng.uniform
+    return Face(
+        centre=(near(-0.08, 0.08), near(-0.08, 0.08)),
+        width=near(0.55, 0.7),
+        height=near(0.72, 0.85),
+        eye_y=near(-0.26, -0.14),
+        eye_x=near(0.24, 0.34),
+        eye_size=near(0.08, 0.12),
+        brow_gap=near(0.13, 0.2),
+        brow_weight=near(0.02, 0.045),
+        nose_y=near(0.1, 0.2),
+        mouth_y=near(0.36, 0.48),
+        mouth_width=near(0.18, 0.28),
+        skin=near(0.45, 0.75),
+        light=(near(-0.15, 0.15), near(-0.15, 0.15)),
+        grain=int(rng.integers(2**31)),
+    )
+
+
+def grid() -> tuple[Field, Field]:
+    """Return x and y of every pixel, each (PIXELS, PIXELS)."""
+    axis = np.linspace(-1, 1, PIXELS, dtype=np.float32)
+    x, y = np.meshgrid(axis, axis)
+    return x, y
+
+
+def portrait(face: Face) -> Field:
+    """Return the face at rest, (PIXELS, PIXELS), brightness about 0 to 1."""
+    x, y = grid()
+    x, y = x - face.centre[0], y - face.centre[1]
+    head = _soft(1 - (x / face.width) ** 2 - (y / face.height) ** 2, 0.1)
+    image = 0.15 + head * (face.skin + face.light[0] * x + face.light[1] * y - 0.15)
+    for side in (-1.0, 1.0):
+        dx, dy = x - side * face.eye_x, y - face.eye_y
+        size = face.eye_size
+        white = _soft(1 - (dx / (1.5 * size)) ** 2 - (dy / (0.7 * size)) ** 2, 0.3)
+        iris = _soft(1 - (dx / (0.6 * size)) ** 2 - (dy / (0.6 * size)) ** 2, 0.3)
+        image += white * (0.9 - image)
+        image += iris * (0.1 - image)
+        arch = dy + face.brow_gap + 0.25 * dx**2 / face.eye_x
+        brow = np.exp(-((arch / face.brow_weight) ** 2) - (dx / (1.9 * size)) ** 4)
+        image += 0.8 * brow * (0.12 - image)
+        nostril = np.exp(-(((x - side * 0.07) / 0.035) ** 2) - ((y - face.nose_y) / 0.025) ** 2)
+        image -= 0.25 * nostril
+    bridge = np.exp(-((x / 0.05) ** 2)) * ((y > face.eye_y) & (y < face.nose_y))
+    image += 0.06 * bridge.astype(np.float32)
+    curve = y - face.mouth_y + 0.15 * x**2
+    lips = np.exp(-((curve / 0.05) ** 2) - (x / face.mouth_width) ** 6)
+    slit = np.exp(-((curve / 0.014) ** 2) - (x / face.mouth_width) ** 6)
+    image += -0.18 * lips - 0.2 * slit
+    image += 0.05 * _texture(face.grain) * (0.4 + 0.6 * head)
+    result: Field = image.astype(np.float32)
+    return result
+
+
+def frame(
+    image: Field, motion: Motion, gain: float, noise: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Return the portrait after a motion, as a camera would record it.
+
+    Args:
+        image: The portrait.
+        motion: How every pixel moves.
+        gain: Brightness relative to the portrait.
+        noise: Standard deviation of the sensor's noise, in grey levels of 255.
+        rng: Draws the noise.
+    """
+    columns, rows = np.meshgrid(
+        np.arange(PIXELS, dtype=np.float32), np.arange(PIXELS, dtype=np.float32)
+    )
+    # Motions are smooth and small, so what comes to lie at a pixel is what was `motion` before it.
+    moved = cv2.remap(
+        image,
+        (columns - motion[0]).astype(np.float32),
+        (rows - motion[1]).astype(np.float32),
+        interpolation=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    grey = 255 * gain * moved + rng.normal(0.0, noise, moved.shape)
+    seen: NDArray[np.uint8] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return seen
+
+
+def _soft(value: Field, width: float) -> Field:
+    """Return 0 where `value` is negative and 1 above `width`, with a slope between."""
+    result: Field = np.clip(value / width, 0, 1)
+    return result
+
+
+def _texture(seed: int) -> Field:
+    """Return noise of three grain sizes, mean 0 and standard deviation about 1."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for sigma in (0.8, 1.6, 4.0):
+        layer = cv2.GaussianBlur(rng.standard_normal((PIXELS, PIXELS)), (0, 0), sigma)
+        layers.append(layer / layer.std())
+    result: Field = (sum(layers) / np.sqrt(len(layers))).astype(np.float32)
+    return result
