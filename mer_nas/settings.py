@@ -62,9 +62,10 @@ class Settings:
         stored = tree["space"]
         space = SearchSpace.read(stored["file"], stored["place"], Path(stored["folder"]))
         words = tree["trainer_words"]
+        trainer = validate(TrainerConfig, tree["trainer"], f"{place}: trainer")
         return cls(
-            space.narrowed(stored["words"]).without_trainer(words),
-            validate(TrainerConfig, tree["trainer"], f"{place}: trainer"),
+            _prepared(space.narrowed(stored["words"]), trainer, words),
+            trainer,
             validate_data(tree["data"], f"{place}: data"),
             validate(StudyConfig, tree["study"], f"{place}: study"),
             validate(RayConfig, tree["ray"], f"{place}: ray"),
@@ -83,12 +84,8 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
         ConfigError: Every mistake of the words and of the files they name, one a line.
     """
     read = overrides.parse(words)
-    groups = [*presets.FOLDERS, "ray"]
-    mistakes = [
-        unknown("key", key, [*groups, *also])
-        for key in read.plain
-        if key not in {*presets.FOLDERS, *also}
-    ]
+    keys, groups = [*presets.FOLDERS, *also], [*presets.FOLDERS, "ray"]
+    mistakes = [unknown("key", key, keys) for key in read.plain if key not in keys]
     mistakes += [
         f"{key}: {unknown('group', key.split('.')[0], groups)}"
         for key in read.dotted
@@ -110,8 +107,13 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
     if mistakes:
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
     trainer_words = read.of("trainer")
-    parts["space"] = parts["space"].without_trainer(trainer_words)
+    parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
     return Settings(**parts, trainer_words=trainer_words)
+
+
+def _prepared(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> SearchSpace:
+    """Return the space less what `trainer.*` words decide; its points take the trainer's recipe."""
+    return space.without_trainer(words).trained_with(trainer.model_dump(mode="json"))
 
 
 def _space(word: str, changes: dict[str, Any]) -> SearchSpace:

@@ -64,3 +64,9 @@ def test_a_wrong_setting_of_the_data_is_named_as_the_user_wrote_it() -> None:
 def test_a_file_beside_the_presets_is_read(here: Path) -> None:
     (here / "mine.yaml").write_text("name: mine\narchitecture: {a: 1}\n")
     assert resolve(["space=mine.yaml"]).space.name == "mine"
+
+
+def test_a_point_is_trained_with_the_recipe_of_the_trainer_where_it_has_none() -> None:
+    settings = resolve(["trainer=quick"])
+    for point in settings.space.points:
+        assert point.params["trainer.lr"] == settings.trainer.lr

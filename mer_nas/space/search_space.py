@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -228,6 +231,22 @@ class SearchSpace:
             for point in self.points
         )
         return replace(space, points=tuple(points))
+
+    def trained_with(self, trainer: Tree) -> SearchSpace:
+        """Return the space whose points take from `trainer` what they leave open of the recipe.
+
+        A value outside of the searched range stays open.
+        """
+        return replace(self, points=tuple(self._with_recipe(p, trainer) for p in self.points))
+
+    def _with_recipe(self, point: WarmStart, trainer: Tree) -> WarmStart:
+        recipe: dict[str, Any] = {}
+        for name, leaf in self.parameters().items():
+            part, *keys = name.split(".")
+            if part == "trainer":
+                with suppress(ConfigError):  # outside of the range
+                    recipe |= encode(leaf, reduce(getitem, keys, trainer), name)
+        return replace(point, params={**recipe, **point.params})
 
     def point(self, name: str) -> Point | Reference:
         """Return the point or reference called `name`.
