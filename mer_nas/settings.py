@@ -112,7 +112,7 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
 
 
 def _prepared(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> SearchSpace:
-    """Return the space less what `trainer.*` words decide; its points take the trainer's recipe."""
+    """Return the space less what `trainer.*` words decide; its points take the recipe."""
     return space.without_trainer(words).trained_with(trainer.model_dump(mode="json"))
 
 
