@@ -1,0 +1,178 @@
+"""Flow images in the layout that HTNet published, here drawn by hand."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mer_nas.data import load
+from mer_nas.data.clips import FLOW
+from mer_nas.data.config import PrecomputedFlow
+from mer_nas.errors import DataError
+
+CSV = "combined_3_class2_for_optical_flow.csv"
+FOLDER = "STSNet_whole_norm_u_v_os"
+ROWS = [
+    ("casme2", "sub06", "EP01_01", 0),
+    ("samm", "006", "006_1_2", 1),
+    ("smic", "s06", "s06_sur_01", 2),
+]
+
+
+def config(root: Path | None, **changes: object) -> PrecomputedFlow:
+    return PrecomputedFlow.model_validate({"name": "flow", "root": root, "size": 4, **changes})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with three clips whose red, green and blue are 0, 255 and 51."""
+    images = tmp_path / "somewhere" / "below" / FOLDER
+    images.mkdir(parents=True)
+    lines = [f"{dataset},{sub},{name},{label},," for dataset, sub, name, label in ROWS]
+    header = "dataset,sub,filename_o,label,apex,imagename"
+    (tmp_path / CSV).write_text("\n".join([header, *lines]), encoding="utf-8-sig")
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:] = (51, 255, 0)  # OpenCV writes blue first
+    for _, sub, name, _ in ROWS:
+        cv2.imwrite(str(images / f"{sub}_{name} .png"), picture)
+    return tmp_path
+
+
+def test_red_is_u_green_is_v_blue_is_strain_from_minus_one_to_one(root: Path) -> None:
+    flow = load(config(root)).inputs[FLOW]
+    assert flow.shape == (3, 3, 4, 4)
+    assert flow.dtype == np.float32
+    assert np.unique(flow[:, 0]).tolist() == [-1.0]
+    assert np.unique(flow[:, 1]).tolist() == [1.0]
+    np.testing.assert_allclose(flow[:, 2], 2 * 51 / 255 - 1, rtol=1e-6)
+
+
+def test_subjects_are_read_as_text(root: Path) -> None:
+    assert load(config(root)).subjects == ("casme2:sub06", "samm:006", "smic:s06")
+
+
+def test_labels_and_emotions_follow_the_csv(root: Path) -> None:
+    clips = load(config(root))
+    assert clips.labels.tolist() == [0, 1, 2]
+    assert [clip.emotion for clip in clips.clips] == ["negative", "positive", "surprise"]
+
+
+def refused(settings: PrecomputedFlow) -> str:
+    with pytest.raises(DataError) as error:
+        load(settings)
+    return str(error.value)
+
+
+def test_a_root_that_is_not_set_is_asked_for() -> None:
+    assert refused(config(None)) == (
+        f"data.root: flow needs the folder that holds {CSV} and the image folder {FOLDER}; "
+        "data.root=DIR names it"
+    )
+
+
+def test_a_root_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    assert refused(config(tmp_path / "no")) == f"data.root: there is no folder {tmp_path / 'no'}"
+
+
+def test_an_empty_root_is_told_from_a_missing_one(tmp_path: Path) -> None:
+    assert refused(config(tmp_path)) == (
+        f"data.root: {tmp_path} is empty; it should hold {CSV} and the image folder {FOLDER}"
+    )
+
+
+def test_a_root_without_the_table_is_refused(root: Path) -> None:
+    (root / CSV).unlink()
+    assert refused(config(root)) == f"data.root: {root} does not hold the table {CSV}"
+
+
+def test_a_root_without_the_image_folder_is_refused(root: Path) -> None:
+    (root / "somewhere" / "below" / FOLDER).rename(root / "somewhere" / "other")
+    assert refused(config(root)) == (
+        f"data.root: there is no image folder {FOLDER} anywhere below {root}"
+    )
+
+
+def test_two_image_folders_are_not_chosen_between(root: Path) -> None:
+    (root / "copy" / FOLDER).mkdir(parents=True)
+    assert f"there are 2 folders {FOLDER} below {root}" in refused(config(root))
+    assert len(load(config(root, images=f"somewhere/below/{FOLDER}"))) == 3
+
+
+def test_missing_columns_are_named_beside_those_found(root: Path) -> None:
+    (root / CSV).write_text("dataset,subject,label\ncasme2,sub06,0\n")
+    assert refused(config(root)) == (
+        f"{root / CSV}: the columns sub, filename_o are missing; found: dataset, subject, label"
+    )
+
+
+def test_a_table_without_clips_is_refused(root: Path) -> None:
+    (root / CSV).write_text("dataset,sub,filename_o,label\n")
+    assert refused(config(root)) == f"{root / CSV}: the table has a header but no clips"
+
+
+def test_a_table_that_is_no_text_is_refused(root: Path) -> None:
+    (root / CSV).write_bytes(b"dataset,sub\n\xff\xfe\xfa")
+    assert refused(config(root)).startswith(f"{root / CSV}: this is no csv in UTF-8: ")
+
+
+def test_wrong_rows_are_listed_with_their_lines(root: Path) -> None:
+    rows = ["casme2,sub06,EP01_01,0", "samm,006,006_1_2,3", "smic,s06,x,happy", "smic,,y,1"]
+    (root / CSV).write_text("\n".join(["dataset,sub,filename_o,label", *rows]))
+    assert refused(config(root)) == (
+        f"{CSV}: 3 of 4 rows are wrong; labels are 0 negative, 1 positive, 2 surprise:\n"
+        "  line 3: '3'\n"
+        "  line 4: 'happy'\n"
+        "  line 5: dataset, sub or filename_o is empty"
+    )
+
+
+def test_missing_and_unreadable_images_are_told_apart(root: Path) -> None:
+    images = root / "somewhere" / "below" / FOLDER
+    (images / "006_006_1_2 .png").unlink()
+    (images / "s06_s06_sur_01 .png").write_bytes(b"no image")
+    assert refused(config(root)) == (
+        f"flow: 2 of 3 clips have no readable image in {images}; "
+        "data.skip_missing=true leaves them out:\n"
+        "  '006_006_1_2 .png' is missing\n"
+        "  's06_s06_sur_01 .png' cannot be read"
+    )
+
+
+def test_an_empty_image_cannot_be_read(root: Path) -> None:
+    image = root / "somewhere" / "below" / FOLDER / "006_006_1_2 .png"
+    image.write_bytes(b"")
+    assert "'006_006_1_2 .png' cannot be read" in refused(config(root))
+
+
+def test_only_the_first_ten_missing_images_are_listed(root: Path) -> None:
+    rows = [f"casme2,sub{n:02d},EP,0" for n in range(12)]
+    (root / CSV).write_text("\n".join(["dataset,sub,filename_o,label", *rows]))
+    message = refused(config(root))
+    assert message.startswith("flow: 12 of 12 clips have no readable image")
+    assert message.splitlines()[1:] == [
+        *(f"  'sub{n:02d}_EP .png' is missing" for n in range(10)),
+        "  ...",
+    ]
+
+
+def test_clips_without_an_image_are_left_out_on_request_and_counted(root: Path) -> None:
+    (root / "somewhere" / "below" / FOLDER / "006_006_1_2 .png").unlink()
+    clips = load(config(root, skip_missing=True))
+    assert clips.describe() == (
+        "flow: 2 clips, 2 subjects, negative 1, positive 0, surprise 1; "
+        "1 listed clips without a readable image left out"
+    )
+
+
+def test_no_image_at_all_is_refused_even_where_missing_ones_are_left_out(root: Path) -> None:
+    for image in (root / "somewhere" / "below" / FOLDER).iterdir():
+        image.unlink()
+    assert refused(config(root, skip_missing=True)).startswith("flow: 3 of 3 clips have no")
+
+
+def test_images_of_another_size_are_named_with_their_size(root: Path) -> None:
+    assert refused(config(root, size=28)) == (
+        "flow: 3 of 3 images are not 28 by 28 pixels (data.size): 'sub06_EP01_01 .png' 4 by 4, "
+        "'006_006_1_2 .png' 4 by 4, 's06_s06_sur_01 .png' 4 by 4"
+    )

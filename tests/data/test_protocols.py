@@ -1,0 +1,100 @@
+"""Who is held out when."""
+
+import numpy as np
+import pytest
+
+from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.protocols import plan
+from mer_nas.errors import DataError
+
+SIZES = {"s1": 1, "s2": 5, "s3": 3, "s4": 3, "s5": 2, "s6": 6}
+
+
+def clip_set(sizes: dict[str, int], classes: int = 2) -> ClipSet:
+    """Return a set whose labels go round within every subject."""
+    clips = [
+        Clip("d", subject, str(number), number % classes)
+        for subject, size in sizes.items()
+        for number in range(size)
+    ]
+    return ClipSet("d", tuple(f"class {n}" for n in range(classes)), tuple(clips), {})
+
+
+def test_loso_holds_out_every_subject_once_and_whole() -> None:
+    clips = clip_set(SIZES)
+    protocol = plan(clips)
+    assert sorted(fold.name for fold in protocol.folds) == [f"d:{name}" for name in SIZES]
+    tested = np.concatenate([fold.test for fold in protocol.folds])
+    assert sorted(tested.tolist()) == list(range(20))
+    for fold in protocol.folds:
+        assert sorted([*fold.train, *fold.test]) == list(range(20))
+        assert not set(clips.groups[fold.train]) & set(fold.subjects)
+
+
+def test_large_folds_come_first_and_equal_ones_by_name() -> None:
+    assert [fold.name for fold in plan(clip_set(SIZES)).folds] == [
+        "d:s6", "d:s2", "d:s3", "d:s4", "d:s5", "d:s1",
+    ]  # fmt: skip
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_clips() -> None:
+    backwards = dict(reversed(SIZES.items()))
+    for folds in ("loso", 3):
+        there, back = plan(clip_set(SIZES), folds), plan(clip_set(backwards), folds)
+        if folds == "loso":
+            assert [f.subjects for f in there.folds] == [f.subjects for f in back.folds]
+        assert [len(fold.test) for fold in there.folds] == [len(fold.test) for fold in back.folds]
+
+
+def test_blocks_are_whole_folds_of_the_share_asked_for() -> None:
+    # 20 clips in folds of 6, 5, 3, 3, 2, 1; a block closes once it has 5.
+    protocol = plan(clip_set(SIZES), block=0.25)
+    assert protocol.blocks == ((0,), (1,), (2, 3), (4, 5))
+
+
+def test_groups_keep_subjects_together_and_classes_mixed() -> None:
+    clips = clip_set({f"s{n:02d}": 6 for n in range(12)}, classes=3)
+    protocol = plan(clips, folds=4, seed=3)
+    assert protocol.name == "4 subject groups"
+    assert [len(fold.test) for fold in protocol.folds] == [18] * 4
+    held = [subject for fold in protocol.folds for subject in fold.subjects]
+    assert sorted(held) == list(clips.subjects)
+    for fold in protocol.folds:
+        assert np.bincount(clips.labels[fold.test]).tolist() == [6, 6, 6]
+
+
+def test_groups_follow_from_the_seed() -> None:
+    clips = clip_set({f"s{n:02d}": 6 for n in range(12)}, classes=3)
+    keys = [[fold.key for fold in plan(clips, 4, seed).folds] for seed in (0, 0, 1)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_key_stands_for_the_held_out_subjects_alone() -> None:
+    alone = {fold.subjects: fold.key for fold in plan(clip_set(SIZES)).folds}
+    with_more = {fold.subjects: fold.key for fold in plan(clip_set(SIZES | {"s7": 4})).folds}
+    assert alone.items() <= with_more.items()
+    assert len(set(with_more.values())) == 7
+
+
+def test_a_single_subject_is_refused() -> None:
+    with pytest.raises(DataError, match="d: at least 2 subjects are needed, found 1"):
+        plan(clip_set({"s1": 5}))
+
+
+def test_a_class_without_a_clip_is_refused_by_name() -> None:
+    clips = ClipSet("d", ("no", "yes"), (Clip("d", "a", "x", 0), Clip("d", "b", "y", 0)), {})
+    with pytest.raises(DataError, match="d: every class needs a clip, but there is none of: yes"):
+        plan(clips)
+
+
+def test_more_groups_than_subjects_are_refused() -> None:
+    with pytest.raises(DataError) as refused:
+        plan(clip_set(SIZES), folds=7)
+    assert str(refused.value) == (
+        "d: study.folds=7 asks for more groups than there are subjects (6); at most 6, or loso"
+    )
+
+
+def test_a_fold_that_leaves_one_clip_to_learn_from_is_refused() -> None:
+    with pytest.raises(DataError, match="d: without d:b there are 1 clips to learn from"):
+        plan(clip_set({"a": 1, "b": 2}))

@@ -1,0 +1,157 @@
+"""What the embedded data promise, so that a search on them means something."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    LeaveOneGroupOut,
+    StratifiedKFold,
+    cross_val_predict,
+)
+
+from mer_nas.data import load
+from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.config import SyntheticData
+from mer_nas.data.faces import PIXELS, draw_face, frame, portrait
+from mer_nas.data.motions import ACTION_UNITS, EXPRESSIONS, expression
+from mer_nas.errors import DataError
+from mer_nas.evaluation.metrics import scores
+
+FINGERPRINT = """
+from mer_nas.data import load
+from mer_nas.data.config import SyntheticData
+print(load(SyntheticData(subjects=3, clips=9)).fingerprint)
+"""
+
+
+@pytest.fixture(scope="module")
+def clips() -> ClipSet:
+    return load(SyntheticData())
+
+
+@pytest.fixture(scope="module")
+def linear(clips: ClipSet) -> Callable[..., float]:
+    """UF1 of logistic regression on every pixel, under LOSO or another division."""
+    pixels = clips.inputs[FLOW].reshape(len(clips), -1)
+    model: ClassifierMixin = LogisticRegression(max_iter=500)
+
+    def uf1(labels: np.ndarray, division: BaseCrossValidator) -> float:
+        groups = clips.groups if isinstance(division, LeaveOneGroupOut) else None
+        predicted = cross_val_predict(model, pixels, labels, groups=groups, cv=division)
+        return scores(labels, predicted, classes=3).uf1
+
+    return uf1
+
+
+def test_classes_are_as_frequent_as_in_the_composite(clips: ClipSet) -> None:
+    # 108 clips in the proportion 250 : 109 : 83 are 61.1, 26.6 and 20.3.
+    assert clips.counts() == {
+        "clips": 108, "subjects": 12, "negative": 61, "positive": 27, "surprise": 20,
+    }  # fmt: skip
+
+
+def test_subjects_are_of_unequal_size_and_none_has_a_single_clip(clips: ClipSet) -> None:
+    sizes = sorted(np.unique(clips.groups, return_counts=True)[1].tolist())
+    assert sizes[0] >= 2
+    assert sizes[-1] >= 2 * sizes[len(sizes) // 2]
+
+
+def test_another_process_renders_the_same_bits() -> None:
+    here = load(SyntheticData(subjects=3, clips=9)).fingerprint
+    there = subprocess.run(
+        [sys.executable, "-c", FINGERPRINT], capture_output=True, text=True, check=True
+    )
+    assert there.stdout.strip() == here
+
+
+def test_another_seed_is_another_set() -> None:
+    one, two = (load(SyntheticData(subjects=2, clips=4, seed=seed)) for seed in (0, 1))
+    assert one.fingerprint != two.fingerprint
+
+
+def test_the_size_of_the_images_is_the_one_asked_for() -> None:
+    assert load(SyntheticData(subjects=2, clips=4, size=14)).inputs[FLOW].shape == (4, 3, 14, 14)
+
+
+def test_fewer_than_two_clips_a_subject_are_refused() -> None:
+    with pytest.raises(DataError) as refused:
+        load(SyntheticData(subjects=12, clips=20))
+    assert str(refused.value) == (
+        "synthetic: data.clips=20 leaves fewer than 2 clips for each of 12 subjects; at least 24"
+    )
+
+
+def test_inputs_are_of_the_order_of_one(clips: ClipSet) -> None:
+    assert np.all(np.isfinite(clips.inputs[FLOW]))
+    assert np.all(np.abs(clips.inputs[FLOW].std(axis=(0, 2, 3)) - 0.6) < 0.4)
+
+
+def test_strain_is_never_negative(clips: ClipSet) -> None:
+    assert clips.inputs[FLOW][:, 2].min() >= 0
+
+
+def test_pixels_weighed_one_by_one_do_not_tell_the_classes_apart(
+    clips: ClipSet, linear: Callable[..., float]
+) -> None:
+    assert linear(clips.labels, LeaveOneGroupOut()) < 0.70
+
+
+def test_clips_divided_at_random_flatter_because_subjects_are_recognised(
+    clips: ClipSet, linear: Callable[..., float]
+) -> None:
+    at_random = StratifiedKFold(len(clips.subjects), shuffle=True, random_state=0)
+    assert linear(clips.labels, at_random) > linear(clips.labels, LeaveOneGroupOut()) + 0.05
+
+
+def test_labels_that_mean_nothing_are_not_learned(
+    clips: ClipSet, linear: Callable[..., float]
+) -> None:
+    rng = np.random.default_rng(0)
+    found = [linear(rng.permutation(clips.labels), LeaveOneGroupOut()) for _ in range(4)]
+    assert 0.28 < np.mean(found) < 0.40
+
+
+def test_harder_clips_move_less_and_easier_ones_more() -> None:
+    def strain(difficulty: float) -> float:
+        small = SyntheticData(subjects=4, clips=24, difficulty=difficulty)
+        return float(np.quantile(load(small).inputs[FLOW][:, 2], 0.99))
+
+    assert strain(0.0) > strain(1.0)
+
+
+def test_every_expression_is_made_of_known_units_around_eyes_and_mouth() -> None:
+    for ways in EXPRESSIONS.values():
+        assert {unit for way in ways for unit in way} <= set(ACTION_UNITS)
+        heights = {ACTION_UNITS[way[0]][0].part.startswith("lip") for way in ways}
+        assert heights == {True, False}
+
+
+def test_a_smile_draws_the_corners_of_the_mouth_up() -> None:
+    face = draw_face(np.random.default_rng(0))
+    _, down = expression(face, ("12",), pixels=3.0, balance=0.0)
+    for side in ("left", "right"):
+        x, y = face.landmarks[f"lip_{side}"]
+        row, column = (round((value + 1) / 2 * (PIXELS - 1)) for value in (y, x))
+        assert down[row, column] == pytest.approx(-3.0, rel=0.1)
+
+
+def test_one_side_can_move_alone() -> None:
+    face = draw_face(np.random.default_rng(0))
+    right, _ = expression(face, ("20",), pixels=3.0, balance=1.0)
+    assert right.max() == pytest.approx(3.0, rel=0.1)
+    assert right.min() > -0.1
+
+
+def test_a_face_that_does_not_move_stays_the_same_but_for_noise() -> None:
+    rng = np.random.default_rng(0)
+    image = portrait(draw_face(rng))
+    still = np.zeros((PIXELS, PIXELS), np.float32)
+    one, two = (frame(image, (still, still), gain=1.0, noise=0.0, rng=rng) for _ in range(2))
+    assert np.array_equal(one, two)
+    assert one.std() > 20

@@ -1,0 +1,202 @@
+"""A fold's result follows from candidate, clips, subjects, repetition and seed, and nothing else."""
+
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.protocols import plan
+from mer_nas.errors import ConfigError
+from mer_nas.evaluation import evaluator as module
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import Evaluator, FoldResult, fold_seed, pool
+from mer_nas.evaluation.metrics import scores
+
+ELSEWHERE = """
+import json, sys, torch
+from mer_nas.data import load
+from mer_nas.data.config import SyntheticData
+from mer_nas.data.protocols import plan
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import Evaluator
+torch.set_num_threads(2)
+clips = load(SyntheticData(subjects=3, clips=18))
+candidate = Candidate.parse(json.loads(sys.argv[1]), "x")
+print(Evaluator(clips, plan(clips), seed=7).fold(candidate, 1).to_json())
+"""
+
+
+@pytest.fixture
+def evaluator(clips: ClipSet) -> Evaluator:
+    return Evaluator(clips, plan(clips), seed=7)
+
+
+def timeless(result: FoldResult) -> FoldResult:
+    return dataclasses.replace(result, seconds=0.0)
+
+
+def test_the_result_does_not_depend_on_what_ran_before(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    first = evaluator.fold(candidate, 1)
+    evaluator.fold(candidate, 0)
+    torch.manual_seed(99)
+    torch.rand(3)
+    torch.set_num_threads(2)
+    try:
+        assert timeless(evaluator.fold(candidate, 1)) == timeless(first)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_another_process_with_more_threads_gives_the_same_bits(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    here = evaluator.fold(candidate, 1)
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, json.dumps(candidate.dump())],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert timeless(FoldResult.from_json(done.stdout)) == timeless(here)
+
+
+def test_the_protocol_does_not_matter_where_the_same_subjects_are_held_out(
+    clips: ClipSet, candidate: Candidate
+) -> None:
+    loso, groups = plan(clips), plan(clips, folds=3)
+    there = {fold.key: index for index, fold in enumerate(groups.folds)}
+    one = Evaluator(clips, loso, seed=7).fold(candidate, 0)
+    other = Evaluator(clips, groups, seed=7).fold(candidate, there[loso.folds[0].key])
+    assert one.probabilities == other.probabilities
+    assert one.key == other.key
+
+
+def test_repetitions_and_studies_have_seeds_of_their_own(
+    evaluator: Evaluator, clips: ClipSet, candidate: Candidate
+) -> None:
+    results = [
+        evaluator.fold(candidate, 0),
+        evaluator.fold(candidate, 0, repetition=1),
+        Evaluator(clips, evaluator.protocol, seed=8).fold(candidate, 0),
+    ]
+    assert len({result.probabilities for result in results}) == 3
+    assert len({result.key for result in results}) == 3
+
+
+def test_the_globals_that_training_touches_are_put_back(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    torch.manual_seed(5)
+    random.seed(5)
+    np.random.seed(5)
+    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
+    evaluator.fold(candidate, 0)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.random.get_state()[1].tolist() == before[2]
+
+
+def test_training_never_sees_the_held_out_clips(
+    evaluator: Evaluator, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    learn = module.fit
+
+    def watched(network, inputs, labels, trainer, seed, auxiliary):  # type: ignore[no-untyped-def]
+        seen.append(inputs[FLOW])
+        return learn(network, inputs, labels, trainer, seed, auxiliary)
+
+    monkeypatch.setattr(module, "fit", watched)
+    evaluator.fold(candidate, 0)
+    held_out = evaluator.clips.inputs[FLOW][evaluator.protocol.folds[0].test]
+    (learned,) = seen
+    for clip in torch.tensor(held_out):
+        assert not any(torch.equal(clip, other) for other in learned)
+
+
+def test_the_held_out_fold_is_asked_once(
+    evaluator: Evaluator, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = module.predict
+
+    def watched(network, inputs):  # type: ignore[no-untyped-def]
+        asked.append(len(inputs[FLOW]))
+        return ask(network, inputs)
+
+    monkeypatch.setattr(module, "predict", watched)
+    evaluator.fold(candidate, 0)
+    assert asked == [len(evaluator.protocol.folds[0].test)]
+
+
+def test_a_result_survives_json_to_the_last_bit(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    result = evaluator.fold(candidate, 2)
+    assert "\n" not in result.to_json()
+    assert FoldResult.from_json(result.to_json()) == result
+
+
+def test_a_whole_protocol_is_pooled_and_not_averaged(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    told: list[FoldResult] = []
+    evaluation = evaluator.evaluate(candidate, repetitions=2, on_fold=told.append)
+    assert evaluation.results == tuple(told)
+    assert len(told) == 6
+    first = told[:3]
+    assert sorted(clip for result in first for clip in result.clips) == sorted(
+        clip.id for clip in evaluator.clips.clips
+    )
+    labels = [label for result in first for label in result.labels]
+    predicted = [label for result in first for label in result.predicted]
+    assert evaluation.scores[0] == scores(labels, predicted, 3) == pool(first)
+    assert evaluation.uf1 == pytest.approx(sum(score.uf1 for score in evaluation.scores) / 2)
+
+
+def test_a_fold_seed_fits_every_generator_and_ignores_the_order_of_the_subjects() -> None:
+    assert fold_seed(3, 1, ["b", "a"]) == fold_seed(3, 1, ["a", "b"])
+    seeds = {fold_seed(s, r, [g]) for s in range(5) for r in range(5) for g in "abcde"}
+    assert len(seeds) == 125
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_the_final_network_learns_from_everyone(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    one, two = (evaluator.train(candidate) for _ in range(2))
+    assert not one.training
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[name])
+
+
+def test_an_input_that_the_data_lack_is_refused_by_name(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    bare = dataclasses.replace(evaluator.clips, inputs={"keyframes": np.zeros((18, 1, 28, 28))})
+    with pytest.raises(
+        ConfigError, match="synthetic: no input is called 'flow_uvs'; known: keyframes"
+    ):
+        Evaluator(bare, evaluator.protocol, 7).fold(candidate, 0)
+
+
+def test_data_of_another_size_are_refused_with_both_sizes(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    small = dataclasses.replace(
+        evaluator.clips, inputs={FLOW: np.zeros((18, 3, 14, 14), np.float32)}
+    )
+    with pytest.raises(ConfigError) as refused:
+        Evaluator(small, evaluator.protocol, 7).fold(candidate, 0)
+    assert str(refused.value) == (
+        "synthetic: flow_uvs is 14 by 14 pixels, but the architecture reads it at size 28; "
+        "data.size=28 or size: 14 would be right"
+    )

@@ -1,0 +1,47 @@
+"""Which code and which machine a result comes from."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import mer_nas
+from mer_nas import provenance
+
+
+def test_the_code_version_is_the_same_twice() -> None:
+    assert provenance.code_version() == provenance.code_version()
+    assert len(provenance.code_version()) == 12
+
+
+def test_a_users_file_counts_and_so_does_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "block.py"
+    versions = [provenance._hash(())]
+    for text in ("a = 1", "a = 2"):
+        file.write_text(text)
+        provenance._hash.cache_clear()
+        versions.append(provenance._hash((file,)))
+    provenance._hash.cache_clear()
+    assert len(set(versions)) == 3
+
+
+def test_every_package_whose_code_can_change_a_score_counts() -> None:
+    folder = Path(mer_nas.__file__).parent
+    for part in provenance.SCORING:
+        assert list((folder / part).rglob("*.py"))
+
+
+def test_the_environment_can_be_written_down() -> None:
+    found = provenance.environment()
+    assert json.loads(json.dumps(found)) == found
+    assert {"python", "cpu", "gpu", "packages", "code"} <= set(found)
+    assert "torch" in found["packages"]  # type: ignore[operator]
+
+
+def test_outside_a_checkout_there_is_no_commit(tmp_path: Path) -> None:
+    assert provenance._checkout(tmp_path) == {}
+
+
+@pytest.mark.parametrize("word", ["rev-parse", "no-such-verb"])
+def test_a_git_that_fails_says_nothing(tmp_path: Path, word: str) -> None:
+    assert provenance._git(tmp_path, word, "HEAD") is None
