@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mer_nas.architectures import Cost, close, measure, parse
+from mer_nas.architectures import Architecture, Cost, close, measure, parse
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import apply
@@ -15,6 +15,9 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.space import Limits, Point, Reference, SearchSpace
 from mer_nas.space.domains import Choice, Leaf
 from mer_nas.training.config import TrainerConfig
+
+VETTED = 16
+"""Draws after which a rule that all of them break counts as broken by the space."""
 
 
 class System(NamedTuple):
@@ -55,7 +58,7 @@ def systems(space: SearchSpace, classes: int = 3) -> list[System]:
     for entry in space.systems:
         place = f"{space.place}: {entry.name}"
         number = entry.classes if isinstance(entry, Reference) else classes
-        cost = measure(parse(_architecture(entry), place), number)
+        cost = measure(_parsed(entry, place), number)
         if isinstance(entry, Point):
             within(space.limits, cost, place)
         role = "reference" if isinstance(entry, Reference) else "point"
@@ -65,6 +68,39 @@ def systems(space: SearchSpace, classes: int = 3) -> list[System]:
             )
         )
     return found
+
+
+def vet(space: SearchSpace) -> None:
+    """Refuse a space whose search would not mean what its file says.
+
+    Draws are brought into a form that fits, such as fewer chosen experts where few are drawn.
+    That must not hide what the file itself has wrong: a point that breaks a rule, or a rule that
+    no draw keeps because of what is fixed.
+
+    Raises:
+        ConfigError: An unknown block or setting.
+        Infeasible: A rule of the grammar is broken; the message names the place.
+    """
+    load_extensions(space.extensions)
+    for point in space.file.points:
+        _parsed(point, f"{space.place}: {point.name}")
+    chance = random.Random(0)
+    broken = {_broken(space, chance) for _ in range(VETTED)}
+    if len(broken) == 1 and (reason := broken.pop()):
+        raise Infeasible(reason)
+
+
+def _broken(space: SearchSpace, chance: random.Random) -> str:
+    """Return the first rule that a draw breaks before it is brought into form, if any."""
+    try:
+        tree = draw_one(space, chance)
+    except Infeasible:
+        return ""  # a `require`, which redraws
+    try:
+        parse(tree["architecture"], f"{space.place}: architecture")
+    except Infeasible as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def line(system: System) -> str:
@@ -90,15 +126,14 @@ def candidate(
     entry = space.point(name)
     recipe = entry.trainer if isinstance(entry, Reference) else entry.values.get("trainer", {})
     place = f"{space.place}: {name}"
-    architecture = parse(_architecture(entry), place)
-    return Candidate(architecture, merged(trainer, recipe, words or {}, place))
+    return Candidate(_parsed(entry, place), merged(trainer, recipe, words or {}, place))
 
 
 def only(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> Candidate:
     """Return the one candidate of a space without open leaves."""
     load_extensions(space.extensions)
     tree = space.fill(lambda _, leaf: leaf)  # nothing is open, so nothing is picked
-    architecture = parse(tree["architecture"], space.place)
+    architecture = parse(tree["architecture"], f"{space.place}: architecture")
     return Candidate(architecture, merged(trainer, tree.get("trainer", {}), words, space.place))
 
 
@@ -144,9 +179,10 @@ def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
     tree: Tree = {}
     try:
         tree = draw_one(space, chance)
-        within(space.limits, measure(close(tree["architecture"], "draw"), classes), "draw")
+        closed = close(tree["architecture"], f"{space.place}: architecture")
+        within(space.limits, measure(closed, classes), space.place)
     except Infeasible as error:
-        return Draw(tree, str(error).partition(": ")[2] or str(error))
+        return Draw(tree, str(error).removeprefix(f"{space.place}: "))
     return Draw(tree, "")
 
 
@@ -160,11 +196,9 @@ def _pick(leaf: Leaf, chance: random.Random) -> Any:
     return chance.uniform(leaf.low, leaf.high)
 
 
-def _architecture(entry: Point | Reference) -> Tree:
-    tree: Tree = (
-        entry.architecture if isinstance(entry, Reference) else entry.values["architecture"]
-    )
-    return tree
+def _parsed(entry: Point | Reference, place: str) -> Architecture:
+    tree = entry.architecture if isinstance(entry, Reference) else entry.values["architecture"]
+    return parse(tree, f"{place}: architecture")
 
 
 def _deep(tree: Tree, changes: Tree) -> Tree:

@@ -1,11 +1,65 @@
-"""What all tests share: a clean folder to run in, and one torch thread as everywhere."""
+"""What all tests share: a clean folder to run in, the smallest files that make a search, one thread."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from mer_nas.search import local
+from mer_nas.search.config import RayConfig
+from mer_nas.search.events import Listener
+from mer_nas.search.jobs import FoldEvaluator, Source
+from mer_nas.search.ray_runner import Shares
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TINY = {
+    "space.yaml": """\
+name: small
+architecture:
+  paths:
+  - input: flow_uvs
+    size: 28
+    stem: {kind: conv, kernel: 3, stride: 2, pool: false, width: {choice: [8, 16]}, multi_scale: {kind: none}}
+    stages:
+      repeat: {int: [1, 2]}
+      first: {growth: 1, down: {kind: none}}
+      each:
+        growth: 2
+        down: {kind: in_block}
+        local: {kind: res_basic, blocks: 1}
+        global: {kind: none}
+        gate: {kind: none}
+  head: {kind: gap, norm: false}
+trainer:
+  lr: {float: [1e-3, 1e-2], log: true}
+points:
+- name: seed
+  source: "none: for tests"
+  fidelity: reading
+  values:
+    architecture:
+      paths:
+      - input: flow_uvs
+        size: 28
+        stem: {kind: conv, kernel: 3, stride: 2, pool: false, width: 8, multi_scale: {kind: none}}
+        stages:
+        - {growth: 1, down: {kind: none}, local: {kind: res_basic, blocks: 1}, global: {kind: none}, gate: {kind: none}}
+      head: {kind: gap, norm: false}
+    trainer: {lr: 5.0e-3}
+""",
+    "trainer.yaml": "{name: tiny, epochs: 1, batch: 16}\n",
+    "data.yaml": "{kind: synthetic, name: faces, subjects: 4, clips: 24}\n",
+    "study.yaml": """\
+{trials: 3, folds: 2, startup: 2, pruner: none, final: {candidates: 2, seeds: 2}}
+""",
+}
+"""A search of seconds, by the files it needs."""
 
 
 @pytest.fixture
@@ -13,3 +67,59 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def write_tiny() -> Callable[[Path], list[str]]:
+    """Writes the smallest files that make a search to a folder; returns the words that name them."""
+
+    def write(folder: Path) -> list[str]:
+        for name, text in TINY.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return [f"{name.removesuffix('.yaml')}=./{name}" for name in TINY]
+
+    return write
+
+
+@pytest.fixture
+def tiny(here: Path, write_tiny: Callable[[Path], list[str]]) -> list[str]:
+    """The words of a search of seconds, whose files lie in the working directory."""
+    return write_tiny(here)
+
+
+@pytest.fixture
+def call() -> Callable[..., Result]:
+    """Runs the command line in this process."""
+
+    def run(*words: str) -> Result:
+        from mer_nas.cli import main
+
+        return CliRunner().invoke(main, words, prog_name="mer-nas", catch_exceptions=False)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Stands in for Ray: one worker, which is this process."""
+
+    emit: Listener
+    shares: Shares
+
+    def run(
+        self, source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path] = ()
+    ) -> None:
+        local.run(source, evaluator, self.emit)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches train in this process instead of Ray's, which take seconds to start."""
+
+    @contextmanager
+    def alone(
+        config: RayConfig, folder: Path, on_event: Listener, lock: object
+    ) -> Iterator[Alone]:
+        yield Alone(on_event, Shares(workers=1, cpu=1.0, gpu=0.0))
+
+    monkeypatch.setattr(import_module("mer_nas.study.run"), "cluster", alone)

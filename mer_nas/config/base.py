@@ -4,6 +4,7 @@ Past `validate` everything is a frozen object: no dictionaries are passed around
 looked up twice.
 """
 
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,6 +30,9 @@ class Config(BaseModel):
 
 C = TypeVar("C", bound=BaseModel)
 
+_BRANCH = re.compile(r"(literal\[|constrained-|function-|(int|float|str|bool)$)")
+"""How pydantic names, within the place of a mistake, a form that the value there may have."""
+
 
 def validate(model: type[C], tree: object, place: str) -> C:
     """Return `tree` as a `model`.
@@ -44,8 +48,21 @@ def validate(model: type[C], tree: object, place: str) -> C:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [_line(place, model, mistake) for mistake in error.errors()]
+        lines = [_line(place, model, mistake) for mistake in _united(error.errors())]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _united(mistakes: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the mistakes; a value that misses each form it may have makes one of them."""
+    united: list[ErrorDetails] = []
+    for mistake in mistakes:
+        loc = tuple(part for part in mistake["loc"] if not _BRANCH.match(str(part)))
+        if loc != mistake["loc"] and united and united[-1]["loc"] == loc:
+            united[-1]["msg"] += " or " + mistake["msg"].removeprefix("Input should be ")
+        else:
+            mistake["loc"] = loc
+            united.append(mistake)
+    return united
 
 
 def _line(place: str, model: type[BaseModel], mistake: ErrorDetails) -> str:

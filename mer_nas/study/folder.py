@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pydantic import PositiveInt, ValidationError
 
+from mer_nas.catalogue import vet
 from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
@@ -166,7 +167,10 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
     Raises:
         StudyError: A study of the name that was asked for exists.
         DataError: The clips cannot be divided as the study asks.
+        ConfigError: The space names a block or setting that there is not.
+        Infeasible: A point, or every draw, breaks a rule of the grammar.
     """
+    vet(settings.space)
     study = settings.study
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(

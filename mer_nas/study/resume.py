@@ -83,7 +83,7 @@ def _refusal(settings: Settings, key: str, value: Any) -> str:
         return f"{key}={value}: the study searches this setting; {only}"
     if stored == value:
         return ""
-    return f"{key}={value}: the study was made with {_word(stored)}; {only}"
+    return f"{key}={value}: the study was made with {key}={_word(stored)}; {only}"
 
 
 def _stored(settings: Settings, key: str) -> Any:

@@ -1,12 +1,19 @@
 """`mer-nas check`: whether a space and everything it names is well formed."""
 
+from __future__ import annotations
+
 import json
+import re
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
 from mer_nas.cli.words import as_json, words
 from mer_nas.settings import resolve
+
+if TYPE_CHECKING:
+    from mer_nas.catalogue import Draw
 
 DRAWS = 200
 
@@ -24,9 +31,12 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
     from mer_nas import catalogue
 
     space = resolve(words).space
+    catalogue.vet(space)
     systems = catalogue.systems(space)
     draws = catalogue.draw(space, DRAWS)
-    reasons = Counter(draw.reason for draw in draws if draw.reason)
+    kinds = Counter(_kind(draw) for draw in draws if draw.reason)
+    examples = {_kind(draw): draw.reason for draw in reversed(draws)}
+    reasons = {examples[kind]: times for kind, times in kinds.most_common()}
     feasible = sum(not draw.reason for draw in draws)
     if as_json:
         facts = {
@@ -34,7 +44,7 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
             "parameters": len(space.parameters()),
             "systems": [system._asdict() for system in systems],
             "feasible": feasible / len(draws),
-            "reasons": dict(reasons.most_common()),
+            "reasons": reasons,
         }
         click.echo(json.dumps(facts, indent=2))
         return
@@ -44,5 +54,10 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
         f"{space.name}: well formed, {len(space.parameters())} open parameters, "
         f"{feasible} of {len(draws)} draws feasible"
     )
-    for reason, times in reasons.most_common(5):
-        click.echo(f"  {times} x {reason}")
+    for reason, times in reasons.items():
+        click.echo(f"  {times} x such as: {reason}")
+
+
+def _kind(draw: Draw) -> str:
+    """Return why a draw is infeasible without the numbers, so that like reasons count together."""
+    return re.sub(r"\d[\d,.]*", "#", draw.reason)

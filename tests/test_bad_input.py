@@ -1,0 +1,469 @@
+"""Every mistake a user can make: one message with the place, what was found and what would be right.
+
+Exit status 2, nothing on stdout, and the working directory stays as it was.
+"""
+
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import Result
+
+from mer_nas.config import presets
+
+Call = Callable[..., Result]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+@pytest.fixture
+def refused(call: Call, here: Path) -> Callable[..., str]:
+    """Runs a command that must be refused; returns its message, without what came before it."""
+
+    def run(*words: str) -> str:
+        before = files(here)
+        result = call(*words)
+        assert (result.exit_code, result.stdout) == (2, ""), result.output
+        assert files(here) == before
+        before_it, found, message = result.stderr.rpartition("mer-nas: ")
+        assert found
+        assert "mer-nas: " not in before_it
+        return message.rstrip("\n")
+
+    return run
+
+
+Refused = Callable[..., str]
+
+
+def edit(file: str, old: str, new: str) -> None:
+    text = Path(file).read_text()
+    assert old in text
+    Path(file).write_text(text.replace(old, new))
+
+
+# Words -----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_verb(refused: Refused) -> None:
+    assert refused("serch", "space=moe") == (
+        "no verb is called 'serch'; known: check, completion, copy, evaluate, export, list, report, "
+        "resume, schema, search, show. Did you mean 'search'?"
+    )
+
+
+def test_an_unknown_option(call: Call) -> None:
+    result = call("search", "--plann")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "mer-nas search: No such option '--plann'. Did you mean '--plan'? "
+        "See mer-nas search --help.\n"
+    )
+
+
+def test_a_word_that_is_no_key_and_value(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", "moe.yaml") == (
+        "'moe.yaml': a word of the form key=value would be right"
+    )
+
+
+def test_an_unknown_key_and_an_unknown_group(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "spaec=moe", "trainr.lr=1").splitlines() == [
+        "no key is called 'spaec'; known: data, ray, space, study, trainer. Did you mean 'space'?",
+        "trainr.lr: no group is called 'trainr'; known: data, ray, space, study, trainer. "
+        "Did you mean 'trainer'?",
+    ]
+
+
+def test_an_unknown_setting(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "study.trails=3") == (
+        "study: no setting is called 'trails'; known: block, final, folder, folds, margin, "
+        "minutes, name, pruner, sampler, seed, startup, storage, trials. Did you mean 'trials'?"
+    )
+
+
+def test_an_unknown_preset(refused: Refused, tiny: list[str]) -> None:
+    known = ", ".join(presets.names("space"))
+    assert refused("search", *tiny, "space=meo") == (
+        f"space=meo: no preset is called 'meo'; known: {known}. Did you mean 'moe'?"
+    )
+
+
+def test_a_file_that_is_not_there(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "space=./mine.yaml") == (
+        "space=./mine.yaml: there is no such file"
+    )
+
+
+def test_a_file_that_is_no_text(refused: Refused, here: Path, tiny: list[str]) -> None:
+    (here / "trainer.yaml").write_bytes(b"\xff\xfe\x00")
+    assert refused("search", *tiny).startswith(
+        "trainer=./trainer.yaml: this is no text in UTF-8: 'utf-8' codec can't decode byte 0xff"
+    )
+
+
+def test_an_unknown_option_of_a_setting(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "study.sampler=tpee", "data.kind=synthetik").splitlines() == [
+        "data: no option is called 'synthetik'; known: precomputed_flow, synthetic. "
+        "Did you mean 'synthetic'?",
+        "study.sampler: input should be 'tpe', 'random', 'gp' or 'evolutionary', not 'tpee'",
+    ]
+
+
+def test_a_wrong_type_and_a_wrong_range(refused: Refused, tiny: list[str]) -> None:
+    words = [
+        "study.trials=many",
+        "study.block=2",
+        "trainer.epochs=0",
+        "ray.gpu=3",
+        "study.folds=1",
+    ]
+    assert refused("search", *tiny, *words).splitlines() == [
+        "trainer.epochs: input should be greater than 0, not 0",
+        "study.trials: input should be a valid integer, unable to parse string as an integer, "
+        "not 'many'",
+        "study.folds: input should be 'loso' or greater than or equal to 2, not 1",
+        "study.block: input should be less than or equal to 1, not 2",
+        "ray.gpu: input should be less than or equal to 1, not 3",
+    ]
+
+
+def test_a_value_that_is_no_yaml(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "trainer.lr=[1,") == "trainer.lr=[1,: the value is no YAML"
+    assert refused("search", *tiny, "trainer.name=${x") == (
+        "trainer.name=${x: the value is no YAML"
+    )
+
+
+def test_seeds_and_ranks_are_whole_numbers(refused: Refused, tiny: list[str]) -> None:
+    assert refused("evaluate", *tiny, "seeds=two") == (
+        "seeds=two: a whole number of 1 or more would be right"
+    )
+
+
+def test_an_unknown_study(refused: Refused, here: Path) -> None:
+    folder = here / "runs" / "first"
+    folder.mkdir(parents=True)
+    (folder / "origin.json").write_text("{}")
+    for verb in ("resume", "export", "report"):
+        assert refused(verb, "firts") == (
+            "no study is called 'firts'; known: first. Did you mean 'first'?; "
+            "a study's folder would be right too"
+        )
+
+
+# Spaces ----------------------------------------------------------------------------------------
+
+
+def test_every_mistake_of_a_space_at_once(refused: Refused, tiny: list[str]) -> None:
+    edit("space.yaml", "name: small\n", "name: small\nlimits: {parms: 3}\n")
+    edit("space.yaml", "repeat: {int: [1, 2]}", "repeat: {int: [2, 1]}")
+    edit("space.yaml", "{float: [1e-3, 1e-2], log: true}", "{float: [0, 1e-2], log: true}")
+    edit("space.yaml", "width: {choice: [8, 16]}", "width: {choice: [8, 8]}")
+    edit("space.yaml", "fidelity: reading", "fidelity: rumour")
+    assert refused("check", "space=./space.yaml", *tiny[1:]).splitlines() == [
+        "space=./space.yaml.limits: no setting is called 'parms'; known: macs, params. "
+        "Did you mean 'params'?",
+        "space=./space.yaml.points.0.fidelity: input should be 'code', 'paper' or 'reading', "
+        "not 'rumour'",
+        "space=./space.yaml: architecture.paths.0.stem.width: choice: 8 stands there twice",
+        "space=./space.yaml: architecture.paths.0.stages.repeat: int: low 2 is above high 1",
+        "space=./space.yaml: trainer.lr: a log scale needs a low above 0, not 0",
+    ]
+
+
+def test_an_unknown_component(refused: Refused, tiny: list[str]) -> None:
+    edit(
+        "space.yaml",
+        "multi_scale: {kind: none}}\n    stages",
+        "multi_scale: {kind: paralel}}\n    stages",
+    )
+    edit("space.yaml", "multi_scale: {kind: none}", "multi_scale: {kind: paralel}")
+    for verb in ("check", "search"):
+        assert refused(verb, *tiny) == (
+            "space=./space.yaml: seed: architecture.paths.0.stem.conv.multi_scale: no option is "
+            "called 'paralel'; known: none, parallel. Did you mean 'parallel'?"
+        )
+
+
+def test_an_override_that_widens(refused: Refused, tiny: list[str]) -> None:
+    words = [
+        (
+            "space.trainer.lr=[1e-3,1]",
+            "trainer.lr: a number in [0.001, 0.01] would be right, not 1",
+        ),
+        (
+            "space.architecture.paths.0.stem.width=32",
+            "architecture.paths.0.stem.width: one of 8, 16 would be right, not 32",
+        ),
+        (
+            "space.architecture.paths.0.stages.repeat=3",
+            "architecture.paths.0.stages.repeat: a whole number in [1, 2] would be right, not 3",
+        ),
+        (
+            "space.architecture.paths.0.size=56",
+            "architecture.paths.0.size: fixed to 28 in this space, not 56",
+        ),
+    ]
+    for word, message in words:
+        assert refused("search", *tiny, word) == f"space=./space.yaml: {message}"
+    edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 9000}\n")
+    assert refused("search", *tiny, "space.limits.params=9001") == (
+        "space=./space.yaml: limits.params: 9001 would widen the space; at most 9000 would be right"
+    )
+
+
+def test_an_override_of_something_that_is_not_there(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "space.architecture.paths.0.stem.widht=8") == (
+        "space=./space.yaml: architecture.paths.0.stem: no setting is called 'widht'; known: kernel, "
+        "kind, multi_scale, pool, stride, width. Did you mean 'width'?"
+    )
+
+
+def test_a_point_outside_its_space(refused: Refused, tiny: list[str]) -> None:
+    edit("space.yaml", "width: 8,", "width: 12,")
+    assert refused("search", *tiny) == (
+        "space=./space.yaml: point 'seed' lies outside: architecture.paths.0.stem.width: "
+        "one of 8, 16 would be right, not 12"
+    )
+
+
+def test_a_point_above_the_limits_of_its_space(refused: Refused, tiny: list[str]) -> None:
+    # stem 3 x 3 x 3 x 8 + 16, block 2 x (3 x 3 x 8 x 8 + 16) and head 8 x 3 + 3: 1,443 weights
+    edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 1442}\n")
+    assert refused("check", *tiny) == (
+        "space=./space.yaml: seed: 1,443 weights; the space allows at most 1,442"
+    )
+
+
+EXPERTS = "local: {kind: none}, global: {kind: expert, blocks: 1, experts: 2, top_k: 3}"
+
+
+@pytest.mark.parametrize("verb", ["check", "search"])
+def test_more_experts_chosen_than_there_are(refused: Refused, tiny: list[str], verb: str) -> None:
+    told = "top_k 3 is more than the 2 experts; right: top_k from 1 to 2"
+    edit("space.yaml", "local: {kind: res_basic, blocks: 1}, global: {kind: none}", EXPERTS)
+    edit(
+        "space.yaml",
+        "local: {kind: res_basic, blocks: 1}\n        global: {kind: none}",
+        EXPERTS.replace(", g", "\n        g"),
+    )
+    assert refused(verb, *tiny) == (
+        f"space=./space.yaml: seed: architecture.paths.0.stages.0.global: {told}"
+    )
+    text = Path("space.yaml").read_text()
+    Path("space.yaml").write_text(text[: text.index("points:")])
+    assert refused(verb, *tiny) == (
+        f"space=./space.yaml: architecture.paths.0.stages.0.global: {told}"
+    )
+
+
+def test_an_unknown_point(refused: Refused, tiny: list[str]) -> None:
+    assert refused("show", *tiny, "point=sede") == (
+        "space=./space.yaml: no point is called 'sede'; known: seed. Did you mean 'seed'?"
+    )
+
+
+def test_an_open_space_is_no_single_candidate(refused: Refused, tiny: list[str]) -> None:
+    assert refused("evaluate", *tiny) == (
+        "space=./space.yaml: 3 parameters are open, and one candidate is measured; right: point= "
+        "one of seed, or a space without open leaves such as a study's best.yaml"
+    )
+
+
+def test_a_space_without_a_feasible_candidate_leaves_no_study(
+    refused: Refused,
+    tiny: list[str],
+    in_this_process: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mer_nas.search.driver.PATIENCE", 4)
+    edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 10}\n")
+    assert refused("search", *tiny) == (
+        "4 proposals in a row were no new candidates; 4 of them because: small: 1,443 parameters; "
+        "the limit is 10. Widen the space or its limits; `mer-nas check` shows the share of its "
+        "draws that is feasible"
+    )
+
+
+def test_an_extension_that_is_missing_or_broken(
+    refused: Refused, tiny: list[str], here: Path
+) -> None:
+    edit("space.yaml", "name: small\n", "name: small\nextensions: [mine.py]\n")
+    assert refused("check", *tiny) == (
+        f"extensions: there is no file {here / 'mine.py'}; right: a python file with blocks"
+    )
+    (here / "mine.py").write_text("1 / 0\n")
+    assert refused("check", *tiny) == (
+        f"extensions: {here / 'mine.py'} cannot be loaded: ZeroDivisionError: division by zero"
+    )
+
+
+# Data ------------------------------------------------------------------------------------------
+
+TABLE = "combined_3_class2_for_optical_flow.csv"
+IMAGES = "STSNet_whole_norm_u_v_os"
+
+
+@pytest.fixture
+def flow(tiny: list[str], here: Path) -> list[str]:
+    """Words of a search on 12 precomputed flow images: 3 subjects, 3 classes."""
+    (here / "data.yaml").write_text("{kind: precomputed_flow, name: flow, root: ./faces}\n")
+    rows = [("casme2", f"sub{s:02}", f"EP{c}", c % 3) for s in range(3) for c in range(4)]
+    write_rows(here, rows)
+    folder = here / "faces" / "datasets" / IMAGES
+    folder.mkdir(parents=True)
+    for _, subject, name, label in rows:
+        image = np.full((28, 28, 3), 80 * label, np.uint8)
+        cv2.imwrite(str(folder / f"{subject}_{name} .png"), image)
+    return tiny
+
+
+def write_rows(here: Path, rows: list[tuple[str, str, str, int]]) -> None:
+    (here / "faces").mkdir(exist_ok=True)
+    lines = ["dataset,sub,filename_o,label", *(",".join(map(str, row)) for row in rows)]
+    (here / "faces" / TABLE).write_text("\n".join(lines) + "\n")
+
+
+def test_a_data_root_that_is_not_named(refused: Refused, flow: list[str]) -> None:
+    assert refused("search", *flow, "data.root=null") == (
+        f"data.root: flow needs the folder that holds {TABLE} and the image folder {IMAGES}; "
+        "data.root=DIR names it"
+    )
+
+
+def test_a_data_root_that_is_missing(refused: Refused, flow: list[str]) -> None:
+    assert refused("search", *flow, "data.root=./nowhere") == (
+        "data.root: there is no folder nowhere"
+    )
+
+
+def test_a_data_root_that_is_empty(refused: Refused, flow: list[str], here: Path) -> None:
+    (here / "empty").mkdir()
+    assert refused("search", *flow, "data.root=./empty") == (
+        f"data.root: empty is empty; it should hold {TABLE} and the image folder {IMAGES}"
+    )
+
+
+def test_a_data_root_without_the_table_or_the_images(
+    refused: Refused, flow: list[str], here: Path
+) -> None:
+    (here / "faces" / TABLE).rename(here / "table.csv")
+    assert refused("search", *flow) == f"data.root: faces does not hold the table {TABLE}"
+    (here / "table.csv").rename(here / "faces" / TABLE)
+    shutil.rmtree(here / "faces" / "datasets")
+    assert refused("search", *flow) == (
+        f"data.root: there is no image folder {IMAGES} anywhere below faces"
+    )
+
+
+def test_images_that_are_missing_or_unreadable(
+    refused: Refused, call: Call, flow: list[str], here: Path
+) -> None:
+    folder = here / "faces" / "datasets" / IMAGES
+    (folder / "sub00_EP0 .png").unlink()
+    (folder / "sub02_EP3 .png").write_bytes(b"no image")
+    assert refused("search", *flow).splitlines() == [
+        f"flow: 2 of 12 clips have no readable image in faces/datasets/{IMAGES}; "
+        "data.skip_missing=true leaves them out:",
+        "  'sub00_EP0 .png' is missing",
+        "  'sub02_EP3 .png' cannot be read",
+    ]
+    result = call("search", *flow, "data.skip_missing=true", "--plan")
+    assert result.exit_code == 0
+    assert (
+        "flow: 10 clips, 3 subjects, negative 4, positive 3, surprise 3; "
+        "2 listed clips without a readable image left out"
+    ) in result.stdout.splitlines()
+
+
+def test_of_many_missing_images_the_first_ten_and_the_number_are_said(
+    refused: Refused, flow: list[str], here: Path
+) -> None:
+    folder = here / "faces" / "datasets" / IMAGES
+    for image in folder.iterdir():
+        image.unlink()
+    lines = refused("search", *flow).splitlines()
+    assert lines[0].startswith("flow: 12 of 12 clips have no readable image in ")
+    assert len(lines) == 1 + 10 + 1
+    assert lines[-1].strip() == "..."
+    assert "12 of 12" in refused("search", *flow, "data.skip_missing=true")
+
+
+def test_a_label_without_a_class(refused: Refused, flow: list[str], here: Path) -> None:
+    write_rows(here, [("casme2", "sub00", "EP0", 3), ("casme2", "sub01", "EP0", 0)])
+    assert refused("search", *flow).splitlines() == [
+        f"{TABLE}: 1 of 2 rows are wrong; labels are 0 negative, 1 positive, 2 surprise:",
+        "  line 2: '3'",
+    ]
+
+
+def test_fewer_than_two_subjects(refused: Refused, flow: list[str], here: Path) -> None:
+    write_rows(here, [("casme2", "sub00", f"EP{c}", c % 3) for c in range(4)])
+    assert refused("search", *flow) == "flow: at least 2 subjects are needed, found 1"
+    assert refused("search", *flow, "--plan") == "flow: at least 2 subjects are needed, found 1"
+
+
+def test_a_class_without_a_clip(refused: Refused, flow: list[str], here: Path) -> None:
+    write_rows(here, [("casme2", f"sub{s:02}", f"EP{c}", c) for s in range(3) for c in range(2)])
+    assert refused("search", *flow) == (
+        "flow: every class needs a clip, but there is none of: surprise"
+    )
+
+
+def test_more_groups_than_subjects(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "study.folds=5") == (
+        "faces: study.folds=5 asks for more groups than there are subjects (4); at most 4, or loso"
+    )
+
+
+# Studies and clusters --------------------------------------------------------------------------
+
+
+def test_a_study_name_that_exists(refused: Refused, tiny: list[str], here: Path) -> None:
+    (here / "runs" / "mine").mkdir(parents=True)
+    (here / "runs" / "mine" / "origin.json").write_text("{}")
+    assert refused("search", *tiny, "study.name=mine") == (
+        "study.name=mine: runs/mine exists; `mer-nas resume runs/mine` goes on with it, another name "
+        "begins anew"
+    )
+    assert refused("search", *tiny, "study.folder=./runs/mine") == (
+        "study.folder=runs/mine: runs/mine exists; `mer-nas resume runs/mine` goes on with it, "
+        "another name begins anew"
+    )
+
+
+def test_a_study_folder_that_cannot_be_made(refused: Refused, tiny: list[str], here: Path) -> None:
+    (here / "file").write_text("")
+    assert refused("search", *tiny, "study.folder=./file/mine") == (
+        "file/mine: the folder cannot be made: Not a directory"
+    )
+
+
+def test_a_storage_that_cannot_be_opened_leaves_no_study(
+    refused: Refused, tiny: list[str], in_this_process: None
+) -> None:
+    message = refused("search", *tiny, "study.storage=sqlite:////nowhere/study.db")
+    assert message.startswith(
+        "study.storage=sqlite:////nowhere/study.db: the storage cannot be opened: "
+    )
+
+
+def test_an_address_without_a_cluster_leaves_no_study(refused: Refused, tiny: list[str]) -> None:
+    with socket.socket() as listener:  # a port that was free a moment ago
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    assert refused("search", *tiny, f"ray.address=127.0.0.1:{port}") == (
+        f"ray.address=127.0.0.1:{port}: there is no Ray cluster (connection refused); start one with "
+        "`ray start --head`, or leave ray.address out to use this machine"
+    )
+    assert refused("search", *tiny, "ray.address=somewhere") == (
+        "ray.address=somewhere: this is no address of a Ray cluster; right is HOST:PORT as `ray start "
+        "--head` prints it, or auto for the one that runs on this machine"
+    )
