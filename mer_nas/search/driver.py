@@ -133,7 +133,6 @@ class StudyDriver:
         self._emit = on_event
         self._code = code_version()
         self._order = tuple(index for block in protocol.blocks for index in block)
-        self._pruner = pruners.build(settings.pruner, settings.margin, len(protocol.blocks))
         self._running: dict[str, _Running] = {}
         self._orphans: list[FrozenTrial] = []
         self._taken: dict[str, int] = {}
@@ -145,6 +144,7 @@ class StudyDriver:
         self.ended = ""
         """Why no more trials are given out; empty while there are."""
         self.study, self._storage = open_study(storage, name, settings)
+        self._pruner = pruners.build(settings.pruner, settings.margin, len(protocol.blocks))
         self._enqueue(points)
         self._reconcile()
 

@@ -72,6 +72,8 @@ class Cluster:
     """Address of the dashboard; empty without one."""
     token: str
     """Path of the file whose content the dashboard asks for; empty where it asks for nothing."""
+    logs: Path
+    """Where Ray logs, the workers' lines among the rest; gone when the cluster is closed."""
     folder: Path
     """Where Tune keeps what it wants to; a cache."""
     emit: Listener
@@ -140,11 +142,12 @@ def cluster(
     temporary = _temporary_folder()
     with interruptible():
         try:
-            dashboard = _start(config, temporary, cpus, gpus) if own else _url(_running_ray())
+            context = _start(config, temporary, cpus, gpus) if own else _running_ray()
             ready = Cluster(
                 shares=share(_resources(), config),
-                dashboard=dashboard,
+                dashboard=_url(context),
                 token=_token(),
+                logs=Path(context.address_info["session_dir"]) / "logs",
                 folder=folder,
                 emit=on_event,
                 own=local,
@@ -214,8 +217,8 @@ def _floor(value: float) -> float:
     return math.floor(value * 10_000) / 10_000
 
 
-def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> str:
-    """Connect this process with Ray; return the address of the dashboard."""
+def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> Any:
+    """Connect this process with Ray; return what Ray says of itself."""
     import ray
 
     # What goes wrong in a worker is reported as an event; Ray would log it on top.
@@ -223,11 +226,10 @@ def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | Non
     if config.address is not None:
         _check_address(config.address)
         try:
-            context = ray.init(address=config.address, **quiet)
+            return ray.init(address=config.address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise StudyError(_no_cluster(config.address, str(error).splitlines()[0])) from error
-        return _url(context)
-    context = ray.init(
+    return ray.init(
         address="local",
         num_cpus=cpus,
         num_gpus=gpus,
@@ -236,7 +238,6 @@ def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | Non
         _temp_dir=str(temporary),
         **quiet,
     )
-    return _url(context)
 
 
 def _running_ray() -> Any:

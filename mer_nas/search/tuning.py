@@ -260,7 +260,9 @@ def run(
     """Run every job that `source` gives out (see `Cluster.run`)."""
     number = next(_numbers)
     session = _sessions[number] = _Session(source, cluster)
-    place = cluster.folder.resolve() / "ray"
+    place = cluster.folder.resolve() / "ray-tune"
+    # Else Tune starts one worker after another. `_Session.next` asks for no more than there are.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.shares.workers)
     try:
         _tuner(number, evaluator, extensions, place, cluster).fit()
     except BaseException as error:

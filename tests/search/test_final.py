@@ -1,0 +1,125 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Heard
+from scripted import ScriptedEvaluator, Sketch, evaluator, search
+
+from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.search import local
+from mer_nas.search.events import Ended, FoldDone, Started
+from mer_nas.search.final import Finalist, FinalStage
+from mer_nas.search.ledger import Ledger, read
+
+SKETCHES = [Sketch((("kind", "plain"), ("x", x), ("y", 0))) for x in (0.9, 0.4)]
+
+
+def stage(scripted: ScriptedEvaluator, ledger: Ledger, **words: Any) -> FinalStage:
+    finalists = [Finalist(f"trial {n}", sketch) for n, sketch in enumerate(SKETCHES)]  # type: ignore[arg-type]
+    return FinalStage(
+        finalists=finalists,
+        seeds=2,
+        clips=scripted.clips,
+        protocol=scripted.protocol,
+        seed=scripted.seed,
+        ledger=ledger,
+        **words,
+    )
+
+
+def test_all_candidates_are_repeated_before_any_is_repeated_again(
+    tmp_path: Path, heard: Heard
+) -> None:
+    scripted = evaluator()
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(scripted, ledger, on_event=heard.append)
+        assert final.missing == 2 * 2 * 12
+        local.run(final, scripted)
+    labels = [event.label for event in heard.of(Started)]  # type: ignore[union-attr]
+    assert labels == [
+        "trial 0, seed 1 of 2",
+        "trial 1, seed 1 of 2",
+        "trial 0, seed 2 of 2",
+        "trial 1, seed 2 of 2",
+    ]
+    assert len(heard.of(FoldDone)) == 48
+    keys = [(sketch.key, seed) for seed in (0, 1) for sketch in SKETCHES]
+    assert list(final.results) == keys
+    for ended, key in zip(heard.of(Ended), keys, strict=True):
+        assert isinstance(ended, Ended)
+        assert ended.value == pool(final.results[key]).uf1
+    assert final.missing == 0
+    assert final.exhausted
+
+
+def test_results_come_in_the_order_of_the_protocol_whatever_was_there_before(
+    tmp_path: Path,
+) -> None:
+    scripted = evaluator()
+    with Ledger(tmp_path / "ledger") as ledger:
+        for index in (7, 2, 5):
+            ledger.append(scripted.fold(SKETCHES[0], index))
+        scripted.runs.clear()
+        final = stage(scripted, ledger)
+        local.run(final, scripted)
+        assert len(scripted.runs) == 48 - 3
+        order = [fold.key for fold in scripted.protocol.folds]
+        for results in final.results.values():
+            assert [result.fold for result in results] == order
+
+
+def test_a_stage_that_was_broken_off_goes_on_with_the_folds_that_are_missing(
+    tmp_path: Path,
+) -> None:
+    class Breaking(ScriptedEvaluator):
+        def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
+            if len(self.runs) == 20:
+                raise KeyboardInterrupt
+            return super().fold(candidate, index, repetition)
+
+    base = evaluator()
+    breaking = Breaking(base.clips, base.protocol)
+    with Ledger(tmp_path / "ledger") as ledger, pytest.raises(KeyboardInterrupt):
+        local.run(stage(breaking, ledger), breaking)
+    with Ledger(tmp_path / "ledger") as ledger:
+        local.run(stage(base, ledger), base)
+    assert len(base.runs) == 28
+    assert len({result.key for result in read(tmp_path / "ledger")}) == 48
+
+
+def test_a_candidate_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    class Exploding(ScriptedEvaluator):
+        def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
+            if candidate == SKETCHES[1] and repetition == 1:
+                raise MemoryError("out of memory")
+            return super().fold(candidate, index, repetition)
+
+    base = evaluator()
+    exploding = Exploding(base.clips, base.protocol)
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(exploding, ledger)
+        local.run(final, exploding)
+    assert dict(final.failures) == {"trial 1, seed 2 of 2": "MemoryError: out of memory"}
+    assert len(final.results) == 3
+
+
+def test_the_first_repetition_of_the_searchs_own_folds_costs_nothing(tmp_path: Path) -> None:
+    scripted = evaluator()
+    with search(tmp_path, scripted, trials=4, pruner="none") as driver:
+        local.run(driver, scripted)
+        best = driver.study.best_trial
+    sketch = Sketch.parse(best.user_attrs["tree"], "best")
+    assert sketch.key == best.user_attrs["candidate"]
+    scripted.runs.clear()
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        final = FinalStage(
+            finalists=[Finalist("best", sketch)],  # type: ignore[arg-type]
+            seeds=1,
+            clips=scripted.clips,
+            protocol=scripted.protocol,
+            seed=0,
+            ledger=ledger,
+        )
+        local.run(final, scripted)
+    assert scripted.runs == []
+    assert pool(final.results[sketch.key, 0]).uf1 == pytest.approx(best.value, abs=1e-12)

@@ -1,0 +1,179 @@
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+from scipy.stats import PermutationMethod, wilcoxon
+from sklearn.metrics import f1_score
+
+from mer_nas.search.pruners import (
+    Best,
+    Bound,
+    PrunerName,
+    Standing,
+    Wilcoxon,
+    build,
+    optimistic_uf1,
+    signed_rank_p,
+    uf1,
+)
+
+Answers = NDArray[np.int64]
+
+
+def confusion(labels: Answers, chosen: Answers) -> Answers:
+    counts = np.zeros((3, 3), dtype=np.int64)
+    np.add.at(counts, (labels, chosen), 1)
+    return counts
+
+
+def standing(labels: Answers, chosen: Answers, done: int, best: Best | None) -> Standing:
+    remaining = np.bincount(labels[done:], minlength=3)
+    return Standing(1, confusion(labels[:done], chosen[:done]), remaining, {}, best)
+
+
+def random_study(dice: np.random.Generator) -> tuple[Answers, list[Answers]]:
+    """Return the labels of 40 clips, and what 6 candidates of unlike quality answered."""
+    labels = np.concatenate([[0, 1, 2], dice.choice(3, 37, p=[0.6, 0.25, 0.15])])
+    candidates = []
+    for quality in dice.uniform(0.3, 0.98, 6):
+        wrong = (labels + dice.integers(1, 3, labels.size)) % 3
+        candidates.append(np.where(dice.random(labels.size) < quality, labels, wrong))
+    return labels, candidates
+
+
+def test_uf1_agrees_with_scikit_learn() -> None:
+    dice = np.random.default_rng(0)
+    for _ in range(50):
+        labels, (chosen, *_) = random_study(dice)
+        for done in (1, 5, 40):
+            pair = labels[:done], chosen[:done]
+            expected = f1_score(*pair, labels=[0, 1, 2], average="macro", zero_division=0)
+            assert uf1(confusion(*pair)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_bound_is_what_a_trial_reaches_that_makes_no_further_mistake() -> None:
+    labels, (chosen, *_) = random_study(np.random.default_rng(1))
+    for done in range(0, 40, 7):
+        perfect = np.concatenate([chosen[:done], labels[done:]])
+        place = standing(labels, chosen, done, None)
+        assert optimistic_uf1(place.confusion, place.remaining) == pytest.approx(
+            uf1(confusion(labels, perfect)), abs=1e-12
+        )
+
+
+def test_the_bound_without_margin_never_prunes_a_winner_in_1000_studies() -> None:
+    pruner, pruned = Bound(), 0
+    dice = np.random.default_rng(2)
+    for _ in range(1000):
+        labels, candidates = random_study(dice)
+        best: Best | None = None
+        for chosen in candidates:
+            value = uf1(confusion(labels, chosen))
+            stopped = any(
+                pruner.verdict(standing(labels, chosen, done, best)) for done in range(4, 40, 4)
+            )
+            pruned += stopped
+            assert not (stopped and (best is None or value > best.value))
+            if not stopped and (best is None or value > best.value):
+                best = Best(0, value, {})
+        assert best is not None
+        assert best.value == max(uf1(confusion(labels, chosen)) for chosen in candidates)
+    assert pruned > 2000  # it does prune, most of what cannot win
+
+
+def test_the_margin_is_how_far_below_the_best_a_trial_may_end() -> None:
+    labels = np.repeat([0, 1, 2], 10)
+    chosen = labels.copy()
+    chosen[0] = 1  # one mistake: two F1 of 18/19 and 20/21, one of 1
+    reachable = (18 / 19 + 20 / 21 + 1) / 3
+    place = standing(labels, chosen, 5, Best(3, reachable + 0.02, {}))
+    assert Bound(0.021).verdict(place) == ""
+    assert Bound(0.019).verdict(place) == (
+        f"can reach a UF1 of at most {reachable:.3f}; trial 3 has {reachable + 0.02:.3f}"
+    )
+
+
+def test_nothing_is_pruned_before_a_trial_is_complete() -> None:
+    labels = np.repeat([0, 1, 2], 10)
+    hopeless = (labels + 1) % 3
+    place = standing(labels, hopeless, 29, None)
+    assert [Bound().verdict(place), Wilcoxon().verdict(place)] == ["", ""]
+
+
+def differences(seed: int, size: int, spread: Sequence[int]) -> Answers:
+    dice = random.Random(seed)
+    return np.array([dice.choice(spread) for _ in range(size)])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("spread", [(-2, -1, 0, 1), (-3, -2, -1, 1, 2), (-1, 0)])
+def test_the_p_value_is_that_of_scipy_with_ties_and_zeros(
+    seed: int, spread: Sequence[int]
+) -> None:
+    sample = differences(seed, 5 + seed, spread)
+    if not sample.any():
+        sample[0] = -1
+    expected = wilcoxon(
+        sample, zero_method="zsplit", alternative="less", method=PermutationMethod(n_resamples=1e6)
+    ).pvalue
+    assert signed_rank_p(sample) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [6, 12, 30])
+def test_the_p_value_is_that_of_scipys_exact_table_without_ties(size: int) -> None:
+    sample = np.random.default_rng(size).permutation(np.arange(1, size + 1))
+    sample[: size * 2 // 3] *= -1
+    expected = wilcoxon(sample, alternative="less", method="exact").pvalue
+    assert signed_rank_p(sample) == pytest.approx(expected, abs=1e-12)
+
+
+def test_equal_answers_are_no_evidence() -> None:
+    assert signed_rank_p(np.zeros(8, dtype=np.int64)) == 1.0
+
+
+@pytest.mark.parametrize(("subjects", "stops"), [(5, False), (6, False), (7, True), (12, True)])
+def test_wilcoxon_stops_what_is_worse_for_every_subject_once_there_are_seven(
+    subjects: int, stops: bool
+) -> None:
+    # The smallest p-value of n subjects is 2 to the power of -n: 0.0156 for 6, 0.0078 for 7.
+    names = [f"toy:s{number}" for number in range(subjects)]
+    best = Best(4, 0.9, dict.fromkeys(names, 5))
+    place = Standing(9, np.eye(3, dtype=np.int64), np.ones(3), dict.fromkeys(names, 3), best)
+    reason = Wilcoxon().verdict(place)
+    assert bool(reason) is stops
+    if subjects == 7:
+        assert reason == "worse than trial 4 over 7 subjects, p = 0.0078"
+
+
+def test_wilcoxon_spares_a_trial_whose_mean_is_the_bests() -> None:
+    names = [f"toy:s{number}" for number in range(10)]
+    best = Best(4, 0.9, dict.fromkeys(names, 5))
+    correct = dict.fromkeys(names, 4) | {names[0]: 14}  # worse for nine, far better for one
+    place = Standing(9, np.eye(3, dtype=np.int64), np.ones(3), correct, best)
+    assert Wilcoxon(level=1.0).verdict(place) == ""
+
+
+@pytest.mark.parametrize("name", ["median", "percentile", "halving", "hyperband", "patient"])
+def test_optunas_pruners_stop_a_poor_curve_and_no_good_one(name: PrunerName) -> None:
+    pruner = build(name, 0.0, blocks=9)
+    empty = np.zeros((3, 3), dtype=np.int64)
+    stopped: dict[int, int] = {}
+    for number in range(24):
+        good = number % 2 == 0
+        for step in range(1, 10):
+            # Poor curves do not rise, which is what the patient pruner asks for.
+            level = (step + number / 100) / 10 if good else 0.1 - (step + number) / 500
+            pruner.told(number, step, level)
+            if step < 9 and pruner.verdict(Standing(number, empty, np.ones(3), {}, None)):
+                stopped[number] = step
+                break
+        state = TrialState.PRUNED if number in stopped else TrialState.COMPLETE
+        pruner.ended(number, state, level)
+    poor = {number for number in stopped if number % 2}
+    assert len(poor) >= 6
+    assert len(stopped) - len(poor) <= len(poor)
+    if name in ("median", "percentile", "patient"):
+        assert len(stopped) == len(poor)

@@ -1,0 +1,390 @@
+"""The same searches on Ray's workers; Ray is started as seldom as possible."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Heard
+from killed import TRIALS, Parsing
+from optuna.trial import TrialState
+from scripted import Sketch, evaluator, history, search
+
+from mer_nas.errors import ConfigError, StudyError
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.search import local, ray_runner
+from mer_nas.search.config import RayConfig
+from mer_nas.search.events import Ended, Note, WorkersReady
+from mer_nas.search.faults import VARIABLE
+from mer_nas.search.final import Finalist, FinalStage
+from mer_nas.search.ledger import Ledger, read
+from mer_nas.search.lock import FILE, StudyLock
+from mer_nas.search.processes import Process
+from mer_nas.search.ray_runner import Cluster, Shares, cluster, share
+
+SCRIPT = Path(__file__).with_name("killed.py")
+
+
+class Telling(Parsing):
+    """Writes down where each fold ran, and fails or dies where it is told to."""
+
+    folder: Path
+    workers: int
+
+    def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
+        """Train, tell, fail or die."""
+        import ray
+
+        values = dict(candidate.values)
+        if index == 3:
+            deaths = self.folder / f"deaths-{candidate.key}"
+            before = len(deaths.read_text()) if deaths.exists() else 0
+            if before < values.get("dies", 0):
+                deaths.write_text("x" * (before + 1))
+                os._exit(1)
+        if not self._together():
+            raise TimeoutError("the other workers did not come")
+        if values["y"] == 1 and index == 2:
+            raise FloatingPointError("the loss is not finite")
+        place = [os.getpid(), ray.get_gpu_ids(), os.environ.get("CUDA_VISIBLE_DEVICES")]
+        with (self.folder / "places").open("a") as file:
+            file.write(json.dumps([candidate.key, index, place, time.time()]) + "\n")
+        return super().fold(candidate, index, repetition)
+
+    def _together(self) -> bool:
+        """Wait until all workers have started, which takes longer than whole trials here."""
+        (self.folder / f"worker-{os.getpid()}").touch()
+        end = time.monotonic() + 90
+        while len(list(self.folder.glob("worker-*"))) < self.workers and time.monotonic() < end:
+            time.sleep(0.02)
+        return time.monotonic() < end
+
+
+def telling(folder: Path, workers: int = 1, delay: float = 0.0) -> Telling:
+    base = evaluator()
+    scripted = Telling(base.clips, base.protocol, base.seed, delay)
+    scripted.folder, scripted.workers = folder, workers
+    return scripted
+
+
+def places(folder: Path) -> list[Any]:
+    return [json.loads(line) for line in (folder / "places").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Ray with two cores and two GPUs that are not there, and a dashboard."""
+    folder = tmp_path_factory.mktemp("session")
+    heard = Heard()
+    with cluster(RayConfig(), folder, heard.append, cpus=2, gpus=2) as found:
+        (ready,) = heard
+        assert isinstance(ready, WorkersReady)
+        yield found
+
+
+def in_session(session: Cluster, config: RayConfig, folder: Path, heard: Heard) -> Any:
+    assert session.own
+    return cluster(config, folder, heard.append)
+
+
+# Shares
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "config", "expected"),
+    [
+        (2, 0, {}, Shares(2, 1.0, 0.0)),
+        (2, 0, {"workers": 1}, Shares(1, 1.0, 0.0)),
+        (2, 0, {"workers": 3}, Shares(3, 0.6666, 0.0)),
+        (16, 1, {}, Shares(4, 1.0, 0.25)),
+        (16, 2, {"workers": 3}, Shares(3, 1.0, 0.5)),
+        (16, 2, {"workers": 2}, Shares(2, 1.0, 1.0)),
+        (16, 2, {"workers": 1}, Shares(1, 1.0, 1.0)),
+        (16, 2, {"gpu": 0.3}, Shares(6, 1.0, 0.3)),
+        (16, 2, {"gpu": 0.3, "workers": 4}, Shares(4, 1.0, 0.3)),
+        (16, 2, {"gpu": 0.0}, Shares(16, 1.0, 0.0)),
+        (4, 2, {"workers": 8}, Shares(8, 0.5, 0.25)),
+    ],
+)
+def test_workers_share_what_there_is(
+    cpus: int, gpus: int, config: dict[str, Any], expected: Shares
+) -> None:
+    resources = {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {})
+    assert share(resources, RayConfig(**config)) == expected
+
+
+def test_more_workers_than_the_gpus_hold_are_refused_with_what_would_do() -> None:
+    expected = r"ray.workers=8 with ray.gpu=0.5 is more than the 2 GPUs here hold; at most 4"
+    with pytest.raises(ConfigError, match=expected + r" workers, or ray.gpu=0.25"):
+        share({"CPU": 8, "GPU": 2}, RayConfig(workers=8, gpu=0.5))
+
+
+def test_a_share_of_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"ray.gpu=0.5: Ray finds no GPU here; ray.gpu=0"):
+        share({"CPU": 8}, RayConfig(gpu=0.5))
+
+
+# Addresses
+
+
+def test_an_address_without_a_cluster_is_refused_in_seconds(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with (
+        pytest.raises(StudyError, match=f"ray.address={address}: there is no Ray cluster"),
+        cluster(RayConfig(address=address), tmp_path),
+    ):
+        pass
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ray://127.0.0.1:10001", "http://x:1"])
+def test_an_address_of_another_kind_is_refused(tmp_path: Path, address: str) -> None:
+    with (
+        pytest.raises(StudyError, match=f"ray.address={address}: this is no address of a Ray"),
+        cluster(RayConfig(address=address), tmp_path),
+    ):
+        pass
+
+
+# Searches
+
+
+def test_one_worker_does_what_this_process_does_bit_for_bit(
+    session: Cluster, tmp_path: Path, heard: Heard
+) -> None:
+    base = evaluator()
+    scripted = Parsing(base.clips, base.protocol)
+    for name in ("here", "ray"):
+        (tmp_path / name).mkdir()
+    with search(tmp_path / "here", scripted, trials=TRIALS) as driver:
+        local.run(driver, scripted)
+        expected = history(driver)
+    with (
+        in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
+        search(tmp_path / "ray", scripted, trials=TRIALS, on_event=heard.append) as driver,
+    ):
+        workers.run(driver, scripted)
+        assert history(driver) == expected
+    assert read(tmp_path / "ray" / "ledger.jsonl") == read(tmp_path / "here" / "ledger.jsonl")
+    assert heard[0] == WorkersReady(1, 0.0, session.dashboard, session.token)
+    assert not list(tmp_path.rglob("ray-tune"))
+
+
+def test_four_workers_share_two_gpus_and_are_reused(
+    session: Cluster, tmp_path: Path, heard: Heard
+) -> None:
+    scripted = telling(tmp_path, workers=4)
+    with (
+        in_session(session, RayConfig(workers=4), tmp_path, heard) as workers,
+        search(tmp_path, scripted, trials=10, pruner="none", on_event=heard.append) as driver,
+    ):
+        assert workers.shares == Shares(4, 0.5, 0.5)
+        workers.run(driver, scripted)
+        counts = driver.counts
+    by_process: dict[int, set[str]] = {}
+    for _, _, (pid, ids, visible), _ in places(tmp_path):
+        assert [str(n) for n in ids] == [visible]
+        by_process.setdefault(pid, set()).add(visible)
+    on = Counter(gpu for (gpu,) in by_process.values())
+    assert on == {"0": 2, "1": 2}
+    assert counts["complete"] + counts["failed"] == 10
+    assert counts["failed"] >= 1  # those with y = 1, of which the point `low` is one
+    failed = [e for e in heard.of(Ended) if isinstance(e, Ended) and e.outcome == "failed"]
+    assert {event.reason for event in failed} == {"FloatingPointError: the loss is not finite"}
+
+    # The dashboard shows a reused worker under its first trial's name, so the log names each.
+    lines = _worker_log(session)
+    for trial in driver.study.get_trials(states=[TrialState.COMPLETE]):
+        done = [line for line in lines if re.search(rf"\] trial {trial.number}: toy:s", line)]
+        assert len(done) >= 12
+    assert any("trial 0: fold 2 failed" in line for line in lines)
+
+
+def _worker_log(session: Cluster) -> list[str]:
+    logs = session.logs
+    return [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
+
+
+def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
+    session: Cluster, tmp_path: Path, heard: Heard
+) -> None:
+    scripted = telling(tmp_path)
+    sketches = {
+        name: Sketch((("dies", dies), ("kind", "plain"), ("x", 0.5), ("y", 0)))
+        for name, dies in [("sturdy", 0), ("frail", 1), ("doomed", 2)]
+    }
+    with (
+        in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
+        Ledger(tmp_path / "ledger") as ledger,
+    ):
+        stage = FinalStage(
+            finalists=[Finalist(name, sketch) for name, sketch in sketches.items()],  # type: ignore[arg-type]
+            seeds=1,
+            clips=scripted.clips,
+            protocol=scripted.protocol,
+            seed=0,
+            ledger=ledger,
+            on_event=heard.append,
+        )
+        workers.run(stage, scripted)
+    ended = {e.label: (e.outcome, e.done) for e in heard.of(Ended) if isinstance(e, Ended)}
+    assert ended == {
+        "sturdy, seed 1 of 1": ("complete", 12),
+        "frail, seed 1 of 1": ("complete", 12),
+        "doomed, seed 1 of 1": ("failed", 3),
+    }
+    trained = Counter((key, index) for key, index, *_ in places(tmp_path))
+    assert set(trained.values()) == {1}
+    notes = [event.text for event in heard.of(Note) if isinstance(event, Note)]
+    assert [note.partition(" (")[0] for note in notes] == [
+        f"{name}, seed 1 of 1: its worker died and another goes on" for name in ("frail", "doomed")
+    ]
+    assert stage.failures["doomed, seed 1 of 1"].startswith("its worker died twice: ")
+
+
+def test_what_the_source_raises_ends_the_run_and_is_raised(
+    session: Cluster, tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = evaluator()
+    scripted = Parsing(base.clips, base.protocol)
+
+    def full(ledger: Ledger, result: FoldResult) -> bool:
+        if len(ledger) == 5:
+            raise StudyError("no space left on device")
+        return append(ledger, result)
+
+    append = Ledger.append
+    monkeypatch.setattr(Ledger, "append", full)
+    with (
+        in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
+        search(tmp_path, scripted, trials=3) as driver,
+        pytest.raises(StudyError, match="no space left on device"),
+    ):
+        workers.run(driver, scripted)
+    assert len(read(tmp_path / "ledger.jsonl")) == 5
+
+
+def test_the_dashboard_is_for_this_machine_and_asks_for_a_token(session: Cluster) -> None:
+    assert session.dashboard.startswith("http://127.0.0.1:")
+    assert Path(session.token).read_text().strip()
+
+
+def test_a_process_joins_a_running_cluster_by_its_address(
+    session: Cluster, tmp_path: Path
+) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(tmp_path), "bound", "ray", "1", address],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert len(_ends(tmp_path)) == TRIALS
+    assert ray.is_initialized()
+
+
+def _ends(folder: Path) -> list[str]:
+    """Return the outcomes of all trials that count; there must be none that runs."""
+    base = evaluator()
+    scripted = Parsing(base.clips, base.protocol)
+    with search(folder, scripted, trials=TRIALS) as driver:
+        rows = history(driver)
+    assert TrialState.RUNNING not in {row[1] for row in rows}
+    return [row[5] for row in rows if row[5] in ("complete", "pruned", "failed")]
+
+
+# Drivers that are killed
+
+
+def start(
+    folder: Path, workers: int, pruner: str = "bound", crash_at: str | None = None
+) -> subprocess.Popen[str]:
+    environment = os.environ | ({} if crash_at is None else {VARIABLE: crash_at})
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder), pruner, "ray", str(workers)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def recorded(folder: Path) -> list[Process]:
+    last = (folder / FILE).read_text().splitlines()[-1]
+    return [Process(**child) for child in json.loads(last)["children"]]
+
+
+def test_a_driver_killed_during_rays_snapshot_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    for name in ("killed", "whole"):
+        (tmp_path / name).mkdir()
+    process = start(tmp_path / "killed", workers=1, crash_at="snapshot")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, errors
+    children = recorded(tmp_path / "killed")
+    assert {"raylet", "gcs_server"} <= {child.name for child in children}
+
+    scripted, heard = evaluator(), Heard()
+    with (
+        StudyLock(tmp_path / "killed", heard.append),
+        search(tmp_path / "killed", scripted, trials=TRIALS) as driver,
+    ):
+        assert not any(child.alive() for child in children)
+        local.run(driver, scripted)
+        resumed = history(driver)
+    fresh = evaluator()
+    with search(tmp_path / "whole", fresh, trials=TRIALS) as driver:
+        local.run(driver, fresh)
+        assert resumed == history(driver)
+
+
+def test_a_search_survives_ctrl_c_and_a_kill_with_two_workers(tmp_path: Path) -> None:
+    process = start(tmp_path, workers=2)
+    ledger = tmp_path / "ledger.jsonl"
+    end = time.monotonic() + 60
+    while time.monotonic() < end and (not ledger.exists() or len(read(ledger)) < 6):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode in (1, -signal.SIGINT, 130), output + errors
+    assert errors.strip().endswith("KeyboardInterrupt: SIGINT")
+    assert (tmp_path / FILE).read_text() == ""
+    kept = read(ledger)
+    assert len(kept) >= 6
+
+    process = start(tmp_path, workers=2, crash_at="after_ledger:9")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, errors
+    children = recorded(tmp_path)
+    assert len(read(ledger)) == len(kept) + 9
+
+    process = start(tmp_path, workers=2)
+    output, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, ""), output
+    assert not any(child.alive() for child in children)
+    results = read(ledger)
+    assert results[: len(kept)] == kept
+    assert set(Counter(result.key for result in results).values()) == {1}
+    assert len(_ends(tmp_path)) == TRIALS
+
+
+def test_ray_is_imported_only_where_it_is_used() -> None:
+    code = "import sys, mer_nas.search.driver, mer_nas.search.ray_runner as r; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n", done.stderr
+    assert ray_runner.ENVIRONMENT["RAY_USAGE_STATS_ENABLED"] == "0"
