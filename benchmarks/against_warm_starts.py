@@ -12,13 +12,14 @@ The trainer is that of the study's final stage with each candidate's own learnin
 
 import statistics
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from mer_nas import data
 from mer_nas.config import overrides
 from mer_nas.evaluation.evaluator import FoldResult
-from mer_nas.evaluation.metrics import scores
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
 from mer_nas.study import find
@@ -61,6 +62,8 @@ def bootstrap(one: Evaluated, other: Evaluated, seeds: int) -> tuple[float, floa
             for answers_ in said
         ]
         differences.append(means[0] - means[1])
+    # The fast UF1 above is the library's.
+    assert np.isclose(_uf1(labels, said[0][0], classes), one.scores[0].uf1)
     low, high = np.percentile(differences, [2.5, 97.5])
     return float(low), float(high)
 
@@ -80,8 +83,7 @@ def main(words: list[str]) -> None:
     seeds = int(read_words.plain.get("seeds", "2"))
     stored = folder.settings()
     clips = data.load(stored.data)
-    assert scores  # the library's UF1 and the fast one above agree; see the check below
-    rest = [word for word in words[1:] if not word.startswith("seeds=")]
+    rest = ["study.folds=loso", *(w for w in words[1:] if not w.startswith("seeds="))]
     winner_settings = _like(stored, resolve([f"space={folder.best}", *rest]))
     found = {"winner": evaluate(winner_settings, clips, None, seeds, _progress("winner"))}
     for point in stored.space.file.points:
@@ -99,13 +101,11 @@ def main(words: list[str]) -> None:
 
 def _like(stored: Settings, settings: Settings) -> Settings:
     """Return settings with the trainer and seed that the study was made with."""
-    from dataclasses import replace
-
     study = settings.study.model_copy(update={"seed": stored.study.seed})
     return replace(settings, trainer=stored.trainer, study=study)
 
 
-def _progress(name: str):
+def _progress(name: str) -> Callable[[FoldResult, int, int], None]:
     def tell(result: FoldResult, done: int, of: int) -> None:
         print(f"{name}: {done}/{of} {result.fold_name} {result.seconds:.1f} s", file=sys.stderr)
 
