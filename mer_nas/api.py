@@ -1,8 +1,10 @@
 """The public functions: what the command line does, as calls.
 
-study = search("space=moe", "study.trials=20")
+from mer_nas import api
+
+study = api.search("space=moe", "study.trials=20")
 print(study.report.answer.uf1.mean)
-network = load_model(study.export()).network
+network = api.load_model(study.export()).network
 """
 
 from __future__ import annotations
@@ -24,6 +26,17 @@ from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
 from mer_nas.study.facts import Memory
 from mer_nas.study.folder import StudyFolder
+
+__all__ = [
+    "Study",
+    "build",
+    "evaluate",
+    "load_model",
+    "load_study",
+    "point",
+    "search",
+    "settings",
+]
 
 
 @dataclass(frozen=True)

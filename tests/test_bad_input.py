@@ -75,7 +75,7 @@ def test_a_word_that_is_no_key_and_value(refused: Refused, tiny: list[str]) -> N
 
 def test_an_unknown_key_and_an_unknown_group(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "spaec=moe", "trainr.lr=1").splitlines() == [
-        "no key is called 'spaec'; known: data, ray, space, study, trainer. Did you mean 'space'?",
+        "no key is called 'spaec'; known: data, space, study, trainer. Did you mean 'space'?",
         "trainr.lr: no group is called 'trainr'; known: data, ray, space, study, trainer. "
         "Did you mean 'trainer'?",
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import mer_nas
+from mer_nas import api
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mer_nas"
@@ -88,9 +88,9 @@ def test_every_package_says_what_it_is() -> None:
 
 
 def test_the_public_names_are_sorted_documented_and_there() -> None:
-    assert mer_nas.__all__ == sorted(mer_nas.__all__)
-    for name in mer_nas.__all__:
-        assert getattr(mer_nas, name).__doc__
+    assert api.__all__ == sorted(api.__all__)
+    for name in api.__all__:
+        assert getattr(api, name).__doc__
 
 
 @pytest.mark.parametrize("folder", ["search_spaces", "trainers", "data", "studies"])

@@ -1,0 +1,157 @@
+"""Going on with a study: nothing is trained twice, and only what leaves old folds valid may change."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+run = import_module("mer_nas.study.run")
+Call = Callable[..., Result]
+RAY = run.cluster
+ONLY = "on resume only study.trials, study.minutes, study.final, data.root, ray may change"
+
+
+def lines(study: Path) -> list[str]:
+    return (study / "ledger.jsonl").read_text().splitlines()
+
+
+def protocols(study: Path) -> list[str]:
+    return [json.loads(line)["protocol"] for line in lines(study)[1:]]
+
+
+@pytest.fixture
+def with_ray(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself, which the fixture `study` does without."""
+    monkeypatch.setattr(run, "cluster", RAY)
+
+
+@pytest.fixture
+def refused(call: Call, study: Path) -> Callable[..., str]:
+    """Runs a resume that must be refused and leave the study as it was; returns the message."""
+
+    def run(*words: str) -> str:
+        kept = ("settings.yaml", "origin.json", "ledger.jsonl", "study.db", "report.json")
+        before = {name: (study / name).read_bytes() for name in kept}
+        result = call("resume", str(study), *words)
+        assert (result.exit_code, result.stdout) == (2, ""), result.output
+        assert {name: (study / name).read_bytes() for name in kept} == before
+        return result.stderr.rpartition("mer-nas: ")[2].rstrip("\n")
+
+    return run
+
+
+def test_a_finished_study_trains_nothing(call: Call, study: Path) -> None:
+    before, answer = lines(study), json.loads((study / "report.json").read_text())["answer"]
+    result = call("resume", str(study))
+    assert result.exit_code == 0
+    assert lines(study) == before
+    assert json.loads((study / "report.json").read_text())["answer"] == answer
+
+
+def test_more_trials_extend_a_finished_study(call: Call, study: Path) -> None:
+    before = lines(study)
+    result = call("resume", str(study), "study.trials=5")
+    assert result.exit_code == 0
+    assert lines(study)[: len(before)] == before
+    assert protocols(study).count("2 subject groups") == 5 * 2
+    assert result.stdout.startswith("5 trials: 5 complete, ")
+    assert "study.trials=15" in result.stdout  # three times as many as next step
+    settings = (study / "settings.yaml").read_text()
+    assert "trials: 5" in settings
+
+
+def test_the_final_stage_may_change(call: Call, study: Path) -> None:
+    before = lines(study)
+    result = call("resume", str(study), "study.final.candidates=1", "study.final.seeds=3")
+    assert result.exit_code == 0
+    assert len(lines(study)) == len(before) + 4  # the third seed of one finalist, 4 subjects
+    assert "over 3 seeds, LOSO" in result.stdout
+    result = call("resume", str(study), "study.final=none")
+    assert result.exit_code == 0
+    assert "over 1 seed, 2 subject groups" in result.stdout
+    result = call("resume", str(study), "study.final.folds=3", "study.final.seeds=1")
+    assert result.exit_code == 0
+    assert "over 1 seed, 3 subject groups" in result.stdout
+    assert protocols(study).count("3 subject groups") == 2 * 3 or "3 candidates" in result.stderr
+
+
+def test_what_would_change_old_scores_is_refused_with_the_stored_value(
+    refused: Callable[..., str],
+) -> None:
+    words = {
+        "study.seed=1": "study.seed=1: the study was made with study.seed=0",
+        "study.folds=loso": "study.folds=loso: the study was made with study.folds=2",
+        "study.sampler=gp": "study.sampler=gp: the study was made with study.sampler=tpe",
+        "study.name=other": "study.name=other: the study was made with study.name=null",
+        "trainer.epochs=2": "trainer.epochs=2: the study was made with trainer.epochs=1",
+        "trainer.augment.flip=false": (
+            "trainer.augment.flip=False: the study was made with trainer.augment.flip=true"
+        ),
+        "trainer.lr=1e-3": "trainer.lr=0.001: the study searches this setting",
+        "data.subjects=5": "data.subjects=5: the study was made with data.subjects=4",
+        "space=moe": "space=moe: a study keeps the space it began with (small)",
+        "trainer=full": "trainer=full: a study keeps the trainer it began with (tiny)",
+        "data=synthetic": "data=synthetic: a study keeps the data it began with (faces)",
+        "study=loso": "study=loso: a study keeps the study it began with",
+        "space.trainer.lr=[1e-3,2e-3]": (
+            "space.trainer.lr=[0.001, 0.002]: a study keeps the space it began with (small)"
+        ),
+    }
+    for word, message in words.items():
+        assert refused(word) == f"{message}; {ONLY}"
+    assert refused(*words).splitlines() == [
+        f"{message}; {ONLY}"
+        for message in sorted(words.values(), key=lambda m: "." in m.split("=")[0])
+    ]
+
+
+def test_what_is_no_key_is_refused_with_a_guess(refused: Callable[..., str]) -> None:
+    assert refused("study.trails=5") == (
+        "no key to change on resume is called 'study.trails'; known: data.root, ray, study.final, "
+        "study.minutes, study.trials. Did you mean 'study.trials'?"
+    )
+    assert refused("study.trials=0") == "study.trials: input should be greater than 0, not 0"
+
+
+def test_a_word_that_changes_nothing_is_welcome(call: Call, study: Path) -> None:
+    assert call("resume", str(study), "study.folds=2", "trainer.epochs=1").exit_code == 0
+
+
+def test_other_data_are_refused_with_both_fingerprints(
+    refused: Callable[..., str], study: Path
+) -> None:
+    settings = study / "settings.yaml"
+    text = settings.read_text()
+    assert "clips: 24" in text
+    settings.write_text(text.replace("clips: 24", "clips: 25"))
+    origin = json.loads((study / "origin.json").read_text())["data"]
+    message = refused()
+    begin, _, end = message.partition(", not ")
+    assert begin == (
+        f"{study}: the study was made with other clips: faces with fingerprint "
+        f"{origin['fingerprint']}"
+    )
+    assert end.endswith("; data.root= should name the same set")
+
+
+def test_other_code_is_refused_with_both_versions(
+    refused: Callable[..., str], study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mer_nas.study.resume.code_version", lambda: "0123456789ab")
+    code = json.loads((study / "origin.json").read_text())["code"]
+    assert refused() == (
+        f"{study}: the code that decides scores has changed since the study began (version {code}, "
+        "now 0123456789ab), so new trials would not compare with the old; go back to that version, "
+        "or begin a new study"
+    )
+
+
+def test_an_address_without_a_cluster_is_not_kept(
+    refused: Callable[..., str], with_ray: None
+) -> None:
+    assert refused("ray.address=127.0.0.1:1").startswith(
+        "ray.address=127.0.0.1:1: there is no Ray cluster (connection refused); "
+    )

@@ -1,0 +1,218 @@
+"""A whole search: what it says, what it leaves, and whether its numbers follow from the ledger."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
+from mer_nas import api
+
+if TYPE_CHECKING:
+    from conftest import Searched
+
+CLASSES = [0, 1, 2]
+
+
+def ledger(study: Path) -> list[dict[str, Any]]:
+    lines = (study / "ledger.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
+def pooled(rows: list[dict[str, Any]]) -> tuple[list[int], list[int]]:
+    """True and chosen classes of some folds, straight from the ledger's lines."""
+    labels = [label for row in rows for label in row["labels"]]
+    chosen = [int(np.argmax(clip)) for row in rows for clip in row["probabilities"]]
+    return labels, chosen
+
+
+def uf1(rows: list[dict[str, Any]]) -> float:
+    labels, chosen = pooled(rows)
+    return float(f1_score(labels, chosen, labels=CLASSES, average="macro", zero_division=0))
+
+
+def test_it_ends_well_and_leaves_a_complete_study(searched: "Searched") -> None:
+    assert searched.code == 0, searched.err
+    files = {
+        str(file.relative_to(searched.study))
+        for file in searched.study.rglob("*")
+        if file.is_file()
+    }
+    assert files - {"driver.lock"} == {
+        "best.yaml",
+        "export/rank1/card.md",
+        "export/rank1/model.onnx",
+        "export/rank1/model.safetensors",
+        "export/rank1/model.yaml",
+        "ledger.jsonl",
+        "origin.json",
+        "report.html",
+        "report.json",
+        "sessions.jsonl",
+        "settings.yaml",
+        "study.db",
+    }
+
+
+def test_the_first_line_says_that_groups_stand_in_for_loso(searched: "Searched") -> None:
+    assert searched.err.splitlines()[0] == (
+        "small-faces-1: 2 subject groups instead of LOSO, for speed; the best 2 then under full LOSO "
+        "with 2 seeds"
+    )
+
+
+def test_it_says_how_to_stop_go_on_and_watch(searched: "Searched") -> None:
+    lines = searched.err.splitlines()
+    assert (
+        "everything lies in runs/small-faces-1; Ctrl-C stops, `mer-nas resume runs/small-faces-1` "
+        "goes on"
+    ) in lines
+    assert any(line.startswith("watch the trials: optuna-dashboard sqlite:///") for line in lines)
+    assert any(line.startswith("Ray dashboard: http://127.0.0.1:") for line in lines)
+
+
+def test_the_final_stage_is_announced_with_its_time_before_it_starts(searched: "Searched") -> None:
+    lines = searched.err.splitlines()
+    (announced,) = [n for n, line in enumerate(lines) if line.startswith("final stage: ")]
+    assert lines[announced].startswith(
+        "final stage: 2 candidates x 2 seeds under LOSO (4 folds), about "
+    )
+    ends = [n for n, line in enumerate(lines) if "seed 1 of 2: UF1" in line]
+    assert ends
+    assert announced < min(ends)
+
+
+def test_nothing_of_ray_reaches_the_terminal(searched: "Searched") -> None:
+    for noise in ("raylet", "WARNING", "ObjectRef", "pid=", "Traceback", "usage stat"):
+        assert noise not in searched.err + searched.out
+
+
+def test_the_last_lines_say_what_won_how_good_it_is_where_it_lies_and_what_is_next(
+    searched: "Searched",
+) -> None:
+    report = json.loads((searched.study / "report.json").read_text())
+    answer = report["answer"]
+    lines = searched.out.splitlines()
+    assert lines[0].startswith("3 trials: 3 complete, 0 pruned, 0 failed; pruning saved 0% of")
+    assert lines[1].startswith(f"winner    {answer['label']} ({answer['origin']}), ")
+    assert f"{answer['parameters']:,} weights" in lines[1]
+    (score,) = [line for line in lines if line.startswith("UF1       ")]
+    deviation = answer["uf1"]["deviation"]
+    assert score.startswith(
+        f"UF1       {answer['uf1']['mean']:.3f} +- {deviation:.3f} over 2 seeds, LOSO; "
+    )
+    assert "          selected on these subjects; expect less on new ones" in lines
+    assert "report    runs/small-faces-1/report.html" in lines
+    after = [" ".join(line.split("  #")[0].split()) for line in lines[lines.index("next:") + 1 :]]
+    assert after[0] == "mer-nas resume runs/small-faces-1 study.trials=9"
+    assert after[1] == (
+        "mer-nas evaluate space=runs/small-faces-1/best.yaml data=./data.yaml study.folds=loso"
+    )
+    assert after[2].startswith("optuna-dashboard sqlite:///")
+    assert after[3] == ("mer-nas search space=./space.yaml data=megc2019_flow data.root=DIR")
+
+
+def test_every_score_of_the_report_follows_from_the_ledger(searched: "Searched") -> None:
+    report, rows = json.loads((searched.study / "report.json").read_text()), ledger(searched.study)
+    finalists = report["study"]["finalists"]
+    assert [finalist["rank"] for finalist in finalists] == [1, 2]
+    for finalist in finalists:
+        for scores in finalist["scores"]:
+            folds = [
+                row
+                for row in rows
+                if row["candidate"] == finalist["key"]
+                and row["repetition"] == scores["repetition"]
+                and len(row["subjects"]) == 1
+            ]
+            assert len(folds) == 4
+            labels, chosen = pooled(folds)
+            assert len(labels) == 24
+            assert scores["uf1"] == pytest.approx(uf1(folds), abs=1e-12)
+            assert scores["accuracy"] == pytest.approx(accuracy_score(labels, chosen), abs=1e-12)
+            recall = recall_score(labels, chosen, labels=CLASSES, average="macro", zero_division=0)
+            assert scores["uar"] == pytest.approx(recall, abs=1e-12)
+            counts = confusion_matrix(labels, chosen, labels=CLASSES)
+            assert scores["confusion"] == counts.tolist()
+    means = [statistics.fmean(s["uf1"] for s in finalist["scores"]) for finalist in finalists]
+    assert means == sorted(means, reverse=True)
+    answer, seeds = report["answer"], [s["uf1"] for s in finalists[0]["scores"]]
+    assert answer["uf1"]["mean"] == pytest.approx(statistics.fmean(seeds))
+    assert answer["uf1"]["deviation"] == pytest.approx(statistics.stdev(seeds))
+    assert answer["honesty"] == "selected on these subjects; expect less on new ones"
+
+
+def test_every_trial_of_the_report_follows_from_the_ledger(searched: "Searched") -> None:
+    report, rows = json.loads((searched.study / "report.json").read_text()), ledger(searched.study)
+    trials = report["study"]["trials"]
+    assert [trial["number"] for trial in trials] == [0, 1, 2]
+    assert [trial["origin"] for trial in trials] == ["seed", "tpe", "tpe"]
+    for trial in trials:
+        folds = [
+            row
+            for row in rows
+            if row["candidate"] == trial["key"] and row["protocol"] == "2 subject groups"
+        ]
+        assert len(folds) == 2
+        assert trial["value"] == pytest.approx(uf1(folds), abs=1e-12)
+
+
+def test_no_fold_is_in_the_ledger_twice(searched: "Searched") -> None:
+    rows = ledger(searched.study)
+    keys = [(row["candidate"], row["fold"], row["repetition"]) for row in rows]
+    assert len(keys) == len(set(keys)) == 3 * 2 + 2 * 2 * 4
+
+
+def test_the_best_candidate_is_a_space_that_evaluates_to_the_same_score(
+    searched: "Searched", study: Path
+) -> None:
+    report = json.loads((study / "report.json").read_text())
+    found = api.evaluate(
+        f"space={study / 'best.yaml'}",
+        "data=./data.yaml",
+        "study.folds=loso",
+        "trainer=./trainer.yaml",
+        seeds=2,
+    )
+    assert found.candidate.key == report["answer"]["key"]
+    assert found.uf1 == pytest.approx(report["answer"]["uf1"]["mean"], abs=1e-12)
+
+
+def test_the_public_functions_read_what_the_command_line_left(
+    searched: "Searched", study: Path
+) -> None:
+    loaded = api.load_study("small-faces-1")
+    assert loaded.report.answer is not None
+    assert [candidate.key for candidate in loaded.finalists] == [
+        finalist.key for finalist in loaded.report.study.finalists
+    ]
+    network = api.build(loaded.finalists[0], classes=3)
+    weights = sum(weight.numel() for weight in network.parameters())
+    assert weights == loaded.report.answer.parameters
+    model = api.load_model(study / "export" / "rank1")
+    assert sum(weight.numel() for weight in model.network.parameters()) == weights
+    point = api.point("seed", "space=./space.yaml", "trainer=./trainer.yaml", "data=./data.yaml")
+    assert point.trainer.lr == 5e-3
+    assert api.settings("space=./space.yaml", "trainer=./trainer.yaml").trainer.epochs == 1
+
+
+def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_final_stage(
+    searched: "Searched", study: Path
+) -> None:
+    heard: list[object] = []
+    words = [*searched.words, "study.final=none", "study.trials=1"]
+    second = api.search(*words, on_event=heard.append)
+    assert second.folder == Path("runs/small-faces-2")
+    report = second.report
+    assert report.answer is not None
+    assert (report.answer.stage, report.answer.protocol) == ("search", "2 subject groups")
+    assert report.study.export is None
+    assert len(ledger(second.folder)) == 2
+    assert [candidate.key for candidate in second.finalists] == [report.answer.key]
+    assert type(heard[-1]).__name__ == "SearchEnded"
+    # one seed, one protocol: the same candidate scores the same to the last bit, Ray or not
+    first = json.loads((study / "report.json").read_text())["study"]["trials"][0]
+    assert report.answer.uf1.mean == first["value"]

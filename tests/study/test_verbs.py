@@ -1,0 +1,128 @@
+"""What the command line does with studies: search in this process, export, report, exit status."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Call = Callable[..., Result]
+
+
+def test_json_holds_the_report_and_nothing_else_goes_to_stdout(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    words = [*tiny, "study.trials=1", "study.final=none", "study.name=mine"]
+    result = call("search", *words, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads(Path("runs/mine/report.json").read_text())
+    assert "mine: 2 subject groups instead of LOSO, for speed and no final stage" in result.stderr
+
+
+def test_quiet_prints_the_result_only(call: Call, tiny: list[str], in_this_process: None) -> None:
+    result = call("search", *tiny, "study.trials=1", "study.final=none", "--quiet")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert result.stdout.startswith("1 trial: 1 complete, 0 pruned, 0 failed; ")
+
+
+def test_a_space_without_open_leaf_is_searched_by_measuring_its_single_candidate(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    words = [
+        "space.architecture.paths.0.stem.width=8",
+        "space.architecture.paths.0.stages.repeat=1",
+        "space.trainer.lr=5e-3",
+        "study.final.candidates=1",
+        "study.final.seeds=1",
+    ]
+    result = call("search", *tiny, *words)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("1 trial: 1 complete, 0 pruned, 0 failed; ")
+    report = json.loads(Path("runs/small-faces-1/report.json").read_text())
+    assert report["answer"]["origin"] == "seed"
+    assert report["study"]["stopped"].endswith("the same as trial 0")
+
+
+def test_a_failed_trial_is_told_apart_and_gives_exit_status_1(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    result = call("search", *tiny, "study.trials=1", "trainer.lr=1e30")  # the loss overflows
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("1 trial: 0 complete, 0 pruned, 1 failed; ")
+    assert lines[1] == "no trial was complete, so there is no winner"
+    assert "trial 0: failed after 0 of 2 folds: TrainingDiverged: " in result.stderr
+    (trial,) = json.loads(Path("runs/small-faces-1/report.json").read_text())["study"]["trials"]
+    assert trial["outcome"] == "failed"
+    assert trial["error"].startswith("TrainingDiverged: ")
+
+
+def test_ctrl_c_says_how_to_go_on_and_exits_130(
+    call: Call, tiny: list[str], in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mer_nas.search.local.run", interrupted)
+    result = call("search", *tiny, "study.name=mine")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("interrupted; `mer-nas resume runs/mine` goes on from here\n")
+    assert Path("runs/mine/origin.json").is_file()
+
+
+def test_export_of_another_rank_and_of_one_that_there_is_not(call: Call, study: Path) -> None:
+    result = call("export", str(study), "rank=2")
+    assert result.exit_code == 0
+    assert result.stdout == f"{study}/export/rank2\n"
+    assert (study / "export/rank2/model.onnx").is_file()
+    refused = call("export", str(study), "rank=3")
+    assert refused.exit_code == 2
+    assert refused.stderr == (f"mer-nas: rank=3: {study} has 2 finalists; 1 is the winner\n")
+    for word, message in [
+        ("rank=first", "rank=first: a whole number of 1 or more would be right"),
+        ("rnk=2", "no key is called 'rnk'; known: data.root, rank. Did you mean 'rank'?"),
+        (
+            "trainer.lr=1",
+            "no key is called 'trainer.lr'; known: data.root, rank",
+        ),
+    ]:
+        result = call("export", str(study), word)
+        assert (result.exit_code, result.stderr) == (2, f"mer-nas: {message}\n")
+
+
+def test_report_writes_the_same_report_anew(call: Call, study: Path) -> None:
+    before = json.loads((study / "report.json").read_text())
+    (study / "report.html").unlink()
+    result = call("report", str(study), "--json")
+    assert result.exit_code == 0
+    after = json.loads(result.stdout)
+    assert (study / "report.html").is_file()
+    for tree in (before, after):
+        for word in ("written", "environment"):
+            tree["study"].pop(word)
+        tree["study"]["next_steps"].pop(2)  # names the storage by its absolute path
+    assert after == before
+
+
+def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
+    words = ["evaluate", *tiny, "point=seed", "seeds=2", "study.folds=loso"]
+    first = call(*words, "--json")
+    assert first.exit_code == 0
+    found = json.loads(first.stdout)
+    assert (found["name"], found["protocol"], len(found["scores"])) == ("seed", "LOSO", 2)
+    assert sum(map(sum, found["scores"][0]["confusion"])) == 24
+    assert first.stderr.count(" folds, about ") == 8
+    again = call(*words)
+    assert again.stderr.splitlines() == [
+        "faces: 24 clips, 4 subjects, " + again.stderr.split("subjects, ")[1].strip()
+    ]
+    assert again.stdout.splitlines()[0] == (
+        "seed 0: UF1 {uf1:.4f}, UAR {uar:.4f}, accuracy {accuracy:.4f}".format(
+            **found["scores"][0]
+        )
+    )
+    assert again.stdout.splitlines()[2] == (
+        f"seed, LOSO: mean UF1 {found['uf1']:.4f}; folds in {found['folder']}"
+    )
