@@ -16,6 +16,7 @@ from mer_nas.report.schema import Answer
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
 from mer_nas.study.estimate import Plan, estimate, machine_shares
+from mer_nas.study.facts import Memory
 from mer_nas.wording import count, duration
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -99,6 +100,10 @@ def _run(
         settings.study.minutes,
         final.candidates * final.seeds if final else 0,
     )
+    past = Memory(folder, folder.origin())
+    for event in past.events():
+        tally.add(event)
+    tally.begin(past.search_seconds)
     watching = view(tally, quiet=quiet)
     _opening(watching, folder, settings, clips)
     try:

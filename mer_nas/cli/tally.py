@@ -46,8 +46,18 @@ class Tally:
     final_ended: int = 0
     over: str = ""
 
+    earlier: int = 0
+    """Trials that counted in earlier sessions."""
+    earlier_seconds: float = 0.0
+    """Time spent searching in earlier sessions."""
+
     def __post_init__(self) -> None:
-        self.began = self.stage_began = self.clock()
+        self.stage_began = self.clock()
+
+    def begin(self, seconds: float) -> None:
+        """Take what was added so far for earlier sessions, which took `seconds`."""
+        self.earlier, self.earlier_seconds = self.ended, seconds
+        self.stage_began = self.clock()
 
     def add(self, event: Event) -> None:
         """Take one event in."""
@@ -92,11 +102,11 @@ class Tally:
             folds = sum(job.of - job.done for job in self.running.values())
             folds += max(0, self.final_jobs - self.final_ended - len(self.running)) * self._folds
             return passed / self.folds_here * folds if self.folds_here else None
-        guesses = []
-        if self.trials is not None and self.ended:
-            guesses.append(passed / self.ended * max(0, self.trials - self.ended))
+        guesses, ended = [], self.ended - self.earlier
+        if self.trials is not None and ended:
+            guesses.append(passed / ended * max(0, self.trials - self.ended))
         if self.minutes is not None:
-            guesses.append(max(0.0, self.minutes * 60 - passed))
+            guesses.append(max(0.0, self.minutes * 60 - self.earlier_seconds - passed))
         return min(guesses, default=None)
 
     @property

@@ -10,7 +10,7 @@ import shlex
 import statistics
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +36,7 @@ from mer_nas.report import (
     StudyFacts,
     TrialFacts,
 )
+from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import read
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
 
@@ -86,6 +87,32 @@ class Memory:
         """Every trial that came to an end, oldest first."""
         trials = self.optuna.get_trials(deepcopy=False)
         return [trial for trial in trials if "outcome" in trial.user_attrs]
+
+    @property
+    def search_seconds(self) -> float:
+        """Time spent searching, in all sessions."""
+        return float(self.optuna.user_attrs.get("seconds", 0.0)) if self.begun else 0.0
+
+    def events(self) -> Iterator[Ended | Rejected]:
+        """Yield how each trial ended, as the search told it at the time."""
+        of = len(self.origin.search.folds)
+        for trial in self.trials if self.begun else ():
+            known, label = trial.user_attrs, f"trial {trial.number}"
+            outcome, reason = known["outcome"], known.get("reason", "")
+            if "candidate" not in known or outcome == "duplicate":
+                yield Rejected(label, outcome, reason)
+                continue
+            done = len(self.under(self.origin.search, known["candidate"]))
+            value = trial.value if outcome == "complete" else None
+            yield Ended("search", str(trial.number), label, outcome, done, of, value, reason)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the search ever came to ask for a trial."""
+        try:
+            return bool(self.optuna.get_trials(deepcopy=False))
+        except KeyError:  # there is a storage, and no study in it
+            return False
 
     @cached_property
     def results(self) -> Mapping[tuple[str, int], Mapping[str, FoldResult]]:

@@ -22,11 +22,15 @@ def committed(group: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("group", presets.FOLDERS)
 def test_the_committed_schema_is_what_the_models_say(group: str) -> None:
-    assert committed(group) == schema(group), f"mer-nas schema {group} > mer_nas/config/schemas/{group}.json"
+    assert committed(group) == schema(group), (
+        f"mer-nas schema {group} > mer_nas/config/schemas/{group}.json"
+    )
 
 
 @pytest.mark.parametrize(("group", "name"), SHIPPED)
-def test_every_preset_keeps_its_schema_and_names_it_in_its_first_line(group: str, name: str) -> None:
+def test_every_preset_keeps_its_schema_and_names_it_in_its_first_line(
+    group: str, name: str
+) -> None:
     jsonschema.validate(presets.read(group, name), committed(group))
     first = presets.find(group, name).read_text(encoding="utf-8").splitlines()[0]
     assert first == f"# yaml-language-server: $schema=../mer_nas/config/schemas/{group}.json"

@@ -1,0 +1,187 @@
+"""The verbs that train nothing: list, show, check, copy, schema, completion, search --plan."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import Result
+
+import mer_nas
+from mer_nas.config import presets
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.settings import resolve
+
+Call = Callable[..., Result]
+
+
+def test_the_version(call: Call) -> None:
+    assert call("--version").stdout == f"mer-nas, version {mer_nas.__version__}\n"
+
+
+def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
+    verbs = [
+        "check",
+        "completion",
+        "copy",
+        "evaluate",
+        "export",
+        "list",
+        "report",
+        "resume",
+        "schema",
+        "search",
+        "show",
+    ]
+    listed = re.findall(
+        r"^  (\w+)  ", call("--help").stdout.partition("Commands:")[2], re.MULTILINE
+    )
+    assert listed == verbs
+    for verb in verbs:
+        result = call(verb, "--help")
+        assert result.exit_code == 0
+        assert f"mer-nas {verb}" in result.stdout.partition("\n")[2]
+
+
+def test_help_and_completion_need_neither_torch_nor_ray() -> None:
+    heavy = "import sys; from mer_nas.cli import main; main(['--help'], standalone_mode=False); sys.exit(any(m in sys.modules for m in ('torch', 'ray', 'optuna')))"
+    done = subprocess.run(
+        [sys.executable, "-c", heavy], capture_output=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 0
+
+
+def test_list_shows_every_preset_point_and_block(call: Call) -> None:
+    rows = json.loads(call("list", "--json").stdout)
+    for group in presets.FOLDERS:
+        assert [row["name"] for row in rows[group]] == presets.names(group)
+        assert all(row["text"] for row in rows[group])
+    names = {row["name"] for row in rows["points"]}
+    assert names >= {"dre_s", "prog_s", "hyb_ms_prog_expert", "dre", "htnet_ref"}
+    assert all(
+        row["source"] and row["fidelity"] in {"code", "paper", "reading"} for row in rows["points"]
+    )
+    assert {"gate.prog", "global.expert", "down.maa", "stem.conv"} <= {
+        row["name"] for row in rows["blocks"]
+    }
+    lines = call("list", "space").stdout.splitlines()
+    assert lines[0] == "space"
+    assert lines[1].startswith("  moe  ")
+
+
+def test_show_gives_yaml_from_which_the_same_settings_come(call: Call, tiny: list[str]) -> None:
+    result = call("show", *tiny, "study.trials=7", "trainer.lr=2e-3")
+    tree = yaml.safe_load(result.stdout)
+    assert tree["study"]["trials"] == 7
+    assert tree == json.loads(
+        call("show", *tiny, "study.trials=7", "trainer.lr=2e-3", "--json").stdout
+    )
+    text = presets.dump({"study": tree["study"]})
+    assert presets.parse(text, "x")["study"] == tree["study"]
+    (Path("again.yaml")).write_text(presets.dump(tree["study"]))
+    assert resolve([*tiny, "study=./again.yaml"]).study == resolve([*tiny, "study.trials=7"]).study
+
+
+@pytest.mark.parametrize("name", ["prog_s", "dre_s", "hyb_ms_prog_expert", "dre", "htnet_ref"])
+def test_what_show_prints_of_a_point_builds_the_same_candidate(call: Call, name: str) -> None:
+    from mer_nas.api import point
+
+    result = call("show", "space=moe", f"point={name}")
+    tree = presets.parse(result.stdout, name)
+    parts = {part: tree[part] for part in ("architecture", "trainer")}
+    assert Candidate.parse(parts, name) == point(name)
+    counts = {
+        "prog_s": 318_463,
+        "dre_s": 1_464_603,
+        "hyb_ms_prog_expert": 312_388,
+        "dre": 135_138_730,
+        "htnet_ref": 139_582_982,
+    }
+    assert tree["params"] == counts[name]
+
+
+def test_check_counts_parameters_and_feasible_draws(call: Call, tiny: list[str]) -> None:
+    result = call("check", *tiny)
+    assert result.exit_code == 0
+    # stem 3 x 3 x 3 x 8 + 16, block 2 x (3 x 3 x 8 x 8 + 16) and head 8 x 3 + 3 make 1,443 weights
+    assert result.stdout.splitlines()[0].split("weights")[0].split() == ["seed", "point", "1,443"]
+    assert result.stdout.splitlines()[1] == (
+        "small: well formed, 3 open parameters, 200 of 200 draws feasible"
+    )
+    found = json.loads(call("check", *tiny, "--json").stdout)
+    assert (found["parameters"], found["feasible"], found["reasons"]) == (3, 1.0, {})
+
+
+def test_check_groups_the_reasons_of_infeasible_draws(call: Call, tiny: list[str]) -> None:
+    # Width 8 gives 1,443 weights and width 16 more than four times as many, with one stage or two.
+    Path("space.yaml").write_text("limits: {params: 1443}\n" + Path("space.yaml").read_text())
+    found = json.loads(call("check", *tiny, "--json").stdout)
+    assert 0.1 < found["feasible"] < 0.4  # a quarter of the draws
+    assert len(found["reasons"]) == 1
+    (reason,) = found["reasons"]
+    assert reason.endswith("weights; the space allows at most 1,443")
+
+
+def test_a_preset_is_copied_unchanged_and_never_over_a_file(call: Call, here: Path) -> None:
+    result = call("copy", "space=moe", "mine")
+    assert (result.exit_code, result.stdout) == (0, "mine/moe.yaml\n")
+    assert (here / "mine/moe.yaml").read_text() == presets.find("space", "moe").read_text()
+    again = call("copy", "space=moe", "mine")
+    assert again.exit_code == 2
+    assert again.stderr == "mer-nas: mine/moe.yaml: the file exists and is left as it is\n"
+    assert call("copy", "moe").stderr == (
+        "mer-nas: moe: no group is called 'moe'; known: data, space, study, trainer; space=moe would "
+        "be right\n"
+    )
+
+
+def test_the_schema_of_an_architecture_knows_every_block(call: Call) -> None:
+    from mer_nas.api import point
+
+    schema = json.loads(call("schema", "architecture").stdout)
+    jsonschema.validate(point("dre_s").dump()["architecture"], schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"paths": [{"stem": {"kind": "cnov"}}]}, schema)
+    assert json.loads(call("schema", "study").stdout)["additionalProperties"] is False
+
+
+def complete(word: str) -> list[str]:
+    from mer_nas.cli.words import Word
+
+    return [item.value for item in Word().shell_complete(None, None, word)]  # type: ignore[arg-type]
+
+
+def test_words_are_completed(call: Call) -> None:
+    assert complete("sp") == ["space="]
+    assert complete("st") == ["study=", "study."]
+    assert complete("space=m") == ["space=moe"]
+    assert complete("trainer.ep") == ["trainer.epochs="]
+    assert complete("data.ro") == ["data.root="]
+    assert complete("nothing=") == []
+    for shell in ("bash", "zsh", "fish"):
+        assert "_MER_NAS_COMPLETE" in call("completion", shell).stdout
+
+
+def test_a_plan_trains_nothing_and_makes_nothing(call: Call, tiny: list[str], here: Path) -> None:
+    before = sorted(here.rglob("*"))
+    result = call("search", *tiny, "--plan", "ray.workers=1")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert "faces: 24 clips, 4 subjects, " in result.stdout
+    assert "3 trials" in lines
+    assert "2 folds a trial (2 subject groups), 1 worker" in lines
+    assert any(line.startswith("search: at most about ") for line in lines)
+    assert any(line.startswith("final stage: 2 candidates x 2 seeds, about ") for line in lines)
+    plan = json.loads(
+        call("search", *tiny, "--plan", "--json", "study.folds=loso", "ray.workers=1").stdout
+    )
+    assert (plan["trials"], plan["folds"], plan["protocol"], plan["workers"]) == (3, 4, "LOSO", 1)
+    assert plan["final_repetitions"] == 4
+    assert plan["search_seconds"] == pytest.approx(3 * plan["seconds_per_trial"])
+    assert plan["settings"]["study"]["folds"] == "loso"
+    assert sorted(here.rglob("*")) == before

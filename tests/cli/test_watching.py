@@ -1,0 +1,212 @@
+"""What is said while a search runs; every number is counted by hand from the events."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from mer_nas.cli.console import Lines, Silent, Terminal, status, view
+from mer_nas.cli.tally import Tally
+from mer_nas.search.events import (
+    Ended,
+    Event,
+    FoldDone,
+    Note,
+    Rejected,
+    SearchEnded,
+    Started,
+    WorkersReady,
+)
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tally(clock: Clock) -> Tally:
+    """4 trials of 4 folds each, then 2 repetitions."""
+    return Tally(trials=4, final_jobs=2, clock=clock)
+
+
+def started(job: int) -> Event:
+    return Started("search", str(job), f"trial {job}", "0123", 0, 4)
+
+
+def fold(job: int, done: int) -> Event:
+    return FoldDone("search", str(job), f"trial {job}", f"group {done}", done, 4, 1.0)
+
+
+def ended(
+    job: int, outcome: str, done: int, value: float | None = None, reason: str = ""
+) -> Event:
+    return Ended("search", str(job), f"trial {job}", outcome, done, 4, value, reason)  # type: ignore[arg-type]
+
+
+# After 10 s a trial is complete, after 16 s one is pruned half way, after 20 s one has failed.
+STORY: list[tuple[float, Event]] = [
+    (0, WorkersReady(2, 0.5, "http://127.0.0.1:8265", "/home/me/.ray/auth_token")),
+    (0, started(0)),
+    (2, fold(0, 1)),
+    (10, ended(0, "complete", 4, 0.5)),
+    (10, Rejected("trial 1", "infeasible", "small: 9 parameters; the limit is 8")),
+    (10, started(2)),
+    (14, fold(2, 1)),
+    (15, fold(2, 2)),
+    (16, ended(2, "pruned", 2, reason="at most UF1 0.400 can come of it")),
+    (16, started(3)),
+    (20, ended(3, "failed", 1, reason="RuntimeError: no")),
+]
+
+
+def tell(listener: object, clock: Clock, story: list[tuple[float, Event]]) -> None:
+    for seconds, event in story:
+        clock.now = seconds
+        listener(event)  # type: ignore[operator]
+
+
+def test_a_search_adds_up(tally: Tally, clock: Clock) -> None:
+    assert status(tally) == "search: 0 of 4 trials | 0 complete, 0 pruned | measuring the pace"
+    tell(tally.add, clock, STORY)
+    assert tally.ended == 3
+    # 4 folds of the complete and 2 of the pruned trial were run, 2 of 8 were not; the failed one
+    # does not count. 20 s for 3 trials leave 20 / 3 s for the fourth.
+    assert status(tally) == (
+        "search: 3 of 4 trials | 1 complete, 1 pruned | 1 failed | 25% of the folds saved | "
+        "best 0.500 (trial 0) | about 7 s left"
+    )
+
+
+def test_minutes_bound_the_time_left(clock: Clock) -> None:
+    tally = Tally(trials=100, minutes=0.5, clock=clock)
+    tell(tally.add, clock, STORY)
+    assert tally.seconds_left == 10.0
+    assert Tally(minutes=2, clock=clock).seconds_left == 120.0
+
+
+def test_a_resumed_search_counts_all_trials_and_takes_its_pace_from_its_own(clock: Clock) -> None:
+    tally = Tally(trials=10, clock=clock)
+    for event in (
+        ended(0, "complete", 4, 0.5),
+        ended(1, "pruned", 1),
+        ended(2, "complete", 4, 0.4),
+    ):
+        tally.add(event)
+    tally.begin(seconds=60.0)
+    assert tally.seconds_left is None
+    tell(tally.add, clock, [(5.0, ended(3, "complete", 4, 0.3))])
+    assert tally.seconds_left == 5.0 * 6
+    assert status(tally).startswith(
+        "search: 4 of 10 trials | 3 complete, 1 pruned | 19% of the folds"
+    )
+    late = Tally(minutes=2, clock=clock)
+    late.begin(seconds=60.0)
+    assert late.seconds_left == 60.0
+
+
+def test_the_final_stage_counts_repetitions_and_all_their_folds(
+    tally: Tally, clock: Clock
+) -> None:
+    tell(tally.add, clock, STORY)
+    begun = Started("final", "a/0", "trial 0, seed 1 of 2", "0123", 0, 6)
+    tell(tally.add, clock, [(30, begun)])
+    assert status(tally) == (
+        "final stage: 0 of 2 repetitions | best 0.500 (trial 0) | measuring the pace"
+    )
+    done = FoldDone("final", "a/0", "trial 0, seed 1 of 2", "s1", 1, 6, 3.0)
+    tell(tally.add, clock, [(33, done)])
+    # 3 s for a fold, and 5 of this repetition and 6 of the other to go
+    assert status(tally).endswith("| about 33 s left")
+    tell(
+        tally.add,
+        clock,
+        [(48, Ended("final", "a/0", "trial 0, seed 1 of 2", "complete", 6, 6, 0.4, ""))],
+    )
+    assert status(tally).startswith("final stage: 1 of 2 repetitions | best 0.500 (trial 0)")
+
+
+def test_without_a_terminal_each_end_is_a_line(tally: Tally, clock: Clock) -> None:
+    paper = StringIO()
+    lines = Lines(tally, Console(file=paper, width=200, highlight=False))
+    with lines:
+        tell(lines, clock, [*STORY, (21, Note("[a] note"))])
+        tell(lines, clock, [(22, SearchEnded("4 trials are done"))])
+        end = Ended("final", "a/0", "trial 0, seed 1 of 2", "complete", 6, 6, 0.4, "")
+        tell(lines, clock, [(30, end)])
+    assert paper.getvalue().splitlines() == [
+        "2 workers with 0.5 of a GPU each",
+        "Ray dashboard: http://127.0.0.1:8265",
+        "  it asks for a token: the content of /home/me/.ray/auth_token",
+        "trial 0: complete, UF1 0.500 over 4 folds; best 0.500, about 30 s left",
+        "trial 2: pruned after 2 of 4 folds: at most UF1 0.400 can come of it",
+        "trial 3: failed after 1 of 4 folds: RuntimeError: no",
+        "[a] note",
+        "search ended: 4 trials are done; 25% of the folds saved by pruning",
+        "trial 0, seed 1 of 2: UF1 0.400; about 10 s left",
+    ]
+
+
+def test_a_partial_score_is_never_printed(tally: Tally, clock: Clock) -> None:
+    paper = StringIO()
+    lines = Lines(tally, Console(file=paper, width=200))
+    tell(lines, clock, [(0, started(0)), (1, fold(0, 1)), (2, fold(0, 2))])
+    assert paper.getvalue() == ""
+
+
+def test_without_a_dashboard_no_token_is_spoken_of(tally: Tally, clock: Clock) -> None:
+    paper = StringIO()
+    lines = Lines(tally, Console(file=paper, width=200))
+    lines(WorkersReady(1, 0.0, "", "/home/me/.ray/auth_token"))
+    assert paper.getvalue() == "1 worker\n"
+
+
+def test_the_terminal_shows_the_state_and_the_running_trials(tally: Tally, clock: Clock) -> None:
+    console = Console(
+        file=StringIO(), width=140, force_terminal=True, record=True, highlight=False
+    )
+    terminal = Terminal(tally, console)
+    tell(tally.add, clock, [*STORY, (20, started(4)), (22, fold(4, 3))])
+    console.print(terminal.draw())
+    first, second = (line.rstrip() for line in console.export_text().splitlines())
+    assert first == (
+        "search: 3 of 4 trials | 1 complete, 1 pruned | 1 failed | 25% of the folds saved | "
+        "best 0.500 (trial 0) | about 7 s left"
+    )
+    assert second.startswith("  trial 4")
+    assert second.endswith("3/4 folds")
+    # 3 of 4 folds fill 18 of the 24 columns of the bar
+    assert second.count("━") + second.count("╸") + second.count("╺") == 24
+
+
+def test_the_terminal_keeps_lines_above_the_drawing_and_clears_it(
+    tally: Tally, clock: Clock
+) -> None:
+    paper = StringIO()
+    console = Console(file=paper, width=140, force_terminal=True, highlight=False)
+    with Terminal(tally, console) as terminal:
+        tell(terminal, clock, STORY)
+    assert (
+        "trial 0: complete, UF1 0.500 over 4 folds; best 0.500, about 30 s left"
+        in paper.getvalue()
+    )
+    assert (
+        paper.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K") or "\x1b[?25h" in paper.getvalue()
+    )
+
+
+def test_the_view_fits_where_stderr_goes(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(view(tally, quiet=True)) is Silent
+    monkeypatch.setattr("sys.stderr", StringIO())
+    assert type(view(tally, quiet=False)) is Lines
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert type(view(tally, quiet=False)) is Terminal
