@@ -68,11 +68,11 @@ class Difficulty:
     def at(cls, knob: float) -> "Difficulty":
         """Return the meaning of `knob`, in [0, 1]."""
         return cls(
-            motion=5.5 - 4 * knob**2,
+            motion=6 - 4 * knob**2,
             head=0.4 * knob,
-            habit=0.35 * knob,
-            place=32 * knob,
-            noise=4 * knob,
+            habit=0.25 * knob,
+            place=27 * knob,
+            noise=3 * knob,
             blinks=0.4 * knob,
         )
 
