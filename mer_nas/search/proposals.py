@@ -63,7 +63,7 @@ class Proposer:
         place = self.space.name
         tree = self.space.suggest(trial)
         architecture = close(tree["architecture"], place)
-        settings = merged(self.trainer.model_dump(), tree["trainer"])
+        settings = merged(self.trainer.model_dump(), tree.get("trainer", {}))
         trainer = validate(TrainerConfig, settings, f"{place}: trainer")
         cost = measure(architecture, self.classes)
         limits = self.space.limits
