@@ -1,0 +1,145 @@
+"""What the documentation says, done: its code runs, its keys and commands exist."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mer_nas.cli import main
+from mer_nas.config.overrides import parse
+from mer_nas.config.presets import FOLDERS
+from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OWN_BLOCK = (ROOT / "docs" / "own_block.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def python(*words: str, folder: Path) -> str:
+    """Run Python in a process of its own; return what it wrote to stdout."""
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    env = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_python_of_the_readme_runs(
+    here: Path, write_tiny: Callable[[Path], list[str]]
+) -> None:
+    (code,) = blocks(README, "python")
+    words = write_tiny(here)
+    smaller = [*words[1:], "data.subjects=3", "data.clips=12", "ray.workers=1"]
+    prefix = ", ".join(f'"{word}"' for word in smaller)
+    shorter = code.replace("api.search(", f"api.search({prefix}, ")
+    assert shorter != code
+    said = python("-c", shorter, folder=here).splitlines()
+    score, _, folder = said[0].partition(" ")
+    assert 0 <= float(score) <= 1
+    assert folder == "runs/moe-faces-1"
+    report = json.loads((here / folder / "report.json").read_text())
+    assert float(score) == report["answer"]["uf1"]["mean"]
+    assert said[1] == "('negative', 'positive', 'surprise')"
+
+
+COMMANDS = """
+import json, sys
+from click.testing import CliRunner
+from mer_nas.cli import main
+for words in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(main, words, prog_name="mer-nas", catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    print(json.dumps(result.stdout))
+"""
+"""Runs several commands in one process, which saves the time of its imports."""
+
+
+def test_the_block_of_ones_own_works_as_shown(
+    here: Path, write_tiny: Callable[[Path], list[str]]
+) -> None:
+    (code,), (space,) = blocks(OWN_BLOCK, "python"), blocks(OWN_BLOCK, "yaml")
+    (here / "halves.py").write_text(code)
+    (here / "halves.yaml").write_text(space)
+    shown = [shlex.split(line)[2:] for line in blocks(OWN_BLOCK, "console")[0].splitlines()]
+    assert shown == [["check", "space=./halves.yaml"], ["search", "space=./halves.yaml"]]
+    words = write_tiny(here)[1:]
+    # A search whose only gate is the new one; its folds run in Ray's workers, which load it too.
+    use = [
+        "space.architecture.paths.0.stages.each.gate=halves",
+        "space.architecture.paths.0.stem.width=8",
+        "study.trials=1",
+        "study.final=none",
+        "ray.workers=1",
+    ]
+    best = "space=runs/halves-faces-1/best.yaml"
+    commands = [
+        [*shown[0], *words],
+        ["list", "blocks", "--space", "./halves.yaml"],
+        ["schema", "architecture", "--space", "./halves.yaml"],
+        [*shown[1], *words, *use],
+        ["evaluate", best, *words, "--json"],
+    ]
+    said = [
+        json.loads(line)
+        for line in python("-c", COMMANDS, json.dumps(commands), folder=here).splitlines()
+    ]
+    assert "halves: well formed, 3 open parameters, 200 of 200 draws feasible" in said[0]
+    assert re.search(r"gate\.halves +One learned weight for the upper and one", said[1])
+    assert '"halves"' in said[2]
+    answer = json.loads((here / "runs/halves-faces-1/report.json").read_text())["answer"]
+    stages = answer["architecture"]["paths"][0]["stages"]
+    assert [stage["gate"] for stage in stages] == [{"kind": "halves", "start": 1.0}] * 2
+    assert json.loads(said[4])["uf1"] == answer["uf1"]["mean"]
+
+
+def test_every_key_in_the_table_of_the_readme_exists() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `")]
+    keys = [key for row in rows for key in re.findall(r"`([a-z]+\.[a-z.]+)`", row.split("|")[1])]
+    assert {"study.trials", "study.final", "ray.workers"} <= set(keys)
+    models = {"study": StudyConfig, "ray": RayConfig}
+    for key in keys:
+        group, name = key.split(".", 1)
+        assert name in models[group].model_fields, key
+    values = dict(row.split("|")[1:3] for row in rows)
+    for name, field in (("sampler", "sampler"), ("pruner", "pruner")):
+        (cell,) = [cell for key, cell in values.items() if f"study.{name}" in key]
+        told = set(re.findall(r"`([a-z]+)`", cell))
+        (options,) = [StudyConfig.model_fields[field].annotation]
+        assert told == set(options.__args__)  # type: ignore[union-attr]
+    (cell,) = [cell for key, cell in values.items() if "study.final" in key]
+    parts = re.findall(r"`(?:study\.final)?\.([a-z]+)`", cell)
+    assert set(parts) <= set(FinalConfig.model_fields)
+    assert parts
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/own_block.md"])
+def test_every_command_shown_is_one(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:    |\$ |.*&& )(mer-nas [a-z]+(?: .*)?)$", text, re.MULTILINE)
+    assert commands
+    verbs = main.list_commands(None)  # type: ignore[arg-type]
+    for command in commands:
+        verb, *rest = shlex.split(command, comments=True)[1:]
+        assert verb in verbs, command
+        words = parse(word for word in rest if re.match(r"[a-z]+[\w.]*=.", word))
+        assert set(words.plain) <= {*FOLDERS, "point", "seeds", "rank"}, command
+        assert {key.split(".")[0] for key in words.dotted} <= {*FOLDERS, "ray"}, command
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/own_block.md", "CHANGELOG.md"])
+def test_links_within_the_repository_lead_somewhere(document: str) -> None:
+    file = ROOT / document
+    for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
+        assert (file.parent / link).exists(), link
