@@ -30,6 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
@@ -54,6 +55,8 @@ from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Standing
 from mer_nas.search.samplers import RepeatableSampler
+
+_SQLITE = "sqlite:///"
 
 PATIENCE = 100
 """Infeasible and duplicate proposals in a row after which the space counts as empty."""
@@ -318,10 +321,8 @@ class StudyDriver:
             "parameters": proposal.parameters,
             "macs": proposal.macs,
         }
-        known = trial.user_attrs
         for name, value in attributes.items():
-            if known.get(name) != value:
-                trial.set_user_attr(name, value)
+            trial.set_user_attr(name, value)
 
     def _resume(self, running: _Running) -> Job | None:
         """Take in the folds that the ledger holds; return a job for the others, if any."""
@@ -497,8 +498,9 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        _write_ahead(storage)
-        backend = optuna.storages.get_storage(storage)
+        backend = optuna.storages.get_storage(
+            _sqlite(storage) if storage.startswith(_SQLITE) else storage
+        )
         sampler = RepeatableSampler(settings.sampler, settings.startup, settings.seed)
         study = optuna.create_study(
             storage=backend,
@@ -516,12 +518,23 @@ def open_study(
     return study, backend
 
 
-def _write_ahead(storage: str) -> None:
-    """Let readers such as optuna-dashboard look on without stopping the search."""
-    if storage.startswith("sqlite:///"):
-        path = storage.removeprefix("sqlite:///")
-        with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
-            database.execute("PRAGMA journal_mode=WAL")
+def _sqlite(url: str) -> optuna.storages.RDBStorage:
+    """Open a database such that readers do not stop the search, nor does it wait for the disk.
+
+    With write-ahead logging a killed process loses nothing. Should the machine lose its power, the
+    last changes may be missing: then those trials are drawn again as they were, and find their
+    folds in the ledger.
+    """
+    with contextlib.closing(sqlite3.connect(url.removeprefix(_SQLITE), timeout=60)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    event.listen(storage.engine, "connect", _in_passing)
+    storage.engine.dispose()  # its connections were opened before
+    return storage
+
+
+def _in_passing(connection: sqlite3.Connection, record: object) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _kind(reason: str) -> str:

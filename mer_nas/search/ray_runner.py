@@ -227,8 +227,9 @@ def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | Non
         _check_address(config.address)
         try:
             return ray.init(address=config.address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise StudyError(_no_cluster(config.address, str(error).splitlines()[0])) from error
+        except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
+            found = str(error).splitlines() or [type(error).__name__]
+            raise StudyError(_no_cluster(config.address, found[0])) from error
     return ray.init(
         address="local",
         num_cpus=cpus,
@@ -266,9 +267,17 @@ def _check_address(address: str) -> None:
             "as `ray start --head` prints it, or auto for the one that runs on this machine"
         )
     try:
-        socket.create_connection((host, int(port)), JOIN_SECONDS).close()
+        with socket.create_connection((host, int(port)), JOIN_SECONDS) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
+            answer = connection.recv(9)
     except OSError as error:
         raise StudyError(_no_cluster(address, error.strerror or str(error))) from error
+    if answer[3:4] != _SETTINGS[3:4]:
+        raise StudyError(_no_cluster(address, "something else answers there"))
+
+
+_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+"""Frame with which both sides of HTTP/2 begin (RFC 9113, section 3.4); Ray speaks gRPC over it."""
 
 
 def _no_cluster(address: str, found: str) -> str:

@@ -5,9 +5,11 @@ and never keeps the state of a scheduler. So neither has any: they hold the numb
 and everything they say is looked up there and answered by the source. Tune's own record of the
 trials is thrown away at the end of a run: what counts is in the study and in the ledger.
 
-A trial of Tune is one job, trained by a `Worker` one fold a step, so that between folds the source
-can stop it. Workers are reused: starting one costs seconds, a job on a running one milliseconds.
-What a fold gave travels to the driver in the result of the step.
+A trial of Tune is one job, trained by a `Worker` one fold a step, so that between folds the
+source can stop it. Workers are reused: starting one costs seconds, a job on a running one
+milliseconds. What a fold gave travels to the driver in the result of the step. Ray's dashboard
+shows a reused worker under the name of its first trial; so each fold is a line in the worker's
+log that names its own, and is counted in a metric with the trial as a tag.
 """
 
 import itertools
@@ -25,6 +27,7 @@ from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
+from ray.util.metrics import Counter
 
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config.base import Tree
@@ -227,6 +230,9 @@ class Worker(tune.Trainable):
         self._evaluator = evaluator
         self._parse = parse
         self._log = _worker_log()
+        self._folds = Counter(
+            "mer_nas_folds", description="Folds trained.", tag_keys=("trial", "outcome")
+        )
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -249,8 +255,10 @@ class Worker(tune.Trainable):
             result = self._evaluator.fold(self._candidate, index, self._job["repetition"])
         except Exception as error:  # a network may fail of anything; the search goes on
             self._log.exception("%s: fold %d failed", label, index)
+            self._folds.inc(tags={"trial": label, "outcome": "failed"})
             return report | {"error": describe(error)}
         self._log.info("%s: %s done in %.1f s", label, result.fold_name, result.seconds)
+        self._folds.inc(tags={"trial": label, "outcome": "done"})
         return report | {"result": result.to_json()}
 
 

@@ -1,5 +1,6 @@
 import sqlite3
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,27 @@ def only_x(trial: optuna.Trial) -> Proposal:
 # Trials and their ends
 
 
-def test_points_come_first_and_every_trial_has_one_of_five_ends(tmp_path: Path) -> None:
-    scripted = evaluator()
-    with search(tmp_path, scripted, trials=25) as driver:
-        local.run(driver, scripted)
+@dataclass(frozen=True)
+class Finished:
+    """A search that has come to its end."""
+
+    folder: Path
+    scripted: ScriptedEvaluator
+    heard: Heard
+
+    def open(self) -> AbstractContextManager[StudyDriver]:
+        return search(self.folder, self.scripted, trials=20)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    found = Finished(tmp_path_factory.mktemp("finished"), evaluator(), Heard())
+    run(found.folder, found.scripted, trials=20, on_event=found.heard.append)
+    return found
+
+
+def test_points_come_first_and_every_trial_has_one_of_five_ends(finished: Finished) -> None:
+    with finished.open() as driver:
         trials = driver.study.get_trials()
         counts = dict(driver.counts)
     assert [trials[0].params, trials[1].params] == [dict(point.params) for point in POINTS]
@@ -64,33 +82,29 @@ def test_points_come_first_and_every_trial_has_one_of_five_ends(tmp_path: Path) 
     assert set(counts) == set(states)
     for trial in trials:
         assert trial.state == states[trial.user_attrs["outcome"]]
-    assert counts["complete"] + counts["pruned"] == 25
+    assert counts["complete"] + counts["pruned"] == 20
     assert sum(counts.values()) == len(trials)
 
 
-def test_only_complete_trials_have_a_value_and_it_is_the_pooled_uf1(tmp_path: Path) -> None:
-    scripted = evaluator()
-    with search(tmp_path, scripted, trials=15) as driver:
-        local.run(driver, scripted)
+def test_only_complete_trials_have_a_value_and_it_is_the_pooled_uf1(finished: Finished) -> None:
+    with finished.open() as driver:
         complete = driver.study.get_trials(states=[TrialState.COMPLETE])
         for trial in complete:
             results = driver.results(trial.user_attrs["candidate"])
-            assert len(results) == len(scripted.protocol.folds)
+            assert len(results) == len(finished.scripted.protocol.folds)
             assert trial.value == pytest.approx(pool(results).uf1, abs=1e-12)
             assert driver.study.best_trial.number == driver.best.number  # type: ignore[union-attr]
     assert complete
 
 
-def test_a_pruned_trial_is_shorter_and_says_why(tmp_path: Path) -> None:
-    scripted = evaluator()
-    with search(tmp_path, scripted, trials=25) as driver:
-        local.run(driver, scripted)
+def test_a_pruned_trial_is_shorter_and_says_why(finished: Finished) -> None:
+    with finished.open() as driver:
         pruned = driver.study.get_trials(states=[TrialState.PRUNED])
         for trial in pruned:
             assert "can reach a UF1 of at most" in trial.user_attrs["reason"]
             folds = len(driver.results(trial.user_attrs["candidate"]))
             block_ends = driver._block_ends
-            assert block_ends[folds] == trial.last_step < len(scripted.protocol.blocks)
+            assert block_ends[folds] == trial.last_step < len(finished.scripted.protocol.blocks)
             assert list(trial.intermediate_values) == list(range(1, trial.last_step + 1))
     assert pruned
 
@@ -170,14 +184,16 @@ def test_a_trial_that_fails_keeps_its_error_and_the_others_go_on(tmp_path: Path)
 # The budget
 
 
-def test_infeasible_and_duplicate_proposals_cost_nothing_of_the_budget(tmp_path: Path) -> None:
-    scripted, heard = evaluator(), Heard()
-    histories = run(tmp_path, scripted, trials=25, on_event=heard.append)
+def test_infeasible_and_duplicate_proposals_cost_nothing_of_the_budget(
+    finished: Finished,
+) -> None:
+    with finished.open() as driver:
+        histories = history(driver)
     rejected = [row for row in histories if row[5] in ("infeasible", "duplicate")]
-    assert len(histories) - len(rejected) == 25
-    assert [event.reason for event in heard.of(Rejected)] == [row[6] for row in rejected]
+    assert len(histories) - len(rejected) == 20
+    assert [event.reason for event in finished.heard.of(Rejected)] == [row[6] for row in rejected]
     keys = [row[7] for row in histories if row[7] is not None]
-    assert len(set(keys)) == 25
+    assert len(set(keys)) == 20
 
 
 def test_a_space_without_a_feasible_candidate_ends_with_the_reason(tmp_path: Path) -> None:
@@ -264,8 +280,8 @@ def test_equal_seeds_give_equal_searches_and_unequal_ones_do_not(
 
 def test_a_sampler_that_repeats_itself_in_vain_is_set_aside(tmp_path: Path) -> None:
     """The Gaussian process of Optuna does not hear of infeasible proposals."""
-    histories = run(tmp_path, evaluator(), sampler="gp", trials=12, startup=2)
-    assert sum(row[5] in ("complete", "pruned") for row in histories) == 12
+    histories = run(tmp_path, evaluator(), sampler="gp", trials=6, startup=2)
+    assert sum(row[5] in ("complete", "pruned") for row in histories) == 6
 
 
 def test_names_choose_optunas_samplers() -> None:
@@ -328,15 +344,14 @@ def test_trials_in_flight_are_adopted_and_none_stays_running(tmp_path: Path) -> 
 # What is heard
 
 
-def test_events_tell_of_every_fold_and_of_no_partial_score(tmp_path: Path) -> None:
-    scripted, heard = evaluator(), Heard()
-    run(tmp_path, scripted, trials=8, on_event=heard.append)
-    assert len(heard.of(FoldDone)) == len(scripted.runs)
-    assert len(heard.of(Started)) == len(heard.of(Ended)) == 8
+def test_events_tell_of_every_fold_and_of_no_partial_score(finished: Finished) -> None:
+    heard = finished.heard
+    assert len(heard.of(FoldDone)) == len(finished.scripted.runs)
+    assert len(heard.of(Started)) == len(heard.of(Ended)) == 20
     for event in heard.of(Ended):
         assert isinstance(event, Ended)
         assert (event.value is not None) == (event.outcome == "complete") == (event.done == 12)
-    assert heard[-1] == SearchEnded("8 trials are done")
+    assert heard[-1] == SearchEnded("20 trials are done")
 
 
 def test_a_second_finish_changes_nothing(tmp_path: Path) -> None:

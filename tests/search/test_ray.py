@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,11 +86,10 @@ def places(folder: Path) -> list[Any]:
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Ray with two cores and two GPUs that are not there, and a dashboard."""
     folder = tmp_path_factory.mktemp("session")
-    heard = Heard()
-    with cluster(RayConfig(), folder, heard.append, cpus=2, gpus=2) as found:
-        (ready,) = heard
-        assert isinstance(ready, WorkersReady)
-        yield found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_metrics_report_interval_ms", "500")
+        with cluster(RayConfig(), folder, cpus=2, gpus=2) as found:
+            yield found
 
 
 def in_session(session: Cluster, config: RayConfig, folder: Path, heard: Heard) -> Any:
@@ -149,6 +150,27 @@ def test_an_address_without_a_cluster_is_refused_in_seconds(tmp_path: Path) -> N
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_an_address_where_something_else_answers_is_refused(tmp_path: Path, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(StudyError, match=f"{address}: there is no Ray cluster .something else"),
+            cluster(RayConfig(address=address), tmp_path),
+        ):
+            pass
+        thread.join()
+
+
 @pytest.mark.parametrize("address", ["nonsense", "ray://127.0.0.1:10001", "http://x:1"])
 def test_an_address_of_another_kind_is_refused(tmp_path: Path, address: str) -> None:
     with (
@@ -182,15 +204,15 @@ def test_one_worker_does_what_this_process_does_bit_for_bit(
     assert not list(tmp_path.rglob("ray-tune"))
 
 
-def test_four_workers_share_two_gpus_and_are_reused(
+def test_three_workers_share_two_gpus_and_are_reused(
     session: Cluster, tmp_path: Path, heard: Heard
 ) -> None:
-    scripted = telling(tmp_path, workers=4)
+    scripted = telling(tmp_path, workers=3)
     with (
-        in_session(session, RayConfig(workers=4), tmp_path, heard) as workers,
+        in_session(session, RayConfig(workers=3), tmp_path, heard) as workers,
         search(tmp_path, scripted, trials=10, pruner="none", on_event=heard.append) as driver,
     ):
-        assert workers.shares == Shares(4, 0.5, 0.5)
+        assert workers.shares == Shares(3, 0.6666, 0.5)
         workers.run(driver, scripted)
         counts = driver.counts
     by_process: dict[int, set[str]] = {}
@@ -198,7 +220,7 @@ def test_four_workers_share_two_gpus_and_are_reused(
         assert [str(n) for n in ids] == [visible]
         by_process.setdefault(pid, set()).add(visible)
     on = Counter(gpu for (gpu,) in by_process.values())
-    assert on == {"0": 2, "1": 2}
+    assert sorted(on.items()) in ([("0", 1), ("1", 2)], [("0", 2), ("1", 1)])
     assert counts["complete"] + counts["failed"] == 10
     assert counts["failed"] >= 1  # those with y = 1, of which the point `low` is one
     failed = [e for e in heard.of(Ended) if isinstance(e, Ended) and e.outcome == "failed"]
@@ -210,11 +232,31 @@ def test_four_workers_share_two_gpus_and_are_reused(
         done = [line for line in lines if re.search(rf"\] trial {trial.number}: toy:s", line)]
         assert len(done) >= 12
     assert any("trial 0: fold 2 failed" in line for line in lines)
+    metrics = _metrics('trial="trial 0"')
+    assert any('outcome="failed"' in line and line.endswith(" 1.0") for line in metrics)
+    assert any('outcome="done"' in line and line.endswith(" 2.0") for line in metrics)
 
 
 def _worker_log(session: Cluster) -> list[str]:
     logs = session.logs
     return [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
+
+
+def _metrics(wanted: str) -> list[str]:
+    """Return what Ray tells a Prometheus server of our own metric; it takes a few seconds."""
+    import ray
+
+    (node,) = ray.nodes()
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with urllib.request.urlopen(url, timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        found = [line for line in lines if "mer_nas_folds" in line and wanted in line]
+        if len(found) >= 2:
+            return found
+        time.sleep(0.2)
+    return [line for line in lines if "mer_nas_folds" in line]
 
 
 def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
@@ -353,7 +395,7 @@ def test_a_driver_killed_during_rays_snapshot_is_resumed_bit_for_bit(tmp_path: P
         assert resumed == history(driver)
 
 
-def test_a_search_survives_ctrl_c_and_a_kill_with_two_workers(tmp_path: Path) -> None:
+def test_a_search_survives_ctrl_c_and_then_a_kill(tmp_path: Path) -> None:
     process = start(tmp_path, workers=2)
     ledger = tmp_path / "ledger.jsonl"
     end = time.monotonic() + 60
@@ -367,16 +409,16 @@ def test_a_search_survives_ctrl_c_and_a_kill_with_two_workers(tmp_path: Path) ->
     kept = read(ledger)
     assert len(kept) >= 6
 
-    process = start(tmp_path, workers=2, crash_at="after_ledger:9")
+    process = start(tmp_path, workers=1, crash_at="after_ledger:9")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, errors
     children = recorded(tmp_path)
     assert len(read(ledger)) == len(kept) + 9
 
-    process = start(tmp_path, workers=2)
-    output, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (0, ""), output
-    assert not any(child.alive() for child in children)
+    base = evaluator()
+    with StudyLock(tmp_path), search(tmp_path, base, trials=TRIALS) as driver:
+        assert not any(child.alive() for child in children)
+        local.run(driver, base)
     results = read(ledger)
     assert results[: len(kept)] == kept
     assert set(Counter(result.key for result in results).values()) == {1}
