@@ -41,7 +41,13 @@ def test_the_python_of_the_readme_runs(
 ) -> None:
     (code,) = blocks(README, "python")
     words = write_tiny(here)
-    smaller = [*words[1:], "data.subjects=3", "data.clips=12", "ray.workers=1"]
+    smaller = [
+        *words[1:],
+        "data.subjects=3",
+        "data.clips=12",
+        "ray.workers=1",
+        "ray.dashboard=false",
+    ]
     prefix = ", ".join(f'"{word}"' for word in smaller)
     shorter = code.replace("api.search(", f"api.search({prefix}, ")
     assert shorter != code
@@ -82,6 +88,7 @@ def test_the_block_of_ones_own_works_as_shown(
         "study.trials=1",
         "study.final=none",
         "ray.workers=1",
+        "ray.dashboard=false",
     ]
     best = "space=runs/halves-faces-1/best.yaml"
     commands = [

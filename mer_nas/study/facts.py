@@ -109,9 +109,11 @@ class Memory:
     @property
     def begun(self) -> bool:
         """Whether the search ever came to ask for a trial."""
+        if not self.folder.ledger.is_file():
+            return False
         try:
             return bool(self.optuna.get_trials(deepcopy=False))
-        except KeyError:  # there is a storage, and no study in it
+        except Exception:  # no study in it, or no storage: opening it for the search says which
             return False
 
     @cached_property
