@@ -9,6 +9,7 @@ they would hold memory, GPUs and ports.
 
 import contextlib
 import json
+import shutil
 import socket
 import time
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ FILE = "driver.lock"
 PATIENCE = 5.0
 """Seconds that a driver which is just dying is given to let go."""
 
-_KEYS = {"host", "pid", "started", "since", "children"}
+_KEYS = {"host", "pid", "started", "since", "children", "scratch"}
 
 
 class StudyLock:
@@ -48,6 +49,7 @@ class StudyLock:
         self._emit = on_event
         self._file: IO[str] | None = None
         self._children: dict[int, Process] = {}
+        self._scratch: Path | None = None
 
     def __enter__(self) -> Self:
         """Take the lock."""
@@ -76,12 +78,14 @@ class StudyLock:
             self._file.close()  # this also gives back the system's lock
             self._file = None
 
-    def record(self, processes: Iterable[Process]) -> None:
-        """Note processes that must not outlive this one."""
+    def record(self, processes: Iterable[Process], scratch: Path | None = None) -> None:
+        """Note processes, and a folder of theirs, that must not outlive this one."""
         new = {process.pid: process for process in processes}
-        if new.items() <= self._children.items():
+        scratch = scratch or self._scratch
+        if new.items() <= self._children.items() and scratch == self._scratch:
             return
         self._children |= new
+        self._scratch = scratch
         self._write()
 
     def _take(self, file: IO[str]) -> None:
@@ -116,6 +120,8 @@ class StudyLock:
 
     def _clear(self, owner: dict[str, Any]) -> None:
         killed = reap(Process(**child) for child in owner["children"])
+        if owner["scratch"]:
+            shutil.rmtree(owner["scratch"], ignore_errors=True)
         if killed:
             names = ", ".join(f"{process.name or '?'} ({process.pid})" for process in killed)
             self._emit(Note(f"ended {len(killed)} processes of a driver that had died: {names}"))
@@ -129,6 +135,7 @@ class StudyLock:
             "started": me.started,
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
             "children": [process.dump() for process in self._children.values()],
+            "scratch": "" if self._scratch is None else str(self._scratch),
         }
         self._file.write(json.dumps(tree) + "\n")
         self._file.flush()

@@ -82,6 +82,8 @@ class Cluster:
     lock: StudyLock | None
     spare: frozenset[int]
     """Processes that this one had begun before Ray."""
+    scratch: Path
+    """Where Ray keeps its sockets and logs while it runs."""
 
     def run(
         self, source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path] = ()
@@ -105,7 +107,7 @@ class Cluster:
     def note_workers(self) -> None:
         """Record the processes of Ray, so that a later session can end what is left of them."""
         if self.own and self.lock is not None:
-            self.lock.record(_children(self.spare))
+            self.lock.record(_children(self.spare), self.scratch)
 
 
 @contextlib.contextmanager
@@ -153,6 +155,7 @@ def cluster(
                 own=local,
                 lock=lock,
                 spare=spare,
+                scratch=temporary,
             )
             ready.note_workers()
             workers, gpu = ready.shares.workers, ready.shares.gpu

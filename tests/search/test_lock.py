@@ -23,7 +23,8 @@ from mer_nas.search.processes import descendants
 import os
 with StudyLock(Path(sys.argv[1])) as lock:
     child = subprocess.Popen(["sleep", "60"])
-    lock.record(descendants(os.getpid()))
+    (scratch := Path(sys.argv[1], "scratch")).mkdir()
+    lock.record(descendants(os.getpid()), scratch)
     print(child.pid, flush=True)
     time.sleep(60)
 """
@@ -60,8 +61,10 @@ def test_the_lock_of_a_killed_driver_is_taken_over_and_its_children_are_ended(
     process.kill()
     process.wait()
     assert started(child)
+    assert (tmp_path / "scratch").exists()
     with StudyLock(tmp_path, heard.append):
         assert not started(child)
+        assert not (tmp_path / "scratch").exists()
     (note,) = heard
     assert isinstance(note, Note)
     assert f"sleep ({child})" in note.text
@@ -90,6 +93,7 @@ def owner(host: str, pid: int, began: str, children: list[Process]) -> str:
         "started": began,
         "since": "2026-01-01 00:00:00",
         "children": [child.dump() for child in children],
+        "scratch": "",
     }
     return json.dumps(tree) + "\n"
 
