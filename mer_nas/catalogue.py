@@ -6,13 +6,13 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mer_nas.architectures import Architecture, Cost, close, measure, parse
+from mer_nas.architectures import Architecture, close, measure, parse
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config.base import Tree, validate
-from mer_nas.config.overrides import apply
+from mer_nas.config.overrides import apply, merge
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.space import Limits, Point, Reference, SearchSpace
+from mer_nas.space import Point, Reference, SearchSpace
 from mer_nas.space.domains import Choice, Leaf
 from mer_nas.training.config import TrainerConfig
 
@@ -60,7 +60,7 @@ def systems(space: SearchSpace, classes: int = 3) -> list[System]:
         number = entry.classes if isinstance(entry, Reference) else classes
         cost = measure(_parsed(entry, place), number)
         if isinstance(entry, Point):
-            within(space.limits, cost, place)
+            space.limits.hold(place, cost.parameters, cost.macs)
         role = "reference" if isinstance(entry, Reference) else "point"
         found.append(
             System(
@@ -126,7 +126,7 @@ def candidate(
     entry = space.point(name)
     recipe = entry.trainer if isinstance(entry, Reference) else entry.values.get("trainer", {})
     place = f"{space.place}: {name}"
-    return Candidate(_parsed(entry, place), merged(trainer, recipe, words or {}, place))
+    return Candidate(_parsed(entry, place), trained_by(trainer, recipe, words or {}, place))
 
 
 def only(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> Candidate:
@@ -134,29 +134,17 @@ def only(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -
     load_extensions(space.extensions)
     tree = space.fill(lambda _, leaf: leaf)  # nothing is open, so nothing is picked
     architecture = parse(tree["architecture"], f"{space.place}: architecture")
-    return Candidate(architecture, merged(trainer, tree.get("trainer", {}), words, space.place))
+    return Candidate(
+        architecture, trained_by(trainer, tree.get("trainer", {}), words, space.place)
+    )
 
 
-def merged(
+def trained_by(
     trainer: TrainerConfig, recipe: Tree, words: Mapping[str, Any], place: str
 ) -> TrainerConfig:
     """Return the trainer with a recipe's settings and then those of the command line."""
-    tree = _deep(trainer.model_dump(mode="json"), recipe)
-    return validate(TrainerConfig, apply(tree, dict(words)), f"{place}: trainer")
-
-
-def within(limits: Limits, cost: Cost, place: str) -> None:
-    """Refuse a network that costs more than its space allows.
-
-    Raises:
-        Infeasible: It does; the message gives both numbers.
-    """
-    for name, found, most in (
-        ("weights", cost.parameters, limits.params),
-        ("multiply-accumulates", cost.macs, limits.macs),
-    ):
-        if most is not None and found > most:
-            raise Infeasible(f"{place}: {found:,} {name}; the space allows at most {most:,}")
+    tree = apply(merge(trainer.model_dump(mode="json"), recipe), dict(words))
+    return validate(TrainerConfig, tree, f"{place}: trainer")
 
 
 def draw(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> list[Draw]:
@@ -180,7 +168,8 @@ def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
     try:
         tree = draw_one(space, chance)
         closed = close(tree["architecture"], f"{space.place}: architecture")
-        within(space.limits, measure(closed, classes), space.place)
+        cost = measure(closed, classes)
+        space.limits.hold(space.place, cost.parameters, cost.macs)
     except Infeasible as error:
         return Draw(tree, str(error).removeprefix(f"{space.place}: "))
     return Draw(tree, "")
@@ -199,13 +188,3 @@ def _pick(leaf: Leaf, chance: random.Random) -> Any:
 def _parsed(entry: Point | Reference, place: str) -> Architecture:
     tree = entry.architecture if isinstance(entry, Reference) else entry.values["architecture"]
     return parse(tree, f"{place}: architecture")
-
-
-def _deep(tree: Tree, changes: Tree) -> Tree:
-    changed = dict(tree)
-    for key, value in changes.items():
-        old = changed.get(key)
-        changed[key] = (
-            _deep(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return changed

@@ -286,8 +286,8 @@ def test_a_space_without_a_feasible_candidate_leaves_no_study(
     monkeypatch.setattr("mer_nas.search.driver.PATIENCE", 4)
     edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 10}\n")
     assert refused("search", *tiny) == (
-        "4 proposals in a row were no new candidates; 4 of them because: small: 1,443 parameters; "
-        "the limit is 10. Widen the space or its limits; `mer-nas check` shows the share of its "
+        "4 proposals in a row were no new candidates; 4 of them because: small: 1,443 weights; "
+        "the space allows at most 10. Widen the space or its limits; `mer-nas check` shows the share of its "
         "draws that is feasible"
     )
 

@@ -26,20 +26,7 @@ def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, qu
     """Make a study and run it; return the exit status."""
     folder = create(settings, clips, command)
     with tentative(folder):
-        return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
-
-
-def go_on(
-    folder: StudyFolder,
-    settings: Settings,
-    clips: ClipSet,
-    command: str,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """Run what is left of a study; return the exit status."""
-    return _run(folder, settings, clips, command, as_json=as_json, quiet=quiet)
+        return go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet)
 
 
 def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
@@ -85,7 +72,7 @@ def _plan_tree(settings: Settings, clips: ClipSet, planned: Plan) -> Tree:
     }
 
 
-def _run(
+def go_on(
     folder: StudyFolder,
     settings: Settings,
     clips: ClipSet,
@@ -94,6 +81,7 @@ def _run(
     as_json: bool,
     quiet: bool,
 ) -> int:
+    """Run what is left of a study; return the exit status."""
     final = settings.study.final
     tally = Tally(
         settings.study.trials,

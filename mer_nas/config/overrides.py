@@ -63,6 +63,21 @@ def value(text: str, key: str) -> Any:
     return tree["value"]
 
 
+def merge(tree: Tree, changes: Tree) -> Tree:
+    """Return `tree` with the leaves of `changes` in place of its own.
+
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    merged = dict(tree)
+    for key, new in changes.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            new = merge(old, new)
+        merged[key] = new
+    return merged
+
+
 def apply(tree: Tree, changes: dict[str, Any]) -> Tree:
     """Return `tree` with the settings that `changes` names by dotted keys.
 

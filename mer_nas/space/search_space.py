@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field, PositiveInt
 
 from mer_nas.config.base import Config, Tree, validate
-from mer_nas.errors import ConfigError, unknown
+from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick, Reader
 from mer_nas.space.walks import encode, fill, leaves, narrow
 
@@ -27,6 +27,19 @@ class Limits(Config):
     """Weights of the deployed network."""
     macs: PositiveInt | None = None
     """Nominal multiply-accumulates for one clip; one is two FLOPs."""
+
+    def hold(self, place: str, params: int, macs: int) -> None:
+        """Refuse a network that costs more.
+
+        Raises:
+            Infeasible: It does; the message gives both numbers.
+        """
+        for what, found, most in (
+            ("weights", params, self.params),
+            ("multiply-accumulates", macs, self.macs),
+        ):
+            if most is not None and found > most:
+                raise Infeasible(f"{place}: {found:,} {what}; the space allows at most {most:,}")
 
 
 class Point(Config):

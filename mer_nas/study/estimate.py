@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from mer_nas.architectures import build, close
-from mer_nas.catalogue import draw_one, merged, vet
+from mer_nas.catalogue import draw_one, trained_by, vet
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
@@ -58,7 +58,9 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
     jobs, seconds = 0, 0.0
     if final is not None:
         shape = ProtocolShape.of(plan(clips, final.folds, study.seed, study.block))
-        trainer = merged(settings.trainer, final.trainer, settings.trainer_words, "study.final")
+        trainer = trained_by(
+            settings.trainer, final.trainer, settings.trainer_words, "study.final"
+        )
         jobs = final.candidates * final.seeds
         seconds = jobs * per_clip * trainer.epochs * shape.trained
     return Plan(study.trials, protocol, trial, workers, jobs, seconds / workers)

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas.architectures import measure
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.catalogue import merged
+from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult, pool
@@ -156,7 +156,7 @@ class Memory:
             tree = trial.user_attrs["tree"]
             place = f"{self.folder.name}: trial {trial.number}"
             drawn = Candidate.parse(tree, place)
-            trainer = merged(drawn.trainer, final.trainer if final else {}, words, place)
+            trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
             candidate = replace(drawn, trainer=trainer)
             found.append(
                 Contender(trial.number, self._origin(trial), candidate, float(trial.value or 0))
