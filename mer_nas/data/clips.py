@@ -9,7 +9,7 @@ Shapes speak of N clips, C channels, H rows and W columns.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -74,6 +74,8 @@ class ClipSet:
     """By name of the input, (N, C, H, W) float32."""
     official: Mapping[str, int] | None = None
     """Counts of the full set, where this may be a part of one: clips, subjects and each class."""
+    scaling: Mapping[str, str] = field(default_factory=dict)
+    """By name of the input, how its values follow from what was measured."""
     left_out: int = 0
     """Clips that are listed but have no readable image, left out because the user allowed it."""
 

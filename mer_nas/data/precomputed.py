@@ -55,6 +55,7 @@ def load(config: PrecomputedFlow) -> ClipSet:
         clips=tuple(row.clip for row in kept),
         inputs={FLOW: scaled(np.stack([flow for flow in flows if flow is not None]))},
         official=config.official or None,
+        scaling={FLOW: "2 x / 255 - 1 of the 8-bit image"},
         left_out=len(rows) - len(kept),
     )
 

@@ -37,7 +37,7 @@ CLASSES = tuple(EXPRESSIONS)
 COMPOSITE = (250, 109, 83)
 """Clips of each class in the MEGC 2019 composite."""
 
-UNIT = np.array([1.0, 1.0, 0.2], dtype=np.float32)
+UNIT = (1.0, 1.0, 0.2)
 """What u, v (in pixels of the frames) and strain are divided by, to come out of the order of 1."""
 
 KNOTS = 4
@@ -121,8 +121,14 @@ def load(config: SyntheticData) -> ClipSet:
             clips.append(
                 Clip(config.name, people[owner].name, name, label, emotion=CLASSES[label])
             )
-    scaled = np.stack(flows) / UNIT[:, None, None]
-    return ClipSet(config.name, CLASSES, tuple(clips), {FLOW: scaled.astype(np.float32)})
+    scaled = np.stack(flows) / np.array(UNIT, dtype=np.float32)[:, None, None]
+    return ClipSet(
+        config.name,
+        CLASSES,
+        tuple(clips),
+        {FLOW: scaled.astype(np.float32)},
+        scaling={FLOW: f"u, v (pixels of the frame) and strain divided by {UNIT}"},
+    )
 
 
 def draw_subject(config: SyntheticData, index: int) -> Subject:

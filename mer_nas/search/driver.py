@@ -50,7 +50,7 @@ from mer_nas.search.events import (
     ignore,
 )
 from mer_nas.search.faults import crash_point
-from mer_nas.search.jobs import Job
+from mer_nas.search.jobs import Job, vouch
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Standing
@@ -189,8 +189,9 @@ class StudyDriver:
         """Keep the result of a trial's next fold; return whether the trial should stop here.
 
         Raises:
-            StudyError: The ledger cannot be written.
+            StudyError: The ledger cannot be written, or other code trained the fold.
         """
+        vouch(result, self._code)
         running = self._running[job]
         crash_point("mid_fold")
         self._ledger.append(result)

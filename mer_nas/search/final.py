@@ -16,7 +16,7 @@ from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.provenance import code_version
 from mer_nas.search.events import Ended, FoldDone, Listener, Outcome, Started, ignore
 from mer_nas.search.faults import crash_point
-from mer_nas.search.jobs import Job
+from mer_nas.search.jobs import Job, vouch
 from mer_nas.search.ledger import Ledger
 
 
@@ -126,8 +126,9 @@ class FinalStage:
         """Keep the result of a fold.
 
         Raises:
-            StudyError: The ledger cannot be written.
+            StudyError: The ledger cannot be written, or other code trained the fold.
         """
+        vouch(result, self._code)
         entry = self._entries[job]
         crash_point("mid_fold")
         self._ledger.append(result)

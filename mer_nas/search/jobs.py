@@ -8,6 +8,7 @@ so neither runner knows what a trial or a pruner is, and no source knows what a 
 from dataclasses import dataclass
 from typing import Protocol
 
+from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
 
@@ -50,6 +51,20 @@ class FoldEvaluator(Protocol):
 
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
         """Train `candidate` without the held-out subjects of fold `index` and predict those."""
+
+
+def vouch(result: FoldResult, code: str) -> None:
+    """Refuse a fold that was trained by other code than this process runs.
+
+    Raises:
+        StudyError: The files that decide scores were changed while the search ran.
+    """
+    if result.code != code:
+        raise StudyError(
+            f"{result.fold_name}: trained by version {result.code} of the code that decides "
+            f"scores, while the search began with {code}; put the files back and resume, or begin "
+            "anew"
+        )
 
 
 def describe(error: BaseException) -> str:

@@ -4,9 +4,10 @@ Below this package nothing knows that a study has a folder; above it there is on
 line. What happened is read back from the Optuna storage and the ledger alone.
 """
 
+from mer_nas.study.exports import export
 from mer_nas.study.folder import StudyFolder, create, find, tentative
 from mer_nas.study.resume import extended
-from mer_nas.study.run import Outcome, export, rewrite_report, run
+from mer_nas.study.run import Outcome, rewrite_report, run
 
 __all__ = [
     "Outcome",

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ExportError, StudyError
-from mer_nas.evaluation.evaluator import Evaluator, fold_seed
-from mer_nas.export import Provenance, export_network
-from mer_nas.provenance import environment
+from mer_nas.errors import StudyError
+from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import ExportFacts, Report
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
@@ -28,8 +23,9 @@ from mer_nas.search.proposals import Proposer
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.settings import Settings
 from mer_nas.study.estimate import announcement
-from mer_nas.study.facts import Contender, Memory, as_tree
-from mer_nas.study.folder import Origin, StudyFolder, add_session, settle, write
+from mer_nas.study.exports import export_winner
+from mer_nas.study.facts import Memory
+from mer_nas.study.folder import Origin, StudyFolder, add_session, settle
 from mer_nas.study.resume import unchanged
 
 
@@ -79,7 +75,9 @@ def run(
             if settings.study.final is not None and memory.ranked():
                 _final(memory, clips, ledger, workers)
         memory = Memory(folder, origin)
-        exported = _winner(memory, clips, on_event)
+        last = _last_report(folder)
+        kept = last.study.export if last else None
+        exported = export_winner(memory, clips, kept, on_event)
     written = _write_report(memory, exported, stopped, workers.shares.workers)
     return Outcome(folder, written, written.outcomes["failed"])
 
@@ -91,24 +89,6 @@ def rewrite_report(folder: StudyFolder) -> Report:
     if old is None:
         return _write_report(memory, None, "", 1)
     return _write_report(memory, old.study.export, old.study.stopped, old.study.compute.workers)
-
-
-def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = ignore) -> Path:
-    """Train the finalist of a rank on all clips and export it; return the folder.
-
-    Raises:
-        ExportError: There is no finalist of this rank.
-        StudyError: The clips or the code are not the study's own.
-    """
-    origin = folder.origin()
-    memory = Memory(folder, origin)
-    unchanged(folder, origin, clips)
-    entries = memory.finalists() or [(finalist, ()) for finalist in memory.ranked()]
-    if not 1 <= rank <= len(entries):
-        raise ExportError(
-            f"rank={rank}: {folder.path} has {len(entries)} finalists; 1 is the winner"
-        )
-    return Path(_export(memory, rank, entries[rank - 1][0], clips, on_event).folder)
 
 
 def _search(
@@ -155,57 +135,6 @@ def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: Cluster) -> 
         on_event=workers.emit,
     )
     workers.run(stage, Evaluator(clips, protocol, study.seed), settings.space.extensions)
-
-
-def _winner(memory: Memory, clips: ClipSet, on_event: Listener) -> ExportFacts | None:
-    """Write down and export the winner of the final stage, if there was one."""
-    entries = memory.finalists()
-    winner = entries[0][0] if entries else next(iter(memory.ranked()), None)
-    if winner is None:
-        return None
-    tree = as_tree(memory, winner)
-    write(memory.folder.best, presets.dump(tree))
-    return _export(memory, 1, winner, clips, on_event) if entries else None
-
-
-def _export(
-    memory: Memory, rank: int, finalist: Contender, clips: ClipSet, on_event: Listener
-) -> ExportFacts:
-    study = memory.settings.study
-    protocol = plan(clips, study.folds, study.seed, study.block)
-    on_event(Note(f"training {finalist.label} on all {len(clips)} clips for export"))
-    network = Evaluator(clips, protocol, study.seed).train(finalist.candidate)
-    done = export_network(
-        network,
-        finalist.candidate,
-        clips,
-        memory.folder.export(rank),
-        _provenance(memory, finalist),
-    )
-    return ExportFacts(
-        folder=str(done.folder), files=done.files, max_difference=done.max_difference
-    )
-
-
-def _provenance(memory: Memory, finalist: Contender) -> Provenance:
-    settings, origin = memory.settings, memory.origin
-    scores = next((s for f, s in memory.finalists() if f.trial == finalist.trial), ())
-    spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
-    return Provenance(
-        study=memory.folder.name,
-        label=finalist.label,
-        command=origin.command,
-        seed=fold_seed(settings.study.seed, 0, ()),
-        code_version=origin.code,
-        environment=environment(),
-        protocol=(origin.final or origin.search).name,
-        seeds=len(scores),
-        uf1=statistics.fmean(s.uf1 for s in scores) if scores else None,
-        uar=statistics.fmean(s.uar for s in scores) if scores else None,
-        accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
-        uf1_spread=spread,
-        extensions=tuple(str(path) for path in settings.space.extensions),
-    )
 
 
 def _last_report(folder: StudyFolder) -> Report | None:

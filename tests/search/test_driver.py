@@ -412,3 +412,14 @@ def test_results_of_other_conditions_do_not_count(tmp_path: Path) -> None:
     again = evaluator()
     run(tmp_path, again, trials=1)
     assert again.runs == scripted.runs
+
+
+def test_a_fold_that_other_code_trained_is_refused(tmp_path: Path) -> None:
+    scripted = evaluator()
+    with search(tmp_path, scripted, trials=1) as driver:
+        job = driver.ask()
+        assert job is not None
+        result = scripted.fold(job.candidate, job.folds[0])
+        with pytest.raises(StudyError, match="trained by version other of the code that decides"):
+            driver.observe(job.id, replace(result, code="other"))
+        assert not driver.observe(job.id, result)

@@ -1,0 +1,119 @@
+"""A study's finalists as networks: trained on all clips, exported, and written down as a space."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from mer_nas.config import presets
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import plan
+from mer_nas.errors import ExportError, MerNasError
+from mer_nas.evaluation.evaluator import Evaluator, fold_seed
+from mer_nas.export import Provenance, export_network
+from mer_nas.export.manifest import read_manifest
+from mer_nas.provenance import environment
+from mer_nas.report import ExportFacts
+from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.study.facts import Contender, Memory, as_tree
+from mer_nas.study.folder import StudyFolder, write
+from mer_nas.study.resume import unchanged
+
+
+def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = ignore) -> Path:
+    """Train the finalist of a rank on all clips and export it; return the folder.
+
+    Raises:
+        ExportError: There is no finalist of this rank.
+        StudyError: The clips or the code are not the study's own.
+    """
+    origin = folder.origin()
+    memory = Memory(folder, origin)
+    unchanged(folder, origin, clips)
+    entries = memory.finalists() or [(finalist, ()) for finalist in memory.ranked()]
+    if not 1 <= rank <= len(entries):
+        raise ExportError(
+            f"rank={rank}: {folder.path} has {len(entries)} finalists; 1 is the winner"
+        )
+    return Path(_export(memory, rank, entries[rank - 1][0], clips, on_event).folder)
+
+
+def export_winner(
+    memory: Memory, clips: ClipSet, last: ExportFacts | None, on_event: Listener
+) -> ExportFacts | None:
+    """Write down the winner, and export it if there was a final stage.
+
+    Args:
+        memory: What the study knows.
+        clips: Its data.
+        last: The export that the last report speaks of; it is kept if it is of the same network.
+        on_event: Is told of the training.
+    """
+    entries = memory.finalists()
+    winner = entries[0][0] if entries else next(iter(memory.ranked()), None)
+    if winner is None:
+        return None
+    tree = as_tree(memory, winner)
+    write(memory.folder.best, presets.dump(tree))
+    if not entries:
+        return None
+    if last is not None and _is_current(memory, winner, clips):
+        return last
+    return _export(memory, 1, winner, clips, on_event)
+
+
+def _is_current(memory: Memory, winner: Contender, clips: ClipSet) -> bool:
+    """Whether the export in the folder is what exporting the winner now would give."""
+    try:
+        found = read_manifest(memory.folder.export(1))
+    except MerNasError:
+        return False
+    tree, now = winner.candidate.dump(), _provenance(memory, winner, clips)
+    return (found.architecture, found.trainer, found.fingerprint) == (
+        tree["architecture"],
+        tree["trainer"],
+        clips.fingerprint,
+    ) and found.provenance.model_copy(update={"environment": {}}) == now.model_copy(
+        update={"environment": {}}
+    )
+
+
+def _export(
+    memory: Memory, rank: int, finalist: Contender, clips: ClipSet, on_event: Listener
+) -> ExportFacts:
+    study = memory.settings.study
+    protocol = plan(clips, study.folds, study.seed, study.block)
+    on_event(Note(f"training {finalist.label} on all {len(clips)} clips for export"))
+    network = Evaluator(clips, protocol, study.seed).train(finalist.candidate)
+    done = export_network(
+        network,
+        finalist.candidate,
+        clips,
+        memory.folder.export(rank),
+        _provenance(memory, finalist, clips),
+    )
+    return ExportFacts(
+        folder=str(done.folder), files=done.files, max_difference=done.max_difference
+    )
+
+
+def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenance:
+    settings, origin = memory.settings, memory.origin
+    scores = next((s for f, s in memory.finalists() if f.trial == finalist.trial), ())
+    spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
+    return Provenance(
+        study=memory.folder.name,
+        label=finalist.label,
+        command=origin.command,
+        seed=fold_seed(settings.study.seed, 0, ()),
+        code_version=origin.code,
+        environment=environment(),
+        scaling=dict(clips.scaling),
+        protocol=(origin.final or origin.search).name,
+        seeds=len(scores),
+        uf1=statistics.fmean(s.uf1 for s in scores) if scores else None,
+        uar=statistics.fmean(s.uar for s in scores) if scores else None,
+        accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
+        uf1_spread=spread,
+        extensions=tuple(str(path) for path in settings.space.extensions),
+    )
