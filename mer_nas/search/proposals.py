@@ -44,7 +44,7 @@ class Proposer:
         place = self.space.name
         tree = self.space.suggest(trial)
         architecture = close(tree["architecture"], place)
-        settings = merge(self.trainer.model_dump(), tree["trainer"])
+        settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
         trainer = validate(TrainerConfig, settings, f"{place}: trainer")
         cost = measure(architecture, self.classes)
         self.space.limits.hold(place, cost.parameters, cost.macs)

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +232,7 @@ def test_three_workers_share_two_gpus_and_are_reused(
         done = [line for line in lines if re.search(rf"\] trial {trial.number}: toy:s", line)]
         assert len(done) >= 12
     assert any("trial 0: fold 2 failed" in line for line in lines)
-    metrics = _metrics('trial="trial 0"')
-    assert any('outcome="failed"' in line and line.endswith(" 1.0") for line in metrics)
-    assert any('outcome="done"' in line and line.endswith(" 2.0") for line in metrics)
+    assert _counted("trial 0", {"done": 2.0, "failed": 1.0})
 
 
 def _worker_log(session: Cluster) -> list[str]:
@@ -242,21 +240,27 @@ def _worker_log(session: Cluster) -> list[str]:
     return [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
 
 
-def _metrics(wanted: str) -> list[str]:
-    """Return what Ray tells a Prometheus server of our own metric; it takes a few seconds."""
+def _counted(trial: str, wanted: Mapping[str, float]) -> bool:
+    """Whether Ray comes to tell a Prometheus server these counts; it takes some seconds."""
     import ray
 
     (node,) = ray.nodes()
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         with urllib.request.urlopen(url, timeout=10) as page:
             lines = page.read().decode().splitlines()
-        found = [line for line in lines if "mer_nas_folds" in line and wanted in line]
-        if len(found) >= 2:
-            return found
-        time.sleep(0.2)
-    return [line for line in lines if "mer_nas_folds" in line]
+        own = [x for x in lines if "mer_nas_folds" in x and f'trial="{trial}"' in x]
+        found = {
+            outcome: float(line.rpartition(" ")[2])
+            for outcome in wanted
+            for line in own
+            if f'outcome="{outcome}"' in line
+        }
+        if found == wanted:
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
