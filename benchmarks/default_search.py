@@ -43,17 +43,16 @@ def memory(pids: set[int]) -> float:
 def main(words: list[str]) -> None:
     """Run the search and print what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
+        output = Path(folder) / "report.json"
         command = [sys.executable, "-m", "mer_nas.cli", "search", "--json", "--quiet", *words]
-        search = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-        peak = 0.0
-        output = Path(folder) / "out.json"
-        while search.poll() is None:
-            peak = max(peak, memory(tree(search.pid)))
-            time.sleep(0.5)
+        began = time.monotonic()
+        with output.open("w") as stream:
+            search = subprocess.Popen(command, cwd=folder, stdout=stream)
+            peak = 0.0
+            while search.poll() is None:
+                peak = max(peak, memory(tree(search.pid)))
+                time.sleep(0.5)
         wall = time.monotonic() - began
-        assert search.stdout is not None
-        output.write_text(search.stdout.read())
         if search.returncode:
             sys.exit(search.returncode)
         report = json.loads(output.read_text())
