@@ -18,20 +18,15 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     mer-nas export runs/moe-synthetic-1 rank=2
     """
     from mer_nas import data
-    from mer_nas.study import export, find
+    from mer_nas.study import export, extended, find
 
-    read = overrides.parse(words)
-    for key in read.plain:
-        if key != "rank":
-            raise ConfigError(unknown("key", key, ["rank", "data.root"]))
-    for key in read.dotted:
-        if key != "data.root":
-            raise ConfigError(unknown("key", key, ["rank", "data.root"]))
+    read, known = overrides.parse(words), ["rank", "data.root"]
+    for key in (*read.plain, *read.dotted):
+        if key not in known:
+            raise ConfigError(unknown("key", key, known))
     rank = overrides.value(read.plain.get("rank", "1"), "rank")
     if not isinstance(rank, int):
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
-    from mer_nas.study import extended
-
     folder = find(study)
     roots = [word for word in words if word.startswith("data.root")]
     clips = data.load(extended(folder.settings(), roots).data)
