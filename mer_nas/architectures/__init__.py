@@ -10,6 +10,7 @@ map (B, C, H, W).
                                 the blocks, a family a file; registering one is all it takes
     routing, expert_kinds, collaboration
                                 the parts of an expert layer
+    recalibration               which channels and positions count
     grammar, shared, walk       how blocks make an architecture, and where each then stands
     forms                       parse what was written, close what was drawn
     network, cost               build it, count it

@@ -18,6 +18,7 @@ from mer_nas.architectures.blocks import DOWNS, Site, some
 from mer_nas.architectures.downs import Halving
 from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting
 from mer_nas.architectures.layers import ChannelNorm, conv, linear
+from mer_nas.architectures.recalibration import SqueezeExcite
 
 
 def _in_order(orientations: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,22 +100,6 @@ class Oriented(nn.Module):
 
     def _grains(self) -> list[nn.ModuleList]:
         return [grain for grain in self.grains if isinstance(grain, nn.ModuleList)]
-
-
-class SqueezeExcite(nn.Module):
-    """Scales every channel by what the means of all channels say."""
-
-    def __init__(self, channels: int, reduction: int = 8) -> None:
-        super().__init__()
-        hidden = max(4, channels // reduction)
-        self.scale = nn.Sequential(
-            linear(channels, hidden), nn.ReLU(), linear(hidden, channels), nn.Sigmoid()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scale x (B, C, H, W)."""
-        scaled: Tensor = x * self.scale(x.mean((2, 3)))[:, :, None, None]
-        return scaled
 
 
 def _shapes(kernel: int, orientations: tuple[str, ...], square: bool) -> list[tuple[int, int]]:
