@@ -3,10 +3,11 @@
 Subjects carry the name of their data set ("casme2:sub06"), because the sets number their subjects
 alike and a protocol must never take two people for one.
 
-Shapes speak of N clips, C channels, H rows and W columns.
+Shapes speak of N clips, T frames, C channels, H rows and W columns.
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,9 @@ from mer_nas.errors import DataError
 
 FLOW = "flow_uvs"
 """Name of the input (3, H, W): horizontal flow u, vertical flow v, optical strain."""
+
+ACTION_UNITS = ("1", "2", "4", "5", "6", "7", "9", "10", "12", "14", "15", "17")
+"""The facial action units that networks may learn to tell, by their number in FACS."""
 
 Array = NDArray[Any]
 
@@ -42,7 +46,9 @@ class Clip:
     """Where the apex comes from: "annotated", "estimated"."""
     emotion: str | None = None
     """The emotion as annotated, before it was mapped to a class."""
-    action_units: tuple[str, ...] = ()
+    action_units: tuple[str, ...] | None = None
+    """Numbers of those seen, without side and intensity, also of units not in `ACTION_UNITS`;
+    None: not annotated, or not asked for."""
 
     @property
     def group(self) -> str:
@@ -71,7 +77,7 @@ class ClipSet:
     classes: tuple[str, ...]
     clips: tuple[Clip, ...]
     inputs: Mapping[str, Array]
-    """By name of the input, (N, C, H, W) float32."""
+    """By name of the input, (N, C, H, W) or (N, T, C, H, W) float32; see `inputs`."""
     official: Mapping[str, int] | None = None
     """Counts of the full set, where this may be a part of one: clips, subjects and each class."""
     scaling: Mapping[str, str] = field(default_factory=dict)
@@ -110,6 +116,17 @@ class ClipSet:
         """(N,), the subject of each clip with its data set in front."""
         return np.array([clip.group for clip in self.clips], dtype=np.str_)
 
+    @cached_property
+    def action_units(self) -> NDArray[np.float32]:
+        """(N, 12): 1 for each of `ACTION_UNITS` that was seen, else 0; NaN where not annotated."""
+        rows = [
+            [math.nan] * len(ACTION_UNITS)
+            if clip.action_units is None
+            else [float(unit in clip.action_units) for unit in ACTION_UNITS]
+            for clip in self.clips
+        ]
+        return np.array(rows, dtype=np.float32).reshape(len(self), len(ACTION_UNITS))
+
     @property
     def subjects(self) -> tuple[str, ...]:
         """The different subjects, sorted."""
@@ -117,7 +134,7 @@ class ClipSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with any pixel, label, name or class.
+        """16 hexadecimal digits that change with any pixel, label, action unit, name or class.
 
         The order of the clips counts too: it decides the batches.
         """
@@ -128,6 +145,8 @@ class ClipSet:
             digest.update(array.tobytes())
         digest.update(repr([(clip.id, clip.label) for clip in self.clips]).encode())
         digest.update(repr(self.classes).encode())
+        if any(clip.action_units is not None for clip in self.clips):
+            digest.update(self.action_units.tobytes())
         return digest.hexdigest()[:16]
 
     def counts(self) -> dict[str, int]:

@@ -47,6 +47,28 @@ def test_a_fingerprint_changes_with_a_pixel_a_label_a_name_and_a_class(three: Cl
     assert dataclasses.replace(three, name="again").fingerprint == three.fingerprint
 
 
+def test_action_units_are_a_row_of_zeros_and_ones_and_none_where_nobody_looked() -> None:
+    clips = (
+        Clip("a", "1", "x", 0, action_units=("4", "20")),
+        Clip("a", "1", "y", 0, action_units=()),
+        Clip("a", "1", "z", 0),
+    )
+    found = ClipSet("s", ("no",), clips, {}).action_units
+    #                       1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17
+    assert found[0].tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert found[1].tolist() == [0] * 12
+    assert found.shape == (3, 12)
+    assert np.isnan(found[2]).all()
+
+
+def test_a_fingerprint_tells_no_action_units_from_none_annotated() -> None:
+    known: list[tuple[str, ...] | None] = [(), ("1",), None]
+    sets = [
+        ClipSet("s", ("no",), (Clip("a", "1", "x", 0, action_units=units),), {}) for units in known
+    ]
+    assert len({clips.fingerprint for clips in sets}) == 3
+
+
 def test_a_subset_keeps_clips_and_pixels_together(three: ClipSet) -> None:
     part = three.subset([2, 0])
     assert [clip.id for clip in part.clips] == ["b:6/y", "a:06/x"]

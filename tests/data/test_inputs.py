@@ -1,0 +1,167 @@
+"""Inputs from frames, on clips small enough to work out by hand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from mer_nas.data.inputs import (
+    DIFFERENCE,
+    DYNAMIC_IMAGE,
+    FLOW_RGB,
+    FRAMES,
+    INPUTS,
+    KEYFRAMES,
+    KEYFRAMES_RGB,
+    difference,
+    dynamic_image,
+    flow_rgb,
+    moments,
+    pictures,
+    rank_weights,
+    see,
+)
+
+
+class Dots:
+    """A clip in which one bright column moves to the right; remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[float, ...]]] = []
+
+    def grey(self, moments: Sequence[float]) -> np.ndarray:
+        self.asked.append(("grey", tuple(moments)))
+        return np.stack([self._frame(moment) for moment in moments])
+
+    def colour(self, moments: Sequence[float]) -> np.ndarray:
+        self.asked.append(("colour", tuple(moments)))
+        tint = np.array([1.0, 0.5, 0.25])
+        frames = [self._frame(moment)[..., None] * tint for moment in moments]
+        return np.stack(frames).astype(np.uint8)
+
+    @staticmethod
+    def _frame(moment: float) -> np.ndarray:
+        frame = np.zeros((32, 32), np.uint8)
+        frame[:, 8 + round(4 * moment)] = 200
+        return frame
+
+
+def test_rank_pooling_of_eight_frames_has_the_published_weights() -> None:
+    published = [-8.4607, -1.4607, 1.0393, 2.0393, 2.2893, 2.0893, 1.5893, 0.8750]
+    np.testing.assert_allclose(rank_weights(8), published, atol=5e-5)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 16])
+def test_rank_pooling_weights_are_the_sums_that_define_them(count: int) -> None:
+    # alpha_t = sum over k = t..T of (2 k - T - 1) / k
+    sums = [sum((2 * k - count - 1) / k for k in range(t, count + 1)) for t in range(1, count + 1)]
+    np.testing.assert_allclose(rank_weights(count), sums, atol=1e-12)
+
+
+def test_a_dynamic_image_of_three_frames_by_hand() -> None:
+    # Weights -4/3, 2/3, 2/3, their sizes add up to 8/3: -1/2, 1/4, 1/4. Levels 2 x / 255 - 1.
+    frames = np.zeros((3, 2, 2), np.uint8)
+    frames[:, 0, 0] = 255, 0, 0  # was there at first: (-1/2 - 1/4 - 1/4)
+    frames[:, 0, 1] = 0, 255, 255  # came and stayed
+    frames[:, 1, 0] = 0, 255, 0  # came and went
+    frames[:, 1, 1] = 77  # stands still
+    np.testing.assert_allclose(dynamic_image(frames, 2), [[[-1.0, 1.0], [0.5, 0.0]]], atol=1e-6)
+
+
+def test_pictures_run_from_minus_one_to_one() -> None:
+    frames = np.array([[[0, 255], [255, 0]]], np.uint8)
+    assert pictures(frames, 2).tolist() == [[[[-1.0, 1.0], [1.0, -1.0]]]]
+
+
+def test_colour_comes_before_rows_and_columns() -> None:
+    frames = np.zeros((4, 6, 6, 3), np.uint8)
+    frames[..., 2] = 255
+    seen = pictures(frames, 3)
+    assert seen.shape == (4, 3, 3, 3)
+    assert seen[:, 2].min() == 1.0
+    assert seen[:, :2].max() == -1.0
+
+
+def test_a_difference_is_the_last_frame_minus_the_first_and_grey_fills_all_channels() -> None:
+    frames = np.zeros((3, 2, 2), np.uint8)
+    frames[0], frames[1], frames[2] = 0, 200, 51
+    np.testing.assert_allclose(difference(frames, 2), np.full((3, 2, 2), 0.4), atol=1e-6)
+    colour = np.zeros((2, 2, 2, 3), np.uint8)
+    colour[1, ..., 1] = 255
+    assert difference(colour, 2)[:, 0, 0].tolist() == [0.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("u", "v", "colour"),
+    [
+        (0, 0, (0, 0, 0)),
+        (0, 4, (1, 0, 0)),  # down: red
+        (0, -4, (0, 1, 1)),  # up: cyan
+        (-4, 0, (0.5, 1, 0)),  # left: yellow-green
+        (4, 0, (0.5, 0, 1)),  # right: violet
+        (0, 2, (0.5, 0, 0)),  # half as far: half as bright
+        (0, 40, (1, 0, 0)),  # further than full: no brighter
+    ],
+)
+def test_the_hue_of_a_flow_is_its_direction_and_the_value_its_length(
+    u: float, v: float, colour: tuple[float, ...]
+) -> None:
+    flow = np.array([[[u]], [[v]]], np.float32)
+    np.testing.assert_allclose(flow_rgb(flow, full=4)[:, 0, 0], colour, atol=1e-6)
+
+
+def test_a_mirrored_flow_has_green_and_blue_exchanged() -> None:
+    flow = np.random.default_rng(0).normal(size=(2, 9, 9)).astype(np.float32)
+    mirrored = flow * np.array([-1, 1], np.float32)[:, None, None]
+    np.testing.assert_allclose(
+        flow_rgb(mirrored, full=2), flow_rgb(flow, full=2)[[0, 2, 1]], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_every_input_has_its_shape(size: int) -> None:
+    seen = see(INPUTS, Dots(), size, frames=5)
+    assert {name: array.shape[:-2] for name, array in seen.items()} == {
+        "flow_uvs": (3,),
+        "flow_rgb": (3,),
+        "difference": (3,),
+        "dynamic_image": (1,),
+        "keyframes": (3, 1),
+        "keyframes_rgb": (3, 3),
+        "frames": (5, 1),
+    }
+    for array in seen.values():
+        assert array.shape[-2:] == (size, size)
+        assert array.dtype == np.float32
+        assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        (FLOW_RGB, ("grey", (0.0, 1.0))),
+        (DIFFERENCE, ("colour", (0.0, 1.0))),
+        (DYNAMIC_IMAGE, ("grey", (0.0, 0.5, 1.0, 1.5, 2.0))),
+        (KEYFRAMES, ("grey", (0.0, 1.0, 2.0))),
+        (KEYFRAMES_RGB, ("colour", (0.0, 1.0, 2.0))),
+        (FRAMES, ("grey", (0.0, 0.5, 1.0))),
+    ],
+)
+def test_only_frames_that_an_input_needs_are_asked_for(
+    name: str, asked: tuple[str, tuple[float, ...]]
+) -> None:
+    clip = Dots()
+    assert list(see([name], clip, 32, frames=3)) == [name]
+    assert clip.asked == [asked]
+
+
+def test_the_difference_image_is_the_difference_of_the_key_frames() -> None:
+    seen = see([DIFFERENCE, KEYFRAMES_RGB], Dots(), 16, frames=3)
+    onset, apex, _ = seen[KEYFRAMES_RGB]
+    np.testing.assert_array_equal(seen[DIFFERENCE], apex - onset)
+
+
+def test_frames_are_evenly_spaced_from_onset_to_apex() -> None:
+    assert moments(2) == [0.0, 1.0]
+    frames = see([FRAMES], Dots(), 32, frames=3)[FRAMES]
+    assert frames[:, 0, 0].argmax(1).tolist() == [8, 10, 12]
