@@ -6,11 +6,12 @@ map (B, C, H, W).
 
     state, layers, kernels      what blocks are made of
     blocks                      what a block is, its slots and its site
-    stems, multi_scale, downs, aggregation, local_blocks, attention, experts, gates, heads
-                                the blocks, a family a file; registering one is all it takes
+    stems, multi_scale, downs, aggregation, local_blocks, attention, experts, gates, temporal,
+    fusion, heads               the blocks, a family a file; registering one is all it takes
     routing, expert_kinds, collaboration
                                 the parts of an expert layer
     recalibration               which channels and positions count
+    inputs, rank_pooling        what networks read; the weights of a dynamic image
     grammar, shared, walk       how blocks make an architecture, and where each then stands
     forms                       parse what was written, close what was drawn
     network, cost               build it, count it
@@ -19,6 +20,7 @@ map (B, C, H, W).
 
 from mer_nas.architectures.blocks import (
     DOWNS,
+    FUSIONS,
     GATES,
     GLOBALS,
     HEADS,
@@ -26,6 +28,7 @@ from mer_nas.architectures.blocks import (
     MULTI_SCALES,
     SLOTS,
     STEMS,
+    TEMPORALS,
     Block,
     Shape,
     Site,
@@ -35,21 +38,26 @@ from mer_nas.architectures.cost import Cost, measure
 from mer_nas.architectures.extensions import load_extensions, loaded_files
 from mer_nas.architectures.forms import close, parse, refresh, schema
 from mer_nas.architectures.grammar import Architecture, Path, Stage
+from mer_nas.architectures.inputs import INPUTS, Input
 from mer_nas.architectures.network import Network, Output, build
 from mer_nas.architectures.state import State, Stateful
 
 __all__ = [
     "DOWNS",
+    "FUSIONS",
     "GATES",
     "GLOBALS",
     "HEADS",
+    "INPUTS",
     "LOCALS",
     "MULTI_SCALES",
     "SLOTS",
     "STEMS",
+    "TEMPORALS",
     "Architecture",
     "Block",
     "Cost",
+    "Input",
     "Network",
     "Output",
     "Path",

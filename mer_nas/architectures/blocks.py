@@ -62,6 +62,8 @@ class Site:
     """Subsampling that the stage still expects from its first local block."""
     drop_path: tuple[float, ...] = ()
     """Rate of stochastic depth for every layer of the block."""
+    frames: int = 1
+    """Frames of a clip that come in, as neighbours in the batch: maps are (B T, C, H, W)."""
 
     @property
     def around(self) -> "Stage":
@@ -96,6 +98,10 @@ class Block(Config):
     def shape(self, site: Site) -> Shape:
         """Return what leaves the block; by default what comes in."""
         return Shape(site.channels, site.size, site.stride)
+
+    def frames(self, site: Site) -> int:
+        """Return how many frames of a clip leave the block: all that come in, or 1."""
+        return site.frames
 
     def check(self, site: Site) -> None:
         """Raise Infeasible where the block breaks a rule at `site`."""
@@ -155,6 +161,8 @@ DOWNS = Registry[Block]("down")
 LOCALS = Registry[Block]("local block")
 GLOBALS = Registry[Block]("global block")
 GATES = Registry[Block]("gate")
+TEMPORALS = Registry[Block]("temporal pool")
+FUSIONS = Registry[Block]("fusion")
 HEADS = Registry[Block]("head")
 
 SLOTS: Mapping[str, Registry[Any]] = {
@@ -164,6 +172,8 @@ SLOTS: Mapping[str, Registry[Any]] = {
     "local": LOCALS,
     "global": GLOBALS,
     "gate": GATES,
+    "temporal": TEMPORALS,
+    "fusion": FUSIONS,
     "head": HEADS,
 }
 """Every slot by the name that it has in YAML."""

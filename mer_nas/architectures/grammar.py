@@ -28,11 +28,13 @@ from mer_nas.architectures import aggregation, experts, stems  # noqa: F401
 from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,
+    FUSIONS,
     GATES,
     GLOBALS,
     HEADS,
     LOCALS,
     STEMS,
+    TEMPORALS,
     Block,
     Name,
     Site,
@@ -41,14 +43,14 @@ from mer_nas.architectures.blocks import (
     some,
 )
 from mer_nas.architectures.downs import NoDown
+from mer_nas.architectures.fusion import NoFusion
 from mer_nas.architectures.gates import NoGate
 from mer_nas.architectures.heads import Gap
+from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.local_blocks import NoLocal, ResBasic
 from mer_nas.architectures.shared import describe, expand
+from mer_nas.architectures.temporal import NoTemporal
 from mer_nas.config.base import Config
-
-INPUTS = {"flow_uvs": 3}
-"""Channels of every input by its name: flow u, v and strain from onset to apex."""
 
 
 class Stage(Config):
@@ -123,10 +125,14 @@ class Path(Config):
     """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
     size: PositiveInt = 28
     """Height and width of the input, in pixels."""
+    frames: PositiveInt = 1
+    """Frames that the path takes of an input that is a sequence; 1 for an image."""
     stem: Annotated[Stem, Slot(STEMS)]
     """From the input to the first map."""
     stages: Annotated[tuple[Stage, ...], AfterValidator(some)]
     """Blocks, stage by stage."""
+    temporal: Annotated[Block, Slot(TEMPORALS)] = Field(default_factory=NoTemporal)
+    """How the frames of a clip become one map."""
 
     @model_validator(mode="before")
     @classmethod
@@ -157,6 +163,8 @@ class Architecture(Config):
 
     paths: Annotated[tuple[Path, ...], AfterValidator(_one)]
     """From inputs to maps."""
+    fusion: Annotated[Block, Slot(FUSIONS)] = Field(default_factory=NoFusion)
+    """How the maps of two paths become one."""
     head: Annotated[Block, Slot(HEADS)] = Field(default_factory=Gap)
     """From the last map to the classes."""
     drop_path: Annotated[float, Interval(ge=0, lt=1)] = 0.0
@@ -170,6 +178,12 @@ class Architecture(Config):
         return tuple(dict.fromkeys(path.input for path in self.paths))
 
     @property
-    def shapes(self) -> dict[str, tuple[int, int, int]]:
-        """Channels, height and width of every input, by its name."""
-        return {p.input: (INPUTS[p.input], p.size, p.size) for p in self.paths}
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """(C, H, W) of every input by its name, or (T, C, H, W) of a sequence."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for path in self.paths:
+            read = INPUTS[path.input]
+            frames = max(p.frames for p in self.paths if p.input == path.input)
+            image = (read.channels, path.size, path.size)
+            shapes[path.input] = (frames, *image) if read.timed else image
+        return shapes

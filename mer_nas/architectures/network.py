@@ -7,7 +7,7 @@ shape depends on data. So the copies of one network that leave-one-subject-out t
 stacked and run as one with `torch.func`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -27,6 +27,10 @@ class Output(NamedTuple):
     losses: dict[str, Tensor]
     """Auxiliary losses by name, scalars, in training mode only; averaged over the layers that give
     one, and not yet weighed by `Architecture.losses`."""
+    answers: Mapping[str, Tensor] = {}
+    """What auxiliary heads say about labels that only the trainer knows, by the name of their
+    loss, in training mode only: "au" (B, 12) logits of action units, "branch_cls" (B, K) logits.
+    """
 
 
 class Network(nn.Module):

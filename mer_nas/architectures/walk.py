@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mer_nas.architectures.blocks import Block, Shape, Site
-from mer_nas.architectures.grammar import INPUTS, Architecture, Path, Stage
+from mer_nas.architectures.grammar import Architecture, Path, Stage
+from mer_nas.architectures.inputs import INPUTS
 
 
 class Visit(NamedTuple):
@@ -40,10 +41,10 @@ def walk(architecture: Architecture, place: str = "architecture", classes: int =
 
 
 def _along(path: Path, index: int, place: str, drop_path: float) -> Iterator[Visit]:
-    channels, size = INPUTS[path.input], (path.size, path.size)
-    site = Site(f"{place}.stem", channels, path.stem.width, size, path)
+    channels, size, frames = INPUTS[path.input].channels, (path.size, path.size), path.frames
+    site = Site(f"{place}.stem", channels, path.stem.width, size, path, frames=frames)
     yield Visit(path.stem, site, "stem", index)
-    shape = path.stem.shape(site)
+    shape, frames = path.stem.shape(site), path.stem.frames(site)
     rates = iter(_rates(drop_path, path.depth))
     for number, stage in enumerate(path.stages):
         width = stage.width(shape.channels)
@@ -57,9 +58,10 @@ def _along(path: Path, index: int, place: str, drop_path: float) -> Iterator[Vis
                 size=shape.size,
                 stride=1 if slot == "down" else shape.stride,
                 drop_path=tuple(next(rates) for _ in range(block.depth)),
+                frames=frames,
             )
             yield Visit(block, own, slot, index)
-            shape = block.shape(own)
+            shape, frames = block.shape(own), block.frames(own)
 
 
 def _rates(last: float, depth: int) -> list[float]:
