@@ -131,7 +131,7 @@ class StudyDriver:
         self._propose = propose
         self._settings = settings
         self._clips = clips
-        self._protocol = protocol
+        self.protocol = protocol
         self._ledger = ledger
         self._emit = on_event
         self._code = code_version()
@@ -144,6 +144,7 @@ class StudyDriver:
         self._best: Best | None = None
         self._began: float | None = None
         self._saved = 0.0
+        self._ended_before = ""
         self.ended = ""
         """Why no more trials are given out; empty while there are."""
         self.study, self._storage = open_study(storage, name, settings)
@@ -155,6 +156,11 @@ class StudyDriver:
     def exhausted(self) -> bool:
         """Whether `ask` will never return a job again."""
         return bool(self.ended)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to train: no trial in flight, and no budget for another."""
+        return not self._orphans and bool(self._spent())
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
@@ -229,7 +235,8 @@ class StudyDriver:
 
     def close(self) -> None:
         """Let go of the storage."""
-        self._save_time(force=True)
+        if self._began is not None:
+            self._save_time(force=True)
         self._storage.remove_session()
         engine = getattr(self._storage, "_backend", self._storage)
         if hasattr(engine, "engine"):
@@ -257,6 +264,8 @@ class StudyDriver:
 
     def _spent(self) -> str:
         """Return which part of the budget is used up; empty if none is."""
+        if self._ended_before:
+            return self._ended_before
         limit, minutes = self._settings.trials, self._settings.minutes
         begun = sum(self._counts[outcome] for outcome in COUNTED) + len(self._running)
         if limit is not None and begun >= limit:
@@ -264,6 +273,10 @@ class StudyDriver:
         if minutes is not None and self.seconds >= 60 * minutes:
             return f"the {minutes:g} minutes of search are spent"
         return ""
+
+    @property
+    def _budget(self) -> list[float | None]:
+        return [self._settings.trials, self._settings.minutes]
 
     def _hopeless(self) -> bool:
         return len(self._rejections) >= PATIENCE
@@ -291,6 +304,7 @@ class StudyDriver:
     def _end(self, reason: str) -> None:
         self.ended = reason
         self._save_time(force=True)
+        self.study.set_user_attr("ended", {"reason": reason, "budget": self._budget})
         self._emit(SearchEnded(reason))
 
     # The life of a trial ---------------------------------------------------------------------
@@ -414,9 +428,12 @@ class StudyDriver:
                 self._orphans.append(trial)
             elif trial.state.is_finished():
                 self._recall(trial)
-        # A full count is one that ended an earlier session; a further session tries anew.
+        # A full count is one that ended an earlier session; with more budget a session tries anew.
         if self._hopeless():
             self._rejections.clear()
+        before = self.study.user_attrs.get("ended", {})
+        if before.get("budget") == self._budget:
+            self._ended_before = before["reason"]
 
     def _recall(self, trial: FrozenTrial) -> None:
         outcome: Outcome = trial.user_attrs["outcome"]
@@ -440,14 +457,14 @@ class StudyDriver:
     @cached_property
     def _block_ends(self) -> Mapping[int, int]:
         """From the number of folds done to the block that ends there, counted from 1."""
-        ends = np.cumsum([len(block) for block in self._protocol.blocks])
+        ends = np.cumsum([len(block) for block in self.protocol.blocks])
         return {int(end): step for step, end in enumerate(ends, start=1)}
 
     @cached_property
     def _remaining(self) -> Sequence[pruners.Counts]:
         """Clips of each class that are to come after so many folds."""
         classes = len(self._clips.classes)
-        tests = [self._protocol.folds[index].test for index in self._order]
+        tests = [self.protocol.folds[index].test for index in self._order]
         counts = [np.bincount(self._clips.labels[test], minlength=classes) for test in tests]
         before = np.cumsum([np.zeros(classes, dtype=np.int64), *counts], axis=0)
         return list(before[-1] - before)
@@ -473,7 +490,7 @@ class StudyDriver:
         return correct
 
     def _find(self, candidate: str, index: int) -> FoldResult | None:
-        fold = self._protocol.folds[index].key
+        fold = self.protocol.folds[index].key
         seed, data = self._settings.seed, self._clips.fingerprint
         return self._ledger.find(candidate, fold, 0, seed, data, self._code)
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import ExportFacts, Report
+from mer_nas.search import local
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.final import Finalist, FinalStage
+from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.proposals import Proposer
@@ -68,9 +70,16 @@ def run(
         _session(folder, command or begun.command),
         Ledger(folder.ledger, on_event) as ledger,
     ):
-        with cluster(settings.ray, folder.path, on_event, lock) as workers:
-            origin = settle(folder, settings, clips)
-            stopped = _search(folder, origin, settings, clips, ledger, workers)
+        with ExitStack() as stack:
+            workers = _Workers(settings, folder, on_event, lock, stack)
+            if not len(ledger):
+                workers.start()  # before the storage hears of the study: there may be no Ray
+            with closing(_driver(folder, begun, settings, clips, ledger, on_event)) as driver:
+                if not driver.idle:
+                    workers.start()  # before the new settings are kept
+                origin = settle(folder, settings, clips)
+                workers.run(driver, clips, driver.protocol, needed=not driver.idle)
+                stopped = driver.ended
             memory = Memory(folder, origin)
             if settings.study.final is not None and memory.ranked():
                 _final(memory, clips, ledger, workers)
@@ -78,8 +87,43 @@ def run(
         last = _last_report(folder)
         kept = last.study.export if last else None
         exported = export_winner(memory, clips, kept, on_event)
-    written = _write_report(memory, exported, stopped, workers.shares.workers)
+    many = workers.many or (last.study.compute.workers if last else 1)
+    written = _write_report(memory, exported, stopped, many)
     return Outcome(folder, written, written.outcomes["failed"])
+
+
+@dataclass
+class _Workers:
+    """Ray, which takes seconds to start: not before there is something to train."""
+
+    settings: Settings
+    folder: StudyFolder
+    emit: Listener
+    lock: StudyLock
+    stack: ExitStack
+    """Ends Ray."""
+    ready: Cluster | None = None
+
+    @property
+    def many(self) -> int:
+        """Number of workers; 0 while there are none."""
+        return self.ready.shares.workers if self.ready else 0
+
+    def start(self) -> Cluster:
+        """Return Ray, started by now."""
+        if self.ready is None:
+            self.ready = self.stack.enter_context(
+                cluster(self.settings.ray, self.folder.path, self.emit, self.lock)
+            )
+        return self.ready
+
+    def run(self, source: Source, clips: ClipSet, protocol: Protocol, *, needed: bool) -> None:
+        """Work off a source; one that needs no training is only heard out, in this process."""
+        evaluator = Evaluator(clips, protocol, self.settings.study.seed)
+        if needed:
+            self.start().run(source, evaluator, self.settings.space.extensions)
+        else:
+            local.run(source, evaluator)
 
 
 def rewrite_report(folder: StudyFolder) -> Report:
@@ -91,40 +135,33 @@ def rewrite_report(folder: StudyFolder) -> Report:
     return _write_report(memory, old.study.export, old.study.stopped, old.study.compute.workers)
 
 
-def _search(
+def _driver(
     folder: StudyFolder,
     origin: Origin,
     settings: Settings,
     clips: ClipSet,
     ledger: Ledger,
-    workers: Cluster,
-) -> str:
+    on_event: Listener,
+) -> StudyDriver:
     study = settings.study
-    protocol = plan(clips, study.folds, study.seed, study.block)
-    driver = StudyDriver(
+    return StudyDriver(
         propose=Proposer(settings.space, settings.trainer, len(clips.classes)),
         points=settings.space.points,
         settings=study,
         clips=clips,
-        protocol=protocol,
+        protocol=plan(clips, study.folds, study.seed, study.block),
         ledger=ledger,
         storage=folder.storage(study),
         name=origin.optuna,
-        on_event=workers.emit,
+        on_event=on_event,
     )
-    try:
-        workers.run(driver, Evaluator(clips, protocol, study.seed), settings.space.extensions)
-    finally:
-        driver.close()
-    return driver.ended
 
 
-def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: Cluster) -> None:
-    settings, study = memory.settings, memory.settings.study
+def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers) -> None:
+    study = memory.settings.study
     assert study.final is not None
     entries = memory.ranked()[: study.final.candidates]
     protocol = plan(clips, study.final.folds, study.seed, study.block)
-    workers.emit(Note(announcement(memory, entries, workers.shares.workers)))
     stage = FinalStage(
         finalists=[Finalist(entry.label, entry.candidate) for entry in entries],
         seeds=study.final.seeds,
@@ -134,7 +171,9 @@ def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: Cluster) -> 
         seed=study.seed,
         on_event=workers.emit,
     )
-    workers.run(stage, Evaluator(clips, protocol, study.seed), settings.space.extensions)
+    if stage.missing:
+        workers.emit(Note(announcement(memory, entries, workers.start().shares.workers)))
+    workers.run(stage, clips, protocol, needed=bool(stage.missing))
 
 
 def _last_report(folder: StudyFolder) -> Report | None:

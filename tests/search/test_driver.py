@@ -257,6 +257,24 @@ def test_minutes_bound_the_search_over_all_its_sessions(
     assert sum(row[5] == "complete" for row in more) == 3
 
 
+def test_a_search_that_has_ended_is_idle_until_it_gets_more_budget(tmp_path: Path) -> None:
+    scripted = evaluator()
+    with search(tmp_path, scripted, propose=only_x, points=(), trials=30) as driver:
+        assert not driver.idle
+        local.run(driver, scripted)  # three candidates, and no more
+        ended, before = driver.ended, history(driver)
+    heard = Heard()
+    with search(
+        tmp_path, scripted, propose=only_x, points=(), trials=30, on_event=heard.append
+    ) as driver:
+        assert driver.idle
+        local.run(driver, scripted)
+        assert history(driver) == before
+    assert heard == [SearchEnded(ended)]
+    with search(tmp_path, scripted, propose=only_x, points=(), trials=31) as driver:
+        assert not driver.idle
+
+
 def test_more_trials_extend_a_search_that_has_ended(tmp_path: Path) -> None:
     scripted = evaluator()
     whole = run(tmp_path / "whole", evaluator(), trials=14)

@@ -51,6 +51,25 @@ def test_a_finished_study_trains_nothing(call: Call, study: Path) -> None:
     assert json.loads((study / "report.json").read_text())["answer"] == answer
 
 
+def test_a_finished_study_does_without_ray(
+    call: Call, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object) -> None:
+        raise AssertionError("there is nothing to train")
+
+    monkeypatch.setattr(run, "cluster", started)
+    compute = json.loads((study / "report.json").read_text())["study"]["compute"]
+    result = call("resume", str(study))
+    assert result.exit_code == 0
+    assert "search ended: 3 trials are done" in result.stderr
+    assert "final stage: " not in result.stderr  # which announces what is to come
+    again = json.loads((study / "report.json").read_text())["study"]["compute"]
+    assert again["workers"] == compute["workers"] == 1
+    assert again["final_seconds"] == compute["final_seconds"]
+    with pytest.raises(AssertionError, match="nothing to train"):
+        call("resume", str(study), "study.final.seeds=3")
+
+
 def test_more_trials_extend_a_finished_study(call: Call, study: Path) -> None:
     before = lines(study)
     result = call("resume", str(study), "study.trials=5")
@@ -152,6 +171,6 @@ def test_other_code_is_refused_with_both_versions(
 def test_an_address_without_a_cluster_is_not_kept(
     refused: Callable[..., str], with_ray: None
 ) -> None:
-    assert refused("ray.address=127.0.0.1:1").startswith(
+    assert refused("study.trials=5", "ray.address=127.0.0.1:1").startswith(
         "ray.address=127.0.0.1:1: there is no Ray cluster (connection refused); "
     )
