@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,29 +32,38 @@ PACKAGES = (
 )
 
 
-def code_version() -> str:
+def code_version(extensions: Iterable[Path] = ()) -> str:
     """Return 12 hexadecimal digits over every file that can change a score.
 
-    Those are the Python files of the scoring packages, and the users' files that a space has
-    loaded, as they were at the first call: what is edited later does not run in this process.
+    Those are the Python files of the scoring packages and the users' files of the space at hand,
+    as they were when they were first read: what is edited later does not run in this process.
+
+    Args:
+        extensions: The space's, which have been loaded.
     """
-    return _hash(tuple(loaded_files()))
+    loaded = loaded_files()
+    users = sorted((file.name, loaded[file.resolve()]) for file in extensions)
+    lines = [f"{name} {digest}\n" for name, digest in (*_scoring_files(), *users)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
 
 
 @cache
-def _hash(extensions: tuple[Path, ...]) -> str:
+def _scoring_files() -> tuple[tuple[str, str], ...]:
+    """Return the files of the scoring packages, each with its SHA-256."""
     package = Path(__file__).parent
-    own = sorted(file for part in SCORING for file in (package / part).rglob("*.py"))
-    named = [(file.relative_to(package).as_posix(), file) for file in own]
-    named += sorted((file.name, file) for file in extensions)
-    digest = hashlib.sha256()
-    for name, file in named:
-        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()[:12]
+    files = sorted(file for part in SCORING for file in (package / part).rglob("*.py"))
+    return tuple(
+        (file.relative_to(package).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest())
+        for file in files
+    )
 
 
-def environment() -> dict[str, object]:
-    """Return what a reader needs to judge a figure: versions, machine, state of the code."""
+def environment(extensions: Iterable[Path] = ()) -> dict[str, object]:
+    """Return what a reader needs to judge a figure: versions, machine, state of the code.
+
+    Args:
+        extensions: Users' files that belong to the code, as in `code_version`.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -61,7 +71,7 @@ def environment() -> dict[str, object]:
         "cores": os.cpu_count(),
         "gpu": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
-        "code": code_version(),
+        "code": code_version(extensions),
         **_checkout(Path(__file__).parent.parent),
     }
 

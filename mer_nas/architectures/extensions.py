@@ -18,7 +18,7 @@ from mer_nas.errors import ConfigError
 
 GROUP = "mer_nas.blocks"
 
-_loaded: list[Path] = []
+_loaded: dict[Path, str] = {}
 
 
 def load_extensions(files: Sequence[str | Path] = ()) -> None:
@@ -30,14 +30,13 @@ def load_extensions(files: Sequence[str | Path] = ()) -> None:
     _load_packages()
     for file in files:
         if (path := Path(file).resolve()) not in _loaded:
-            _load_file(path)
-            _loaded.append(path)
+            _loaded[path] = _load_file(path)
     refresh()
 
 
-def loaded_files() -> list[Path]:
-    """Return the files loaded so far, in order; they are part of the code that makes a score."""
-    return list(_loaded)
+def loaded_files() -> dict[Path, str]:
+    """Return the files loaded so far, in order, each with the SHA-256 of what was loaded of it."""
+    return dict(_loaded)
 
 
 @cache
@@ -50,7 +49,8 @@ def _load_packages() -> None:
             raise ConfigError(f"{where} cannot be loaded: {_said(error)}") from error
 
 
-def _load_file(path: Path) -> None:
+def _load_file(path: Path) -> str:
+    """Import a file; return the SHA-256 of what it holds."""
     if not path.is_file():
         raise ConfigError(f"extensions: there is no file {path}; right: a python file with blocks")
     # Two spaces may each have their own blocks.py.
@@ -58,13 +58,14 @@ def _load_file(path: Path) -> None:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"extensions: {path} is no python file")
-    module = module_from_spec(spec)
+    module, digest = module_from_spec(spec), sha256(path.read_bytes()).hexdigest()
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise ConfigError(f"extensions: {path} cannot be loaded: {_said(error)}") from error
+    return digest
 
 
 def _said(error: Exception) -> str:

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,16 @@ class Evaluator:
         clips: The data.
         protocol: Its folds.
         seed: Seed of the study.
+        extensions: Users' files with blocks, which count as code that decides scores.
     """
 
-    def __init__(self, clips: ClipSet, protocol: Protocol, seed: int) -> None:
+    def __init__(
+        self, clips: ClipSet, protocol: Protocol, seed: int, extensions: Iterable[Path] = ()
+    ) -> None:
         self.clips = clips
         self.protocol = protocol
         self.seed = seed
+        self.extensions = tuple(file.resolve() for file in extensions)
 
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
         """Train the candidate without the subjects of fold `index`, then ask it about them, once.
@@ -142,7 +147,7 @@ class Evaluator:
             repetition=repetition,
             seed=self.seed,
             data=self.clips.fingerprint,
-            code=code_version(),
+            code=code_version(self.extensions),
             protocol=self.protocol.name,
             clips=tuple(self.clips.clips[clip].id for clip in fold.test),
             labels=tuple(self.clips.clips[clip].label for clip in fold.test),

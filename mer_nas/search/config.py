@@ -65,9 +65,10 @@ class StudyConfig(Config):
     """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
     startup: NonNegativeInt = 8
     """Trials that are drawn at random before the sampler models anything."""
-    final: Annotated[FinalConfig | None, BeforeValidator(_none)] = Field(
-        default_factory=FinalConfig
-    )
+    final: Annotated[
+        FinalConfig | None,
+        BeforeValidator(_none, json_schema_input_type=FinalConfig | Literal["none"] | None),
+    ] = Field(default_factory=FinalConfig)
     """The final stage; none skips it."""
 
 

@@ -36,7 +36,6 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.evaluator import FoldResult
-from mer_nas.provenance import code_version
 from mer_nas.search import pruners
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import (
@@ -107,6 +106,7 @@ class StudyDriver:
         clips: What is learned from.
         protocol: The folds of a trial.
         ledger: Where finished folds are kept.
+        code: Version of the code that trains them.
         storage: URL of an Optuna storage.
         name: Of the study within the storage.
         on_event: Is told what happens.
@@ -124,6 +124,7 @@ class StudyDriver:
         clips: ClipSet,
         protocol: Folds,
         ledger: Ledger,
+        code: str,
         storage: str,
         name: str = "search",
         on_event: Listener = ignore,
@@ -134,7 +135,7 @@ class StudyDriver:
         self.protocol = protocol
         self._ledger = ledger
         self._emit = on_event
-        self._code = code_version()
+        self._code = code
         self._order = tuple(index for block in protocol.blocks for index in block)
         self._running: dict[str, _Running] = {}
         self._orphans: list[FrozenTrial] = []

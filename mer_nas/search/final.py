@@ -13,7 +13,6 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult, pool
-from mer_nas.provenance import code_version
 from mer_nas.search.events import Ended, FoldDone, Listener, Outcome, Started, ignore
 from mer_nas.search.faults import crash_point
 from mer_nas.search.jobs import Job, vouch
@@ -52,6 +51,7 @@ class FinalStage:
         protocol: The folds of a repetition.
         seed: Of the study.
         ledger: Where finished folds are kept.
+        code: Version of the code that trains them.
         on_event: Is told what happens.
     """
 
@@ -64,12 +64,13 @@ class FinalStage:
         protocol: Protocol,
         seed: int,
         ledger: Ledger,
+        code: str,
         on_event: Listener = ignore,
     ) -> None:
         self._protocol = protocol
         self._ledger = ledger
         self._emit = on_event
-        self._seed, self._data, self._code = seed, clips.fingerprint, code_version()
+        self._seed, self._data, self._code = seed, clips.fingerprint, code
         self._entries = {
             f"{finalist.candidate.key}/{repetition}": _Entry(
                 finalist, repetition, f"{finalist.label}, seed {repetition + 1} of {seeds}"

@@ -35,6 +35,8 @@ class Evaluated:
     seed: int
     data: str
     """Fingerprint of the clips."""
+    code: str
+    """Version of the code that decides scores."""
 
     @property
     def uf1(self) -> float:
@@ -48,7 +50,7 @@ class Evaluated:
             "protocol": self.protocol,
             "seed": self.seed,
             "data": self.data,
-            "code": code_version(),
+            "code": self.code,
             "uf1": self.uf1,
             "scores": [
                 {
@@ -86,7 +88,8 @@ def evaluate(
     study = settings.study
     name, candidate = _candidate(settings, point)
     protocol = plan(clips, study.folds, study.seed, study.block)
-    evaluator = Evaluator(clips, protocol, study.seed)
+    files = settings.space.extensions
+    evaluator, code = Evaluator(clips, protocol, study.seed, files), code_version(files)
     evaluator.check(candidate)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,7 @@ def evaluate(
                     repetition,
                     study.seed,
                     clips.fingerprint,
-                    code_version(),
+                    code,
                 )
                 result = ledger.find(*key)
                 done += 1
@@ -113,7 +116,7 @@ def evaluate(
                 results.append(result)
             scores.append(pool(results))
     return Evaluated(
-        name, candidate, protocol.name, tuple(scores), folder, study.seed, clips.fingerprint
+        name, candidate, protocol.name, tuple(scores), folder, study.seed, clips.fingerprint, code
     )
 
 

@@ -29,7 +29,7 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
     """
     origin = folder.origin()
     memory = Memory(folder, origin)
-    unchanged(folder, origin, clips)
+    unchanged(folder, origin, clips, memory.settings.space.extensions)
     entries = memory.finalists() or [(finalist, ()) for finalist in memory.ranked()]
     if not 1 <= rank <= len(entries):
         raise ExportError(
@@ -84,7 +84,9 @@ def _export(
     study = memory.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
     on_event(Note(f"training {finalist.label} on all {len(clips)} clips for export"))
-    network = Evaluator(clips, protocol, study.seed).train(finalist.candidate)
+    network = Evaluator(clips, protocol, study.seed, memory.settings.space.extensions).train(
+        finalist.candidate
+    )
     done = export_network(
         network,
         finalist.candidate,
@@ -107,7 +109,7 @@ def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenan
         command=origin.command,
         seed=fold_seed(settings.study.seed, 0, ()),
         code_version=origin.code,
-        environment=environment(),
+        environment=environment(settings.space.extensions),
         scaling=dict(clips.scaling),
         protocol=(origin.final or origin.search).name,
         seeds=len(scores),

@@ -193,7 +193,7 @@ class Memory:
             seed=study.seed,
             written=datetime.now(UTC),
             code_version=self.origin.code,
-            environment=environment(),
+            environment=environment(settings.space.extensions),
             data=self.origin.data,
             search_protocol=self.origin.search.name,
             final_protocol=self.origin.final.name if self.origin.final else None,

@@ -175,7 +175,7 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(
         command=command,
-        code=code_version(),
+        code=code_version(settings.space.extensions),
         data=DataFacts(
             name=clips.name,
             fingerprint=clips.fingerprint,

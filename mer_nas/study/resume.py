@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mer_nas.config import overrides, presets
@@ -41,8 +42,16 @@ def extended(settings: Settings, words: Iterable[str]) -> Settings:
     )
 
 
-def unchanged(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
+def unchanged(
+    folder: StudyFolder, origin: Origin, clips: ClipSet, extensions: Iterable[Path]
+) -> None:
     """Refuse to go on where the clips or the code are others than at the start.
+
+    Args:
+        folder: The study.
+        origin: What it began with.
+        clips: What the session found.
+        extensions: The study's, which have been loaded.
 
     Raises:
         StudyError: They are; the message names both.
@@ -53,10 +62,10 @@ def unchanged(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
             f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "
             "name the same set"
         )
-    if code_version() != origin.code:
+    if (now := code_version(extensions)) != origin.code:
         raise StudyError(
             f"{folder.path}: the code that decides scores has changed since the study began "
-            f"(version {origin.code}, now {code_version()}), so new trials would not compare with "
+            f"(version {origin.code}, now {now}), so new trials would not compare with "
             "the old; "
             "go back to that version, or begin a new study"
         )

@@ -64,7 +64,7 @@ def run(
     """
     begun, settings = folder.origin(), changed or folder.settings()
     load_extensions(settings.space.extensions)
-    unchanged(folder, begun, clips)
+    unchanged(folder, begun, clips, settings.space.extensions)
     with (
         StudyLock(folder.path, on_event) as lock,
         _session(folder, command or begun.command),
@@ -119,9 +119,10 @@ class _Workers:
 
     def run(self, source: Source, clips: ClipSet, protocol: Protocol, *, needed: bool) -> None:
         """Work off a source; one that needs no training is only heard out, in this process."""
-        evaluator = Evaluator(clips, protocol, self.settings.study.seed)
+        files = self.settings.space.extensions
+        evaluator = Evaluator(clips, protocol, self.settings.study.seed, files)
         if needed:
-            self.start().run(source, evaluator, self.settings.space.extensions)
+            self.start().run(source, evaluator, files)
         else:
             local.run(source, evaluator)
 
@@ -151,6 +152,7 @@ def _driver(
         clips=clips,
         protocol=plan(clips, study.folds, study.seed, study.block),
         ledger=ledger,
+        code=origin.code,
         storage=folder.storage(study),
         name=origin.optuna,
         on_event=on_event,
@@ -168,6 +170,7 @@ def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers) ->
         clips=clips,
         protocol=protocol,
         ledger=ledger,
+        code=memory.origin.code,
         seed=study.seed,
         on_event=workers.emit,
     )

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from hashlib import sha256
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ pytestmark = pytest.mark.usefixtures("registries")
 
 @pytest.fixture(autouse=True)
 def _nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extensions, "_loaded", [])
+    monkeypatch.setattr(extensions, "_loaded", {})
 
 
 @pytest.fixture
@@ -94,14 +95,14 @@ def test_its_settings_are_checked_like_all_others(gate: Path, small: Callable[..
 def test_a_file_is_loaded_once(gate: Path) -> None:
     load_extensions([gate])
     load_extensions([gate, gate.parent / "." / gate.name])
-    assert loaded_files() == [gate.resolve()]
+    assert loaded_files() == {gate.resolve(): sha256(GATE.encode()).hexdigest()}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.py"
     with pytest.raises(ConfigError, match=r"there is no file .*none.py; right: a pyth"):
         load_extensions([missing])
-    assert loaded_files() == []
+    assert loaded_files() == {}
 
 
 @pytest.mark.parametrize(

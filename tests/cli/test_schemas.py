@@ -49,3 +49,10 @@ def test_a_schema_finds_mistakes(group: str, tree: dict[str, Any], where: list[s
     with pytest.raises(jsonschema.ValidationError) as refused:
         jsonschema.validate(tree, committed(group))
     assert list(refused.value.absolute_path)[: len(where)] == where
+
+
+@pytest.mark.parametrize("final", ["none", None, {"seeds": 2}])
+def test_a_study_may_do_without_a_final_stage(final: object) -> None:
+    jsonschema.validate({"trials": 3, "final": final}, committed("study"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"final": "never"}, committed("study"))

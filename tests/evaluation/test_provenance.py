@@ -7,6 +7,7 @@ import pytest
 
 import mer_nas
 from mer_nas import provenance
+from mer_nas.architectures import load_extensions
 
 
 def test_the_code_version_is_the_same_twice() -> None:
@@ -14,15 +15,20 @@ def test_the_code_version_is_the_same_twice() -> None:
     assert len(provenance.code_version()) == 12
 
 
-def test_a_users_file_counts_and_so_does_what_it_says(tmp_path: Path) -> None:
-    file = tmp_path / "block.py"
-    versions = [provenance._hash(())]
-    for text in ("a = 1", "a = 2"):
+def test_a_users_file_counts_for_the_space_that_names_it_as_it_was_when_it_was_loaded(
+    tmp_path: Path,
+) -> None:
+    plain, versions = provenance.code_version(), []
+    for folder, text in (("one", "a = 1"), ("two", "a = 2"), ("three", "a = 1")):
+        file = tmp_path / folder / "block.py"
+        file.parent.mkdir()
         file.write_text(text)
-        provenance._hash.cache_clear()
-        versions.append(provenance._hash((file,)))
-    provenance._hash.cache_clear()
-    assert len(set(versions)) == 3
+        load_extensions([file])
+        file.write_text("a = 3")
+        versions.append(provenance.code_version([file]))
+    assert versions[0] == versions[2]  # the same code, wherever it lies
+    assert len({plain, *versions}) == 3
+    assert provenance.code_version() == plain  # another space, in the same process
 
 
 def test_every_package_whose_code_can_change_a_score_counts() -> None:

@@ -182,6 +182,7 @@ def search(
             clips=scripted.clips,
             protocol=scripted.protocol,
             ledger=ledger,
+            code=code_version(),
             storage=sqlite_url(folder),
             on_event=on_event,
         )

@@ -409,6 +409,7 @@ def test_a_storage_that_cannot_be_opened_is_named(tmp_path: Path, url: str) -> N
             clips=scripted.clips,
             protocol=scripted.protocol,
             ledger=ledger,
+            code="",
             storage=url,
         )
 

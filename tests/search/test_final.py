@@ -6,6 +6,7 @@ from conftest import Heard
 from scripted import ScriptedEvaluator, Sketch, evaluator, search
 
 from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.events import Ended, FoldDone, Started
 from mer_nas.search.final import Finalist, FinalStage
@@ -23,6 +24,7 @@ def stage(scripted: ScriptedEvaluator, ledger: Ledger, **words: Any) -> FinalSta
         protocol=scripted.protocol,
         seed=scripted.seed,
         ledger=ledger,
+        code=code_version(),
         **words,
     )
 
@@ -119,6 +121,7 @@ def test_the_first_repetition_of_the_searchs_own_folds_costs_nothing(tmp_path: P
             protocol=scripted.protocol,
             seed=0,
             ledger=ledger,
+            code=code_version(),
         )
         local.run(final, scripted)
     assert scripted.runs == []

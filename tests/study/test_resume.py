@@ -159,7 +159,7 @@ def test_other_data_are_refused_with_both_fingerprints(
 def test_other_code_is_refused_with_both_versions(
     refused: Callable[..., str], study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mer_nas.study.resume.code_version", lambda: "0123456789ab")
+    monkeypatch.setattr("mer_nas.study.resume.code_version", lambda _: "0123456789ab")
     code = json.loads((study / "origin.json").read_text())["code"]
     assert refused() == (
         f"{study}: the code that decides scores has changed since the study began (version {code}, "

@@ -1,11 +1,13 @@
 """A whole search: what it says, what it leaves, and whether its numbers follow from the ledger."""
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optuna
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
@@ -216,3 +218,18 @@ def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_fin
     # one seed, one protocol: the same candidate scores the same to the last bit, Ray or not
     first = json.loads((study / "report.json").read_text())["study"]["trials"][0]
     assert report.answer.uf1.mean == first["value"]
+
+
+def test_studies_that_share_a_storage_keep_apart_in_it(
+    tiny: list[str], in_this_process: None
+) -> None:
+    url = f"sqlite:///{Path('shared.db').resolve().as_posix()}"
+    words = [*tiny, f"study.storage={url}", "study.final=none", "study.trials=1"]
+    first, second = (api.search(*words, f"study.seed={seed}") for seed in (0, 1))
+    names = [json.loads((s.folder / "origin.json").read_text())["optuna"] for s in (first, second)]
+    assert sorted(optuna.get_all_study_names(url)) == sorted(names)
+    assert all(re.fullmatch("small-faces-[0-9a-f]{8}", name) for name in names)
+    assert not (first.folder / "study.db").exists()
+    before = second.report.study.trials
+    assert len(first.resume("study.trials=2").report.study.trials) == 2
+    assert second.resume().report.study.trials == before
