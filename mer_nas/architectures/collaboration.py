@@ -12,7 +12,7 @@ from mer_nas.architectures.routing import Routing
 
 
 class Collaboration(nn.Module):
-    """Maps (experts, tokens x (B, N, C), routing) to the gated sum of outputs (B, N, C)."""
+    """Maps (experts, tokens x as they prepare them, routing) to the gated sum (B, N, C)."""
 
 
 class Mix(Collaboration):

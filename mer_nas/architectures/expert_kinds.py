@@ -1,41 +1,81 @@
-"""What an expert can be: E small networks of one form, run side by side.
+"""What an expert can be: E small networks side by side, of one form or of several in turn.
 
-A new form is a class in `EXPERTS`: built from (C, E, F), it gives the outputs of all experts and,
+A new form is a class in `EXPERTS`: built from a `Bench`, it gives the outputs of all experts and,
 if it can do so more cheaply, their weighted sum.
 
-Shapes speak of B clips, N tokens, C channels, E experts of F hidden units.
+Shapes speak of B maps, N = H W tokens of a map, C channels, E experts of F hidden units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.layers import linear, spread
+from mer_nas.architectures.blocks import Size
+from mer_nas.architectures.layers import conv, linear, spread
+
+Kernel = tuple[int, int] | None
+"""Height and width of what an expert sees around a token; None: the token alone."""
+
+
+class Bench(NamedTuple):
+    """How many experts there are, and what they work on."""
+
+    dim: int
+    """C."""
+    experts: int
+    """E."""
+    hidden: int
+    """F."""
+    size: Size
+    """H and W of the map whose positions the tokens are."""
 
 
 class Experts(nn.Module):
-    """E experts over the same tokens."""
+    """E experts over the same tokens.
+
+    What they all need alike is made by `prepare`, once, whoever is chosen: (B, N, C) to what
+    `each` and `forward` then take.
+    """
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return tokens x (B, N, C) with what all experts need beside them; by default x alone."""
+        return x
 
     def each(self, x: Tensor) -> Tensor:
-        """Return what every expert makes of tokens x (B, N, C): (B, N, E, C)."""
+        """Return what every expert makes of prepared tokens: (B, N, E, C)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Return the sum over experts with weights (B, N, E): (B, N, C)."""
+        """Return the sum over experts with weights (B, N or 1, E): (B, N, C)."""
         return (self.each(x) * weights[..., None]).sum(2)
 
 
 class Perceptrons(Experts):
-    """Linear, GELU, linear; the first maps of all experts are one matrix, and so the second."""
+    """Linear, a depthwise convolution where the expert has one, GELU, linear.
 
-    def __init__(self, dim: int, experts: int, hidden: int) -> None:
+    The first maps of all experts are one matrix, and so the second.
+
+    Args:
+        bench: The experts.
+        kernels: Of the experts in turn; experts of one kernel stand side by side.
+    """
+
+    def __init__(self, bench: Bench, kernels: tuple[Kernel, ...] = (None,)) -> None:
         super().__init__()
-        self.experts = experts
-        self.enter = linear(dim, experts * hidden)
-        self.weight = nn.Parameter(torch.empty(experts, hidden, dim))
-        self.bias = nn.Parameter(torch.zeros(experts * dim))
+        dim, self.experts, hidden, self.size = bench
+        self.enter = linear(dim, self.experts * hidden)
+        turns = enumerate(kernels[: self.experts])
+        looks = [(len(range(turn, self.experts, len(kernels))), kernel) for turn, kernel in turns]
+        self.shares = [count * hidden for count, _ in looks]
+        self.around = nn.ModuleList(
+            _around(count * hidden, kernel) for count, kernel in looks if any(kernels)
+        )
+        self.weight = nn.Parameter(torch.empty(self.experts, hidden, dim))
+        self.bias = nn.Parameter(torch.zeros(self.experts * dim))
         spread(self.weight)
 
     def each(self, x: Tensor) -> Tensor:
@@ -51,9 +91,77 @@ class Perceptrons(Experts):
         return self.bias.reshape(self.experts, -1)  # (E, C)
 
     def _hidden(self, x: Tensor) -> Tensor:
-        hidden = functional.gelu(self.enter(x))
-        return hidden.reshape(*x.shape[:2], self.experts, -1)  # (B, N, E, F)
+        hidden = self.enter(x)  # (B, N, E F)
+        if self.around:
+            hidden = self._looked_around(hidden)
+        return functional.gelu(hidden).reshape(*x.shape[:2], self.experts, -1)
+
+    def _looked_around(self, hidden: Tensor) -> Tensor:
+        maps = hidden.transpose(1, 2).reshape(-1, sum(self.shares), *self.size)  # (B, E F, H, W)
+        parts = torch.split(maps, self.shares, 1)
+        seen = torch.cat([look(m) for look, m in zip(self.around, parts, strict=True)], 1)
+        return seen.flatten(2).transpose(1, 2)
 
 
-EXPERTS: dict[str, Callable[[int, int, int], Experts]] = {"mlp": Perceptrons}
+class Attentions(Experts):
+    """One head of attention each; keys and values are those of all (MoA, arXiv:2210.05144).
+
+    As in `mhsa`, queries, keys and values have no bias and the way out has one.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.dim, self.experts, self.hidden, _ = bench
+        self.key_value = linear(self.dim, 2 * self.hidden, bias=False)
+        self.query = linear(self.dim, self.experts * self.hidden, bias=False)
+        self.weight = nn.Parameter(torch.empty(self.experts, self.hidden, self.dim))
+        self.bias = nn.Parameter(torch.zeros(self.experts * self.dim))
+        spread(self.weight)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return tokens, keys and values: (B, N, C + 2 F)."""
+        return torch.cat([x, self.key_value(x)], dim=2)
+
+    def each(self, x: Tensor) -> Tensor:
+        """Return what every expert sees from every token of x (B, N, C + 2 F)."""
+        tokens, key, value = torch.split(x, [self.dim, self.hidden, self.hidden], 2)
+        query = self.query(tokens).reshape(*x.shape[:2], self.experts, self.hidden)
+        scores = (
+            query.transpose(1, 2) @ key[:, None].transpose(2, 3) * self.hidden**-0.5
+        )  # (B, E, N, N)
+        seen = (scores.softmax(-1) @ value[:, None]).transpose(1, 2)  # (B, N, E, F)
+        bias = self.bias.reshape(self.experts, -1)
+        return torch.einsum("bnef,efc->bnec", seen, self.weight) + bias
+
+
+@dataclass(frozen=True)
+class Form:
+    """One of the things that experts can be."""
+
+    build: Callable[[Bench], Experts]
+    """Returns the experts."""
+    reach: int = 1
+    """Length of the longest kernel, in positions."""
+    least: int = 1
+    """Fewest tokens that make sense of it."""
+
+
+def _perceptrons(*kernels: Kernel) -> Form:
+    reach = max(max(kernel or (1,)) for kernel in kernels)
+    return Form(lambda bench: Perceptrons(bench, kernels), reach)
+
+
+EXPERTS: Mapping[str, Form] = {
+    "mlp": _perceptrons(None),
+    "conv": _perceptrons((3, 3)),
+    "orient": _perceptrons((1, 3), (3, 1)),
+    "attn": Form(Attentions, least=2),
+    "hetero": _perceptrons(None, (3, 3), (1, 3), (3, 1)),
+}
 """Forms of experts by the name that YAML gives them."""
+
+
+def _around(channels: int, kernel: Kernel) -> nn.Module:
+    if kernel is None:
+        return nn.Identity()
+    return conv(channels, channels, kernel, groups=channels, bias=True)

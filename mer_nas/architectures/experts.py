@@ -5,20 +5,23 @@ Single-Stream Network* (Computer Engineering 2026, DOI 10.19678/j.issn.1000-3428
 activation and a collaboration among the experts. Its abstract gives no form; router, experts and
 collaboration here are our reading.
 
-Shapes speak of B clips, N tokens, C channels, E experts of which K are chosen, F hidden units.
+Shapes speak of B clips of T frames, N tokens of a frame, C channels, E experts of which K are
+chosen, F hidden units.
 """
 
 from math import floor
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Interval
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks import GLOBALS, Block, Name, Site
 from mer_nas.architectures.collaboration import Collaboration, Mix, Together
-from mer_nas.architectures.expert_kinds import EXPERTS, Experts
-from mer_nas.architectures.layers import FeedForward, OverTokens, TokenLayer
-from mer_nas.architectures.routing import Noise, Router, Routing
+from mer_nas.architectures.expert_kinds import EXPERTS, Bench, Experts
+from mer_nas.architectures.kernels import largest
+from mer_nas.architectures.layers import OverTokens, TokenLayer
+from mer_nas.architectures.routing import Gates, Level, Noise, Router, Routing
 from mer_nas.architectures.state import State, Stateful, Steps
 
 
@@ -33,10 +36,21 @@ class Expert(Block):
     """Experts in a layer."""
     top_k: PositiveInt = 2
     """Experts that a token is sent to; at most `experts`."""
+    router: Gates = "softmax_topk"
+    """What the chosen experts weigh. softmax_topk: together 1, by the softmax of their scores;
+    sigmoid: each the sigmoid of its score; soft: all experts are chosen, by the softmax."""
+    router_level: Level = "token"
+    """What is sent: every token on its own, or all tokens of a clip alike, by their mean."""
     expert: Annotated[str, Name(EXPERTS)] = "mlp"
-    """What an expert is. mlp: two linear maps with a GELU between them."""
-    ratio: PositiveFloat = 0.5
-    """Width inside an expert, in widths of the stage."""
+    """What an expert is. mlp: two linear maps with a GELU between them; conv: the same with a
+    3 x 3 depthwise convolution before the GELU; orient: with one of 1 x 3 or 3 x 1, in turn;
+    hetero: mlp, conv and both of orient in turn; attn: a head of attention with keys and values
+    that all experts share."""
+    ratio: PositiveFloat | Literal["2/E"] = 0.5
+    """Width inside an expert, in widths of the stage; 2/E: all experts together have the weights
+    of the attention whose place they take."""
+    expert_drop: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Probability that an expert is out for a token, in training."""
     noise: Noise = "learned"
     """Noise on the router's scores in training: off, of a fixed size, or of a learned one."""
     noise_std: PositiveFloat = 0.5
@@ -45,7 +59,7 @@ class Expert(Block):
     """What the chosen experts of a token do with each other's outputs: nothing, a learned linear
     mix, or attention."""
     shared: NonNegativeInt = 0
-    """Experts beside the routed ones that see every token."""
+    """Experts of the same kind beside the routed ones that see every token, with weight 1."""
     ffn_ratio: PositiveInt = 2
     """Width inside the feed-forward, in widths of the stage."""
 
@@ -66,67 +80,106 @@ class Expert(Block):
         width = site.channels
         return OverTokens(
             Steps(
-                TokenLayer(width, self._mixer(width), self.ffn_ratio * width, rate)
+                TokenLayer(width, self._mixer(site), self.ffn_ratio * width, rate)
                 for rate in site.drop_path
             )
         )
 
-    def _mixer(self, width: int) -> nn.Module:
-        hidden = max(4, floor(self.ratio * width))
+    def _mixer(self, site: Site) -> nn.Module:
+        router = Router(
+            site.channels,
+            self.experts,
+            self.top_k,
+            gates=self.router,
+            level=self.router_level,
+            frames=site.frames,
+            noise=self.noise,
+            noise_std=self.noise_std,
+            drop=self.expert_drop,
+        )
+        bench = Bench(site.channels, self.experts, self._hidden(site.channels), site.size)
+        form = EXPERTS[self.expert].build
         return RoutedExperts(
-            Router(width, self.experts, self.top_k, self.noise, self.noise_std),
-            EXPERTS[self.expert](width, self.experts, hidden),
-            _collaboration(self.collaboration, width, self.experts),
-            [FeedForward(width, hidden) for _ in range(self.shared)],
+            router,
+            form(bench),
+            _collaboration(self.collaboration, site.channels, self.experts),
+            form(bench._replace(experts=self.shared)) if self.shared else None,
         )
 
+    def _hidden(self, width: int) -> int:
+        if self.ratio == "2/E":
+            return max(4, 2 * width // self.experts)
+        return max(4, floor(self.ratio * width + 1e-6))  # a ratio like 1 / 3 is rounded itself
+
     def check(self, site: Site) -> None:
-        """Refuse more choices than experts, and a collaboration of one."""
+        """Refuse more choices than experts, a collaboration of one, and experts without a map."""
         if self.top_k > self.experts:
             found = f"top_k {self.top_k} is more than the {self.experts} experts"
             raise site.refuse(found, f"top_k from 1 to {self.experts}")
         if self.top_k == 1 and self.collaboration != "none":
             found = f"collaboration {self.collaboration!r} with top_k 1, an expert alone"
             raise site.refuse(found, "collaboration: none, or top_k 2 or more")
+        if not self._at_home(site):
+            height, width = site.size
+            found = f"expert {self.expert!r} looks around on a map of {height} x {width}"
+            raise site.refuse(found, "expert: mlp, or a larger map")
 
     def repair(self, site: Site) -> "Expert":
-        """Choose at most all experts; one alone does not collaborate."""
-        top_k = min(self.top_k, self.experts)
-        collaboration = self.collaboration if top_k > 1 else "none"
-        return self.model_copy(update={"top_k": top_k, "collaboration": collaboration})
+        """Choose at most all experts; one alone does not collaborate, on one token none looks."""
+        top_k = self.experts if self.router == "soft" else min(self.top_k, self.experts)
+        repaired: dict[str, Any] = {"top_k": top_k}
+        if top_k == 1:
+            repaired["collaboration"] = "none"
+        if not self._at_home(site):
+            repaired["expert"] = "mlp"
+        return self.model_copy(update=repaired)
+
+    def _at_home(self, site: Site) -> bool:
+        form = EXPERTS[self.expert]
+        height, width = site.size
+        return form.reach <= largest(site.size) and form.least <= height * width
 
     def settle(self, site: Site) -> "Expert":
-        """Noise has one size where it is not fixed; one expert alone does not collaborate."""
-        settled = self
+        """Where all experts are chosen the router is soft; what has no effect is neutral."""
+        top_k = self.experts if self.router == "soft" else self.top_k
+        settled: dict[str, Any] = {
+            "top_k": top_k,
+            "ratio": self._hidden(site.channels) / site.channels,
+        }
+        if top_k == self.experts:
+            settled["expert_drop"] = 0.0
+            if self.router == "softmax_topk":
+                settled["router"] = "soft"
+        if site.size == (1, 1) and site.frames == 1:
+            settled["router_level"] = "token"
         if self.noise != "fixed":
-            default: float = type(self).model_fields["noise_std"].default
-            settled = settled.model_copy(update={"noise_std": default})
-        if self.top_k == 1 and "collaboration" not in self.model_fields_set:
-            settled = settled.model_copy(update={"collaboration": "none"})
-        return settled
+            settled["noise_std"] = type(self).model_fields["noise_std"].default
+        if top_k == 1 and "collaboration" not in self.model_fields_set:
+            settled["collaboration"] = "none"
+        return self.model_copy(update=settled)
 
 
 class RoutedExperts(Stateful):
-    """The mixer of an expert layer: tokens (B, N, C) to the same."""
+    """The mixer of an expert layer: tokens (B T, N, C) to the same."""
 
     def __init__(
         self,
         router: Router,
         experts: Experts,
         collaboration: Collaboration | None,
-        shared: list[FeedForward],
+        shared: Experts | None,
     ) -> None:
         super().__init__()
         self.router = router
         self.routed = Routed(experts, collaboration, router.top_k / router.experts)
-        self.shared = nn.ModuleList(shared)
+        self.shared = shared
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Send every token to its experts and to the shared ones."""
         routing: Routing = self.router(x)
-        y: Tensor = self.routed(x, routing)
-        for expert in self.shared:
-            y = y + expert(x)
+        y: Tensor = self.routed(self.routed.experts.prepare(x), routing)
+        if self.shared is not None:
+            y = y + self.shared.each(self.shared.prepare(x)).sum(2)
         if routing.imbalance is not None:
             state = state.lose("balance", routing.imbalance)
         return y, state
@@ -147,7 +200,7 @@ class Routed(nn.Module):
         self.active_share = active_share
 
     def forward(self, x: Tensor, routing: Routing) -> Tensor:
-        """Return the gated sum of the outputs of the chosen experts."""
+        """Return the gated sum of what the chosen experts make of prepared tokens x."""
         if self.collaboration is None:
             mixed: Tensor = self.experts(x, routing.gates)
         else:

@@ -3,10 +3,11 @@
 Choices are masks, not index lists: every shape is fixed, whatever the data, so that routing can be
 batched by `torch.func.vmap` and exported.
 
-Shapes speak of B clips, N tokens of a clip, C channels, E experts and K chosen ones.
+Shapes speak of B clips of T frames, N tokens of a frame, C channels, E experts and K chosen ones.
 
 Sources: Shazeer et al. 2017 (arXiv:1701.06538), equations (3) to (5) for noisy top-k gates and its
-appendix A for the load; the coefficients of variation are taken over all E experts.
+appendix A for the load; the coefficients of variation are taken over all E experts. Sigmoid gates
+and experts that are out at random: Csordás et al. 2023 (arXiv:2310.10837).
 """
 
 from typing import Literal, NamedTuple
@@ -17,6 +18,8 @@ from torch.nn import functional
 
 from mer_nas.architectures.layers import linear
 
+Gates = Literal["softmax_topk", "sigmoid", "soft"]
+Level = Literal["token", "sample"]
 Noise = Literal["off", "fixed", "learned"]
 LEAST_NOISE = 1e-2
 
@@ -25,10 +28,10 @@ class Routing(NamedTuple):
     """What a router decided."""
 
     gates: Tensor
-    """(B, N, E): K positive entries a token, summing to 1 (for K = 1: the probability of the
-    expert among all E, so that the router learns from the class loss), the others 0."""
+    """(B T, N, E), or (B T, 1, E) where all tokens of a clip are sent alike: K positive entries a
+    token, the others 0."""
     chosen: Tensor
-    """(B, N, E): 1 for the K chosen experts, 0 for the others."""
+    """The same shape: 1 for the K chosen experts, 0 for the others."""
     imbalance: Tensor | None
     """(): 0 where all experts are used evenly; None in evaluation and where K is E."""
 
@@ -39,17 +42,40 @@ class Router(nn.Module):
     Args:
         dim: C.
         experts: E.
-        top_k: K.
+        top_k: K; with soft gates E.
+        gates: softmax_topk: they sum to 1 over the chosen experts (for K = 1: the probability of
+            the expert among all E, so that the router learns from the class loss); sigmoid: each
+            is the sigmoid of its score; soft: the probabilities of all E.
+        level: Whether every token is sent on its own, or all tokens of a clip by their mean.
+        frames: T.
         noise: Gaussian noise on the scores, in training only: none, of a fixed size, or of a size
             that the router learns for every token and expert.
         noise_std: Standard deviation of fixed noise.
+        drop: Probability that an expert is out for a token, in training only. It is then chosen
+            only where fewer than K are in.
     """
 
-    def __init__(self, dim: int, experts: int, top_k: int, noise: Noise, noise_std: float) -> None:
+    def __init__(
+        self,
+        dim: int,
+        experts: int,
+        top_k: int,
+        *,
+        gates: Gates = "softmax_topk",
+        level: Level = "token",
+        frames: int = 1,
+        noise: Noise = "off",
+        noise_std: float = 0.0,
+        drop: float = 0.0,
+    ) -> None:
         super().__init__()
         self.experts = experts
         self.top_k = top_k
+        self.gates = gates
+        self.level = level
+        self.frames = frames
         self.noise_std = noise_std if noise == "fixed" else 0.0
+        self.drop = drop
         self.score = linear(dim, experts, bias=False)
         self.spread = linear(dim, experts, bias=False) if noise == "learned" else None
         if self.spread is not None:
@@ -60,13 +86,25 @@ class Router(nn.Module):
             nn.init.zeros_(self.score.weight)
 
     def forward(self, tokens: Tensor) -> Routing:
-        """Route tokens (B, N, C)."""
+        """Route tokens (B T, N, C)."""
+        if self.level == "token":
+            return self._route(tokens)
+        clips = tokens.reshape(-1, self.frames * tokens.shape[1], tokens.shape[2])
+        routing = self._route(clips.mean(1, keepdim=True))  # (B, 1, E)
+        gates, chosen = (
+            each.expand(-1, self.frames, -1).reshape(-1, 1, self.experts)
+            for each in (routing.gates, routing.chosen)
+        )
+        return Routing(gates, chosen, routing.imbalance)
+
+    def _route(self, tokens: Tensor) -> Routing:
         clean: Tensor = self.score(tokens)
         deviation = self._deviation(tokens) if self.training else None
         noisy = clean
         if deviation is not None:
             noisy = clean + torch.randn_like(clean) * deviation
-        gates, chosen = choose(noisy, self.top_k)
+        chosen = choose(self._within_reach(noisy), self.top_k)
+        gates = weigh(noisy, chosen, self.top_k, self.gates)
         imbalance = None
         if self.training and self.top_k < self.experts:
             load = chosen
@@ -74,6 +112,14 @@ class Router(nn.Module):
                 load = chances(clean, noisy, deviation, self.top_k)
             imbalance = variation(gates) + variation(load)
         return Routing(gates, chosen, imbalance)
+
+    def _within_reach(self, scores: Tensor) -> Tensor:
+        if not self.training or not self.drop:
+            return scores
+        out = (torch.rand_like(scores) < self.drop).to(scores.dtype)
+        # Behind all that are in, and among themselves still in order.
+        span = scores.amax(-1, keepdim=True) - scores.amin(-1, keepdim=True) + 1
+        return scores - out * span.detach()
 
     def _deviation(self, tokens: Tensor) -> Tensor | None:
         if self.spread is not None:
@@ -83,13 +129,19 @@ class Router(nn.Module):
         return None
 
 
-def choose(scores: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """Return gates and choices (..., E) of the `top_k` highest scores."""
+def choose(scores: Tensor, top_k: int) -> Tensor:
+    """Return 1 for the `top_k` highest of scores (..., E), 0 for the others."""
     best = scores.topk(top_k, dim=-1).indices
-    chosen = torch.zeros_like(scores).scatter(-1, best, 1.0)
-    if top_k == 1:
-        return scores.softmax(-1) * chosen, chosen
-    return scores.masked_fill(chosen == 0, -torch.inf).softmax(-1), chosen
+    return torch.zeros_like(scores).scatter(-1, best, 1.0)
+
+
+def weigh(scores: Tensor, chosen: Tensor, top_k: int, gates: Gates) -> Tensor:
+    """Return the gates (..., E) of the `top_k` chosen experts by their scores."""
+    if gates == "sigmoid":
+        return scores.sigmoid() * chosen
+    if gates == "soft" or top_k == 1:
+        return scores.softmax(-1) * chosen
+    return scores.masked_fill(chosen == 0, -torch.inf).softmax(-1)
 
 
 def chances(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:

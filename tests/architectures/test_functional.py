@@ -56,7 +56,10 @@ def _together(networks: list[Network], clips: Tensor) -> tuple[Output, dict[str,
 @pytest.mark.parametrize("mode", ["evaluation", "training"])
 @pytest.mark.parametrize("name", ["prog_s", "dre_s", "hyb_ms_prog_expert", "dre", "htnet_ref"])
 def test_stacked_copies_give_what_each_gives_alone(name: str, mode: str, points: Tree) -> None:
-    networks = _copies(points[name])
+    _compare(_copies(points[name]), mode)
+
+
+def _compare(networks: list[Network], mode: str) -> None:
     for network in networks:
         network.train(mode == "training")
     clips = torch.randn(3, 4, 3, 28, 28)
@@ -70,6 +73,34 @@ def test_stacked_copies_give_what_each_gives_alone(name: str, mode: str, points:
             assert torch.allclose(together.losses[key][index], loss, atol=1e-5)
         for key, buffer in network.named_buffers():
             assert torch.allclose(buffers[key][index].float(), buffer.float(), atol=1e-5)
+
+
+TOKENS = {
+    "convolving experts of whole clips": {
+        "global": {
+            "kind": "expert",
+            "expert": "conv",
+            "router": "sigmoid",
+            "router_level": "sample",
+            "collaboration": "xattn",
+            "shared": 1,
+        }
+    },
+    "all kinds of experts at once": {
+        "global": {"kind": "expert", "expert": "hetero", "router": "soft", "collaboration": "none"}
+    },
+    "attending experts": {"global": {"kind": "expert", "expert": "attn", "top_k": 1, "shared": 2}},
+}
+
+
+@pytest.mark.parametrize("mode", ["evaluation", "training"])
+@pytest.mark.parametrize("name", TOKENS)
+def test_stacked_copies_of_token_blocks_give_what_each_gives_alone(
+    name: str, mode: str, small: Callable[..., Tree]
+) -> None:
+    tree = small(TOKENS[name], stem={"kind": "patch", "width": 16})
+    tree["paths"][0]["shared"] = {"expert": {"noise": "off"}}
+    _compare(_copies(tree), mode)
 
 
 def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> None:

@@ -3,13 +3,29 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures.collaboration import Mix, Together
-from mer_nas.architectures.expert_kinds import Perceptrons
-from mer_nas.architectures.routing import Router, Routing, chances, choose, variation
+from mer_nas.architectures.expert_kinds import Bench, Perceptrons
+from mer_nas.architectures.routing import (
+    Gates,
+    Level,
+    Router,
+    Routing,
+    chances,
+    choose,
+    variation,
+    weigh,
+)
+
+
+def gates(kind: Gates, odds: list[float], top_k: int) -> Tensor:
+    """Return the gates of a token whose scores are the logarithms of `odds`."""
+    scores = torch.tensor([[odds]]).log()
+    return weigh(scores, choose(scores, top_k), top_k, kind)
 
 
 @pytest.mark.parametrize("top_k", [2, 3, 5])
 def test_gates_of_a_token_are_positive_for_exactly_k_experts_and_sum_to_one(top_k: int) -> None:
-    gates, chosen = choose(torch.randn(4, 7, 5), top_k)
+    routing: Routing = Router(8, 5, top_k).eval()(torch.randn(4, 7, 8))
+    gates, chosen = routing.gates, routing.chosen
     assert ((gates > 0).sum(-1) == top_k).all()
     assert torch.equal(gates > 0, chosen > 0)
     assert torch.allclose(gates.sum(-1), torch.ones(4, 7))
@@ -17,18 +33,69 @@ def test_gates_of_a_token_are_positive_for_exactly_k_experts_and_sum_to_one(top_
 
 def test_gates_are_the_softmax_over_the_chosen_scores() -> None:
     # exp(log 3) : exp(log 1) = 3 : 1, the rest is left out.
-    gates, _ = choose(torch.tensor([[[3.0, 0.5, 1.0, 0.1]]]).log(), 2)
-    assert torch.allclose(gates, torch.tensor([[[0.75, 0.0, 0.25, 0.0]]]))
+    assert torch.allclose(
+        gates("softmax_topk", [3.0, 0.5, 1.0, 0.1], 2), torch.tensor([[[0.75, 0.0, 0.25, 0.0]]])
+    )
 
 
 def test_a_single_choice_has_its_probability_among_all_experts_as_gate() -> None:
-    gates, _ = choose(torch.tensor([[[3.0, 0.5, 1.0, 0.5]]]).log(), 1)
-    assert torch.allclose(gates, torch.tensor([[[0.6, 0.0, 0.0, 0.0]]]))
+    assert torch.allclose(
+        gates("softmax_topk", [3.0, 0.5, 1.0, 0.5], 1), torch.tensor([[[0.6, 0.0, 0.0, 0.0]]])
+    )
 
 
+def test_sigmoid_gates_are_those_of_the_chosen_scores_alone() -> None:
+    # Odds of 3 : 1 are a probability of 3 / 4, whatever the other experts score.
+    assert torch.allclose(
+        gates("sigmoid", [3.0, 0.25, 1.0, 0.5], 2), torch.tensor([0.75, 0, 0.5, 0])
+    )
+    assert torch.allclose(
+        gates("sigmoid", [3.0, 0.25, 1.0, 0.5], 1), torch.tensor([0.75, 0, 0, 0])
+    )
+
+
+def test_soft_gates_are_the_probabilities_of_all_experts() -> None:
+    assert torch.allclose(
+        gates("soft", [3.0, 0.5, 1.0, 0.5], 4), torch.tensor([0.6, 0.1, 0.2, 0.1])
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_clip_that_is_sent_as_one_goes_where_its_mean_token_goes(frames: int) -> None:
+    router = Router(8, 4, 2, level="sample", frames=frames).eval()
+    nn.init.normal_(router.score.weight)
+    clips = torch.randn(5, frames, 7, 8)
+    routing: Routing = router(clips.flatten(0, 1))
+    for clip in range(5):
+        alone = weigh(
+            scores := router.score(clips[clip].mean((0, 1))), choose(scores, 2), 2, "softmax_topk"
+        )
+        for frame in range(frames):
+            assert torch.allclose(routing.gates[clip * frames + frame], alone, atol=1e-6)
+    assert (routing.gates.amax((0, 1)) > 0).sum() > 2  # clips differ
+
+
+def test_an_expert_is_out_as_often_as_asked() -> None:
+    router = Router(1, 4, 1, drop=0.3)
+    with torch.no_grad():
+        router.score.weight.copy_(torch.tensor([[4.0], [3.0], [2.0], [1.0]]))
+    tokens = torch.ones(1, 40_000, 1)
+    # The best expert is in with 0.7, the second best takes over with 0.3 x 0.7, and so on.
+    share = router(tokens).chosen.mean((0, 1))
+    assert torch.allclose(share, torch.tensor([0.7081, 0.21, 0.063, 0.0189]), atol=0.01)
+    assert router.eval()(tokens).chosen[..., 0].all()
+
+
+def test_k_experts_are_chosen_even_where_fewer_are_in() -> None:
+    routing: Routing = Router(8, 4, 3, drop=0.9)(torch.randn(64, 7, 8))
+    assert ((routing.gates > 0).sum(-1) == 3).all()
+    assert torch.allclose(routing.gates.sum(-1), torch.ones(64, 7))
+
+
+@pytest.mark.parametrize("kind", ["softmax_topk", "sigmoid"])
 @pytest.mark.parametrize("top_k", [1, 2])
-def test_the_router_learns_from_the_output_alone(top_k: int) -> None:
-    router = Router(8, 4, top_k, "off", 0.0).eval()
+def test_the_router_learns_from_the_output_alone(top_k: int, kind: Gates) -> None:
+    router = Router(8, 4, top_k, gates=kind).eval()
     routing: Routing = router(torch.randn(2, 6, 8))
     (routing.gates * torch.randn(4)).sum().backward()
     assert router.score.weight.grad is not None
@@ -49,8 +116,12 @@ def test_all_tokens_at_the_same_k_experts_vary_by_e_over_k_less_one(
     assert variation(use).item() == pytest.approx(experts / top_k - 1, abs=1e-6)
 
 
-def test_a_router_that_sends_all_tokens_one_way_is_charged_for_gates_and_load() -> None:
-    router = Router(1, 4, 2, "off", 0.0)
+@pytest.mark.parametrize("level", ["token", "sample"])
+@pytest.mark.parametrize("kind", ["softmax_topk", "sigmoid"])
+def test_a_router_that_sends_all_tokens_one_way_is_charged_for_gates_and_load(
+    kind: Gates, level: Level
+) -> None:
+    router = Router(1, 4, 2, gates=kind, level=level)
     nn.init.constant_(router.score.weight, 0.0)
     with torch.no_grad():
         router.score.weight[:2] = 3.0
@@ -60,13 +131,13 @@ def test_a_router_that_sends_all_tokens_one_way_is_charged_for_gates_and_load() 
 
 
 def test_a_new_router_with_noise_spreads_tokens_almost_evenly() -> None:
-    routing: Routing = Router(8, 4, 2, "learned", 0.0)(torch.randn(64, 49, 8))
+    routing: Routing = Router(8, 4, 2, noise="learned")(torch.randn(64, 49, 8))
     assert routing.imbalance is not None
     assert routing.imbalance.item() < 0.01
 
 
 def test_noise_is_for_training_only() -> None:
-    router = Router(8, 4, 2, "fixed", 0.5)
+    router = Router(8, 4, 2, noise="fixed", noise_std=0.5)
     nn.init.normal_(router.score.weight)
     x = torch.randn(2, 6, 8)
     assert not torch.equal(router(x).gates, router(x).gates)
@@ -76,7 +147,7 @@ def test_noise_is_for_training_only() -> None:
 
 
 def test_no_imbalance_is_reported_where_no_expert_is_left_out() -> None:
-    assert Router(8, 4, 4, "off", 0.0)(torch.randn(2, 6, 8)).imbalance is None
+    assert Router(8, 4, 4)(torch.randn(2, 6, 8)).imbalance is None
 
 
 def test_the_chance_of_two_equal_experts_depends_on_the_noise_of_the_other() -> None:
@@ -89,11 +160,13 @@ def test_the_chance_of_two_equal_experts_depends_on_the_noise_of_the_other() -> 
 
 
 def _parts(experts: int) -> tuple[Perceptrons, Tensor, Routing]:
-    perceptrons = Perceptrons(8, experts, 6)
+    perceptrons = Perceptrons(Bench(8, experts, 6, (1, 5)))
     for parameter in perceptrons.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(2, 5, 8)
-    return perceptrons, x, Routing(*choose(torch.randn(2, 5, experts), 2), None)
+    scores = torch.randn(2, 5, experts)
+    chosen = choose(scores, 2)
+    return perceptrons, x, Routing(weigh(scores, chosen, 2, "softmax_topk"), chosen, None)
 
 
 def _one_by_one(perceptrons: Perceptrons, x: Tensor) -> list[Tensor]:
