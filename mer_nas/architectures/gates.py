@@ -8,15 +8,20 @@ max-pooled to the resolution of the new one.
     A_1 = sigmoid(f([max_c x; mean_c x]))
     A_i = sigmoid(f([max_c x; mean_c x])) * Pmax(A_{i-1})
     y   = A_i * x
+
+The other gates remember nothing: the convolutional block attention module, its two parts one after
+the other or in parallel, and the two attentions over channels alone.
 """
 
 from typing import ClassVar, Literal, Self
 
 import torch
+from timm.layers.eca import EcaModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import GATES, Block, Idle, Site, Size
+from mer_nas.architectures.blocks import GATES, Block, Idle, Site, Size, shrink
+from mer_nas.architectures.recalibration import CBAM, SqueezeExcite
 from mer_nas.architectures.state import State, Stateful
 
 Carry = Literal["mul", "geo", "mean", "max", "learned", "none"]
@@ -29,8 +34,73 @@ class NoGate(Idle):
     kind: Literal["none"] = "none"
 
 
+class Spatial(Block):
+    """A gate that weighs positions against each other."""
+
+    def check(self, site: Site) -> None:
+        """Refuse a map of one position."""
+        if site.size == (1, 1):
+            raise site.refuse("a spatial gate on a map of 1 x 1", "gate: {kind: none}")
+
+    def repair(self, site: Site) -> Block:
+        """Drop the gate where there is one position."""
+        return self if site.size != (1, 1) else NoGate()
+
+
 @GATES.register
-class Prog(Block):
+class CBAMSeq(Spatial):
+    """Channel attention, then spatial attention over what it leaves."""
+
+    kind: Literal["cbam_seq"] = "cbam_seq"
+
+    source: ClassVar[str] = "CBAM: Woo et al. 2018 (arXiv:1807.06521)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return both."""
+        return CBAM(site.channels)
+
+
+@GATES.register
+class CBAMPar(Spatial):
+    """The sum of channel attention and of spatial attention over one map."""
+
+    kind: Literal["cbam_par"] = "cbam_par"
+
+    source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return both."""
+        return CBAM(site.channels, parallel=True)
+
+
+@GATES.register
+class SE(Block):
+    """Squeeze and excitation of channels, reduction 8."""
+
+    kind: Literal["se"] = "se"
+
+    source: ClassVar[str] = "Hu et al. 2018 (arXiv:1709.01507)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the attention."""
+        return SqueezeExcite(site.channels)
+
+
+@GATES.register
+class ECA(Block):
+    """Efficient channel attention: a channel listens to its neighbours."""
+
+    kind: Literal["eca"] = "eca"
+
+    source: ClassVar[str] = "ECA-Net: Wang et al. 2020 (arXiv:1910.03151)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the attention."""
+        return EcaModule(site.channels)
+
+
+@GATES.register
+class Prog(Spatial):
     """Progressive attention: a spatial map that remembers the map of the gate before it."""
 
     kind: Literal["prog"] = "prog"
@@ -51,19 +121,16 @@ class Prog(Block):
 
     def check(self, site: Site) -> None:
         """Refuse a map of one position, and a carry with nobody to carry to."""
-        if site.size == (1, 1):
-            raise site.refuse("a spatial gate on a map of 1 x 1", "gate: {kind: none}")
+        super().check(site)
         if self.carry != "none" and (count := len(_gates(site))) < 2:
             found = f"carry {self.carry!r} with {count} progressive gate in the path"
             raise site.refuse(found, "carry: none, or two progressive gates or more")
 
     def repair(self, site: Site) -> Block:
         """Drop the gate where there is one position, and the carry where the gate is alone."""
-        if site.size == (1, 1):
-            return NoGate()
-        if len(_gates(site)) < 2:
+        if self.carry != "none" and len(_gates(site)) < 2:
             return self.model_copy(update={"carry": "none"})
-        return self
+        return super().repair(site)
 
     def settle(self, site: Site) -> Self:
         """Nothing reaches the first gate, which therefore takes the carry of the second."""
@@ -121,8 +188,9 @@ def pooled_to(attention: Tensor, size: Size) -> Tensor:
     Halves of odd sides are rounded up, except where only rounding down meets `size`: fixed pools
     rather than adaptive ones, which ONNX does not have.
     """
-    while (height := attention.shape[2]) > size[0]:
-        up = height // 2 != size[0]
+    height = attention.shape[2]
+    up = any(shrink((height, height), 2**n)[0] == size[0] for n in range(height.bit_length() + 1))
+    while attention.shape[2] > size[0]:
         attention = functional.max_pool2d(attention, 2, 2, ceil_mode=up)
     return attention
 
