@@ -6,6 +6,8 @@ Convolutions start from He's normal distribution, linear maps from a normal one 
 standard deviations (0.02), as vision transformers do.
 """
 
+from collections.abc import Iterable
+
 import torch
 from timm.layers.drop import DropPath
 from timm.layers.weight_init import trunc_normal_
@@ -54,13 +56,31 @@ class ConvNorm(nn.Sequential):
     """Convolution, BatchNorm and, where asked, ReLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, active: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        *,
+        active: bool = True,
     ) -> None:
         layers: list[nn.Module] = [
             conv(inputs, outputs, kernel, stride=stride),
             nn.BatchNorm2d(outputs),
         ]
         super().__init__(*layers, *([nn.ReLU()] if active else []))
+
+
+class Beside(nn.Module):
+    """Modules side by side, from one map to one map: their channels are concatenated."""
+
+    def __init__(self, branches: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take x (B, C, H, W) through every branch."""
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -6,13 +6,11 @@ gives an equal share of the channels, and the shares are concatenated.
 
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from mer_nas.architectures.blocks import MULTI_SCALES, Block, Idle, Site
 from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting
-from mer_nas.architectures.layers import conv
+from mer_nas.architectures.layers import Beside, conv
 
 
 @MULTI_SCALES.register
@@ -30,11 +28,19 @@ class Parallel(Block):
     kernels: KernelSet = (3, 5, 7, 9)
     """Sizes of the kernels in pixels; a size may stand more than once."""
 
+    depthwise: bool = False
+    """Give a kernel its share of the channels by a 1 x 1 convolution, and keep the channels apart
+    in the kernel itself."""
+    place: Literal["before", "after"] = "before"
+    """Before or after the pool of the stem, where it has one."""
+
     source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (5), (6)"
 
     def build(self, site: Site) -> nn.Module:
-        """Return the branches."""
-        return Branches(site.width, self.kernels)
+        """Return the branches, BatchNorm and ReLU."""
+        share = site.width // len(self.kernels)
+        branches = Beside(self._branch(site.width, share, kernel) for kernel in self.kernels)
+        return nn.Sequential(branches, nn.BatchNorm2d(site.width), nn.ReLU())
 
     def check(self, site: Site) -> None:
         """Refuse widths that do not split evenly, and kernels that are too large."""
@@ -49,16 +55,7 @@ class Parallel(Block):
         """Shrink kernels that are too large."""
         return self.model_copy(update={"kernels": fitting(self.kernels, site)})
 
-
-class Branches(nn.Module):
-    """(B, C, H, W) to the same shape, C / n channels for each of n kernels."""
-
-    def __init__(self, width: int, kernels: tuple[int, ...]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(conv(width, width // len(kernels), k) for k in kernels)
-        self.norm = nn.BatchNorm2d(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See x at every scale."""
-        seen = torch.cat([branch(x) for branch in self.branches], dim=1)
-        return functional.relu(self.norm(seen))
+    def _branch(self, width: int, share: int, kernel: int) -> nn.Module:
+        if not self.depthwise:
+            return conv(width, share, kernel)
+        return nn.Sequential(conv(width, share, 1), conv(share, share, kernel, groups=share))

@@ -2,13 +2,14 @@
 
 `patch` cuts the input into squares and maps each linearly, as vision transformers do (HTNet's
 stem, Wang et al. 2024); `conv` keeps local filters and may hold a multi-scale module (Zhan et al.
-2024, DOI 10.3724/SP.J.1249.2024.06756).
+2024, DOI 10.3724/SP.J.1249.2024.06756); `conv4` is deep (Shao et al. 2025, arXiv:2509.06015).
 """
 
+from dataclasses import replace
 from math import lcm
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval
+from annotated_types import Interval, MultipleOf
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
@@ -24,12 +25,12 @@ from mer_nas.architectures.blocks import (
 )
 from mer_nas.architectures.kernels import OddKernel
 from mer_nas.architectures.layers import ConvNorm, Position, linear
-from mer_nas.architectures.multi_scale import NoMultiScale
+from mer_nas.architectures.multi_scale import NoMultiScale, Parallel
 
 
 @STEMS.register
 class Conv(Stem):
-    """A convolution, BatchNorm, ReLU; then the multi-scale module; then, where asked, a pool."""
+    """A convolution, BatchNorm, ReLU; then, where asked, a multi-scale module and a pool."""
 
     kind: Literal["conv"] = "conv"
     kernel: OddKernel = 3
@@ -46,10 +47,11 @@ class Conv(Stem):
 
     def build(self, site: Site) -> nn.Module:
         """Return the stem."""
+        pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
+        scales = self.multi_scale.build(self._inside(site))
         return nn.Sequential(
             ConvNorm(site.channels, self.width, self.kernel, self.stride),
-            self.multi_scale.build(self._inside(site)),
-            nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity(),
+            *((pool, scales) if self._pool_first else (scales, pool)),
         )
 
     def shape(self, site: Site) -> Shape:
@@ -71,14 +73,51 @@ class Conv(Stem):
             return self.model_copy(update={"width": width}).repair(site)
         return self.model_copy(update={"multi_scale": self.multi_scale.repair(self._inside(site))})
 
+    def settle(self, site: Site) -> "Conv":
+        """Without a pool, the multi-scale module stands before none."""
+        if self._pool_first and not self.pool:
+            scales = self.multi_scale.model_copy(update={"place": "before"})
+            return self.model_copy(update={"multi_scale": scales})
+        return self
+
+    @property
+    def _pool_first(self) -> bool:
+        return isinstance(self.multi_scale, Parallel) and self.multi_scale.place == "after"
+
     def _inside(self, site: Site) -> Site:
-        return Site(
+        stride = 2 * self.stride if self.pool and self._pool_first else self.stride
+        return replace(
+            site,
             place=f"{site.place}.multi_scale",
             channels=self.width,
             width=self.width,
-            size=shrink(site.size, self.stride),
-            path=site.path,
+            size=shrink(site.size, stride),
         )
+
+
+@STEMS.register
+class Conv4(Stem):
+    """Four 3 x 3 convolutions with BatchNorm and ReLU, to a quarter of the input's side."""
+
+    kind: Literal["conv4"] = "conv4"
+    width: Annotated[PositiveInt, MultipleOf(2)] = 16
+    """Channels of the map that leaves the stem, and of the other convolutions; of the second,
+    half as many."""
+
+    source: ClassVar[str] = "FDP: Shao et al. 2025, arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the stem; its first and its last convolution are strided."""
+        return nn.Sequential(
+            ConvNorm(site.channels, self.width, 3, stride=2),
+            ConvNorm(self.width, self.width // 2, 3),
+            ConvNorm(self.width // 2, self.width, 3),
+            ConvNorm(self.width, self.width, 3, stride=2),
+        )
+
+    def shape(self, site: Site) -> Shape:
+        """Return a quarter of the map's side, rounded up."""
+        return Shape(self.width, shrink(site.size, 4))
 
 
 @STEMS.register
