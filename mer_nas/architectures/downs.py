@@ -1,7 +1,8 @@
 """Downs: how a stage comes to its resolution and width; `aggregation` has one more.
 
-`in_block` leaves both to the first residual block of the stage, as ResNet does; `conv_maxpool` is
-HTNet's aggregation (Wang et al. 2024).
+`in_block` and `patch_merge` leave both to the first local block of the stage: a residual one, as
+in ResNet, or an aggregator that embeds patches (Shao et al. 2025, arXiv:2509.06015). `maxpool`
+leaves the width to it. `conv_maxpool` is HTNet's aggregation (Wang et al. 2024).
 """
 
 from typing import ClassVar, Literal
@@ -19,28 +20,77 @@ class NoDown(Idle):
     kind: Literal["none"] = "none"
 
 
-@DOWNS.register
-class InBlock(Idle):
-    """Leaves stride 2 and the new width to the first local block, a residual one."""
+class Deferred(Idle):
+    """Leaves stride 2 and the new width to the first local block."""
 
-    kind: Literal["in_block"] = "in_block"
+    wants: ClassVar[str]
+    """Which local blocks carry the down out, for messages."""
+    carrier: ClassVar[str]
+    """Kind of one of them."""
 
     def shape(self, site: Site) -> Shape:
         """Return the map unchanged, with a stride to be carried out."""
         return Shape(site.channels, site.size, 2)
 
     def check(self, site: Site) -> None:
-        """Refuse a stage whose first block has no stride."""
+        """Refuse a stage whose first block does not carry the down out."""
         local = site.around.local
         if self.kind not in local.resamples:
-            found = (
-                f"{self.kind!r} needs a residual local block to carry it out, not {local.kind!r}"
-            )
-            raise site.refuse(found, "local: {kind: res_basic}, or another down")
+            found = f"{self.kind!r} needs {self.wants} to carry it out, not {local.kind!r}"
+            raise site.refuse(found, f"local: {{kind: {self.carrier}}}, or another down")
 
     def repair(self, site: Site) -> Block:
-        """Without a residual block, convolve and pool."""
-        return self if self.kind in site.around.local.resamples else ConvMaxPool()
+        """Take the down that the first local block carries out; without one, pool."""
+        local = site.around.local
+        if self.kind in local.resamples:
+            return self
+        if local.resamples:
+            kind = min(local.resamples)
+            return DOWNS[kind](kind=kind)
+        return MaxPool().repair(site) if local.depth else ConvMaxPool()
+
+
+@DOWNS.register
+class InBlock(Deferred):
+    """Leaves stride 2 and the new width to the first local block, a residual one."""
+
+    kind: Literal["in_block"] = "in_block"
+
+    source: ClassVar[str] = "ResNet: He et al. 2016 (arXiv:1512.03385)"
+    wants: ClassVar[str] = "a residual local block"
+    carrier: ClassVar[str] = "res_basic"
+
+
+@DOWNS.register
+class PatchMerge(Deferred):
+    """Leaves 2 x 2 patches and the new width to the first local block, one that embeds patches."""
+
+    kind: Literal["patch_merge"] = "patch_merge"
+
+    source: ClassVar[str] = "FDP: Shao et al. 2025, arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
+    wants: ClassVar[str] = "a local block that embeds patches"
+    carrier: ClassVar[str] = "lra"
+
+
+@DOWNS.register
+class MaxPool(Block):
+    """A 2 x 2 maximum; an odd last row or column is left out. The first local block widens."""
+
+    kind: Literal["maxpool"] = "maxpool"
+
+    source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the pool."""
+        return nn.MaxPool2d(2)
+
+    def shape(self, site: Site) -> Shape:
+        """Return half the map, rounded down."""
+        return Shape(site.channels, (site.size[0] // 2, site.size[1] // 2))
+
+    def repair(self, site: Site) -> Block:
+        """Leave a map of one row or column as it is."""
+        return self if min(site.size) > 1 else NoDown()
 
 
 class Halving(Block):

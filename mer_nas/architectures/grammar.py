@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures import aggregation, experts, stems  # noqa: F401
+from mer_nas.architectures import aggregation, experts, inception, lra, stems  # noqa: F401
 from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,

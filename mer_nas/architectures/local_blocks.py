@@ -1,7 +1,11 @@
-"""Local blocks: convolutions that mix neighbouring positions.
+"""Local blocks: convolutions that mix neighbouring positions; `inception` and `lra` have more.
 
 The first layer of a stage's local blocks also brings the width of the stage and, where the stage's
 down leaves the stride to it, the subsampling.
+
+Sources: ResNet-18, He et al. 2016 (arXiv:1512.03385); equation (8) of the progressive attention
+network, Zhan et al. 2024 (DOI 10.3724/SP.J.1249.2024.06756); ResNet-12 as the dual-branch network
+(arXiv:2602.23950) has it in our reading.
 """
 
 from typing import ClassVar, Literal
@@ -21,48 +25,112 @@ class NoLocal(Idle):
     kind: Literal["none"] = "none"
 
 
+class Stack(Block):
+    """Equal layers, one after the other, of which only the first changes the shape."""
+
+    blocks: PositiveInt = 1
+    """How many, one after the other."""
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return self.blocks
+
+    def shape(self, site: Site) -> Shape:
+        """Return the stage's width, after the stride that was left to the first layer."""
+        return Shape(site.width, shrink(site.size, site.stride))
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the layers."""
+        first, *others = site.drop_path
+        return nn.Sequential(
+            self.layer(site.channels, site.width, site.stride, first),
+            *(self.layer(site.width, site.width, 1, rate) for rate in others),
+        )
+
+    def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
+        """Return one layer.
+
+        Args:
+            inputs: Channels that come in.
+            outputs: Channels that leave.
+            stride: Subsampling; 1 unless `resamples` names a down.
+            drop_path: Rate of stochastic depth.
+        """
+        raise NotImplementedError
+
+
 @LOCALS.register
-class ResBasic(Block):
+class ResBasic(Stack):
     """Basic residual blocks: two 3 x 3 convolutions beside a shortcut."""
 
     kind: Literal["res_basic"] = "res_basic"
-    blocks: PositiveInt = 1
-    """How many, one after the other."""
 
     source: ClassVar[str] = "ResNet-18: He et al. 2016 (arXiv:1512.03385)"
     resamples: ClassVar[frozenset[str]] = frozenset({"in_block"})
 
-    @property
-    def depth(self) -> int:
-        """Number of blocks."""
-        return self.blocks
-
-    def shape(self, site: Site) -> Shape:
-        """Return the stage's width, after the stride that was left to the first block."""
-        return Shape(site.width, shrink(site.size, site.stride))
-
-    def build(self, site: Site) -> nn.Module:
-        """Return the blocks; only the first changes the shape."""
-        first = BasicBlock(site.channels, site.width, site.stride, site.drop_path[0])
-        more = [BasicBlock(site.width, site.width, 1, rate) for rate in site.drop_path[1:]]
-        return nn.Sequential(first, *more)
+    def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
+        """Return one residual block."""
+        body = (
+            ConvNorm(inputs, outputs, 3, stride),
+            ConvNorm(outputs, outputs, 3, active=False),
+        )
+        return Residual(body, _shortcut(inputs, outputs, stride), drop_path)
 
 
-class BasicBlock(nn.Module):
-    """(B, C, H, W) to (B, C', H / stride, W / stride), rounded up."""
+@LOCALS.register
+class ResEq8(Stack):
+    """Residual blocks of equation (8): a 3 x 3 and a 1 x 1 convolution beside a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, drop_path: float) -> None:
+    kind: Literal["res_eq8"] = "res_eq8"
+
+    source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (8)"
+    resamples: ClassVar[frozenset[str]] = frozenset({"in_block"})
+
+    def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
+        """Return one residual block."""
+        body = (
+            ConvNorm(inputs, outputs, 3, stride),
+            ConvNorm(outputs, outputs, 1, active=False),
+        )
+        return Residual(body, _shortcut(inputs, outputs, stride), drop_path)
+
+
+@LOCALS.register
+class Res12(Stack):
+    """Residual blocks of ResNet-12: three 3 x 3 convolutions beside a 1 x 1 convolution."""
+
+    kind: Literal["res12"] = "res12"
+
+    source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
+    resamples: ClassVar[frozenset[str]] = frozenset({"in_block"})
+
+    def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
+        """Return one residual block; its shortcut is a convolution at equal shapes too."""
+        body = (
+            ConvNorm(inputs, outputs, 3, stride),
+            ConvNorm(outputs, outputs, 3),
+            ConvNorm(outputs, outputs, 3, active=False),
+        )
+        return Residual(body, ConvNorm(inputs, outputs, 1, stride, active=False), drop_path)
+
+
+class Residual(nn.Module):
+    """The sum of a shortcut and of layers that a clip may skip, and a ReLU."""
+
+    def __init__(self, body: tuple[nn.Module, ...], shortcut: nn.Module, drop_path: float) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            ConvNorm(inputs, outputs, 3, stride), ConvNorm(outputs, outputs, 3, active=False)
-        )
-        kept = stride == 1 and inputs == outputs
-        self.shortcut = (
-            nn.Identity() if kept else ConvNorm(inputs, outputs, 1, stride, active=False)
-        )
+        self.body = nn.Sequential(*body)
+        self.shortcut = shortcut
         self.skip = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add body and shortcut."""
         y: Tensor = self.shortcut(x) + self.skip(self.body(x))
         return y.relu()
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return ConvNorm(inputs, outputs, 1, stride, active=False)

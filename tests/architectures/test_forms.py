@@ -21,8 +21,8 @@ def refused(tree: object) -> str:
 
 def test_an_unknown_kind_is_refused_with_a_guess(small: Make) -> None:
     assert refused(small({"local": {"kind": "res_basis"}})) == (
-        "net.paths.0.stages.0.local: no option is called 'res_basis'; known: none, res_basic. "
-        "Did you mean 'res_basic'?"
+        "net.paths.0.stages.0.local: no option is called 'res_basis'; known: inc_a, inc_b, inc_c, "
+        "lra, none, res12, res_basic, res_eq8. Did you mean 'res_basic'?"
     )
 
 
@@ -37,7 +37,7 @@ def test_every_mistake_is_said_at_once(small: Make) -> None:
     message = refused(
         small({"local": {"kind": "res_basic", "blocks": 0}}, stem={"kind": "convv"}, drop_path=2)
     )
-    assert "net.paths.0.stem: no option is called 'convv'; known: conv, patch" in message
+    assert "net.paths.0.stem: no option is called 'convv'; known: conv, conv4, patch" in message
     assert "net.paths.0.stages.0.local.res_basic.blocks: " in message
     assert "greater than 0, not 0" in message
     assert "net.drop_path: input should be less than 1, not 2" in message
@@ -135,7 +135,14 @@ def test_the_rate_of_stochastic_depth_of_a_single_block_is_none(small: Make) -> 
 def test_the_schema_lists_every_block_of_a_slot() -> None:
     definitions = schema()["$defs"]
     gate = definitions["Stage"]["properties"]["gate"]
-    assert set(gate["discriminator"]["mapping"]) == {"none", "prog"}
+    assert set(gate["discriminator"]["mapping"]) == {
+        "none",
+        "prog",
+        "cbam_seq",
+        "cbam_par",
+        "se",
+        "eca",
+    }
     assert definitions["Expert"]["properties"]["experts"]["description"] == "Experts in a layer."
     assert "maa" in definitions["Path"]["properties"]["shared"]["properties"]
     assert "global" in definitions["Stage"]["properties"]
