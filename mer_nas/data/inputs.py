@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import FLOW
-from mer_nas.data.flow import flow_uvs
+from mer_nas.data.flow import Dense, farneback, flow_uvs
 
 FLOW_RGB = "flow_rgb"
 DIFFERENCE = "difference"
@@ -33,6 +33,9 @@ FRAMES = "frames"
 
 INPUTS = (FLOW, FLOW_RGB, DIFFERENCE, DYNAMIC_IMAGE, KEYFRAMES, KEYFRAMES_RGB, FRAMES)
 """The names of all inputs, as architectures know them."""
+
+PICTURES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
+"""Those that show faces; the others show what changed."""
 
 KEYS = (0.0, 1.0, 2.0)
 """The moments onset, apex and offset; others lie between them."""
@@ -68,7 +71,9 @@ class Footage(Protocol):
         """Return the frames at these moments, (T, H, W, 3), red first."""
 
 
-def see(names: Sequence[str], footage: Footage, size: int, frames: int) -> dict[str, Pixels]:
+def see(
+    names: Sequence[str], footage: Footage, size: int, frames: int, dense: Dense = farneback
+) -> dict[str, Pixels]:
     """Return the inputs called `names` of one clip; what none of them needs is not computed.
 
     Args:
@@ -76,11 +81,12 @@ def see(names: Sequence[str], footage: Footage, size: int, frames: int) -> dict[
         footage: The clip.
         size: H and W of the inputs, in pixels.
         frames: Frames from onset to apex, both counted; at least 2.
+        dense: Computes the flow.
     """
     seen: dict[str, Pixels] = {}
     if {FLOW, FLOW_RGB} & set(names):
         onset, apex = footage.grey(KEYS[:2])
-        seen[FLOW] = flow_uvs(onset, apex, size)
+        seen[FLOW] = flow_uvs(onset, apex, size, dense)
         if FLOW_RGB in names:
             seen[FLOW_RGB] = flow_rgb(seen[FLOW][:2], full=FULL * onset.shape[1])
     if DIFFERENCE in names:
@@ -92,9 +98,20 @@ def see(names: Sequence[str], footage: Footage, size: int, frames: int) -> dict[
     if FRAMES in names:
         seen[FRAMES] = pictures(footage.grey(moments(frames)), size)
     if DYNAMIC_IMAGE in names:
-        there_and_back = np.linspace(0, 2, 2 * frames - 1).tolist()
-        seen[DYNAMIC_IMAGE] = dynamic_image(footage.grey(there_and_back), size)
+        seen[DYNAMIC_IMAGE] = dynamic_image(footage.grey(there_and_back(frames)), size)
     return {name: seen[name] for name in names}
+
+
+def needed(names: Sequence[str], frames: int) -> tuple[float, ...]:
+    """Return the moments that `see` asks for, ascending."""
+    found = set(KEYS[:2])
+    if {KEYFRAMES, KEYFRAMES_RGB} & set(names):
+        found.update(KEYS)
+    if FRAMES in names:
+        found.update(moments(frames))
+    if DYNAMIC_IMAGE in names:
+        found.update(there_and_back(frames))
+    return tuple(sorted(found))
 
 
 def moments(count: int) -> list[float]:
@@ -104,6 +121,16 @@ def moments(count: int) -> list[float]:
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     spaced: list[float] = np.linspace(0, 1, count).tolist()
+    return spaced
+
+
+def there_and_back(count: int) -> list[float]:
+    """Return the moments from onset over apex to offset, `count` on either way.
+
+    >>> there_and_back(3)
+    [0.0, 0.5, 1.0, 1.5, 2.0]
+    """
+    spaced: list[float] = np.linspace(0, 2, 2 * count - 1).tolist()
     return spaced
 
 

@@ -1,0 +1,191 @@
+"""All steps for one clip: from its reel to what a network sees.
+
+The reel is read once, twice where the apex has to be spotted, and no more frames are kept than the
+inputs are made of.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.data import flow
+from mer_nas.data.clips import FLOW
+from mer_nas.data.inputs import PICTURES, Pixels, needed, see
+from mer_nas.data.pipeline.alignment import Crop, align
+from mer_nas.data.pipeline.apex import spot
+from mer_nas.data.pipeline.config import Flow, Pipeline
+from mer_nas.data.pipeline.magnification import magnified
+from mer_nas.data.pipeline.reels import Image, Reel, grey
+from mer_nas.errors import DataError
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Where an expression is in a reel, by places from 0."""
+
+    onset: int
+    offset: int
+    apex: int | None = None
+    """None where nobody gave it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a network asks for."""
+
+    names: tuple[str, ...]
+    """Names of inputs."""
+    size: int
+    """Their height and width in pixels."""
+    frames: int
+    """Frames from onset to apex, both counted, where an input has more than key frames."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One clip as networks see it."""
+
+    inputs: dict[str, Pixels]
+    """By name, as `data.inputs` says."""
+    apex: int
+    """The place of the apex."""
+    apex_source: str
+    """How it was found: "annotated", "middle", "spotted"."""
+
+
+def prepare(
+    reel: Reel, marks: Marks, pipeline: Pipeline, wanted: Wanted, cropped: bool = False
+) -> Prepared:
+    """Take a clip through the pipeline.
+
+    Args:
+        reel: Its frames.
+        marks: Where the expression is.
+        pipeline: The steps.
+        wanted: The inputs to be made.
+        cropped: Whether the frames show nothing but the face, so that alignment is skipped.
+
+    Raises:
+        DataError: A frame is missing or unreadable, there is no face, or the apex is unknown.
+    """
+    if not 0 <= marks.onset < marks.offset < len(reel):
+        raise DataError(
+            f"{reel.name}: onset {marks.onset} and offset {marks.offset} are no stretch of "
+            f"{len(reel)} frames, counted from 0; onset < offset < {len(reel)} would be right"
+        )
+    with flow.one_thread():
+        faces = _Faces(reel, marks, pipeline, cropped)
+        apex, source = _apex(faces)
+        footage = faces.at(apex, needed(wanted.names, wanted.frames))
+        inputs = see(wanted.names, footage, wanted.size, wanted.frames, algorithm(pipeline.flow))
+    if pipeline.values == "min_max":
+        inputs = {name: _stretched(name, values) for name, values in inputs.items()}
+    return Prepared(inputs, apex, source)
+
+
+def algorithm(settings: Flow) -> flow.Dense:
+    """Return the flow that `settings` name, as a function of two grey frames."""
+    known: dict[str, flow.Dense] = {
+        "farneback": flow.farneback,
+        "tvl1": flow.tvl1,
+        "dis": flow.dis,
+    }
+    return partial(known[settings.kind], **settings.model_dump(exclude={"kind"}))
+
+
+class _Faces:
+    """The aligned faces of a reel, read anew each time they are asked for."""
+
+    def __init__(self, reel: Reel, marks: Marks, pipeline: Pipeline, cropped: bool) -> None:
+        self.reel, self.marks, self.pipeline = reel, marks, pipeline
+        self.crop: Crop | None = None
+        if pipeline.align is not None and not cropped:
+            (first,) = reel.read([marks.onset])
+            self.crop = align(first, pipeline.align, pipeline.face, reel.name)
+
+    def read(self, places: Sequence[int]) -> Iterator[Image]:
+        """Yield the faces at `places`, which ascend from the onset or later."""
+        settings = self.pipeline.magnify
+        if settings is None:
+            return map(self._face, self.reel.read(places))
+        every = range(self.marks.onset, places[-1] + 1)
+        frames = map(self._face, self.reel.read(every))
+        louder = magnified(frames, settings, self.reel.fps, self.reel.name)
+        wanted = frozenset(places)
+        return (face for place, face in zip(every, louder, strict=True) if place in wanted)
+
+    def at(self, apex: int, moments: Iterable[float]) -> "_Kept":
+        """Return the footage that holds the faces at `moments` and no others."""
+        marks = (self.marks.onset, apex, self.marks.offset)
+        places = {moment: _place(moment, marks) for moment in moments}
+        ascending = sorted(set(places.values()))
+        faces = dict(zip(ascending, self.read(ascending), strict=True))
+        return _Kept({moment: faces[place] for moment, place in places.items()})
+
+    def _face(self, frame: Image) -> Image:
+        size = self.pipeline.face
+        face = self.crop(frame) if self.crop else _resized(frame, size)
+        return face if self.pipeline.colour else np.stack([grey(face)] * 3, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Faces by their moment; what `data.inputs` calls footage."""
+
+    faces: dict[float, Image]
+
+    def grey(self, moments: Sequence[float]) -> NDArray[np.uint8]:
+        return np.stack([grey(self.faces[moment]) for moment in moments])
+
+    def colour(self, moments: Sequence[float]) -> NDArray[np.uint8]:
+        return np.stack([self.faces[moment] for moment in moments])
+
+
+def _apex(faces: _Faces) -> tuple[int, str]:
+    marks = faces.marks
+    for way in faces.pipeline.apex:
+        if way == "annotated" and marks.apex is not None:
+            return marks.apex, way
+        if way == "middle":
+            return (marks.onset + marks.offset + 1) // 2, way
+        if way == "spotted":
+            onset, *_ = faces.read([marks.onset])
+            later = range(marks.onset + 1, marks.offset + 1)
+            return later[spot(grey(onset), map(grey, faces.read(later)))], way
+    raise DataError(
+        f"{faces.reel.name}: its apex is not annotated, and data.pipeline.apex allows nothing "
+        "else; data.pipeline.apex=[annotated,spotted] finds the frame of the largest motion"
+    )
+
+
+def _place(moment: float, marks: tuple[int, int, int]) -> int:
+    """Return the place of a moment, 0 being the onset, 1 the apex and 2 the offset.
+
+    >>> [_place(moment, (10, 14, 24)) for moment in (0, 0.5, 1, 1.5, 2)]
+    [10, 12, 14, 19, 24]
+    """
+    return round(float(np.interp(moment, (0, 1, 2), marks)))
+
+
+def _stretched(name: str, values: Pixels) -> Pixels:
+    """Return what was measured stretched to -1..1; pictures stay as they are.
+
+    The channels of flow_uvs are stretched each by itself, others together, so that colours stay.
+    """
+    if name in PICTURES:
+        return values
+    axes = (-2, -1) if name == FLOW else None
+    low, high = values.min(axes, keepdims=True), values.max(axes, keepdims=True)
+    span = np.where(high > low, high - low, 1)
+    return np.asarray(np.where(high > low, 2 * (values - low) / span - 1, 0), dtype=np.float32)
+
+
+def _resized(frame: Image, size: int) -> Image:
+    if frame.shape[:2] == (size, size):
+        return frame
+    way = cv2.INTER_AREA if size <= min(frame.shape[:2]) else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(frame, (size, size), interpolation=way), dtype=np.uint8)
