@@ -20,6 +20,7 @@ LAYERS = [
     {"data", "training"},
     {"provenance"},
     {"evaluation"},
+    {"statistics"},
     {"search"},
     {"settings", "catalogue"},
     {"report", "export"},

@@ -75,6 +75,14 @@ class FoldResult:
         """The likeliest class of each clip."""
         return tuple(int(np.argmax(row)) for row in self.probabilities)
 
+    @property
+    def clip_subjects(self) -> tuple[str, ...]:
+        """The subject of each clip; a clip's id begins with it."""
+        return tuple(
+            next(subject for subject in self.subjects if clip.startswith(f"{subject}/"))
+            for clip in self.clips
+        )
+
     def to_json(self) -> str:
         """Return one line from which `from_json` makes an equal result, to the last bit."""
         return json.dumps(asdict(self), allow_nan=False, separators=(",", ":"))

@@ -54,6 +54,7 @@ from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Standing
 from mer_nas.search.samplers import RepeatableSampler
+from mer_nas.statistics import Counts, uf1
 
 _SQLITE = "sqlite:///"
 
@@ -366,7 +367,7 @@ class StudyDriver:
             return
         step = self._block_ends[done]
         confusion = self._confusion(running.results)
-        value = pruners.uf1(confusion)
+        value = float(uf1(confusion))
         if step not in running.told:
             running.trial.report(value, step)
             running.told.add(step)
@@ -381,7 +382,7 @@ class StudyDriver:
 
     def _close(self, running: _Running, outcome: Outcome, reason: str) -> None:
         job, trial = str(running.trial.number), running.trial
-        value = pruners.uf1(self._confusion(running.results)) if outcome == "complete" else None
+        value = float(uf1(self._confusion(running.results))) if outcome == "complete" else None
         self._tell(trial, outcome, reason, value)
         crash_point("after_tell")
         del self._running[job]
@@ -462,7 +463,7 @@ class StudyDriver:
         return {int(end): step for step, end in enumerate(ends, start=1)}
 
     @cached_property
-    def _remaining(self) -> Sequence[pruners.Counts]:
+    def _remaining(self) -> Sequence[Counts]:
         """Clips of each class that are to come after so many folds."""
         classes = len(self._clips.classes)
         tests = [self.protocol.folds[index].test for index in self._order]
@@ -474,7 +475,7 @@ class StudyDriver:
     def _subjects(self) -> Mapping[str, str]:
         return {clip.id: clip.group for clip in self._clips.clips}
 
-    def _confusion(self, results: Iterable[FoldResult]) -> pruners.Counts:
+    def _confusion(self, results: Iterable[FoldResult]) -> Counts:
         classes = len(self._clips.classes)
         counts = np.zeros((classes, classes), dtype=np.int64)
         for result in results:

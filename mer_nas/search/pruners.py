@@ -8,9 +8,7 @@ so partial results compare like with like. Three kinds are there:
   trial whose bound lies below the best complete one cannot win. It never stops a winner, and the
   order of the folds matters for speed alone.
 - `Wilcoxon`: signed-rank test, over the subjects that both have answered, of the number of correct
-  answers against the best complete trial (Wilcoxon 1945). Subjects with few clips tie all the
-  time, for which the usual tables do not hold and enumerating all signs takes seconds; the
-  distribution is computed exactly by convolution over doubled mid-ranks instead.
+  answers against the best complete trial.
 - `Curves`: the median, percentile, successive-halving, Hyperband and patient pruners of Optuna on
   the curve of cumulative UF1. They see a copy of the study in memory, because two of them write
   notes into the study while they decide; what a killed driver left half written would change the
@@ -24,12 +22,10 @@ from typing import Literal
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
-from scipy.stats import rankdata
 
-Counts = NDArray[np.int64]
+from mer_nas.statistics import Counts, signed_rank_p, uf1
 
 PrunerName = Literal[
     "bound", "wilcoxon", "median", "percentile", "halving", "hyperband", "patient", "none"
@@ -198,37 +194,6 @@ def build(name: PrunerName, margin: float, blocks: int) -> Pruner:
                 return Curves(pruners.PatientPruner(median, patience=1))
 
 
-def uf1(confusion: Counts) -> float:
-    """Return the unweighted mean over classes of F1; a class that does not occur counts 0.
-
-    >>> uf1(np.array([[3, 1], [0, 0]]))
-    0.42857142857142855
-    """
-    hits = np.diagonal(confusion)
-    seen = confusion.sum(0) + confusion.sum(1)
-    return float(np.mean(2 * hits / np.maximum(seen, 1)))
-
-
 def optimistic_uf1(confusion: Counts, remaining: Counts) -> float:
     """Return the UF1 that is left if all `remaining` (K,) clips are answered correctly."""
-    return uf1(confusion + np.diag(remaining))
-
-
-def signed_rank_p(differences: NDArray[np.int64]) -> float:
-    """Return the exact one-sided p-value of the signed-rank test that `differences` lie below 0.
-
-    Zeros take part in the ranking and count half for each side (Optuna and scipy call it zsplit).
-
-    >>> signed_rank_p(np.array([-1, -2, -3, -4, -5]))
-    0.03125
-    """
-    doubled = np.rint(2 * rankdata(np.abs(differences))).astype(np.int64)
-    above = int(doubled[differences > 0].sum())
-    flips = doubled[differences != 0]
-    chance = np.zeros(int(flips.sum()) + 1)  # of each sum of the ranks above zero
-    chance[0] = 1.0
-    for rank in flips:
-        shifted = np.zeros_like(chance)
-        shifted[rank:] = chance[: len(chance) - rank]
-        chance = (chance + shifted) / 2
-    return float(chance[: above + 1].sum())
+    return float(uf1(confusion + np.diag(remaining)))

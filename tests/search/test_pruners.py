@@ -1,12 +1,7 @@
-import random
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from optuna.trial import TrialState
-from scipy.stats import PermutationMethod, wilcoxon
-from sklearn.metrics import f1_score
 
 from mer_nas.search.pruners import (
     Best,
@@ -16,9 +11,8 @@ from mer_nas.search.pruners import (
     Wilcoxon,
     build,
     optimistic_uf1,
-    signed_rank_p,
-    uf1,
 )
+from mer_nas.statistics import uf1
 
 Answers = NDArray[np.int64]
 
@@ -42,16 +36,6 @@ def random_study(dice: np.random.Generator) -> tuple[Answers, list[Answers]]:
         wrong = (labels + dice.integers(1, 3, labels.size)) % 3
         candidates.append(np.where(dice.random(labels.size) < quality, labels, wrong))
     return labels, candidates
-
-
-def test_uf1_agrees_with_scikit_learn() -> None:
-    dice = np.random.default_rng(0)
-    for _ in range(50):
-        labels, (chosen, *_) = random_study(dice)
-        for done in (1, 5, 40):
-            pair = labels[:done], chosen[:done]
-            expected = f1_score(*pair, labels=[0, 1, 2], average="macro", zero_division=0)
-            assert uf1(confusion(*pair)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_bound_is_what_a_trial_reaches_that_makes_no_further_mistake() -> None:
@@ -101,37 +85,6 @@ def test_nothing_is_pruned_before_a_trial_is_complete() -> None:
     hopeless = (labels + 1) % 3
     place = standing(labels, hopeless, 29, None)
     assert [Bound().verdict(place), Wilcoxon().verdict(place)] == ["", ""]
-
-
-def differences(seed: int, size: int, spread: Sequence[int]) -> Answers:
-    dice = random.Random(seed)
-    return np.array([dice.choice(spread) for _ in range(size)])
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("spread", [(-2, -1, 0, 1), (-3, -2, -1, 1, 2), (-1, 0)])
-def test_the_p_value_is_that_of_scipy_with_ties_and_zeros(
-    seed: int, spread: Sequence[int]
-) -> None:
-    sample = differences(seed, 5 + seed, spread)
-    if not sample.any():
-        sample[0] = -1
-    expected = wilcoxon(
-        sample, zero_method="zsplit", alternative="less", method=PermutationMethod(n_resamples=1e6)
-    ).pvalue
-    assert signed_rank_p(sample) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("size", [6, 12, 30])
-def test_the_p_value_is_that_of_scipys_exact_table_without_ties(size: int) -> None:
-    sample = np.random.default_rng(size).permutation(np.arange(1, size + 1))
-    sample[: size * 2 // 3] *= -1
-    expected = wilcoxon(sample, alternative="less", method="exact").pvalue
-    assert signed_rank_p(sample) == pytest.approx(expected, abs=1e-12)
-
-
-def test_equal_answers_are_no_evidence() -> None:
-    assert signed_rank_p(np.zeros(8, dtype=np.int64)) == 1.0
 
 
 @pytest.mark.parametrize(("subjects", "stops"), [(5, False), (6, False), (7, True), (12, True)])
