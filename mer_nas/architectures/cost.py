@@ -1,8 +1,8 @@
 """What a network costs: deployed parameters and nominal multiply-accumulates.
 
-Nominal means: one clip, the network in evaluation mode, and of routed experts the chosen ones
-only, although masks run them all. Matrix products and convolutions count; sums, norms and pools do
-not.
+Nominal means: one clip, the network in evaluation mode, of routed experts the chosen ones only,
+although masks run them all, and of kernels on a diagonal the diagonal only. Matrix products and
+convolutions count; sums, norms and pools do not.
 Nothing is computed: the network is built on the meta device, which knows shapes and no numbers.
 """
 

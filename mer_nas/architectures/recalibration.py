@@ -30,6 +30,28 @@ class SqueezeExcite(nn.Module):
         return scaled
 
 
+class CoordinateAttention(nn.Module):
+    """Scales every channel, row by row and column by column.
+
+    Hou et al. 2021 (arXiv:2103.02907), without the BatchNorm between its layers.
+    """
+
+    def __init__(self, channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        hidden = max(8, channels // reduction)
+        self.squeeze = conv(channels, hidden, 1, bias=True)
+        self.active = nn.Hardswish()
+        self.rows = conv(hidden, channels, 1, bias=True)
+        self.columns = conv(hidden, channels, 1, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale x (B, C, H, W)."""
+        rows = self.active(self.squeeze(x.mean(3, keepdim=True)))  # (B, hidden, H, 1)
+        columns = self.active(self.squeeze(x.mean(2, keepdim=True)))  # (B, hidden, 1, W)
+        scaled: Tensor = x * self.rows(rows).sigmoid() * self.columns(columns).sigmoid()
+        return scaled
+
+
 class ChannelAttention(nn.Module):
     """(B, C, H, W) to the weights (B, C, 1, 1) of its channels: CBAM's channel attention."""
 

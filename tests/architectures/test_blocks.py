@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, Site, build, parse
-from mer_nas.architectures.aggregation import MAA
+from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, Site, build, measure, parse
+from mer_nas.architectures.aggregation import MAA, Oriented
 from mer_nas.architectures.attention import Attention
 from mer_nas.architectures.downs import ConvMaxPool
 from mer_nas.architectures.layers import OverTokens, Position
@@ -52,6 +52,14 @@ def test_downs_halve_the_map_rounding_up(
         ({"kernels": [3, 5]}, 64 + 96 + 18 + 408 + 48 + 220),
         ({"kernels": [3], "square": True}, 64 + 80 + 27 + 216 + 48 + 220),
         ({"kernels": [3], "attention": "none"}, 64 + 18 + 216 + 48),
+        ({"kernels": [3], "attention": "eca"}, 64 + 18 + 216 + 48 + 3),
+        # Coordinate attention: D to 8 hidden and twice back.
+        ({"kernels": [3], "attention": "coord"}, 64 + 18 + 216 + 48 + 200 + 2 * 216),
+        # Diagonals hold as many numbers as rows; their grains are weighed by C K + K.
+        (
+            {"kernels": [3, 5], "orientations": ["h", "v", "d1", "d2"], "grain_gate": "softmax"},
+            2 * (64 + 96) + 36 + 18 + 408 + 48 + 220,
+        ),
         # One orientation has nothing to be weighed against.
         ({"kernels": [3], "orientations": ["v"]}, 32 + 216 + 48 + 220),
     ],
@@ -62,13 +70,47 @@ def test_an_aggregation_has_the_parameters_of_its_parts(
     assert _count(MAA(**settings).build(site(8, 24, 14))) == parameters
 
 
-def test_a_vertical_aggregation_sees_along_columns_only(site: Callable[..., Site]) -> None:
-    oriented = next(MAA(kernels=(7,), orientations=("v",)).build(site(1, 8, 9)).children())
+@pytest.mark.parametrize(
+    ("orientation", "steps"),
+    [("h", (0, 1)), ("v", (1, 0)), ("d1", (1, 1)), ("d2", (1, -1))],
+)
+def test_an_aggregation_sees_along_its_orientation_only(
+    orientation: str, steps: tuple[int, int]
+) -> None:
+    oriented = Oriented(1, (7,), (orientation,))
     x = torch.zeros(1, 1, 9, 9)
     x[..., 4, 4] = 1.0
     seen = (oriented(x) - oriented(torch.zeros_like(x)))[0, 0]
-    assert seen[1:8, 4].count_nonzero() == 7
-    assert seen.count_nonzero() == 7
+    along = [(4 + way * steps[0], 4 + way * steps[1]) for way in range(-3, 4)]
+    assert {tuple(place) for place in seen.nonzero().tolist()} == set(along)
+    # Row by row, the kernel is met in the order in which its numbers stand.
+    (view,) = (v for grain in oriented.grains for v in grain.children())
+    assert isinstance(view.weight, torch.Tensor)
+    assert torch.allclose(torch.stack([seen[at] for at in along]), view.weight.flatten().flip(0))
+
+
+def test_only_the_diagonal_of_a_diagonal_kernel_costs(small: Make) -> None:
+    def macs(*orientations: str) -> int:
+        down = {"kind": "maa", "kernels": [5], "orientations": orientations, "attention": "none"}
+        tree = small({"down": down, "local": {"kind": "res_basic"}})
+        return measure(parse(tree), classes=3).macs
+
+    assert macs("h", "v") == macs("d1", "d2") == macs("h", "d1")
+
+
+@pytest.mark.parametrize("orientations", [("h",), ("h", "v")])
+def test_a_clip_weighs_its_grains_by_a_softmax(orientations: tuple[str, ...]) -> None:
+    gated = Oriented(4, (3, 5), orientations, gated=True)
+    plain = Oriented(4, (3, 5), orientations)
+    plain.load_state_dict(gated.state_dict(), strict=False)
+    assert gated.grain is not None
+    with torch.no_grad():
+        # Odds of 3 : 1 for the finer grain, whatever the clip shows.
+        gated.grain.weight.zero_()
+        gated.grain.bias.copy_(torch.tensor([3.0, 1.0]).log())
+    x = torch.randn(2, 4, 9, 9)
+    fine, coarse = plain(x).split(4, 1)
+    assert torch.allclose(gated(x), torch.cat([0.75 * fine, 0.25 * coarse], 1), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,11 @@ def test_shared_settings_are_checked_even_where_nobody_takes_them(
             {"down": {"kind": "maa", "kernels": [5, 3]}, "local": RES},
             {"down": {"kind": "maa", "kernels": [3, 5], "orientations": ["v", "h"]}, "local": RES},
         ),
+        # A single grain has nothing to be weighed against.
+        (
+            {"down": {"kind": "maa", "kernels": [5], "grain_gate": "softmax"}, "local": RES},
+            {"down": {"kind": "maa", "kernels": [5]}, "local": RES},
+        ),
         # The pyramid of windows ends with the whole map.
         (
             {"global": {"kind": "mhsa", "window": "hier"}},

@@ -89,7 +89,17 @@ TOKENS = {
     "all kinds of experts at once": {
         "global": {"kind": "expert", "expert": "hetero", "router": "soft", "collaboration": "none"}
     },
-    "attending experts": {"global": {"kind": "expert", "expert": "attn", "top_k": 1, "shared": 2}},
+    "attending experts behind every orientation": {
+        "down": {
+            "kind": "maa",
+            "kernels": [3, 5],
+            "orientations": ["h", "v", "d1", "d2"],
+            "square": True,
+            "attention": "coord",
+            "grain_gate": "softmax",
+        },
+        "global": {"kind": "expert", "expert": "attn", "top_k": 1, "shared": 2},
+    },
 }
 
 

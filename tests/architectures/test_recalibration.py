@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mer_nas.architectures.recalibration import (
     CBAM,
     ChannelAttention,
+    CoordinateAttention,
     SpatialAttention,
     SqueezeExcite,
 )
@@ -91,6 +92,20 @@ def test_squeeze_and_excitation_scales_channels_by_their_means() -> None:
     # Means 2 and -1: hidden 2 and 1.
     scales = torch.tensor([_sigmoid(2 + 1 + 0.5), _sigmoid(-2)]).view(1, 2, 1, 1)
     assert torch.allclose(module(X), X * scales)
+
+
+def test_coordinate_attention_scales_by_rows_and_by_columns() -> None:
+    module = CoordinateAttention(2)
+    with torch.no_grad():
+        for layer in (module.squeeze, module.rows, module.columns):
+            layer.weight.zero_()
+        module.squeeze.weight[0] = 1.0  # the only hidden number is the sum of both channels
+        module.rows.weight[:, 0, 0, 0] = torch.tensor([3.0, -3.0])
+        module.columns.weight[:, 0, 0, 0] = torch.tensor([3.0, 6.0])
+    # Sums: 1 in the row, -1 and 3 in the columns; hard swish: 2 / 3, -1 / 3 and 3.
+    rows = torch.tensor([2.0, -2.0]).view(1, 2, 1, 1)
+    columns = torch.tensor([[-1.0, 9.0], [-2.0, 18.0]]).view(1, 2, 1, 2)
+    assert torch.allclose(module(X), X * rows.sigmoid() * columns.sigmoid(), atol=1e-6)
 
 
 def test_efficient_channel_attention_mixes_the_means_of_neighbours() -> None:

@@ -93,6 +93,19 @@ def test_a_kernel_of_an_aggregation_reaches_no_further_than_its_map(small: Make)
     assert found["paths"][0]["stages"][1]["down"]["kernels"] == [3]
 
 
+def test_the_square_kernel_of_an_aggregation_needs_a_map(small: Make) -> None:
+    def one(square: bool) -> Tree:
+        down = {"kind": "maa", "kernels": [1], "square": square}
+        return small({**PLAIN, "down": down}, stem={"kind": "patch", "patch": 28})
+
+    parse(one(square=False))
+    assert refused(one(square=True)) == (
+        "net.paths.0.stages.0.down: a kernel of 3 is too large for a map of 1 x 1; "
+        "right: kernels up to 1"
+    )
+    assert close(one(square=True)) == parse(one(square=False))
+
+
 def test_a_stage_has_a_block(small: Make) -> None:
     parse(small(PLAIN))
     assert refused(small({"gate": NONE})) == (
