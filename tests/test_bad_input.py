@@ -283,7 +283,7 @@ def test_a_space_without_a_feasible_candidate_leaves_no_study(
     in_this_process: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mer_nas.search.driver.PATIENCE", 4)
+    monkeypatch.setattr("mer_nas.search.budget.PATIENCE", 4)
     edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 10}\n")
     assert refused("search", *tiny) == (
         "4 proposals in a row were no new candidates; 4 of them because: small: 1,443 weights; "

@@ -16,27 +16,19 @@ Optuna knows three ends; the user attribute `outcome` tells five apart: `complet
 budget.
 """
 
-import contextlib
-import re
-import sqlite3
-import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.search import pruners
+from mer_nas.search.budget import COUNTED, Budget
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import (
     Ended,
@@ -49,17 +41,14 @@ from mer_nas.search.events import (
     ignore,
 )
 from mer_nas.search.faults import crash_point
-from mer_nas.search.jobs import Job, vouch
+from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Standing
-from mer_nas.search.samplers import RepeatableSampler
-from mer_nas.statistics import Counts, uf1
-
-_SQLITE = "sqlite:///"
-
-PATIENCE = 100
-"""Infeasible and duplicate proposals in a row after which the space counts as empty."""
+from mer_nas.search.record import Record
+from mer_nas.search.scoreboard import Scoreboard
+from mer_nas.search.storage import close_storage, open_study
+from mer_nas.statistics import uf1
 
 STATES: Mapping[Outcome, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -68,8 +57,6 @@ STATES: Mapping[Outcome, TrialState] = {
     "infeasible": TrialState.FAIL,
     "duplicate": TrialState.FAIL,
 }
-COUNTED: tuple[Outcome, ...] = ("complete", "pruned", "failed")
-"""What the budget counts."""
 
 
 class WarmStart(Protocol):
@@ -131,25 +118,18 @@ class StudyDriver:
         on_event: Listener = ignore,
     ) -> None:
         self._propose = propose
-        self._settings = settings
-        self._clips = clips
-        self.protocol = protocol
-        self._ledger = ledger
         self._emit = on_event
-        self._code = code
-        self._order = tuple(index for block in protocol.blocks for index in block)
+        self._record = Record(ledger, clips, protocol, settings.seed, code)
         self._running: dict[str, _Running] = {}
         self._orphans: list[FrozenTrial] = []
         self._taken: dict[str, int] = {}
-        self._counts: Counter[Outcome] = Counter()
-        self._rejections: list[str] = []
         self._best: Best | None = None
-        self._began: float | None = None
-        self._saved = 0.0
-        self._ended_before = ""
+        self.protocol = protocol
+        self.board = Scoreboard(clips, protocol)
         self.ended = ""
         """Why no more trials are given out; empty while there are."""
         self.study, self._storage = open_study(storage, name, settings)
+        self.budget = Budget(settings, self.study)
         self._pruner = pruners.build(settings.pruner, settings.margin, len(protocol.blocks))
         self._enqueue(points)
         self._reconcile()
@@ -162,23 +142,17 @@ class StudyDriver:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to train: no trial in flight, and no budget for another."""
-        return not self._orphans and bool(self._spent())
+        return not self._orphans and bool(self.budget.spent(len(self._running)))
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
         """How many trials came to which end, in all sessions."""
-        return dict(self._counts)
+        return self.budget.counts
 
     @property
     def best(self) -> Best | None:
         """The best complete trial so far."""
         return self._best
-
-    @property
-    def seconds(self) -> float:
-        """Time spent searching, in all sessions."""
-        now = 0.0 if self._began is None else time.monotonic() - self._began
-        return self._seconds_before + now
 
     def ask(self) -> Job | None:
         """Return the next trial to train, or None if there is none now.
@@ -186,8 +160,7 @@ class StudyDriver:
         Raises:
             StudyError: The space holds no candidate that may be trained.
         """
-        if self._began is None:
-            self._began = time.monotonic()
+        self.budget.start()
         while (trial := self._next_trial()) is not None:
             if (job := self._begin(trial)) is not None:
                 return job
@@ -199,14 +172,11 @@ class StudyDriver:
         Raises:
             StudyError: The ledger cannot be written, or other code trained the fold.
         """
-        vouch(result, self._code)
         running = self._running[job]
-        crash_point("mid_fold")
-        self._ledger.append(result)
-        crash_point("after_ledger")
+        self._record.keep(result)
         self._advance(running, result)
-        self._save_time()
-        done, of = len(running.results), len(self._order)
+        self.budget.save()
+        done, of = len(running.results), len(self.board.order)
         self._emit(
             FoldDone("search", job, running.label, result.fold_name, done, of, result.seconds)
         )
@@ -214,35 +184,19 @@ class StudyDriver:
 
     def finish(self, job: str, error: str | None = None) -> None:
         """Close a trial whose folds are done, that was stopped, or that failed of `error`."""
-        running = self._running.get(job)
-        if running is None:
-            return
-        complete = len(running.results) == len(self._order)
-        if complete:
-            self._close(running, "complete", "")
-        elif error is not None:
-            self._close(running, "failed", error)
-        elif running.stopped:
-            self._close(running, "pruned", running.stopped)
-        else:
-            missing = len(self._order) - len(running.results)
-            self._close(
-                running, "failed", f"ended with {missing} of {len(self._order)} folds to go"
-            )
+        if (running := self._running.get(job)) is not None:
+            done, of = len(running.results), len(self.board.order)
+            self._close(running, *ending(done, of, error, running.stopped))
 
     def results(self, candidate: str) -> tuple[FoldResult, ...]:
         """Return what the ledger holds of a candidate under the protocol of the search."""
-        found = (self._find(candidate, index) for index in self._order)
+        found = (self._record.find(candidate, index) for index in self.board.order)
         return tuple(result for result in found if result is not None)
 
     def close(self) -> None:
         """Let go of the storage."""
-        if self._began is not None:
-            self._save_time(force=True)
-        self._storage.remove_session()
-        engine = getattr(self._storage, "_backend", self._storage)
-        if hasattr(engine, "engine"):
-            engine.engine.dispose()
+        self.budget.save(force=True)
+        close_storage(self._storage)
 
     # What comes next -------------------------------------------------------------------------
 
@@ -253,35 +207,16 @@ class StudyDriver:
             return optuna.Trial(self.study, self._orphans.pop(0)._trial_id)
         if self.ended:
             return None
-        if self._rejections and self._hopeless():
+        if self.budget.hopeless:
             if not self._running:
                 self._give_up()
             return None
-        if reason := self._spent():
+        if reason := self.budget.spent(len(self._running)):
             self._end(reason)
             return None
         trial = self.study.ask()
         crash_point("after_create")
         return trial
-
-    def _spent(self) -> str:
-        """Return which part of the budget is used up; empty if none is."""
-        if self._ended_before:
-            return self._ended_before
-        limit, minutes = self._settings.trials, self._settings.minutes
-        begun = sum(self._counts[outcome] for outcome in COUNTED) + len(self._running)
-        if limit is not None and begun >= limit:
-            return f"{limit} trials are done"
-        if minutes is not None and self.seconds >= 60 * minutes:
-            return f"the {minutes:g} minutes of search are spent"
-        return ""
-
-    @property
-    def _budget(self) -> list[float | None]:
-        return [self._settings.trials, self._settings.minutes]
-
-    def _hopeless(self) -> bool:
-        return len(self._rejections) >= PATIENCE
 
     def _give_up(self) -> None:
         """End the search for want of new candidates.
@@ -289,24 +224,16 @@ class StudyDriver:
         Raises:
             StudyError: Not one candidate was complete.
         """
-        kinds = Counter(_kind(reason) for reason in self._rejections)
-        kind, times = kinds.most_common(1)[0]
-        example = next(reason for reason in self._rejections if _kind(reason) == kind)
-        text = (
-            f"{len(self._rejections)} proposals in a row were no new candidates; "
-            f"{times} of them because: {example}"
-        )
         if self._best is None:
             raise StudyError(
-                f"{text}. Widen the space or its limits; `mer-nas check` shows the share of its "
-                "draws that is feasible"
+                f"{self.budget.despair}. Widen the space or its limits; `mer-nas check` shows the "
+                "share of its draws that is feasible"
             )
-        self._end(text)
+        self._end(self.budget.despair)
 
     def _end(self, reason: str) -> None:
         self.ended = reason
-        self._save_time(force=True)
-        self.study.set_user_attr("ended", {"reason": reason, "budget": self._budget})
+        self.budget.end(reason)
         self._emit(SearchEnded(reason))
 
     # The life of a trial ---------------------------------------------------------------------
@@ -325,7 +252,7 @@ class StudyDriver:
         self._note(trial, proposal)
         crash_point("after_ask")
         self._taken[key] = trial.number
-        self._rejections.clear()
+        self.budget.hope()
         told = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         running = self._running[str(trial.number)] = _Running(trial, proposal, told)
         return self._resume(running)
@@ -343,17 +270,21 @@ class StudyDriver:
 
     def _resume(self, running: _Running) -> Job | None:
         """Take in the folds that the ledger holds; return a job for the others, if any."""
-        key, job = running.proposal.candidate.key, str(running.trial.number)
+        key, job, order = (
+            running.proposal.candidate.key,
+            str(running.trial.number),
+            self.board.order,
+        )
         known = self.results(key)
-        self._emit(Started("search", job, running.label, key, len(known), len(self._order)))
-        for index in self._order:
-            result = self._find(key, index)
+        self._emit(Started("search", job, running.label, key, len(known), len(order)))
+        for index in order:
+            result = self._record.find(key, index)
             if result is None:
                 break
             self._advance(running, result)
             if running.stopped:
                 break
-        rest = self._order[len(running.results) :]
+        rest = order[len(running.results) :]
         if running.stopped or not rest:
             self.finish(job)
             return None
@@ -363,10 +294,10 @@ class StudyDriver:
         """Count a fold; at the end of a block tell the study and ask the pruner."""
         running.results.append(result)
         done = len(running.results)
-        if done not in self._block_ends:
+        if done not in self.board.block_ends:
             return
-        step = self._block_ends[done]
-        confusion = self._confusion(running.results)
+        step = self.board.block_ends[done]
+        confusion = self.board.confusion(running.results)
         value = float(uf1(confusion))
         if step not in running.told:
             running.trial.report(value, step)
@@ -374,34 +305,36 @@ class StudyDriver:
         crash_point("after_report")
         number = running.trial.number
         self._pruner.told(number, step, value)
-        if done < len(self._order):
-            correct = self._correct(running.results)
-            standing = Standing(number, confusion, self._remaining[done], correct, self._best)
+        if done < len(self.board.order):
+            correct = self.board.correct(running.results)
+            standing = Standing(number, confusion, self.board.remaining[done], correct, self._best)
             running.stopped = self._pruner.verdict(standing)
         crash_point("after_verdict")
 
     def _close(self, running: _Running, outcome: Outcome, reason: str) -> None:
         job, trial = str(running.trial.number), running.trial
-        value = float(uf1(self._confusion(running.results))) if outcome == "complete" else None
+        value = self.board.uf1(running.results) if outcome == "complete" else None
         self._tell(trial, outcome, reason, value)
         crash_point("after_tell")
         del self._running[job]
         if outcome == "failed":
             self._taken.pop(running.proposal.candidate.key, None)
         self._pruner.ended(trial.number, STATES[outcome], value)
-        self._counts[outcome] += 1
-        if value is not None and (self._best is None or value > self._best.value):
-            self._best = Best(trial.number, value, self._correct(running.results))
-        self._save_time()
-        done, of = len(running.results), len(self._order)
+        self.budget.count(outcome)
+        self._compare(trial.number, value, running.results)
+        self.budget.save()
+        done, of = len(running.results), len(self.board.order)
         self._emit(Ended("search", job, running.label, outcome, done, of, value, reason))
+
+    def _compare(self, number: int, value: float | None, results: Iterable[FoldResult]) -> None:
+        if value is not None and (self._best is None or value > self._best.value):
+            self._best = Best(number, value, self.board.correct(results))
 
     def _reject(self, trial: optuna.Trial, outcome: Outcome, reason: str) -> None:
         self._tell(trial, outcome, reason, None)
-        self._counts[outcome] += 1
-        self._rejections.append(reason)
-        if not trial.params:  # nothing is open, so every further draw would be the same
-            self._rejections += [reason] * (PATIENCE - len(self._rejections))
+        self.budget.count(outcome)
+        # Where nothing is open, every further draw would be the same.
+        self.budget.reject(reason, certain=not trial.params)
         self._emit(Rejected(f"trial {trial.number}", outcome, reason))
 
     def _tell(
@@ -424,139 +357,25 @@ class StudyDriver:
 
     def _reconcile(self) -> None:
         """Read from the study what earlier sessions did, and adopt what they left running."""
-        self._seconds_before = float(self.study.user_attrs.get("seconds", 0.0))
         for trial in self.study.get_trials(deepcopy=True):
             if trial.state == TrialState.RUNNING:
                 self._orphans.append(trial)
             elif trial.state.is_finished():
                 self._recall(trial)
-        # A full count is one that ended an earlier session; with more budget a session tries anew.
-        if self._hopeless():
-            self._rejections.clear()
-        before = self.study.user_attrs.get("ended", {})
-        if before.get("budget") == self._budget:
-            self._ended_before = before["reason"]
+        self.budget.renew()
 
     def _recall(self, trial: FrozenTrial) -> None:
         outcome: Outcome = trial.user_attrs["outcome"]
-        self._counts[outcome] += 1
+        self.budget.count(outcome)
         for step, value in sorted(trial.intermediate_values.items()):
             self._pruner.told(trial.number, step, value)
         complete = trial.value if outcome == "complete" else None
         self._pruner.ended(trial.number, trial.state, complete)
         if outcome not in COUNTED:
-            self._rejections.append(trial.user_attrs["reason"])
+            self.budget.reject(trial.user_attrs["reason"])
             return
-        self._rejections.clear()
+        self.budget.hope()
         key = trial.user_attrs["candidate"]
         if outcome != "failed":
             self._taken[key] = trial.number
-        if complete is not None and (self._best is None or complete > self._best.value):
-            self._best = Best(trial.number, complete, self._correct(self.results(key)))
-
-    # Arithmetic ------------------------------------------------------------------------------
-
-    @cached_property
-    def _block_ends(self) -> Mapping[int, int]:
-        """From the number of folds done to the block that ends there, counted from 1."""
-        ends = np.cumsum([len(block) for block in self.protocol.blocks])
-        return {int(end): step for step, end in enumerate(ends, start=1)}
-
-    @cached_property
-    def _remaining(self) -> Sequence[Counts]:
-        """Clips of each class that are to come after so many folds."""
-        classes = len(self._clips.classes)
-        tests = [self.protocol.folds[index].test for index in self._order]
-        counts = [np.bincount(self._clips.labels[test], minlength=classes) for test in tests]
-        before = np.cumsum([np.zeros(classes, dtype=np.int64), *counts], axis=0)
-        return list(before[-1] - before)
-
-    @cached_property
-    def _subjects(self) -> Mapping[str, str]:
-        return {clip.id: clip.group for clip in self._clips.clips}
-
-    def _confusion(self, results: Iterable[FoldResult]) -> Counts:
-        classes = len(self._clips.classes)
-        counts = np.zeros((classes, classes), dtype=np.int64)
-        for result in results:
-            np.add.at(counts, (list(result.labels), list(result.predicted)), 1)
-        return counts
-
-    def _correct(self, results: Iterable[FoldResult]) -> Mapping[str, int]:
-        correct: Counter[str] = Counter()
-        for result in results:
-            for clip, label, predicted in zip(
-                result.clips, result.labels, result.predicted, strict=True
-            ):
-                correct[self._subjects[clip]] += int(label == predicted)
-        return correct
-
-    def _find(self, candidate: str, index: int) -> FoldResult | None:
-        fold = self.protocol.folds[index].key
-        seed, data = self._settings.seed, self._clips.fingerprint
-        return self._ledger.find(candidate, fold, 0, seed, data, self._code)
-
-    def _save_time(self, *, force: bool = False) -> None:
-        """Keep the time spent, at most once a second."""
-        if force or self.seconds - self._saved > 1:
-            self._saved = self.seconds
-            self.study.set_user_attr("seconds", self._saved)
-
-
-def sqlite_url(folder: Path) -> str:
-    """Return the URL of the default storage of a study in `folder`."""
-    return f"sqlite:///{(folder / 'study.db').resolve().as_posix()}"
-
-
-def open_study(
-    storage: str, name: str, settings: StudyConfig
-) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
-    """Open the Optuna study `name`, or make it.
-
-    Raises:
-        StudyError: The storage cannot be opened.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        backend = optuna.storages.get_storage(
-            _sqlite(storage) if storage.startswith(_SQLITE) else storage
-        )
-        sampler = RepeatableSampler(settings.sampler, settings.startup, settings.seed)
-        study = optuna.create_study(
-            storage=backend,
-            sampler=sampler,
-            pruner=optuna.pruners.NopPruner(),  # pruners are asked by the driver
-            study_name=name,
-            direction="maximize",
-            load_if_exists=True,
-        )
-    except Exception as error:  # each kind of storage has errors of its own
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(
-            f"study.storage={storage}: the storage cannot be opened: {text}"
-        ) from error
-    return study, backend
-
-
-def _sqlite(url: str) -> optuna.storages.RDBStorage:
-    """Open a database such that readers do not stop the search, nor does it wait for the disk.
-
-    With write-ahead logging a killed process loses nothing. Should the machine lose its power, the
-    last changes may be missing: then those trials are drawn again as they were, and find their
-    folds in the ledger.
-    """
-    with contextlib.closing(sqlite3.connect(url.removeprefix(_SQLITE), timeout=60)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-    event.listen(storage.engine, "connect", _in_passing)
-    storage.engine.dispose()  # its connections were opened before
-    return storage
-
-
-def _in_passing(connection: sqlite3.Connection, record: object) -> None:
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _kind(reason: str) -> str:
-    """Return a reason without its numbers, so that like reasons count together."""
-    return re.sub(r"\d[\d,.]*", "#", reason)
+        self._compare(trial.number, complete, self.results(key))

@@ -13,10 +13,10 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult, pool
-from mer_nas.search.events import Ended, FoldDone, Listener, Outcome, Started, ignore
-from mer_nas.search.faults import crash_point
-from mer_nas.search.jobs import Job, vouch
+from mer_nas.search.events import Ended, FoldDone, Listener, Started, ignore
+from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import Ledger
+from mer_nas.search.record import Record
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,8 @@ class FinalStage:
         on_event: Listener = ignore,
     ) -> None:
         self._protocol = protocol
-        self._ledger = ledger
+        self._record = Record(ledger, clips, protocol, seed, code)
         self._emit = on_event
-        self._seed, self._data, self._code = seed, clips.fingerprint, code
         self._entries = {
             f"{finalist.candidate.key}/{repetition}": _Entry(
                 finalist, repetition, f"{finalist.label}, seed {repetition + 1} of {seeds}"
@@ -129,11 +128,8 @@ class FinalStage:
         Raises:
             StudyError: The ledger cannot be written, or other code trained the fold.
         """
-        vouch(result, self._code)
+        self._record.keep(result)
         entry = self._entries[job]
-        crash_point("mid_fold")
-        self._ledger.append(result)
-        crash_point("after_ledger")
         entry.done.append(result)
         done, of = len(entry.done), len(self._protocol.folds)
         self._emit(FoldDone("final", job, entry.label, result.fold_name, done, of, result.seconds))
@@ -148,12 +144,9 @@ class FinalStage:
         order = {fold.key: index for index, fold in enumerate(self._protocol.folds)}
         entry.done.sort(key=lambda result: order[result.fold])
         done, of = len(entry.done), len(order)
-        outcome: Outcome = "complete" if done == of else "failed"
-        entry.error = "" if done == of else error or f"ended with {of - done} folds to go"
+        outcome, entry.error = ending(done, of, error)
         value = pool(entry.done).uf1 if done == of else None
         self._emit(Ended("final", job, entry.label, outcome, done, of, value, entry.error))
 
     def _find(self, entry: _Entry, index: int) -> FoldResult | None:
-        fold = self._protocol.folds[index].key
-        key, repetition = entry.finalist.candidate.key, entry.repetition
-        return self._ledger.find(key, fold, repetition, self._seed, self._data, self._code)
+        return self._record.find(entry.finalist.candidate.key, index, entry.repetition)

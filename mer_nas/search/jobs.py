@@ -8,9 +8,9 @@ so neither runner knows what a trial or a pruner is, and no source knows what a 
 from dataclasses import dataclass
 from typing import Protocol
 
-from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.search.events import Outcome
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,22 @@ class FoldEvaluator(Protocol):
         """Train `candidate` without the held-out subjects of fold `index` and predict those."""
 
 
-def vouch(result: FoldResult, code: str) -> None:
-    """Refuse a fold that was trained by other code than this process runs.
+def ending(done: int, of: int, error: str | None, stopped: str = "") -> tuple[Outcome, str]:
+    """Return how a job ended and why, after `done` of `of` folds.
 
-    Raises:
-        StudyError: The files that decide scores were changed while the search ran.
+    Args:
+        done: Folds that are in the ledger.
+        of: Folds of the protocol.
+        error: What a fold or its worker failed of, if anything did.
+        stopped: Why the job was told to stop; empty if it was not.
     """
-    if result.code != code:
-        raise StudyError(
-            f"{result.fold_name}: trained by version {result.code} of the code that decides "
-            f"scores, while the search began with {code}; put the files back and resume, or begin "
-            "anew"
-        )
+    if done == of:
+        return "complete", ""
+    if error is not None:
+        return "failed", error
+    if stopped:
+        return "pruned", stopped
+    return "failed", f"ended with {of - done} of {of} folds to go"
 
 
 def describe(error: BaseException) -> str:

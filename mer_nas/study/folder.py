@@ -33,8 +33,8 @@ from mer_nas.errors import MerNasError, StudyError, unknown
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.driver import sqlite_url
 from mer_nas.search.ledger import read
+from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
 
 RUNS = Path("runs")

@@ -23,10 +23,11 @@ from mer_nas.errors import Infeasible
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.driver import StudyDriver, sqlite_url
+from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
+from mer_nas.search.storage import sqlite_url
 
 CLASSES = ("negative", "positive", "surprise")
 

@@ -103,7 +103,7 @@ def test_a_pruned_trial_is_shorter_and_says_why(finished: Finished) -> None:
         for trial in pruned:
             assert "can reach a UF1 of at most" in trial.user_attrs["reason"]
             folds = len(driver.results(trial.user_attrs["candidate"]))
-            block_ends = driver._block_ends
+            block_ends = driver.board.block_ends
             assert block_ends[folds] == trial.last_step < len(finished.scripted.protocol.blocks)
             assert list(trial.intermediate_values) == list(range(1, trial.last_step + 1))
     assert pruned
@@ -240,7 +240,7 @@ def test_minutes_bound_the_search_over_all_its_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("mer_nas.search.driver.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("mer_nas.search.budget.time.monotonic", lambda: clock[0])
 
     class Slow(ScriptedEvaluator):
         def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:

@@ -1,0 +1,119 @@
+"""What a search may spend over all its sessions: trials, minutes, and patience with its space."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import optuna
+
+from mer_nas.search.config import StudyConfig
+from mer_nas.search.events import Outcome
+
+PATIENCE = 100
+"""Infeasible and duplicate proposals in a row after which the space counts as empty."""
+
+COUNTED: tuple[Outcome, ...] = ("complete", "pruned", "failed")
+"""What the budget counts."""
+
+
+class Budget:
+    """Counts how trials ended and how long they took; the study keeps both over its sessions.
+
+    Args:
+        settings: The bounds.
+        study: The Optuna study.
+    """
+
+    def __init__(self, settings: StudyConfig, study: optuna.Study) -> None:
+        self._settings = settings
+        self._study = study
+        self._counts: Counter[Outcome] = Counter()
+        self._vain: list[str] = []
+        """Why the proposals since the last new candidate were none."""
+        self._began: float | None = None
+        self._seconds_before = float(study.user_attrs.get("seconds", 0.0))
+        self._saved = 0.0
+        before = study.user_attrs.get("ended", {})
+        self._ended_before = before["reason"] if before.get("bounds") == self._bounds else ""
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many trials came to which end."""
+        return dict(self._counts)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent searching."""
+        now = 0.0 if self._began is None else time.monotonic() - self._began
+        return self._seconds_before + now
+
+    @property
+    def _bounds(self) -> list[float | None]:
+        return [self._settings.trials, self._settings.minutes]
+
+    def start(self) -> None:
+        """Let the clock run, if it does not yet."""
+        if self._began is None:
+            self._began = time.monotonic()
+
+    def spent(self, running: int) -> str:
+        """Return which bound is reached, with so many trials running; empty if none is."""
+        if self._ended_before:
+            return self._ended_before
+        limit, minutes = self._settings.trials, self._settings.minutes
+        begun = sum(self._counts[outcome] for outcome in COUNTED) + running
+        if limit is not None and begun >= limit:
+            return f"{limit} trials are done"
+        if minutes is not None and self.seconds >= 60 * minutes:
+            return f"the {minutes:g} minutes of search are spent"
+        return ""
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a trial that has ended."""
+        self._counts[outcome] += 1
+
+    def reject(self, reason: str, *, certain: bool = False) -> None:
+        """Count a proposal that was no new candidate; where it is `certain`, none will be."""
+        self._vain += [reason] * (PATIENCE - len(self._vain) if certain else 1)
+
+    def hope(self) -> None:
+        """Hear that a proposal was a new candidate."""
+        self._vain.clear()
+
+    def renew(self) -> None:
+        """Begin a session; what ended an earlier one does not end this, which has more budget."""
+        if self.hopeless:
+            self._vain.clear()
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the space has given nothing new for too long."""
+        return len(self._vain) >= PATIENCE
+
+    @property
+    def despair(self) -> str:
+        """What the vain proposals had in common."""
+        kinds = Counter(map(_kind, self._vain))
+        kind, times = kinds.most_common(1)[0]
+        example = next(reason for reason in self._vain if _kind(reason) == kind)
+        return (
+            f"{len(self._vain)} proposals in a row were no new candidates; "
+            f"{times} of them because: {example}"
+        )
+
+    def end(self, reason: str) -> None:
+        """Note that the search has ended under these bounds."""
+        self.save(force=True)
+        self._study.set_user_attr("ended", {"reason": reason, "bounds": self._bounds})
+
+    def save(self, *, force: bool = False) -> None:
+        """Keep the time spent, at most once a second."""
+        if self._began is not None and (force or self.seconds - self._saved > 1):
+            self._saved = self.seconds
+            self._study.set_user_attr("seconds", self._saved)
+
+
+def _kind(reason: str) -> str:
+    """Return a reason without its numbers, so that like reasons count together."""
+    return re.sub(r"\d[\d,.]*", "#", reason)

@@ -1,0 +1,45 @@
+"""The ledger as one source of jobs sees it: the folds of its protocol, data, seed and code."""
+
+from dataclasses import dataclass
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol
+from mer_nas.errors import StudyError
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.search.faults import crash_point
+from mer_nas.search.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Record:
+    """Finished folds by their index in the protocol."""
+
+    ledger: Ledger
+    clips: ClipSet
+    protocol: Protocol
+    seed: int
+    """Of the study."""
+    code: str
+    """Version of the code that trains."""
+
+    def find(self, candidate: str, index: int, repetition: int = 0) -> FoldResult | None:
+        """Return the result of a fold if it was ever finished under these conditions."""
+        fold, data = self.protocol.folds[index].key, self.clips.fingerprint
+        return self.ledger.find(candidate, fold, repetition, self.seed, data, self.code)
+
+    def keep(self, result: FoldResult) -> None:
+        """Bring a result to the disk.
+
+        Raises:
+            StudyError: The ledger cannot be written, or the files that decide scores were changed
+                while the search ran.
+        """
+        if result.code != self.code:
+            raise StudyError(
+                f"{result.fold_name}: trained by version {result.code} of the code that decides "
+                f"scores, while the search began with {self.code}; put the files back and resume, "
+                "or begin anew"
+            )
+        crash_point("mid_fold")
+        self.ledger.append(result)
+        crash_point("after_ledger")

@@ -1,0 +1,68 @@
+"""What finished folds add up to, in the one order in which every candidate goes through them."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.statistics import Counts, uf1
+
+
+class Scoreboard:
+    """Counts answers over folds.
+
+    Args:
+        clips: What is learned from.
+        protocol: The folds of a trial.
+    """
+
+    def __init__(self, clips: ClipSet, protocol: Protocol) -> None:
+        self._clips = clips
+        self._protocol = protocol
+        self.order = tuple(index for block in protocol.blocks for index in block)
+        """Indices of the folds, as they come."""
+
+    @cached_property
+    def block_ends(self) -> Mapping[int, int]:
+        """From the number of folds done to the block that ends there, counted from 1."""
+        ends = np.cumsum([len(block) for block in self._protocol.blocks])
+        return {int(end): step for step, end in enumerate(ends, start=1)}
+
+    @cached_property
+    def remaining(self) -> Sequence[Counts]:
+        """Clips of each class that are to come after so many folds."""
+        classes = len(self._clips.classes)
+        tests = [self._protocol.folds[index].test for index in self.order]
+        counts = [np.bincount(self._clips.labels[test], minlength=classes) for test in tests]
+        before = np.cumsum([np.zeros(classes, dtype=np.int64), *counts], axis=0)
+        return list(before[-1] - before)
+
+    @cached_property
+    def _subjects(self) -> Mapping[str, str]:
+        return {clip.id: clip.group for clip in self._clips.clips}
+
+    def uf1(self, results: Iterable[FoldResult]) -> float:
+        """Return the pooled UF1; a class that is not among the results counts 0."""
+        return float(uf1(self.confusion(results)))
+
+    def confusion(self, results: Iterable[FoldResult]) -> Counts:
+        """Return clips by true class (rows) and chosen class (columns), (K, K)."""
+        classes = len(self._clips.classes)
+        counts = np.zeros((classes, classes), dtype=np.int64)
+        for result in results:
+            np.add.at(counts, (list(result.labels), list(result.predicted)), 1)
+        return counts
+
+    def correct(self, results: Iterable[FoldResult]) -> Mapping[str, int]:
+        """Return the number of correct answers for each subject."""
+        correct: Counter[str] = Counter()
+        for result in results:
+            for clip, label, predicted in zip(
+                result.clips, result.labels, result.predicted, strict=True
+            ):
+                correct[self._subjects[clip]] += int(label == predicted)
+        return correct
