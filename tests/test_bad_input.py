@@ -110,7 +110,7 @@ def test_a_file_that_is_no_text(refused: Refused, here: Path, tiny: list[str]) -
 
 def test_an_unknown_option_of_a_setting(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "study.sampler=tpee", "data.kind=synthetik").splitlines() == [
-        "data: no option is called 'synthetik'; known: precomputed_flow, synthetic. "
+        "data: no option is called 'synthetik'; known: precomputed_flow, recorded, synthetic. "
         "Did you mean 'synthetic'?",
         "study.sampler: input should be 'tpe', 'random', 'gp' or 'evolutionary', not 'tpee'",
     ]

@@ -8,13 +8,13 @@ from click.shell_completion import CompletionItem
 
 from mer_nas.config import presets
 from mer_nas.config.base import Config
-from mer_nas.data.config import PrecomputedFlow, SyntheticData
+from mer_nas.data.config import PrecomputedFlow, RecordedData, SyntheticData
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.training.config import TrainerConfig
 
 SETTINGS: dict[str, tuple[type[Config], ...]] = {
     "trainer": (TrainerConfig,),
-    "data": (SyntheticData, PrecomputedFlow),
+    "data": (SyntheticData, PrecomputedFlow, RecordedData),
     "study": (StudyConfig,),
     "ray": (RayConfig,),
 }

@@ -6,7 +6,8 @@ knows which data set it works on. A new data set is one module with one function
 """
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.config import DataConfig, PrecomputedFlow, SyntheticData
+from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
+from mer_nas.errors import DataError
 
 
 def load(config: DataConfig) -> ClipSet:
@@ -26,3 +27,8 @@ def load(config: DataConfig) -> ClipSet:
             from mer_nas.data import precomputed
 
             return precomputed.load(config)
+        case RecordedData():
+            raise DataError(
+                f"{config.name}: its clips can be read and checked (mer-nas data check), but no "
+                "inputs are computed from their frames yet"
+            )

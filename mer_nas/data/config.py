@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Interval
+from annotated_types import Interval, Len
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config
@@ -47,4 +47,25 @@ class PrecomputedFlow(Config):
     """Height and width in pixels."""
 
 
-DataConfig = Annotated[SyntheticData | PrecomputedFlow, Field(discriminator="kind")]
+class RecordedData(Config):
+    """Clips of one or several licensed data sets, as their authors give them out."""
+
+    kind: Literal["recorded"] = "recorded"
+    name: str = "recorded"
+    layouts: Annotated[tuple[str, ...], Len(1)]
+    """The data sets: names of files in mer_nas/data/layouts."""
+    root: Path | None = None
+    """Folder that holds the frames and the annotation; of several sets, one with all of them."""
+    roots: dict[str, Path] = Field(default_factory=dict)
+    """Folder of each data set, by layout, instead of one root."""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """By layout, the annotation file relative to its root, where it has another name."""
+    frames: Literal["raw", "cropped"] = "raw"
+    """raw: frames as recorded; cropped: the registered faces that some sets come with."""
+    labels: str = "three"
+    """Which emotions make which class: a file of mer_nas/data/label_maps, or a path to one."""
+    skip_missing: bool = False
+    """Leave out clips that cannot be used instead of refusing."""
+
+
+DataConfig = Annotated[SyntheticData | PrecomputedFlow | RecordedData, Field(discriminator="kind")]

@@ -53,8 +53,8 @@ class Record:
     """The emotion as annotated, in lower case and one spelling, before it is mapped to a class."""
     action_units: tuple[ActionUnit, ...] | None
     """None where none were annotated."""
-    fps: float
-    """Frames a second."""
+    fps: float | None
+    """Frames a second; None where nobody says."""
     cropped: bool = False
     """Whether the files show the registered face only, so that no alignment is needed."""
 
@@ -100,7 +100,7 @@ class Record:
             offset=self.offset,
             apex_source=self.apex_source,
             emotion=self.emotion,
-            action_units=tuple(str(unit.number) for unit in units or ()),
+            action_units=None if units is None else tuple(str(unit.number) for unit in units),
         )
 
 

@@ -1,0 +1,207 @@
+"""What an annotation says of each clip, put right and made whole, before frames are looked at.
+
+An entry comes from a row of a table, or, where a data set has none, from a folder.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_nas.data.action_units import ActionUnit, has_alternatives, read_action_units
+from mer_nas.data.findings import Finding
+from mer_nas.data.layouts import Layout, Quirk
+from mer_nas.data.places import Folders, Place, loose
+from mer_nas.data.workbooks import Row, read_rows
+
+Cells = Mapping[str, str]
+"""The texts of a row by our names of the columns."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One annotated clip."""
+
+    subject: str
+    """In the layout's normal form."""
+    name: str
+    spelling: str
+    """The subject as it is written in the table or on disk."""
+    values: Cells
+    """What the patterns of a release may stand for: subject, clip, emotion, ..."""
+    onset: int | None
+    """None where it is not annotated or no number."""
+    apexes: tuple[int, ...]
+    """What stands in the columns for it, as far as these are numbers."""
+    offset: int | None
+    first: int | None
+    """Number of the first frame of the long video, as the annotation counts."""
+    emotion: str
+    action_units: tuple[ActionUnit, ...] | None
+    fps: float | None
+    folder: Path | None = None
+    """Where the frames lie, if the entry comes from there."""
+
+    @property
+    def id(self) -> str:
+        """The clip within its data set."""
+        return f"{self.subject}/{self.name}"
+
+
+def entries_of(place: Place, findings: list[Finding]) -> list[Entry]:
+    """Return the clips of a data set as they are annotated; oddities are added to `findings`."""
+    if place.table is None:
+        return list(_from_folders(place))
+    rows = read_rows(place.table, place.layout)
+    return [entry for row in rows for entry in _from_row(row, place.layout, findings)]
+
+
+def _from_row(row: Row, layout: Layout, findings: list[Finding]) -> Iterator[Entry]:
+    """Return the clips of a row; several where a long video holds several expressions."""
+    cells: Cells = row.cells
+    text = cells.get("clip", cells.get("path", ""))
+    subject = layout.subject_of(cells.get("subject", ""))
+    if _is_remark(cells, layout):
+        told = " | ".join(filter(None, cells.values()))
+        findings.append(
+            Finding("warning", "a row is no clip", row.place, f"passed over: {told[:80]}")
+        )
+        return
+    if subject is None or not text:
+        what = "no clip" if subject else f"no subject: {cells.get('subject', '')!r}"
+        right = layout.subject.format(1) if layout.subject != "{}" else "a name"
+        findings.append(
+            Finding("error", "a row names no clip", row.place, f"{what}; such as {right} is right")
+        )
+        return
+    if (quirk := _quirk(layout, subject, text, cells)) is not None:
+        cells = {**cells, **quirk.then}
+        told = ", ".join(f"{name} {value}" for name, value in quirk.then.items())
+        findings.append(
+            Finding(
+                "warning",
+                "a known fault is put right",
+                f"{subject}/{text}",
+                f"{told} ({quirk.source})",
+            )
+        )
+    for span in _spans(cells, layout):
+        entry = _entry({**span, "onset_annotated": row.cells.get("onset", "")}, layout, subject)
+        findings.extend(_oddities(entry, layout, row.place))
+        yield entry
+
+
+def _spans(cells: Cells, layout: Layout) -> Iterator[Cells]:
+    """Return the cells of each expression of a row."""
+    assert layout.table is not None
+    yield {**cells, "count": ""}
+    for count, (onset, offset) in enumerate(layout.table.more, start=2):
+        if _number(cells.get(onset, "")):
+            span = {"onset": cells[onset], "offset": cells.get(offset, ""), "apex": ""}
+            yield {**cells, **span, "count": f"_{count}"}
+
+
+def _entry(cells: Cells, layout: Layout, subject: str) -> Entry:
+    emotion = layout.emotion_of(cells.get("emotion", ""))
+    digits = re.search("[0-9]*$", subject)
+    values = {
+        **cells,
+        "subject": subject,
+        "emotion": emotion,
+        "number": str(int(digits[0])) if digits and digits[0] else "",
+    }
+    apexes = (_number(cells.get(key, "")) for key in ("apex", "apex_2"))
+    return Entry(
+        subject,
+        layout.clip.format_map(values).replace("\\", "/").strip("/"),
+        cells.get("subject", ""),
+        values,
+        onset=_number(cells.get("onset", "")),
+        apexes=tuple(apex for apex in apexes if apex is not None),
+        offset=_number(cells.get("offset", "")),
+        first=_number(cells.get("first", "")),
+        emotion=emotion,
+        action_units=read_action_units(cells.get("action_units", "")),
+        fps=float(_number(cells.get("fps", "")) or 0) or layout.fps,
+    )
+
+
+def _oddities(entry: Entry, layout: Layout, place: str) -> Iterator[Finding]:
+    if layout.emotions and entry.emotion not in layout.emotions:
+        text = f"{entry.emotion!r} ({place}); known: {', '.join(layout.emotions)}"
+        yield Finding("warning", "an unknown emotion", entry.id, text)
+    units = entry.values.get("action_units", "")
+    if has_alternatives(units):
+        text = f"{units!r}: the first is taken"
+        yield Finding("warning", "action units with an or", entry.id, text)
+
+
+def _is_remark(cells: Cells, layout: Layout) -> bool:
+    """Return whether a row of a table that counts frames has no number of a frame."""
+    assert layout.table is not None
+    if "onset" in layout.table.optional:
+        return False
+    return not any(_number(cells.get(name, "")) for name in ("onset", "apex", "offset"))
+
+
+def _number(text: str) -> int | None:
+    """Return a whole number, or None where the text is none.
+
+    >>> _number("46"), _number("46.0"), _number("/")
+    (46, 46, None)
+    """
+    whole, _, rest = text.partition(".")
+    return int(whole) if whole.isdecimal() and not rest.strip("0") else None
+
+
+def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | None:
+    """Return the known fault that a row has."""
+    for quirk in layout.quirks:
+        same = (layout.subject_of(quirk.subject), loose(quirk.clip)) == (subject, loose(clip))
+        faulty = all(cells.get(name) == value for name, value in quirk.when.items())
+        done = all(cells.get(name) == value for name, value in quirk.then.items())
+        if same and faulty and not done:
+            return quirk
+    return None
+
+
+def _from_folders(place: Place) -> Iterator[Entry]:
+    """Return a clip for every folder that fits the layout."""
+    layout = place.layout
+    for values, folder in walk(place, Folders()):
+        spelling = values["subject"]
+        subject = layout.subject_of(spelling)
+        assert subject is not None  # it fits the pattern
+        values = {**values, "subject": subject, "emotion": layout.emotion_of(values["emotion"])}
+        yield Entry(
+            subject,
+            layout.clip.format_map(values),
+            spelling,
+            values,
+            onset=None,
+            apexes=(),
+            offset=None,
+            first=None,
+            emotion=values["emotion"],
+            action_units=None,
+            fps=layout.fps,
+            folder=folder,
+        )
+
+
+def walk(place: Place, folders: Folders) -> Iterator[tuple[dict[str, str], Path]]:
+    """Return every folder that fits a pattern of the release, with what the pattern stood for."""
+    for pattern in place.release.clips:
+        yield from _walk(place, folders, place.folder, pattern.split("/"), {})
+
+
+def _walk(
+    place: Place, folders: Folders, folder: Path, parts: list[str], values: dict[str, str]
+) -> Iterator[tuple[dict[str, str], Path]]:
+    if not parts:
+        yield values, folder
+        return
+    matcher = place.layout.matcher(parts[0])
+    for name, path in folders.below(folder).items():
+        if found := matcher.fullmatch(name):
+            yield from _walk(place, folders, path, parts[1:], {**values, **found.groupdict()})

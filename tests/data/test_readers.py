@@ -1,0 +1,439 @@
+"""Every official layout, typed by hand: paths and cells as the data sets have them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from openpyxl import Workbook
+
+from mer_nas.data.config import RecordedData
+from mer_nas.data.readers import Reading, labelled, places, read
+from mer_nas.data.records import Record
+
+IMAGE = {
+    suffix: cv2.imencode(suffix, np.full((2, 2), 128, np.uint8))[1].tobytes()
+    for suffix in (".jpg", ".bmp", ".png")
+}
+
+Rows = Sequence[Sequence[object]]
+
+
+def images(root: Path, *names: str) -> None:
+    """Write images: "sub01/EP1/img46.jpg", or "sub01/EP1/img46..48.jpg" for several."""
+    for name in names:
+        stem, _, suffix = name.rpartition(".")
+        first, dots, last = stem.partition("..")
+        folder, digits = first.rstrip("0123456789"), first[len(first.rstrip("0123456789")) :]
+        for number in range(int(digits), int(last if dots else digits) + 1):
+            path = root / f"{folder}{number:0{len(digits)}d}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(IMAGE[f".{suffix}"])
+
+
+def workbook(path: Path, **sheets: Rows) -> None:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name.replace("_", " "))
+        for row in rows:
+            sheet.append(list(row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+
+
+def reading(layout: str, root: Path, **words: Any) -> Reading:
+    (place,) = places(RecordedData(name=layout, layouts=(layout,), root=root, **words))
+    return read(place)
+
+
+def told(record: Record) -> tuple[object, ...]:
+    units = " ".join(map(str, record.action_units or ()))
+    return (record.id, record.onset, record.apex, record.offset, record.emotion, units)
+
+
+CASME2_HEADER = (
+    "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units", "Estimated Emotion",
+)  # fmt: skip
+
+
+def test_casme2(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "CASME2-coding-20140508.xlsx",
+        Sheet1=[
+            CASME2_HEADER,
+            ("01", "EP02_01f", None, 46, 59, 86, None, "4+L10", "happiness"),
+            ("04", "EP12_01f", None, 261, "/", 321, None, 4, "disgust"),
+            ("05", "EP03_06", None, 5, 9, 9, None, "?", "others"),
+        ],
+        Sheet2=[],
+        Sheet3=[],
+    )
+    images(
+        tmp_path / "CASME2_RAW_selected",
+        "sub01/EP02_01f/img46..86.jpg",
+        "sub04/EP12_01f/img261..321.jpg",
+        "sub05/EP03_06/img5..9.jpg",
+    )
+    found = reading("casme2", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("casme2:sub01/EP02_01f", 46, 59, 86, "happiness", "4 L10"),
+        ("casme2:sub04/EP12_01f", 261, 291, 321, "disgust", "4"),
+        ("casme2:sub05/EP03_06", 5, 9, 9, "others", ""),
+    ]
+    first, _, third = found.records
+    assert [record.apex_source for record in found.records] == [
+        "annotated",
+        "estimated",
+        "annotated",
+    ]
+    assert (first.fps, first.cropped, len(first.frames)) == (200, False, 41)
+    assert first.frame(59).path == tmp_path / "CASME2_RAW_selected/sub01/EP02_01f/img59.jpg"
+    assert third.action_units is None
+    assert [finding.kind for finding in found.findings] == ["an estimated apex"]
+
+
+def test_casme2_cropped_by_its_authors(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "CASME2-coding-20140508.xlsx",
+        Sheet1=[CASME2_HEADER, ("16", "EP01_08", None, 65, 78, 110, None, 4, "others")],
+    )
+    images(tmp_path / "Cropped", "sub16/EP01_08/reg_img65..96.jpg")
+    found = reading("casme2", tmp_path, frames="cropped")
+    (record,) = found.records
+    assert (record.onset, record.apex, record.offset, record.cropped) == (65, 78, 96, True)
+    assert [str(finding) for finding in found.findings] == [
+        "sub16/EP01_08: offset 110: the last frame is 96"
+    ]
+
+
+def test_samm_with_its_header_on_row_14_and_frames_of_any_padding(tmp_path: Path) -> None:
+    top: list[Sequence[object]] = [("SAMM Micro-Expression FACS codes v2",), *[()] * 10]
+    header = (
+        "Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration",
+        "Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes",
+    )  # fmt: skip
+    rows = [
+        ("006", "006_1_2", 1, 562, 567, 572, "=F15-D15+1", "Micro - 1/2", "12+15 ", "Anger", 7, None),
+        ("009", "009_6_3", 6, 3577, 3580, 3590, "=F16-D16+1", "Micro - 1/2", "R14A or 17A or 24A", "Other", 7, None),
+        ("028", "028_4_1", 4, 30, 99, 40, "=F17-D17+1", "Micro - 1/2", 4, "Happiness", 6, None),
+    ]  # fmt: skip
+    workbook(
+        tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx",
+        MICRO_ONLY=[*top, ("Key:", "? = unclear offset"), (), header, *rows],
+    )
+    images(
+        tmp_path / "SAMM",
+        "006/006_1_2/006_00562..00572.jpg",
+        "009/009_6_3/009_3577..3590.jpg",
+        "028/028_4_1/028_030..040.jpg",
+    )
+    found = reading("samm", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("samm:006/006_1_2", 562, 567, 572, "anger", "12 15"),
+        ("samm:009/009_6_3", 3577, 3580, 3590, "others", "R14A"),
+        ("samm:028/028_4_1", 30, 35, 40, "happiness", "4"),
+    ]
+    assert found.records[0].keyframes[1].path.name == "006_00567.jpg"
+    assert sorted(finding.kind for finding in found.findings) == [
+        "action units with an or",
+        "an estimated apex",
+    ]
+
+
+def test_smic_clips_say_everything_by_their_folders(tmp_path: Path) -> None:
+    images(
+        tmp_path / "SMIC_all_raw/HS",
+        "s1/micro/negative/s1_ne_01/image092367..092379.bmp",
+        "s1/non_micro/s1_non_01/image000001..000003.bmp",
+        "s20/micro/surprise/s20_sur_01/image00000010..00000012.bmp",
+    )
+    found = reading("smic", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("smic:s1/s1_ne_01", 92367, 92373, 92379, "negative", ""),
+        ("smic:s20/s20_sur_01", 10, 11, 12, "surprise", ""),
+    ]
+    assert found.findings == ()
+    assert {record.apex_source for record in found.records} == {"estimated"}
+
+
+@pytest.mark.parametrize("inner", ["HS/", ""])
+def test_smic_e_long_videos_whose_frames_may_be_counted_anew(tmp_path: Path, inner: str) -> None:
+    header = ("Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", None, "FirstF", "LastF",
+              "TotalMF1", "TotalMF2", "TotalVL", "Emotion")  # fmt: skip
+    long = tmp_path / "SMIC-E_raw image" / "HS_long"
+    workbook(
+        long / "SMIC-HS-E_annotation.xlsx",
+        VIS=[header],
+        HS=[
+            header,
+            (3, "s3_ne_03", None, 120, 130, 140, 146, None, 101, 160, 11, 7, 60, "negative"),
+            (4, "s4_po_01", None, 5020, 5030, None, None, None, 5001, 5040, 11, None, 40, "positive"),
+            ("frame rate 100 fps",),
+        ],
+    )  # fmt: skip
+    images(
+        long / "SMIC-HS-E",
+        f"{inner}s03/s3_ne_03/image000101..000160.jpg",
+        f"{inner}s04/s4_po_01/image000001..000040.jpg",
+    )
+    found = reading("smic_e", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("smic_e:s03/s3_ne_03", 120, 125, 130, "negative", ""),
+        ("smic_e:s03/s3_ne_03_2", 140, 143, 146, "negative", ""),
+        ("smic_e:s04/s4_po_01", 20, 25, 30, "positive", ""),
+    ]
+    assert [finding.kind for finding in found.findings] == [
+        "a row is no clip",
+        "frames counted anew",
+    ]
+
+
+def test_casme_squared_has_no_headers_and_names_by_two_rules(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "CAS(ME)^2code_final(Updated).xlsx",
+        CASFEcode_final=[
+            (1, "disgust1_2", 8, 10, 14, "4+9", "negative", "micro-expression", "disgust"),
+            (1, "disgust1_3", 20, 25, 40, "4", "negative", "macro-expression", "disgust"),
+            (6, "happy2_1", 30, 33, 0, "6\uff0c12", "positive", "micro-expression", "happiness"),
+            (5, "anger1_1", 3, 5, 9, 4, "others", "micro-expression", "anger"),
+        ],
+        naming_rule1=[(15, "s15", 1), (22, "s22", 5), (23, "s23", 6)],
+        naming_rule2=[("0101", "disgust1"), (401, "anger1"), ("0503", "happy2")],
+    )
+    images(
+        tmp_path / "rawpic",
+        "s15/15_0101disgustingteeth/img001..020.jpg",
+        "s15/15_0102eatingworms/img001..002.jpg",
+        "s22/22_0401girlcrashing/img001..009.jpg",
+        "s19/19_0503unnyfarting/img001..002.jpg",
+        "s19/23_0503unnyfarting/img001..040.jpg",
+    )
+    found = reading("casme_sq", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("casme_sq:s15/disgust1_2_8", 8, 10, 14, "negative", "4 9"),
+        ("casme_sq:s23/happy2_1_30", 30, 33, 33, "positive", "6 12"),
+        ("casme_sq:s22/anger1_1_3", 3, 5, 9, "others", "4"),
+    ]
+    assert found.records[1].frames[0].path.parent.name == "23_0503unnyfarting"
+    assert [finding.kind for finding in found.findings] == ["no offset"]
+
+
+CASME3_HEADER = (
+    "Subject",
+    "Filename",
+    "Onset",
+    "Apex",
+    "Offset",
+    "AU",
+    "Objective class",
+    "emotion",
+)
+CASME3_ROWS = [
+    ("spNO.1", "a", "355", "357", "361", "R12", "III", "Others"),
+    ("spNO.1", "a", "400", "402", "0", "4", "VII", "sad"),
+    ("spNO.216", "d", "3647", "2650", "2655", "4+7", "II", "disgust"),
+]
+
+
+def test_casme3_long_videos_hold_several_clips(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "annotation/partA/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
+        label=[CASME3_HEADER, *CASME3_ROWS],
+    )
+    images(
+        tmp_path / "part_A/data/part_A_split/part_A",
+        "spNO.1/a/color/350..410.jpg",
+        "spNO.1/a/depth/350..410.png",
+        "spNO.216/d/color/2640..2660.jpg",
+    )
+    found = reading("casme3", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("casme3:spNO.1/a_355", 355, 357, 361, "others", "R12"),
+        ("casme3:spNO.1/a_400", 400, 402, 402, "sadness", "4"),
+        ("casme3:spNO.216/d_2647", 2647, 2650, 2655, "disgust", "4 7"),
+    ]
+    assert sorted(finding.kind for finding in found.findings) == [
+        "a known fault is put right",
+        "no offset",
+    ]
+
+
+def test_casme3_cut_to_its_clips_spells_its_folders_otherwise(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
+        label=[CASME3_HEADER, *CASME3_ROWS],
+    )
+    images(
+        tmp_path / "Part_A_ME_clip/frame",
+        "spNo.1_a_355/355..361.jpg",
+        "spNo.1_a_400/400..402.jpg",
+        "spNo.216_d_3647/2647..2655.jpg",
+    )
+    found = reading("casme3", tmp_path)
+    assert [record.name for record in found.records] == ["a_355", "a_400", "d_2647"]
+    assert not found.errors
+
+
+def test_casme_takes_the_first_apex_or_the_second(tmp_path: Path) -> None:
+    header = (
+        "Subject",
+        "Filename",
+        None,
+        "OnsetF",
+        "ApexF1",
+        "ApexF2",
+        "OffsetF",
+        None,
+        "AU",
+        "Emotion",
+    )
+    workbook(
+        tmp_path / "casme.xlsx",
+        Sheet1=[
+            header,
+            (1, "EP01_5", None, 98, 102, 104, 113, None, "14", "tense"),
+            (1, "EP01_6", None, 8, "/", 10, 13, None, "R14", "contempt"),
+        ],
+    )
+    images(
+        tmp_path / "CASME_raw_selected/sub01",
+        "EP01_5/EP01_5-98..113.jpg",
+        "EP01_6/EP01_6-008..013.jpg",
+    )
+    found = reading("casme", tmp_path)
+    assert [told(record) for record in found.records] == [
+        ("casme:sub01/EP01_5", 98, 102, 113, "tense", "14"),
+        ("casme:sub01/EP01_6", 8, 10, 13, "contempt", "R14"),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["anger/S03-07-001", "S03/anger/S03-07-001"])
+def test_mmew_lies_by_emotion(tmp_path: Path, folder: str) -> None:
+    header = (
+        "Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion", "remarks",
+    )  # fmt: skip
+    workbook(
+        tmp_path / "MMEW_Micro_Exp.xlsx",
+        Sheet1=[header, ("S03", "S03-07-001", 1, 12, 20, "4", "anger", None)],
+    )
+    images(tmp_path / "MMEW_Final/Micro_Expression", f"{folder}/1..20.jpg")
+    (record,) = reading("mmew", tmp_path).records
+    assert told(record) == ("mmew:S03/S03-07-001", 1, 12, 20, "anger", "4")
+
+
+def test_4dme(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "4DME_Labelling_Micro_release v1.xlsx",
+        Sheet1=[
+            ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"),
+            ("p01", "clip_7", "Positive", 3, 6, 9, "AU4(k)+L7"),
+        ],
+    )
+    images(tmp_path / "gray_micro", "p01/clip_7/003..009.png")
+    (record,) = reading("4dme", tmp_path).records
+    assert told(record) == ("4dme:p01/clip_7", 3, 6, 9, "positive", "4 L7")
+
+
+def test_dfme_has_a_frame_rate_for_every_clip(tmp_path: Path) -> None:
+    workbook(
+        tmp_path / "DFME_train.xlsx",
+        Sheet1=[
+            ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "EmotionId", "Fps", "AU"),
+            ("sub0003", "sub0003_01", 109, 115, 120, "disgust", 2, 500, "R4+AD38"),
+        ],
+    )  # fmt: skip
+    images(tmp_path / "DFME_train", "sub0003_01/00109..00120.png")
+    (record,) = reading("dfme", tmp_path).records
+    assert told(record) == ("dfme:sub0003/sub0003_01", 109, 115, 120, "disgust", "R4 38")
+    assert record.fps == 500
+
+
+def test_a_manifest_of_own_clips(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(
+        "path,subject,label,apex,aus,fps\nmonday/a,anna,smile,4,6+12,25\nmonday\\b,ben,frown,,,\n"
+    )
+    images(tmp_path / "monday", "a/f001..009.png", "b/f1..3.png")
+    found = reading("manifest", tmp_path, labels="as_annotated")
+    assert [told(record) for record in found.records] == [
+        ("manifest:anna/monday/a", 1, 4, 9, "smile", "6 12"),
+        ("manifest:ben/monday/b", 1, 2, 3, "frown", ""),
+    ]
+    assert [record.fps for record in found.records] == [25, None]
+    config = RecordedData(name="own", layouts=("manifest",), root=tmp_path, labels="as_annotated")
+    assert labelled(config).classes == ("frown", "smile")
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A folder with one clip and more of each set of the composite, subjects numbered alike."""
+    workbook(
+        tmp_path / "one/CASME2-coding-20140508.xlsx",
+        Sheet1=[
+            CASME2_HEADER,
+            ("06", "EP01_01", None, 1, 2, 3, None, 4, "repression"),
+            ("04", "EP12_01f", None, 261, "/", 263, None, 4, "disgust"),
+            ("05", "EP09_05f", None, 69, 69, 71, None, 4, "disgust"),
+            ("06", "EP02_01", None, 1, 2, 3, None, 4, "sadness"),
+        ],
+    )
+    images(
+        tmp_path / "one/CASME2_RAW_selected/CASME2_RAW_selected",
+        "sub06/EP01_01/img1..3.jpg",
+        "sub06/EP02_01/img1..3.jpg",
+        "Sub4/EP12_01f/img261..263.jpg",
+        "sub05/EP09_05f/img69..71.jpg",
+    )
+    workbook(
+        tmp_path / "two/SAMM_Micro_FACS_Codes_v2.xlsx",
+        MICRO_ONLY=[
+            ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion"),
+            (6, "006_1_2", 1, 2, 3, 12, "Happiness"),
+        ],
+    )  # fmt: skip
+    images(tmp_path / "two", "006/006_1_2/006_0001..0003.jpg")
+    images(tmp_path / "three/SMIC_all_raw/HS", "s6/micro/surprise/s6_sur_01/image1..3.bmp")
+    return tmp_path
+
+
+MEGC = ("casme2", "samm", "smic")
+
+
+def composite(**words: Any) -> RecordedData:
+    return RecordedData(name="megc2019", layouts=MEGC, labels="megc2019", **words)
+
+
+def test_the_composite_is_found_below_one_root_and_leaves_two_clips_of_casme2_out(
+    three: Path,
+) -> None:
+    found = labelled(composite(root=three))
+    assert found.classes == ("negative", "positive", "surprise")
+    assert [(clip.id, clip.label) for clip in found.clips] == [
+        ("casme2:sub06/EP01_01", 0),
+        ("samm:006/006_1_2", 1),
+        ("smic:s6/s6_sur_01", 2),
+    ]
+    assert found.official == {
+        "clips": 442,
+        "subjects": 68,
+        "negative": 250,
+        "positive": 109,
+        "surprise": 83,
+    }
+
+
+def test_the_composite_takes_three_roots(three: Path) -> None:
+    roots = {"casme2": three / "one", "samm": three / "two", "smic": three / "three"}
+    assert labelled(composite(roots=roots)) == labelled(composite(root=three))
+
+
+def test_classes_are_chosen_by_name(three: Path) -> None:
+    def names(labels: str) -> list[str]:
+        found = RecordedData(name="a", layouts=("casme2",), root=three / "one", labels=labels)
+        return [record.name for record in labelled(found).records]
+
+    assert names("three") == ["EP01_01", "EP12_01f", "EP09_05f"]
+    assert names("five") == ["EP01_01", "EP12_01f", "EP09_05f"]
+    assert names("seven") == ["EP01_01", "EP12_01f", "EP09_05f", "EP02_01"]
