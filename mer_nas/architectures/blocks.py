@@ -143,6 +143,11 @@ class Idle(Block):
         return nn.Identity()
 
 
+def grown(width: int, growth: float) -> int:
+    """Return `growth` times a width, rounded to a multiple of 8; 1 keeps the width."""
+    return width if growth == 1 else max(8, 8 * int(growth * width / 8 + 0.5))
+
+
 def shrink(size: Size, stride: int) -> Size:
     """Return the size of a map after a padded operation of that stride: rounded up."""
     return -(-size[0] // stride), -(-size[1] // stride)

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures import aggregation, experts, inception, lra, stems  # noqa: F401
+from mer_nas.architectures import aggregation, experts, gra, inception, lra, stems  # noqa: F401
 from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,
@@ -40,6 +40,7 @@ from mer_nas.architectures.blocks import (
     Site,
     Slot,
     Stem,
+    grown,
     some,
 )
 from mer_nas.architectures.downs import NoDown
@@ -87,9 +88,7 @@ class Stage(Config):
 
     def width(self, before: int) -> int:
         """Return the width of the stage after a width of `before`."""
-        if self.growth == 1:
-            return before
-        return max(8, 8 * int(self.growth * before / 8 + 0.5))
+        return grown(before, self.growth)
 
     def check(self, site: Site) -> None:
         """Refuse an empty stage, and a width that nothing brings."""

@@ -89,6 +89,9 @@ TOKENS = {
     "all kinds of experts at once": {
         "global": {"kind": "expert", "expert": "hetero", "router": "soft", "collaboration": "none"}
     },
+    "global relational aggregators": {
+        "global": {"kind": "gra", "growth": 2, "reduction": 2, "rounding": 8, "blocks": 2}
+    },
     "attending experts behind every orientation": {
         "down": {
             "kind": "maa",
