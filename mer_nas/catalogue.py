@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from mer_nas.architectures import Architecture, close, measure, parse
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import apply, merge
-from mer_nas.errors import Infeasible
+from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.space import Point, Reference, SearchSpace
 from mer_nas.space.domains import Choice, Leaf
 from mer_nas.training.config import TrainerConfig
 
+MOST = 1_000
+"""Combinations that a grid may have."""
 VETTED = 16
 """Draws after which a rule that all of them break counts as broken by the space."""
 
@@ -145,6 +148,32 @@ def trained_by(
     """Return the trainer with a recipe's settings and then those of the command line."""
     tree = apply(merge(trainer.model_dump(mode="json"), recipe), dict(words))
     return validate(TrainerConfig, tree, f"{place}: trainer")
+
+
+def rows(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:
+    """Return what a study tries beside the points of the space; none where its sampler decides.
+
+    Args:
+        space: The space.
+        sampler: As in `study.sampler`; "grid" and "points" have a closed list of candidates.
+
+    Raises:
+        ConfigError: The space gives no such list.
+    """
+    if sampler == "points":
+        if not space.points:
+            raise ConfigError(f"{space.place}: study.sampler=points, but the space has no points")
+        return []
+    if sampler != "grid":
+        return None
+    found = list(islice(space.combinations(), MOST + 1))
+    if len(found) > MOST:
+        raise ConfigError(
+            f"{space.place}: a grid of more than {MOST:,} combinations; fix or narrow some of "
+            f"{', '.join(space.parameters())}, or let a sampler choose (study.sampler=tpe)"
+        )
+    points = [point.params for point in space.points]
+    return [row for row in found if row not in points]
 
 
 def draw(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> list[Draw]:

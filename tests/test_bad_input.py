@@ -292,6 +292,37 @@ def test_a_space_without_a_feasible_candidate_leaves_no_study(
     )
 
 
+def test_a_grid_over_a_range_or_of_too_many_combinations(
+    refused: Refused, tiny: list[str]
+) -> None:
+    words = [*tiny, "study.sampler=grid"]
+    assert refused("search", *words) == (
+        "space=./space.yaml: a grid takes every combination of choices, but "
+        "architecture.paths.0.stages.repeat, trainer.lr may be any number of a range; fix it "
+        "(space.architecture.paths.0.stages.repeat=VALUE), or write it as a choice"
+    )
+    edit("space.yaml", "choice: [8, 16]", f"choice: {list(range(8, 8100, 8))}")
+    fixed = ["space.architecture.paths.0.stages.repeat=1", "trainer.lr=1e-3"]
+    assert refused("search", *words, *fixed) == (
+        "space=./space.yaml: a grid of more than 1,000 combinations; fix or narrow some of "
+        "architecture.paths.0.stem.width, or let a sampler choose (study.sampler=tpe)"
+    )
+
+
+def test_a_study_of_points_over_a_space_without_any(refused: Refused, tiny: list[str]) -> None:
+    space = Path("space.yaml")
+    space.write_text(space.read_text().partition("points:")[0])
+    assert refused("search", *tiny, "study.sampler=points") == (
+        "space=./space.yaml: study.sampler=points, but the space has no points"
+    )
+
+
+def test_objectives_without_the_score(refused: Refused, tiny: list[str]) -> None:
+    assert refused("search", *tiny, "study.objectives=[macs]") == (
+        "study.objectives: uf1 first, and behind it macs, params or both would be right, not [macs]"
+    )
+
+
 def test_an_extension_that_is_missing_or_broken(
     refused: Refused, tiny: list[str], here: Path
 ) -> None:

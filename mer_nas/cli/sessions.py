@@ -121,9 +121,14 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
     watching.say(f"{folder.name}: {protocol}{after}")
     watching.say(f"{settings.space.place} on {clips.describe()}")
     watching.say(
-        f"{_budget(settings)}; {settings.study.sampler} sampler, {settings.study.pruner} pruner, "
+        f"{_budget(settings)}; {', '.join(settings.study.objectives)}; {settings.study.sampler} "
+        f"sampler, {'no' if settings.study.unpruned else settings.study.pruner} pruner, "
         f"seed {settings.study.seed}"
     )
+    if settings.study.unpruned and settings.study.pruner != "none":
+        watching.say(
+            f"study.pruner={settings.study.pruner} has no effect: {settings.study.unpruned}"
+        )
     watching.say(
         f"everything lies in {folder.path}; Ctrl-C stops, `mer-nas resume {folder.path}` goes on"
     )
@@ -148,6 +153,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
         f"{outcomes['pruned']} pruned, {outcomes['failed']} failed; "
         f"pruning saved {study.compute.saved:.0%} of the folds",
         *_answer(report.answer),
+        *_front(report),
         f"report    {folder.path / 'report.html'}",
     ]
     if study.export:
@@ -156,6 +162,15 @@ def closing(report: Report, folder: StudyFolder) -> str:
     width = max(len(step.command) for step in study.next_steps)
     lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]
     return "\n".join(lines)
+
+
+def _front(report: Report) -> list[str]:
+    """Return the front of a search with several objectives, a line each."""
+    return [
+        f"{'front' if index == 0 else '':<10}{row.label}: UF1 {row.search_score:.3f}, "
+        f"{row.parameters or 0:,} weights, {(row.macs or 0) / 1e6:.1f} MMAC"
+        for index, row in enumerate(report.front)
+    ]
 
 
 def _answer(answer: Answer | None) -> list[str]:

@@ -27,6 +27,7 @@ from mer_nas.report.schema import (
     SubjectSizes,
 )
 from mer_nas.report.stages import stage_rows
+from mer_nas.search.objectives import Objective, front
 
 SHOWN = 5
 """Rows of the ranking where no final stage limits them."""
@@ -47,6 +48,7 @@ def build(facts: StudyFacts) -> Report:
     return Report(
         answer=answer,
         ranking=_ranking(facts, complete),
+        front=_front(facts, complete),
         warm_starts=tuple(_trial_row(trial) for trial in facts.trials if trial.warm_start),
         confusion=_confusion(facts, complete),
         outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
@@ -181,6 +183,20 @@ def _ranking(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ..
     if facts.finalists:
         return tuple(_finalist_row(finalist) for finalist in _finalists(facts))
     return tuple(_trial_row(trial, rank) for rank, trial in enumerate(complete[:SHOWN], 1))
+
+
+def _front(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]:
+    costs = facts.objectives[1:]
+    if not costs:
+        return ()
+    rows = [_trial_row(trial) for trial in complete]
+    found = front([(_value(trial), *_costs(trial, costs)) for trial in complete])
+    return tuple(rows[index] for index in found)
+
+
+def _costs(trial: TrialFacts, names: Sequence[Objective]) -> list[float]:
+    known = {"macs": trial.macs, "params": trial.parameters}
+    return [float(known[name] or 0) for name in names]
 
 
 def _finalist_row(finalist: FinalistFacts) -> Row:

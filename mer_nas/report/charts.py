@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from mer_nas.report.facts import TrialFacts
 from mer_nas.report.schema import Report, Slice, SlicePoint
+from mer_nas.search.objectives import front
 
 BLUE, ORANGE, GREEN, INK, GREY, PALE = (
     "#0072b2", "#d55e00", "#009e73", "#24292f", "#8c959f", "#d8dee4",
@@ -113,9 +114,9 @@ def cost(report: Report, what: str) -> str:
         for warm in (False, True):
             some = [(x, t.value) for x, t in points if t.warm_start == warm]
             _dots(axes, some, warm=warm)
-        front = _front([(x, t.value or 0.0) for x, t in points])
-        axes.plot(*zip(*front, strict=True), color=GREEN, linewidth=1, drawstyle="steps-post",
-                  zorder=1, label="best at this cost")  # fmt: skip
+        steps = zip(*_front(points), strict=True)
+        axes.plot(*steps, color=GREEN, linewidth=1, drawstyle="steps-post", zorder=1,
+                  label="best at this cost")  # fmt: skip
         _log_axis(axes, [x for x, _ in points])
         axes.set_xlabel(labels[what])
         axes.set_ylabel("search UF1")
@@ -241,17 +242,10 @@ def _drawing_order(trial: TrialFacts) -> tuple[bool, float]:
     return (trial.outcome == "complete", trial.value or 0.0)
 
 
-def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no cheaper one reaches, cheapest first.
-
-    >>> _front([(2, 0.5), (1, 0.4), (3, 0.45)])
-    [(1, 0.4), (2, 0.5)]
-    """
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or y > front[-1][1]:
-            front.append((x, y))
-    return front
+def _front(points: Sequence[tuple[float, TrialFacts]]) -> list[tuple[float, float]]:
+    """Return cost and score of the trials that no other betters, cheapest first."""
+    found = front([(trial.value or 0.0, cost) for cost, trial in points])
+    return [(points[index][0], points[index][1].value or 0.0) for index in reversed(found)]
 
 
 def _log_axis(axes: Axes, values: Sequence[float]) -> None:

@@ -10,6 +10,7 @@ from annotated_types import Interval
 from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Tree
+from mer_nas.search.objectives import Objective
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
@@ -171,6 +172,8 @@ class StudyFacts(Config):
     final_protocol: str | None = None
     """None where the study has no final stage."""
     sampler: str
+    objectives: tuple[Objective, ...] = ("uf1",)
+    """What the search looked for."""
     pruner: str
     """With its margin, as people should read it: "bound, margin 0.02"."""
     stopped: str = ""

@@ -171,6 +171,8 @@ class Report(Config):
     """None where no trial is complete."""
     ranking: tuple[Row, ...]
     """Finalists by rank; without a final stage the best complete trials."""
+    front: tuple[Row, ...] = ()
+    """With several objectives: the complete trials that no other betters, best UF1 first."""
     warm_starts: tuple[Row, ...]
     """Published points as the search measured them."""
     confusion: ConfusionMatrix | None

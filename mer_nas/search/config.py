@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeFloat,
@@ -14,6 +15,14 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Tree
+from mer_nas.search.objectives import Objective, in_order
+
+SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
+PrunerName = Literal[
+    "bound", "wilcoxon", "median", "percentile", "halving", "hyperband", "patient", "none"
+]
+CLOSED: tuple[SamplerName, ...] = ("grid", "points")
+"""Samplers that know beforehand what they will try, every candidate of it once."""
 
 Folds = Literal["loso"] | Annotated[int, Interval(ge=2)]
 
@@ -55,12 +64,15 @@ class StudyConfig(Config):
     """loso: leave one subject out; a number: so many stratified groups of subjects, cheaper."""
     block: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the clips after which the pruner is asked, in whole folds."""
-    sampler: Literal["tpe", "random", "gp", "evolutionary"] = "tpe"
-    """How Optuna proposes candidates."""
-    pruner: Literal[
-        "bound", "wilcoxon", "median", "percentile", "halving", "hyperband", "patient", "none"
-    ] = "bound"
-    """When a trial is stopped before its last fold."""
+    objectives: Annotated[tuple[Objective, ...], AfterValidator(in_order)] = ("uf1",)
+    """What is looked for: [uf1], or a front of UF1 against macs, params or both, as nominal
+    multiply-accumulates and weights of the deployed network."""
+    sampler: SamplerName = "tpe"
+    """tpe, random, gp and evolutionary: how Optuna proposes candidates. grid: every combination of
+    the choices of the space, once. points: the points of the space, each once."""
+    pruner: PrunerName = "bound"
+    """When a trial is stopped before its last fold; never with several objectives, nor in a closed
+    list of candidates (grid, points)."""
     margin: NonNegativeFloat = 0.02
     """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
     startup: NonNegativeInt = 8
@@ -70,6 +82,20 @@ class StudyConfig(Config):
         BeforeValidator(_none, json_schema_input_type=FinalConfig | Literal["none"] | None),
     ] = Field(default_factory=FinalConfig)
     """The final stage; none skips it."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether what will be tried is known beforehand."""
+        return self.sampler in CLOSED
+
+    @property
+    def unpruned(self) -> str:
+        """Why the pruner has nothing to do; empty where it is at work."""
+        if len(self.objectives) > 1:
+            return "with several objectives there is no best trial to fall behind"
+        if self.closed:
+            return f"every row of a {self.sampler} study goes through all folds"
+        return "none was asked for" if self.pruner == "none" else ""
 
 
 class RayConfig(Config):

@@ -16,7 +16,7 @@ Optuna knows three ends; the user attribute `outcome` tells five apart: `complet
 budget.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -68,6 +68,10 @@ class WarmStart(Protocol):
     def params(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
+Rows = Sequence[Mapping[str, Any]]
+"""Candidates by the parameters that lead to them."""
+
+
 @dataclass
 class _Running:
     """A trial that has been given out."""
@@ -90,13 +94,14 @@ class StudyDriver:
     Args:
         propose: Draws a candidate from a trial.
         points: Tried first, in this order.
-        settings: Budget, sampler and pruner.
+        settings: Budget, objectives, sampler and pruner.
         clips: What is learned from.
         protocol: The folds of a trial.
         ledger: Where finished folds are kept.
         code: Version of the code that trains them.
         storage: URL of an Optuna storage.
         name: Of the study within the storage.
+        rows: Tried after the points, and nothing after them; none to ask the sampler instead.
         on_event: Is told what happens.
 
     Raises:
@@ -115,9 +120,12 @@ class StudyDriver:
         code: str,
         storage: str,
         name: str = "search",
+        rows: Rows | None = None,
         on_event: Listener = ignore,
     ) -> None:
         self._propose = propose
+        self._settings = settings
+        self._closed = rows is not None
         self._emit = on_event
         self._record = Record(ledger, clips, protocol, settings.seed, code)
         self._running: dict[str, _Running] = {}
@@ -130,8 +138,9 @@ class StudyDriver:
         """Why no more trials are given out; empty while there are."""
         self.study, self._storage = open_study(storage, name, settings)
         self.budget = Budget(settings, self.study)
-        self._pruner = pruners.build(settings.pruner, settings.margin, len(protocol.blocks))
-        self._enqueue(points)
+        pruner = "none" if settings.unpruned else settings.pruner
+        self._pruner = pruners.build(pruner, settings.margin, len(protocol.blocks))
+        self._enqueue(points, rows or ())
         self._reconcile()
 
     @property
@@ -142,7 +151,7 @@ class StudyDriver:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to train: no trial in flight, and no budget for another."""
-        return not self._orphans and bool(self.budget.spent(len(self._running)))
+        return not self._orphans and bool(self._over())
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
@@ -207,16 +216,23 @@ class StudyDriver:
             return optuna.Trial(self.study, self._orphans.pop(0)._trial_id)
         if self.ended:
             return None
-        if self.budget.hopeless:
+        if self.budget.hopeless and not self._closed:
             if not self._running:
                 self._give_up()
             return None
-        if reason := self.budget.spent(len(self._running)):
+        if reason := self._over():
             self._end(reason)
             return None
         trial = self.study.ask()
         crash_point("after_create")
         return trial
+
+    def _over(self) -> str:
+        """Return why no more trials begin; empty while they do."""
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if self._closed and not waiting:
+            return "every row is done"
+        return self.budget.spent(len(self._running))
 
     def _give_up(self) -> None:
         """End the search for want of new candidates.
@@ -299,8 +315,8 @@ class StudyDriver:
         step = self.board.block_ends[done]
         confusion = self.board.confusion(running.results)
         value = float(uf1(confusion))
-        if step not in running.told:
-            running.trial.report(value, step)
+        if step not in running.told and len(self._settings.objectives) == 1:
+            running.trial.report(value, step)  # Optuna takes none where there are several
             running.told.add(step)
         crash_point("after_report")
         number = running.trial.number
@@ -314,7 +330,7 @@ class StudyDriver:
     def _close(self, running: _Running, outcome: Outcome, reason: str) -> None:
         job, trial = str(running.trial.number), running.trial
         value = self.board.uf1(running.results) if outcome == "complete" else None
-        self._tell(trial, outcome, reason, value)
+        self._tell(trial, outcome, reason, self._values(running, value))
         crash_point("after_tell")
         del self._running[job]
         if outcome == "failed":
@@ -337,23 +353,33 @@ class StudyDriver:
         self.budget.reject(reason, certain=not trial.params)
         self._emit(Rejected(f"trial {trial.number}", outcome, reason))
 
+    def _values(self, running: _Running, uf1: float | None) -> list[float] | None:
+        """Return what a complete trial has reached in each objective."""
+        if uf1 is None:
+            return None
+        costs = {"macs": running.proposal.macs, "params": running.proposal.parameters}
+        return [uf1, *(float(costs[name]) for name in self._settings.objectives[1:])]
+
     def _tell(
-        self, trial: optuna.Trial, outcome: Outcome, reason: str, value: float | None
+        self, trial: optuna.Trial, outcome: Outcome, reason: str, values: list[float] | None
     ) -> None:
         trial.set_user_attr("outcome", outcome)
         if reason:
             trial.set_user_attr("reason", reason)
         crash_point("before_tell")
-        self.study.tell(trial, value, STATES[outcome], skip_if_finished=True)
+        self.study.tell(trial, values, STATES[outcome], skip_if_finished=True)
 
     # What is known at the start --------------------------------------------------------------
 
-    def _enqueue(self, points: Iterable[WarmStart]) -> None:
-        """Put the points before all other trials, each once in the life of the study."""
-        known = {t.user_attrs.get("point") for t in self.study.get_trials(deepcopy=False)}
-        for point in points:
-            if point.name not in known:
-                self.study.enqueue_trial(dict(point.params), user_attrs={"point": point.name})
+    def _enqueue(self, points: Iterable[WarmStart], rows: Rows) -> None:
+        """Put points and rows before all other trials, each once in the life of the study."""
+        trials = self.study.get_trials(deepcopy=False)
+        known = {(name, t.user_attrs.get(name)) for t in trials for name in ("point", "row")}
+        wanted = [("point", point.name, point.params) for point in points]
+        wanted += [("row", str(number), row) for number, row in enumerate(rows, start=1)]
+        for kind, name, params in wanted:
+            if (kind, name) not in known:
+                self.study.enqueue_trial(dict(params), user_attrs={kind: name})
 
     def _reconcile(self) -> None:
         """Read from the study what earlier sessions did, and adopt what they left running."""
@@ -369,7 +395,7 @@ class StudyDriver:
         self.budget.count(outcome)
         for step, value in sorted(trial.intermediate_values.items()):
             self._pruner.told(trial.number, step, value)
-        complete = trial.value if outcome == "complete" else None
+        complete = trial.values[0] if outcome == "complete" else None
         self._pruner.ended(trial.number, trial.state, complete)
         if outcome not in COUNTED:
             self.budget.reject(trial.user_attrs["reason"])

@@ -18,18 +18,14 @@ so partial results compare like with like. Three kinds are there:
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from mer_nas.search.config import PrunerName
 from mer_nas.statistics import Counts, signed_rank_p, uf1
-
-PrunerName = Literal[
-    "bound", "wilcoxon", "median", "percentile", "halving", "hyperband", "patient", "none"
-]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ may make the same one for ever. So after a few in a row the next are drawn at ra
 
 import hashlib
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-SamplerName = Literal["tpe", "random", "gp", "evolutionary"]
+from mer_nas.search.config import SamplerName
 
 POPULATION = 12
 """Candidates in a generation of the evolutionary sampler."""
@@ -100,7 +100,7 @@ def build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
     """Return Optuna's sampler for `name` in its initial state."""
     samplers = optuna.samplers
     match name:
-        case "random":
+        case "random" | "grid" | "points":  # what a row leaves open is left to chance
             return samplers.RandomSampler(seed=seed)
         case "gp":
             return samplers.GPSampler(

@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from mer_nas.errors import StudyError
 from mer_nas.search.config import StudyConfig
+from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
 
 _SQLITE = "sqlite:///"
@@ -38,7 +39,7 @@ def open_study(
             sampler=sampler,
             pruner=optuna.pruners.NopPruner(),  # pruners are asked by the driver
             study_name=name,
-            direction="maximize",
+            directions=[DIRECTIONS[objective] for objective in settings.objectives],
             load_if_exists=True,
         )
     except Exception as error:  # each kind of storage has errors of its own

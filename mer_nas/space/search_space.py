@@ -179,6 +179,41 @@ class SearchSpace:
         """
         return {key: fill(block, pick, key) for key, block in self.tree.entries.items()}
 
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """Yield the parameters of every combination of the space's choices that keeps its rules.
+
+        Raises:
+            ConfigError: A parameter is a range, of which there is no every value.
+        """
+        ranges = [name for name, leaf in self.parameters().items() if not isinstance(leaf, Choice)]
+        if ranges:
+            raise ConfigError(
+                f"{self.place}: a grid takes every combination of choices, but "
+                f"{', '.join(ranges)} may be any number of a range; fix it "
+                f"(space.{ranges[0]}=VALUE), or write it as a choice"
+            )
+        turned: list[tuple[str, int, int]] = []
+        """By parameter: which of how many labels."""
+        while True:
+            row: dict[str, Any] = {}
+
+            def pick(name: str, leaf: Leaf, row: dict[str, Any] = row) -> Any:
+                assert isinstance(leaf, Choice)
+                if len(row) == len(turned):
+                    turned.append((name, 0, len(leaf.labels)))
+                row[name] = leaf.labels[turned[len(row)][1]]
+                return row[name]
+
+            with suppress(Infeasible):
+                self.fill(pick)
+                yield row
+            while turned and turned[-1][1] + 1 == turned[-1][2]:
+                turned.pop()
+            if not turned:
+                return
+            name, index, of = turned.pop()
+            turned.append((name, index + 1, of))
+
     def suggest(self, trial: Trial) -> Tree:
         """Return a closed tree drawn by an Optuna trial."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from mer_nas.architectures import build, close
-from mer_nas.catalogue import draw_one, trained_by, vet
+from mer_nas.catalogue import draw_one, rows, trained_by, vet
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
@@ -63,7 +63,16 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
         )
         jobs = final.candidates * final.seeds
         seconds = jobs * per_clip * trainer.epochs * shape.trained
-    return Plan(study.trials, protocol, trial, workers, jobs, seconds / workers)
+    return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers)
+
+
+def _trials(settings: Settings) -> int | None:
+    """Return how many trials there will be at most; none where only minutes bound them."""
+    listed = rows(settings.space, settings.study.sampler)
+    if listed is None:
+        return settings.study.trials
+    everything = len(settings.space.points) + len(listed)
+    return min(everything, settings.study.trials or everything)
 
 
 def machine_shares(config: RayConfig) -> Shares:

@@ -38,6 +38,7 @@ from mer_nas.report import (
 )
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import read
+from mer_nas.search.objectives import front
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
 
 Results = Sequence[FoldResult]
@@ -103,7 +104,7 @@ class Memory:
                 yield Rejected(label, outcome, reason)
                 continue
             done = len(self.under(self.origin.search, known["candidate"]))
-            value = trial.value if outcome == "complete" else None
+            value = trial.values[0] if outcome == "complete" else None
             yield Ended("search", str(trial.number), label, outcome, done, of, value, reason)
 
     @property
@@ -148,19 +149,22 @@ class Memory:
         )
 
     def ranked(self) -> list[Contender]:
-        """Return the complete trials as candidates of the final stage, best first."""
+        """Return the complete trials as candidates of the final stage, best first.
+
+        With several objectives those are the trials on the front, by their UF1.
+        """
         complete = [t for t in self.trials if t.state == TrialState.COMPLETE]
+        if len(self.settings.study.objectives) > 1:
+            complete = [complete[index] for index in front([tuple(t.values) for t in complete])]
         final, words = self.settings.study.final, self.settings.trainer_words
         found = []
-        for trial in sorted(complete, key=lambda t: (-(t.value or 0.0), t.number)):
+        for trial in sorted(complete, key=lambda t: (-t.values[0], t.number)):
             tree = trial.user_attrs["tree"]
             place = f"{self.folder.name}: trial {trial.number}"
             drawn = Candidate.parse(tree, place)
             trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
             candidate = replace(drawn, trainer=trainer)
-            found.append(
-                Contender(trial.number, self._origin(trial), candidate, float(trial.value or 0))
-            )
+            found.append(Contender(trial.number, self._origin(trial), candidate, trial.values[0]))
         return found
 
     def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:
@@ -183,6 +187,7 @@ class Memory:
         """Return everything the report says."""
         settings, study = self.settings, self.settings.study
         margin = f", margin {study.margin:g}" if study.pruner == "bound" else ""
+        pruner = f"none: {study.unpruned}" if study.unpruned else f"{study.pruner}{margin}"
         importance, note = self._importance()
         return StudyFacts(
             name=self.folder.name,
@@ -198,7 +203,8 @@ class Memory:
             search_protocol=self.origin.search.name,
             final_protocol=self.origin.final.name if self.origin.final else None,
             sampler=study.sampler,
-            pruner=f"{study.pruner}{margin}",
+            objectives=study.objectives,
+            pruner=pruner,
             stopped=stopped,
             trials=tuple(map(self._trial, self.trials)),
             compute=self._compute(workers),
@@ -219,7 +225,7 @@ class Memory:
         return TrialFacts(
             number=trial.number,
             outcome=known["outcome"],
-            value=trial.value if complete else None,
+            value=trial.values[0] if complete else None,
             scores=self.scored(self.origin.search, key) if complete else None,
             curve=self._curve(trial),
             params=trial.params,
@@ -286,7 +292,9 @@ class Memory:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = optuna.importance.get_param_importances(self.optuna)
+                found = optuna.importance.get_param_importances(
+                    self.optuna, target=lambda trial: trial.values[0]
+                )
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             return None, f"Optuna could not estimate it: {error}"
         if not any(value > 0 for value in found.values()):

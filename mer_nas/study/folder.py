@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pydantic import PositiveInt, ValidationError
 
-from mer_nas.catalogue import vet
+from mer_nas.catalogue import rows, vet
 from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
@@ -167,11 +167,13 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
     Raises:
         StudyError: A study of the name that was asked for exists.
         DataError: The clips cannot be divided as the study asks.
-        ConfigError: The space names a block or setting that there is not.
+        ConfigError: The space names a block or setting that there is not, or does not give the
+            closed list of candidates that the sampler takes.
         Infeasible: A point, or every draw, breaks a rule of the grammar.
     """
     vet(settings.space)
     study = settings.study
+    rows(settings.space, study.sampler)  # or there is nothing to make a folder for
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(
         command=command,

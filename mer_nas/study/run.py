@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
+from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import StudyError
@@ -155,6 +156,7 @@ def _driver(
         code=origin.code,
         storage=folder.storage(study),
         name=origin.optuna,
+        rows=rows(settings.space, study.sampler),
         on_event=on_event,
     )
 

@@ -23,7 +23,7 @@ from mer_nas.errors import Infeasible
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.driver import StudyDriver
+from mer_nas.search.driver import Rows, StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
@@ -171,6 +171,7 @@ def search(
     *,
     propose: Propose = propose,
     points: tuple[Point, ...] = POINTS,
+    rows: Rows | None = None,
     on_event: Listener = ignore,
     **settings: Any,
 ) -> Iterator[StudyDriver]:
@@ -179,6 +180,7 @@ def search(
         driver = StudyDriver(
             propose=propose,
             points=points,
+            rows=rows,
             settings=StudyConfig(**{"trials": 12, "startup": 4, **settings}),
             clips=scripted.clips,
             protocol=scripted.protocol,

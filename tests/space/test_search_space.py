@@ -263,3 +263,46 @@ def test_a_point_outside_of_a_narrowed_space_is_no_warm_start() -> None:
     space = read(SPACE, points=[point])
     assert [p.name for p in space.points] == ["p"]
     assert space.narrowed({"architecture.w": 32}).points == ()
+
+
+# Grids
+
+
+def test_a_grid_is_every_combination_that_exists_once() -> None:
+    space = read(
+        {
+            "width": {"choice": [8, 16]},
+            "gate": {
+                "choice": {"none": {}, "prog": {"carry": {"choice": ["mul", "max", "mean"]}}}
+            },
+            "stages": {"repeat": {"choice": [1, 2]}, "each": {"blocks": {"choice": [1, 2]}}},
+        }
+    )
+    rows = list(space.combinations())
+    # 2 widths; no gate, or one of 3 carries; one stage of 2 kinds, or two of 2 x 2
+    assert len(rows) == 2 * (1 + 3) * (2 + 4)
+    trees = [space.fill(lambda name, _, row=row: row[name]) for row in rows]
+    assert len({repr(tree) for tree in trees}) == len(rows)
+    assert [space.encode(tree) for tree in trees] == rows
+
+
+def test_a_grid_leaves_out_what_breaks_a_relation() -> None:
+    space = read(
+        {"experts": {"choice": [1, 2]}, "k": {"choice": [1, 2]}, "require": ["k <= experts"]}
+    )
+    found = [tuple(row.values()) for row in space.combinations()]
+    assert found == [(1, 1), (2, 1), (2, 2)]
+    assert list(read({"width": 8}).combinations()) == [{}]
+
+
+def test_a_grid_refuses_ranges() -> None:
+    space = read(
+        {"depth": {"int": [1, 3]}, "rate": {"float": [0, 1]}, "width": {"choice": [1, 2]}}
+    )
+    with pytest.raises(ConfigError) as refused:
+        list(space.combinations())
+    assert str(refused.value) == (
+        "space=x: a grid takes every combination of choices, but architecture.depth, "
+        "architecture.rate may be any number of a range; fix it (space.architecture.depth=VALUE), "
+        "or write it as a choice"
+    )

@@ -3,15 +3,19 @@
 import json
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 import pytest
+from click.testing import Result
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 from mer_nas import api
+from mer_nas.study.facts import Memory
+from mer_nas.study.folder import StudyFolder
 
 if TYPE_CHECKING:
     from conftest import Searched
@@ -233,3 +237,42 @@ def test_studies_that_share_a_storage_keep_apart_in_it(
     before = second.report.study.trials
     assert len(first.resume("study.trials=2").report.study.trials) == 2
     assert second.resume().report.study.trials == before
+
+
+def test_a_grid_of_two_objectives_reports_its_front(
+    call: Callable[..., Result], tiny: list[str], in_this_process: None
+) -> None:
+    space = Path("space.yaml")
+    space.write_text(space.read_text().replace("{int: [1, 2]}", "{choice: [1, 2]}"))
+    words = [
+        "study.sampler=grid",
+        "study.trials=4",
+        "study.objectives=[uf1,macs]",
+        "study.pruner=bound",
+    ]
+    result = call("search", *tiny, *words, "trainer.lr=5e-3", "study.final=none")
+    assert result.exit_code == 0
+    assert "study.pruner=bound has no effect: with several objectives" in result.stderr
+    report = json.loads(Path("runs/small-faces-1/report.json").read_text())
+    trials = report["study"]["trials"]
+    assert len(trials) == 4  # two widths, one stage or two; one of them is the point
+    assert [trial["origin"] for trial in trials] == ["seed", "grid", "grid", "grid"]
+    front = {row["label"] for row in report["front"]}
+    for trial in trials:
+        bettered = any(
+            other["value"] >= trial["value"]
+            and other["macs"] <= trial["macs"]
+            and (other["value"], other["macs"]) != (trial["value"], trial["macs"])
+            for other in trials
+        )
+        label = "seed" if trial["warm_start"] else f"trial {trial['number']}"
+        assert (label in front) != bettered
+    study = StudyFolder(Path("runs/small-faces-1"))
+    finalists = Memory(study, study.origin()).ranked()  # whom a final stage would take, in order
+    assert [f"{entry.value:.4f}" for entry in finalists] == [
+        f"{row['search_score']:.4f}" for row in report["front"]
+    ]
+    lines = [line for line in result.stdout.splitlines() if "MMAC" in line]
+    assert len(lines) == 1 + len(front)  # the winner, and the front
+    page = Path("runs/small-faces-1/report.html").read_text()
+    assert "The search looked for uf1, macs together." in page
