@@ -39,9 +39,7 @@ def run(folder: Path, scripted: ScriptedEvaluator, **words: Any) -> list[tuple[A
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_searches_a_front(
-    tmp_path: Path, sampler: SamplerName
-) -> None:
+def test_every_sampler_searches_a_front(tmp_path: Path, sampler: SamplerName) -> None:
     words: dict[str, Any] = {"sampler": sampler, "startup": 2, "trials": 4}
     first = run(tmp_path / "a", evaluator(), **words)
     states = [state for state, _, _ in first]
@@ -52,7 +50,7 @@ def test_every_sampler_searches_a_front(
             assert values is not None
             assert 0 <= values[0] <= 1
             assert values[1] == int(1000 * params["x"]) + 100 * params["y"] + 1
-    if sampler in ("tpe", "gp"):  # the others keep nothing between draws that several values change
+    if sampler in ("tpe", "gp"):  # which model several values at once
         assert run(tmp_path / "b", evaluator(), **words) == first
 
 
