@@ -12,20 +12,24 @@ map (B, C, H, W).
                                 the parts of an expert layer
     recalibration               which channels and positions count
     inputs, rank_pooling        what networks read; the weights of a dynamic image
+    decoders, orthogonality     the blocks of auxiliary losses
     grammar, shared, walk       how blocks make an architecture, and where each then stands
     forms                       parse what was written, close what was drawn
+    auxiliary                   what a network learns beside the classes
     network, cost               build it, count it
     extensions                  blocks of users
 """
 
 from mer_nas.architectures.blocks import (
     DOWNS,
+    DYN_IMAGES,
     FUSIONS,
     GATES,
     GLOBALS,
     HEADS,
     LOCALS,
     MULTI_SCALES,
+    ORTHS,
     SLOTS,
     STEMS,
     TEMPORALS,
@@ -39,11 +43,12 @@ from mer_nas.architectures.extensions import load_extensions, loaded_files
 from mer_nas.architectures.forms import close, parse, refresh, schema
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.inputs import INPUTS, Input
-from mer_nas.architectures.network import Network, Output, build
+from mer_nas.architectures.network import Network, Output, build, deployed
 from mer_nas.architectures.state import State, Stateful
 
 __all__ = [
     "DOWNS",
+    "DYN_IMAGES",
     "FUSIONS",
     "GATES",
     "GLOBALS",
@@ -51,6 +56,7 @@ __all__ = [
     "INPUTS",
     "LOCALS",
     "MULTI_SCALES",
+    "ORTHS",
     "SLOTS",
     "STEMS",
     "TEMPORALS",
@@ -69,6 +75,7 @@ __all__ = [
     "Stem",
     "build",
     "close",
+    "deployed",
     "load_extensions",
     "loaded_files",
     "measure",

@@ -14,7 +14,7 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -64,6 +64,10 @@ class Site:
     """Rate of stochastic depth for every layer of the block."""
     frames: int = 1
     """Frames of a clip that come in, as neighbours in the batch: maps are (B T, C, H, W)."""
+    paths: tuple["Path", ...] = ()
+    """All paths of the network."""
+    ends: tuple[Shape, ...] = ()
+    """What every path ends with, for a fusion, a head or an auxiliary task."""
 
     @property
     def around(self) -> "Stage":
@@ -110,7 +114,10 @@ class Block(Config):
         """Return the nearest block that fits; used for drawn candidates, not for written ones."""
         return self
 
-    def settle(self, site: Site) -> Self:
+    def check_searched(self, site: Site) -> None:
+        """Raise Infeasible where the block may be written at `site`, but not searched."""
+
+    def settle(self, site: Site) -> "Block":
         """Return the block with settings that have no effect at `site` at their neutral values."""
         return self
 
@@ -121,7 +128,12 @@ class Block(Config):
 
     @property
     def losses(self) -> frozenset[str]:
-        """Names of the auxiliary losses that the block gives in training."""
+        """Names of the auxiliary losses that the block gives, or makes possible, in training."""
+        return frozenset()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Names of the auxiliary losses without which the block would learn nothing."""
         return frozenset()
 
 
@@ -169,6 +181,8 @@ GATES = Registry[Block]("gate")
 TEMPORALS = Registry[Block]("temporal pool")
 FUSIONS = Registry[Block]("fusion")
 HEADS = Registry[Block]("head")
+DYN_IMAGES = Registry[Block]("decoder of dynamic images")
+ORTHS = Registry[Block]("orthogonality")
 
 SLOTS: Mapping[str, Registry[Any]] = {
     "stem": STEMS,
@@ -180,6 +194,8 @@ SLOTS: Mapping[str, Registry[Any]] = {
     "temporal": TEMPORALS,
     "fusion": FUSIONS,
     "head": HEADS,
+    "dyn_image": DYN_IMAGES,
+    "orth": ORTHS,
 }
 """Every slot by the name that it has in YAML."""
 

@@ -1,7 +1,8 @@
-"""What a network costs: deployed parameters and nominal multiply-accumulates.
+"""What a network costs: parameters and nominal multiply-accumulates.
 
-Nominal means: one clip, the network in evaluation mode, of routed experts the chosen ones only,
-although masks run them all, and of kernels on a diagonal the diagonal only. Matrix products and
+Deployed means: without what only training uses, auxiliary heads and decoders. Nominal means: one
+clip, the deployed network in evaluation mode, of routed experts the chosen ones only, although
+masks run them all, and of kernels on a diagonal the diagonal only. Matrix products and
 convolutions count; sums, norms and pools do not.
 Nothing is computed: the network is built on the meta device, which knows shapes and no numbers.
 """
@@ -23,6 +24,8 @@ class Cost(NamedTuple):
     """Numbers that training sets."""
     macs: int
     """Nominal multiply-accumulates for one clip."""
+    deployed: int
+    """Numbers of the deployed network, those that are limited and compared."""
 
 
 def measure(architecture: Architecture, classes: int) -> Cost:
@@ -32,13 +35,18 @@ def measure(architecture: Architecture, classes: int) -> Cost:
         clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(*clip)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
     idle = sum(
         (1 - module.active_share) * _flops(counter, network, name)
         for name, module in network.named_modules()
         if isinstance(getattr(module, "active_share", None), float)
     )
-    return Cost(parameters, round((counter.get_total_flops() - idle) / 2))
+    parameters = _parameters(network)
+    deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
+    return Cost(parameters, round((counter.get_total_flops() - idle) / 2), deployed)
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _flops(counter: FlopCounterMode, network: nn.Module, name: str) -> int:

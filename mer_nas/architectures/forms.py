@@ -5,31 +5,33 @@ place by the nearest block that does. Either way the result is canonical: settin
 are at their neutral values, and two trees of one network dump equally.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from mer_nas.architectures.blocks import SLOTS, Block
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.stems import Conv
-from mer_nas.architectures.walk import put, walk
+from mer_nas.architectures.walk import BEHIND, put, walk
 from mer_nas.config.base import validate
 from mer_nas.errors import Infeasible
 
 _known: list[tuple[type[Block], ...]] = []
 
 
-def parse(tree: object, place: str = "architecture") -> Architecture:
+def parse(tree: object, place: str = "architecture", *, searched: bool = False) -> Architecture:
     """Return what a person wrote as an architecture.
 
     Args:
         tree: The closed form, as YAML gives it.
         place: How the user knows the tree, for messages.
+        searched: Also refuse what is there to reproduce published systems only.
 
     Raises:
         ConfigError: Unknown or missing settings, wrong types; every mistake, one a line.
         Infeasible: The blocks do not fit together; every broken rule, one a line.
     """
     architecture = _settled(_read(tree, place))
-    _check(architecture, place)
+    _check(architecture, place, searched=searched)
     return architecture
 
 
@@ -41,7 +43,7 @@ def close(tree: object, place: str = "architecture") -> Architecture:
         Infeasible: It still breaks a rule.
     """
     architecture = _settled(_repaired(_read(tree, place)))
-    _check(architecture, place)
+    _check(architecture, place, searched=True)
     return architecture
 
 
@@ -65,46 +67,65 @@ def _read(tree: object, place: str) -> Architecture:
     return validate(Architecture, tree, place)
 
 
-def _check(architecture: Architecture, place: str) -> None:
-    broken = []
-    for part, site, *_ in walk(architecture, place):
+def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
+    broken: list[str] = []
+    vanished: set[int] = set()
+    for part, site, slot, path in walk(architecture, place):
+        if path in vanished or (vanished and slot in BEHIND):
+            continue  # it stands on nothing
         try:
-            if vanished := min(site.size) < 1:
+            if min(site.size) < 1:
+                vanished.add(path)
                 raise site.refuse("the map has vanished", "fewer or gentler downs")
             part.check(site)
+            if searched and isinstance(part, Block):
+                part.check_searched(site)
         except Infeasible as error:
             broken.append(str(error))
-        if vanished:
-            break  # what comes after stands on nothing
-    broken += [
-        f"{place}.losses.{name}: a weight of {weight} for a loss that no block of this network "
-        f"gives{_HINTS.get(name, '')}; right: 0"
-        for name, weight in architecture.losses
-        if weight and name not in _given(architecture)
-    ]
+    broken += _wrong_weights(architecture, f"{place}.losses")
     if broken:
         raise Infeasible("\n".join(dict.fromkeys(broken)))
 
 
-_HINTS = {"balance": " (routed experts give it where top_k < experts)"}
+def _wrong_weights(architecture: Architecture, place: str) -> Iterator[str]:
+    given, needed = _given(architecture), _needed(architecture)
+    for name, weight in architecture.losses.weights.items():
+        if weight and name not in given:
+            right = "{kind: none}" if name in SLOTS else "0"
+            yield (
+                f"{place}.{name}: a weight of {weight} for a loss that no block of this network "
+                f"gives{_HINTS.get(name, '')}; right: {right}"
+            )
+        if not weight and name in needed:
+            yield (
+                f"{place}.{name}: a weight of 0, but {needed[name]!r} learns from this loss only; "
+                "right: more than 0"
+            )
+
+
+_HINTS = {
+    "balance": " (routed experts give it where top_k < experts)",
+    "rank": " (it needs frames and a pool in the slot temporal)",
+    "dyn_image": " (it needs frames and a pool in the slot temporal)",
+    "orth": " (it needs two paths)",
+    "branch_cls": " (it needs two paths)",
+}
+_WEIGHT = 0.1
+"""What a loss that a drawn block cannot do without weighs, where it was drawn without."""
 
 
 def _repaired(architecture: Architecture) -> Architecture:
     while True:
         before = architecture
-        for index in range(len(walk(architecture))):
-            visit = walk(architecture)[index]
-            architecture = put(architecture, visit, visit.part.repair(visit.site))
+        architecture = _passed(architecture, "repair")
         if architecture == before:
-            return _weighed(architecture, only_unset=False)
+            return _taught(_weighed(architecture, only_unset=False))
 
 
 def _settled(architecture: Architecture) -> Architecture:
     while True:
         before = architecture
-        for index in range(len(walk(architecture))):
-            visit = walk(architecture)[index]
-            architecture = put(architecture, visit, visit.part.settle(visit.site))
+        architecture = _passed(architecture, "settle")
         if architecture == before:
             break
     if max(path.depth for path in architecture.paths) < 2:
@@ -113,15 +134,51 @@ def _settled(architecture: Architecture) -> Architecture:
     return _weighed(architecture, only_unset=True)
 
 
+def _passed(architecture: Architecture, how: Literal["repair", "settle"]) -> Architecture:
+    """Return the architecture after one walk along which every part was repaired or settled."""
+    index = 0
+    while index < len(visits := walk(architecture)):
+        visit = visits[index]
+        architecture = put(architecture, visit, getattr(visit.part, how)(visit.site))
+        index += 1
+    return architecture
+
+
 def _weighed(architecture: Architecture, *, only_unset: bool) -> Architecture:
-    """Return the architecture with weight 0 for losses that nothing gives."""
+    """Return the architecture with weight 0, or no block, for losses that nothing gives.
+
+    A block of weight 0 is no block, too.
+    """
     losses = architecture.losses
     set_by_hand = losses.model_fields_set if only_unset else set()
-    idle = set(type(losses).model_fields) - _given(architecture) - set_by_hand
-    weights = losses.model_copy(update=dict.fromkeys(idle, 0.0))
-    return architecture.model_copy(update={"losses": weights})
+    idle = set(losses.weights) - _given(architecture) - set_by_hand
+    weightless = {name for name, weight in losses.weights.items() if name in SLOTS and not weight}
+    neutral = {
+        name: type(losses).model_fields[name].get_default(call_default_factory=True)
+        if name in SLOTS
+        else 0.0
+        for name in idle | weightless
+    }
+    return architecture.model_copy(update={"losses": losses.model_copy(update=neutral)})
+
+
+def _taught(architecture: Architecture) -> Architecture:
+    """Return the architecture with some weight for losses that a block cannot do without."""
+    weights = architecture.losses.weights
+    lacking = [name for name in _needed(architecture) if not weights[name]]
+    losses = architecture.losses.model_copy(update=dict.fromkeys(lacking, _WEIGHT))
+    return architecture.model_copy(update={"losses": losses})
 
 
 def _given(architecture: Architecture) -> frozenset[str]:
-    blocks = [block for path in architecture.paths for s in path.stages for _, block in s.blocks]
-    return frozenset().union(*(block.losses for block in blocks))
+    """Return the losses that the network can have; action units are a matter of the data."""
+    return frozenset({"au"}).union(*(block.losses for block in _blocks(architecture)))
+
+
+def _needed(architecture: Architecture) -> dict[str, str]:
+    """Return the losses that the network must have, with the kind of block that needs them."""
+    return {name: block.kind for block in _blocks(architecture) for name in block.needs}
+
+
+def _blocks(architecture: Architecture) -> list[Block]:
+    return [visit.part for visit in walk(architecture) if isinstance(visit.part, Block)]

@@ -1,8 +1,25 @@
-"""Fusions: from the maps of two paths to one map (B, C, H, W)."""
+"""Fusions: from the maps of two paths to one map (B, W, H, W).
 
-from typing import Literal
+Before them both maps are brought to one width by a 1 x 1 convolution without bias, and to the size
+of the smaller one by fixed average pooling. `sk` weighs as selective kernels do (Li et al. 2019,
+arXiv:1903.06586). `cbam_concat` is our reading of the fusion module of the dual-branch network of
+Zhang et al. 2026 (arXiv:2602.23950), `cofm` of that of the motion-emotion decoupling network of
+Hu et al. 2026 (arXiv:2604.17899).
 
-from mer_nas.architectures.blocks import FUSIONS, Idle
+Shapes speak of B clips, C channels, D the width of the fusion, and H x W maps.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mer_nas.architectures.blocks import FUSIONS, Block, Idle, Shape, Site, Size
+from mer_nas.architectures.layers import ConvNorm, conv, linear
+from mer_nas.architectures.recalibration import CBAM
 
 
 @FUSIONS.register
@@ -10,3 +27,216 @@ class NoFusion(Idle):
     """No fusion: for one path."""
 
     kind: Literal["none"] = "none"
+
+    def check(self, site: Site) -> None:
+        """Refuse two paths."""
+        if len(site.ends) > 1:
+            raise site.refuse("two paths and no fusion", "fusion: {kind: sk}, or one path")
+
+    def repair(self, site: Site) -> Block:
+        """Let two paths be weighed against each other."""
+        return SK() if len(site.ends) > 1 else self
+
+
+class Fusion(Block):
+    """What all fusions have: a width, and two paths; `build` gives a module of two maps."""
+
+    width: PositiveInt = 64
+    """Channels to which both maps are brought, and of the fused one."""
+
+    @property
+    def losses(self) -> frozenset[str]:
+        """What two paths can learn about each other."""
+        return frozenset({"branch_cls", "orth"})
+
+    def check(self, site: Site) -> None:
+        """Refuse one path."""
+        if len(site.ends) < 2:
+            found = f"the fusion {self.kind!r} of one path"
+            raise site.refuse(found, "fusion: {kind: none}, or two paths")
+
+    def repair(self, site: Site) -> Block:
+        """Leave one path alone."""
+        return self if len(site.ends) > 1 else NoFusion()
+
+
+@FUSIONS.register
+class Sum(Fusion):
+    """The sum."""
+
+    kind: Literal["sum"] = "sum"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the sum."""
+        return Added()
+
+
+@FUSIONS.register
+class Concat(Fusion):
+    """Both maps through one 1 x 1 convolution, BatchNorm and ReLU."""
+
+    kind: Literal["concat"] = "concat"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the convolution."""
+        return Concatenated(ConvNorm(2 * self.width, self.width, 1))
+
+
+@FUSIONS.register
+class Gate(Fusion):
+    """A weighted mean, its weights from both maps, of their own for every number."""
+
+    kind: Literal["gate"] = "gate"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the mean."""
+        return Gated(self.width)
+
+
+@FUSIONS.register
+class SK(Fusion):
+    """A weighted mean with one weight a channel, from the mean over positions of the sum."""
+
+    kind: Literal["sk"] = "sk"
+
+    source: ClassVar[str] = "selective kernels: Li et al. 2019 (arXiv:1903.06586)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the mean."""
+        return Selected(self.width)
+
+
+@FUSIONS.register
+class CBAMConcat(Fusion):
+    """As concat, behind attention over the channels and positions of both maps together."""
+
+    kind: Literal["cbam_concat"] = "cbam_concat"
+
+    source: ClassVar[str] = "our reading of arXiv:2602.23950"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return attention and convolution."""
+        wide = 2 * self.width
+        return Concatenated(CBAM(wide), ConvNorm(wide, self.width, 1))
+
+
+@FUSIONS.register
+class CoFM(Fusion):
+    """Attention between the two features of a position, and a weighted mean of the results."""
+
+    kind: Literal["cofm"] = "cofm"
+
+    source: ClassVar[str] = "our reading of arXiv:2604.17899"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return attention and mean."""
+        return Attended(self.width)
+
+
+class Aligned(nn.Module):
+    """Brings a map (B, C, H, W) to (B, D, h, w), h <= H and w <= W."""
+
+    def __init__(self, end: Shape, width: int, size: Size) -> None:
+        super().__init__()
+        self.size = size
+        self.project = conv(end.channels, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool, which costs nothing, then project what is left."""
+        projected: Tensor = self.project(averaged_to(x, self.size))
+        return projected
+
+
+class Added(nn.Module):
+    """The sum of two maps (B, D, H, W)."""
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Add them."""
+        return one + other
+
+
+class Concatenated(nn.Sequential):
+    """Layers on two maps (B, D, H, W), one behind the other along the channels."""
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:  # type: ignore[override]
+        """Concatenate them and run the layers."""
+        x = torch.cat([one, other], dim=1)
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+class Gated(nn.Module):
+    """g x + (1 - g) y of two maps (B, D, H, W), g = sigmoid(f([x; y])) with a linear f."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gate = conv(2 * width, width, 1, bias=True)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Weigh them."""
+        gate = self.gate(torch.cat([one, other], dim=1)).sigmoid()
+        mixed: Tensor = gate * one + (1 - gate) * other
+        return mixed
+
+
+class Selected(nn.Module):
+    """a x + (1 - a) y of two maps (B, D, H, W), with (a, 1 - a) a softmax for every channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = max(32, width // 16)
+        self.squeeze = nn.Sequential(linear(width, hidden), nn.ReLU())
+        self.select = linear(hidden, 2 * width)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Weigh them."""
+        summary = self.squeeze((one + other).mean((2, 3)))
+        for_one, for_other = self.select(summary).chunk(2, dim=1)
+        # A softmax over two is a sigmoid of their difference.
+        weight = (for_one - for_other).sigmoid()[..., None, None]
+        mixed: Tensor = weight * one + (1 - weight) * other
+        return mixed
+
+
+class Attended(nn.Module):
+    """CoFM on two maps (B, D, H, W): at every position, two tokens x and y.
+
+    [x'; y'] = LN([x; y] + softmax(Q K^T / sqrt D) V),  g = sigmoid(W_g [x; y])
+    f = g x' + (1 - g) y'
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query_key_value = linear(width, 3 * width)
+        self.norm = nn.LayerNorm(width)
+        self.gate = linear(2 * width, width)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Fuse them."""
+        tokens = torch.stack([one, other], dim=1).permute(0, 3, 4, 1, 2)  # (B, H, W, 2, D)
+        query, key, value = self.query_key_value(tokens).chunk(3, dim=-1)
+        weights = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1)
+        informed: Tensor = self.norm(tokens + weights @ value)
+        gate = self.gate(tokens.flatten(-2)).sigmoid()  # (B, H, W, D)
+        fused: Tensor = gate * informed[..., 0, :] + (1 - gate) * informed[..., 1, :]
+        return fused.permute(0, 3, 1, 2)
+
+
+def averaged_to(x: Tensor, size: Size) -> Tensor:
+    """Return a map (B, C, H, W) averaged to a smaller `size` over windows that cover all of it.
+
+    Windows are alike and evenly spaced, and overlap where `size` is no divisor: unlike those of
+    adaptive pooling, which ONNX does not have.
+    """
+    height, width = x.shape[2], x.shape[3]
+    if (height, width) == size:
+        return x
+    stride = height // size[0], width // size[1]
+    kernel = height - (size[0] - 1) * stride[0], width - (size[1] - 1) * stride[1]
+    return functional.avg_pool2d(x, kernel, stride)
+
+
+def smallest(ends: Sequence[Shape]) -> Size:
+    """Return the size that no map exceeds in reaching it: the smallest of each side."""
+    return min(end.size[0] for end in ends), min(end.size[1] for end in ends)

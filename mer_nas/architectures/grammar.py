@@ -1,12 +1,17 @@
 """The grammar that architectures are written in, and its rules.
 
-    architecture := path -> head, plus weights of auxiliary losses
-    path         := input -> stem -> stages
+    architecture := one path or two -> fusion -> head, plus auxiliary losses
+    path         := input -> stem -> stages, with a temporal pool among them
     stage        := down -> local blocks -> global blocks -> gate
 
 Published networks as sentences of this grammar: HTNet is patch, (mhsa, conv_maxpool)*; the dynamic
 routing experts are patch, (expert, maa)*; the progressive attention network is conv, (in_block,
-res_basic, prog)*.
+res_basic, prog)*; fine-grained dynamic perception is conv4, (patch_merge, lra, gra)*, conv3d,
+rank_fc, with a dynamic image beside; the dual-branch network is two paths of res12 and of
+Inception blocks, each with cbam_par, and cbam_concat; the decoupling of motion and emotion is a
+path of res_basic, one of sparse_vit, and cofm.
+
+The two paths share nothing but, where both read it, the input.
 """
 
 from dataclasses import replace
@@ -28,11 +33,13 @@ from mer_nas.architectures import aggregation, experts, gra, inception, lra, ste
 from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,
+    DYN_IMAGES,
     FUSIONS,
     GATES,
     GLOBALS,
     HEADS,
     LOCALS,
+    ORTHS,
     STEMS,
     TEMPORALS,
     Block,
@@ -43,14 +50,16 @@ from mer_nas.architectures.blocks import (
     grown,
     some,
 )
+from mer_nas.architectures.decoders import NoDynImage
 from mer_nas.architectures.downs import NoDown
 from mer_nas.architectures.fusion import NoFusion
 from mer_nas.architectures.gates import NoGate
 from mer_nas.architectures.heads import Gap
 from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.local_blocks import NoLocal, ResBasic
+from mer_nas.architectures.orthogonality import NoOrth
 from mer_nas.architectures.shared import describe, expand
-from mer_nas.architectures.temporal import NoTemporal
+from mer_nas.architectures.temporal import Learned, NoTemporal
 from mer_nas.config.base import Config
 
 
@@ -143,24 +152,114 @@ class Path(Config):
         """Number of local and global layers."""
         return sum(stage.depth for stage in self.stages)
 
+    @property
+    def pooled_after(self) -> int:
+        """Index of the stage after which the temporal pool stands; -1 for the stem."""
+        where: int | str = getattr(self.temporal, "where", "end")
+        last = len(self.stages) - 1
+        return min(where, last) if isinstance(where, int) else -1 if where == "stem" else last
+
+    def check(self, site: Site) -> None:
+        """Refuse frames that the input does not have, and time that is not pooled once."""
+        self._check_frames(site)
+        self._check_pools(site)
+        if (size := self._size(site)) != self.size:
+            found = f"{self.input!r} read at size {self.size}, by an earlier path at {size}"
+            raise site.refuse(found, "one size for one input")
+
+    def repair(self, site: Site) -> "Path":
+        """Take as many frames as the input has, and pool them once."""
+        frames = min(max(self.frames, 2), self._most) if INPUTS[self.input].timed else 1
+        changes: dict[str, object] = {"frames": frames, "size": self._size(site)}
+        if frames == 1 or len(self._pools(site)) > 1:
+            changes["temporal"] = NoTemporal()
+        elif not self._pools(site):
+            changes["temporal"] = Learned(where=0)
+        return self.model_copy(update=changes)
+
+    def settle(self, site: Site) -> "Path":
+        """Every setting of a path has an effect."""
+        return self
+
+    def _check_frames(self, site: Site) -> None:
+        if not INPUTS[self.input].timed:
+            if self.frames > 1:
+                sequences = [name for name, read in INPUTS.items() if read.timed]
+                found = f"{self.frames} frames of {self.input!r}, which is one image"
+                raise site.refuse(found, f"frames: 1, or the input {_or(sequences)}")
+        elif not 2 <= self.frames <= self._most:
+            found = f"frames: {self.frames} of {self.input!r}, a sequence"
+            most = INPUTS[self.input].length
+            raise site.refuse(found, f"2 to {most} frames" if most else "2 frames or more")
+
+    def _check_pools(self, site: Site) -> None:
+        pools = self._pools(site)
+        if self.frames > 1 and not pools:
+            found = f"{self.frames} frames and no temporal pool"
+            raise site.refuse(found, "temporal: {kind: learned}, or another pool")
+        if self.frames == 1 and self.temporal.kind != "none":
+            found = f"the temporal pool {self.temporal.kind!r} for one frame"
+            raise site.refuse(found, "temporal: {kind: none}")
+        if self.frames > 1 and len(pools) > 1:
+            found = f"{len(pools)} temporal pools, {' and '.join(map(repr, pools))}"
+            raise site.refuse(
+                found, "one of them; temporal: {kind: none} leaves time to the block"
+            )
+
+    def _pools(self, site: Site) -> list[str]:
+        """Return the kinds of the blocks that bring frames together."""
+        timed = replace(site, frames=2)
+        blocks = [block for stage in self.stages for _, block in stage.blocks] + [self.temporal]
+        return [block.kind for block in blocks if block.frames(timed) == 1]
+
+    def _size(self, site: Site) -> int:
+        """Return the size at which the first path of the network reads the same input."""
+        return next((path.size for path in site.paths if path.input == self.input), self.size)
+
+    @property
+    def _most(self) -> int:
+        return INPUTS[self.input].length or self.frames
+
 
 class Losses(Config):
     """Weights of the auxiliary losses, beside 1 for the class loss."""
 
     balance: NonNegativeFloat = 0.01
     """Even use of routed experts; 0 where there are none, or none is left out."""
+    rank: NonNegativeFloat = 0.0
+    """Scores of frames that rise with time, before a temporal pool."""
+    au: NonNegativeFloat = 0.0
+    """Action units from the first path, for clips that are annotated with them."""
+    branch_cls: NonNegativeFloat = 0.0
+    """Classes from the second path alone."""
+    dyn_image: Annotated[Block, Slot(DYN_IMAGES)] = Field(default_factory=NoDynImage)
+    """The dynamic image of the clip, decoded from what the first temporal pool gives."""
+    orth: Annotated[Block, Slot(ORTHS)] = Field(default_factory=NoOrth)
+    """Features of two paths that have nothing in common."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights by the name of the loss; 0 for those that are not wanted."""
+        return {
+            name: getattr(loss, "weight", 0.0) if isinstance(loss, Block) else loss
+            for name, loss in self
+        }
 
 
-def _one(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    if len(paths) != 1:
-        raise ValueError(f"a network has one path, not {len(paths)}")
+def _or(names: list[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]])
+
+
+def _few(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    if len(paths) not in {1, 2}:
+        raise ValueError(f"a network has one path or two, not {len(paths)}")
     return paths
 
 
 class Architecture(Config):
     """A network but for its number of classes."""
 
-    paths: Annotated[tuple[Path, ...], AfterValidator(_one)]
+    paths: Annotated[tuple[Path, ...], AfterValidator(_few)]
     """From inputs to maps."""
     fusion: Annotated[Block, Slot(FUSIONS)] = Field(default_factory=NoFusion)
     """How the maps of two paths become one."""

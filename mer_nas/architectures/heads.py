@@ -1,23 +1,37 @@
 """Heads: from the last map (B, C, H, W) to one number for every class."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks import HEADS, Block, Shape, Site
 from mer_nas.architectures.layers import ChannelNorm, linear
+from mer_nas.architectures.temporal import Conv3D
+
+POOL = 3
+"""Height and width of what the head of rank features pools, and so of its smallest map."""
+
+
+class Head(Block):
+    """What all heads have: dropout before the last layer, and one number a class."""
+
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Share of the numbers before the last layer that training drops."""
+
+    def shape(self, site: Site) -> Shape:
+        """Return one position with a channel a class."""
+        return Shape(site.width, (1, 1))
 
 
 @HEADS.register
-class Gap(Block):
+class Gap(Head):
     """Global average pooling and a linear classifier."""
 
     kind: Literal["gap"] = "gap"
     norm: bool = False
     """LayerNorm over channels before the average, as transformers end."""
-    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
-    """Share of the averaged channels that training drops."""
 
     def build(self, site: Site) -> nn.Module:
         """Return the classifier."""
@@ -28,9 +42,47 @@ class Gap(Block):
             linear(site.channels, site.width),
         )
 
-    def shape(self, site: Site) -> Shape:
-        """Return one position with a channel a class."""
-        return Shape(site.width, (1, 1))
+    def check(self, site: Site) -> None:
+        """Refuse rank features, whose mean over the grid says little."""
+        if _rank_features(site):
+            raise site.refuse("the mean of rank features", "head: {kind: rank_fc}")
+
+    def repair(self, site: Site) -> Block:
+        """Read rank features as they are."""
+        return RankFC(dropout=self.dropout) if _rank_features(site) else self
+
+
+@HEADS.register
+class RankFC(Head):
+    """3 x 3 maxima, flattened, and two linear maps with a ReLU between them."""
+
+    kind: Literal["rank_fc"] = "rank_fc"
+    hidden: PositiveInt = 256
+    """Width between the two maps."""
+
+    source: ClassVar[str] = "FDP: arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the classifier."""
+        height, width = site.size
+        return nn.Sequential(
+            nn.MaxPool2d(POOL),
+            nn.Flatten(),
+            linear(site.channels * (height // POOL) * (width // POOL), self.hidden),
+            nn.ReLU(),
+            nn.Dropout(self.dropout),
+            linear(self.hidden, site.width),
+        )
+
+    def check(self, site: Site) -> None:
+        """Refuse a map that is smaller than what is pooled."""
+        if min(site.size) < POOL:
+            found = f"a map of {site.size[0]} x {site.size[1]} to pool in parts of 3 x 3"
+            raise site.refuse(found, "head: {kind: gap}")
+
+    def repair(self, site: Site) -> Block:
+        """Average a small map, which leaves no more numbers to flatten."""
+        return Gap(dropout=self.dropout) if min(site.size) < POOL else self
 
 
 class MeanOverMap(nn.Module):
@@ -39,3 +91,7 @@ class MeanOverMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Average over positions."""
         return x.mean((2, 3))
+
+
+def _rank_features(site: Site) -> bool:
+    return any(isinstance(path.temporal, Conv3D) for path in site.paths)

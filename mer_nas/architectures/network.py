@@ -1,22 +1,28 @@
 """The network that an architecture describes.
 
-Shapes speak of B clips, C channels, H x W maps and K classes.
+Shapes speak of B clips, T frames, C channels, H x W maps and K classes.
 
 A network is pure: what a path remembers travels as a value, routing is done with masks, and no
 shape depends on data. So the copies of one network that leave-one-subject-out trains can be
 stacked and run as one with `torch.func`.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from mer_nas.architectures.auxiliary import Seen, Told, tasks
 from mer_nas.architectures.blocks import Block, Stem
+from mer_nas.architectures.fusion import Aligned, Fusion
 from mer_nas.architectures.grammar import Architecture, Stage
+from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.state import State, Steps, advance
-from mer_nas.architectures.walk import Visit, walk
+from mer_nas.architectures.walk import BEHIND, Visit, walk
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Output(NamedTuple):
@@ -34,50 +40,131 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """An architecture with parameters."""
+    """An architecture with parameters.
 
-    def __init__(self, architecture: Architecture, classes: int) -> None:
+    Args:
+        architecture: What to build.
+        classes: K.
+        auxiliary: Whether to build what only training uses.
+    """
+
+    def __init__(
+        self, architecture: Architecture, classes: int, *, auxiliary: bool = True
+    ) -> None:
         super().__init__()
-        *visits, (head, end, _, _) = walk(architecture, classes=classes)
-        count = range(len(architecture.paths))
-        self.paths = nn.ModuleList(_path([v for v in visits if v.path == i]) for i in count)
-        assert isinstance(head, Block)
-        self.head = head.build(end)
+        visits = walk(architecture, classes=classes)
+        paths = [
+            [v for v in visits if v.path == index] for index in range(len(architecture.paths))
+        ]
+        behind = {visit.slot: visit for visit in visits if visit.slot in BEHIND}
+        self.paths = nn.ModuleList(_path([v for v in p if v.slot not in BEHIND]) for p in paths)
         self.sources = [architecture.inputs.index(path.input) for path in architecture.paths]
+        self.footage = [Footage(path.input, path.frames) for path in architecture.paths]
+        self.fusion = _fusion(behind["fusion"])
+        self.head = _built(behind["head"])
+        self.auxiliary = tasks(architecture, visits, classes) if auxiliary else None
 
     def forward(self, *inputs: Tensor) -> Output:
         """Classify clips.
 
         Args:
-            inputs: (B, C, H, W) each, in the order of `Architecture.inputs`.
+            inputs: (B, C, H, W) or (B, T, C, H, W) each, in the order of `Architecture.inputs`.
         """
-        state = State()
-        for path, source in zip(self.paths, self.sources, strict=True):
-            x, state = advance(path, inputs[source], state._replace(attention=None))
-        logits, state = advance(self.head, x, state)
-        return Output(logits, _means(state.losses))
+        footage = [take(inputs[i]) for take, i in zip(self.footage, self.sources, strict=True)]
+        walked = [
+            advance(path, seen.flatten(0, -4), State())
+            for path, seen in zip(self.paths, footage, strict=True)
+        ]
+        ends, states = [x for x, _ in walked], [state for _, state in walked]
+        aligned, x = (ends, ends[0]) if self.fusion is None else self.fusion(*ends)
+        logits, state = advance(self.head, x, State())
+        losses = _means(loss for passed in (*states, state) for loss in passed.losses)
+        told = Told({}, {})
+        if self.training and self.auxiliary is not None:
+            told = self.auxiliary(Seen(footage, [passed.tap for passed in states], ends, aligned))
+        return Output(logits, losses | told.losses, told.answers)
 
 
-def build(architecture: Architecture, classes: int) -> Network:
-    """Return the network of an architecture, freshly initialised from torch's global generator."""
-    return Network(architecture, classes)
+class Footage(NamedTuple):
+    """What a path takes of its input."""
+
+    input: str
+    frames: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return an image (B, C, H, W) as it is, of a sequence (B, T, C, H, W) the frames."""
+        if not INPUTS[self.input].timed:
+            return x
+        given = x.shape[1]
+        if given < self.frames:
+            raise ValueError(f"{given} frames of {self.input!r} for a path of {self.frames}")
+        chosen = INPUTS[self.input].chosen(self.frames, given)
+        return x if len(chosen) == given else x[:, chosen]
+
+
+class Together(nn.Module):
+    """Two maps brought to one shape, and then to one map."""
+
+    def __init__(self, aligned: Sequence[Aligned], fuse: nn.Module) -> None:
+        super().__init__()
+        self.align = nn.ModuleList(aligned)
+        self.fuse = fuse
+
+    def forward(self, *ends: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the aligned maps (B, D, h, w), and the fused one."""
+        aligned = [align(end) for align, end in zip(self.align, ends, strict=True)]
+        return aligned, self.fuse(*aligned)
+
+
+def build(architecture: Architecture, classes: int, *, auxiliary: bool = True) -> Network:
+    """Return the network of an architecture, freshly initialised from torch's global generator.
+
+    Args:
+        architecture: What to build.
+        classes: Number of classes.
+        auxiliary: Whether to build what only training uses: auxiliary heads and decoders.
+    """
+    return Network(architecture, classes, auxiliary=auxiliary)
+
+
+def deployed(network: M) -> M:
+    """Return a copy of a network without what only training uses."""
+    copied = copy.deepcopy(network)
+    if isinstance(copied, Network):
+        copied.auxiliary = None
+    return copied
 
 
 def _path(visits: list[Visit]) -> Steps:
-    stages: dict[str, dict[str, nn.Module]] = {}
-    stem, *rest = visits
+    _, stem, *rest = visits
     assert isinstance(stem.part, Stem)
+    stages = stage = Steps({})
     for part, site, slot, _ in rest:
         if isinstance(part, Stage):
-            continue
-        blocks = stages.setdefault(str(site.stage), {})
-        if slot == "global_" and part.depth and (level := stem.part.level(site)) is not None:
-            blocks["level"] = level
-        module = part.build(site)
-        if not isinstance(module, nn.Identity):
-            blocks[slot] = module  # "global" is no name for an attribute: ONNX export refuses it
-    ordered = Steps({number: Steps(blocks) for number, blocks in stages.items()})
-    return Steps({"stem": stem.part.build(stem.site), "stages": ordered})
+            stage = Steps({})
+            stages.add_module(str(site.stage), stage)
+        elif isinstance(part, Block):
+            steps = stages if slot == "temporal" else stage
+            if slot == "global_" and part.depth and (level := stem.part.level(site)) is not None:
+                steps.add_module("level", level)
+            module = part.build(site)
+            if not isinstance(module, nn.Identity):
+                # "global" is no name for an attribute: ONNX export refuses it.
+                steps.add_module(slot, module)
+    return Steps({"stem": stem.part.build(stem.site), "stages": stages})
+
+
+def _fusion(visit: Visit) -> Together | None:
+    if not isinstance(visit.part, Fusion):
+        return None
+    site, width = visit.site, visit.part.width
+    aligned = [Aligned(end, width, site.size) for end in site.ends]
+    return Together(aligned, visit.part.build(site))
+
+
+def _built(visit: Visit) -> nn.Module:
+    assert isinstance(visit.part, Block)
+    return visit.part.build(visit.site)
 
 
 def _means(losses: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:

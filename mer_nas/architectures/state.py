@@ -11,6 +11,17 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 
+class Tap(NamedTuple):
+    """What a temporal pool saw and made, for auxiliary tasks."""
+
+    frames: Tensor
+    """(B, T, C, H, W), what came in."""
+    pooled: Tensor
+    """(B, C', H', W'), what left it."""
+    scores: Tensor | None = None
+    """(B, T), the frames' rank scores, of a pool that gives them some."""
+
+
 class State(NamedTuple):
     """What a path knows beside its map."""
 
@@ -18,6 +29,8 @@ class State(NamedTuple):
     """(B, 1, H, W), the map of the last progressive gate, at the resolution it had there."""
     losses: tuple[tuple[str, Tensor], ...] = ()
     """Auxiliary losses so far, by name, one scalar for every layer that gives one."""
+    tap: Tap | None = None
+    """Left by the path's temporal pool."""
 
     def lose(self, name: str, loss: Tensor) -> "State":
         """Return the state with one more loss."""

@@ -1,8 +1,22 @@
-"""Temporal pools: from the maps of a clip's frames (B T, C, H, W) to one map (B, C, H, W)."""
+"""Temporal pools: from the maps of a clip's frames (B T, C, H, W) to one map (B, C, H, W).
 
-from typing import Literal
+Most are weighted sums over time. `arp` is approximate rank pooling (Bilen et al. 2016); `conv3d`
+is the rank scorer of *Fine-grained dynamic perception* (Shao et al. 2025, arXiv:2509.06015, code
+at github.com/CYF-cuber/FDP); `scored` is our reading of that paper's text.
 
-from mer_nas.architectures.blocks import TEMPORALS, Idle
+Shapes speak of B clips, T frames, C channels, H x W maps, and R rank features on a G x G grid.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from mer_nas.architectures.blocks import TEMPORALS, Block, Idle, Shape, Site
+from mer_nas.architectures.layers import linear
+from mer_nas.architectures.rank_pooling import coefficients
+from mer_nas.architectures.state import State, Stateful, Tap
 
 
 @TEMPORALS.register
@@ -10,3 +24,334 @@ class NoTemporal(Idle):
     """No temporal pool: for one frame, or where a block pools time itself."""
 
     kind: Literal["none"] = "none"
+
+
+class Pool(Block):
+    """What all temporal pools have: a place in the path."""
+
+    where: Literal["stem", "end"] | NonNegativeInt = "end"
+    """After the stem, after the stage of that index, or after the last stage."""
+
+    @property
+    def losses(self) -> frozenset[str]:
+        """What frames, and the map that they become, can learn on the side."""
+        return frozenset({"dyn_image", "rank"})
+
+    def frames(self, site: Site) -> int:
+        """Return one."""
+        return 1
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the pool."""
+        return OverTime(site.frames, self.pool(site))
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return what maps frames (B, T, C, H, W) to (B, C, H, W)."""
+        raise NotImplementedError
+
+    def check(self, site: Site) -> None:
+        """Refuse a place behind the last stage."""
+        last = len(site.path.stages) - 1
+        if isinstance(self.where, int) and self.where > last:
+            found = f"a pool after stage {self.where}, but the last one is stage {last}"
+            raise site.refuse(found, f"where: stem, end, or from 0 to {last}")
+
+    def repair(self, site: Site) -> Block:
+        """Pool at the end what would be pooled behind it."""
+        past = isinstance(self.where, int) and self.where >= len(site.path.stages)
+        return self.model_copy(update={"where": "end"}) if past else self
+
+    def settle(self, site: Site) -> Block:
+        """After the last stage is at the end."""
+        last = self.where == len(site.path.stages) - 1
+        return self.model_copy(update={"where": "end"}) if last else self
+
+
+@TEMPORALS.register
+class Mean(Pool):
+    """The mean over frames."""
+
+    kind: Literal["mean"] = "mean"
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the sum with equal weights."""
+        return Fixed([1 / site.frames] * site.frames)
+
+
+@TEMPORALS.register
+class Max(Pool):
+    """The maximum over frames."""
+
+    kind: Literal["max"] = "max"
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the maximum."""
+        return MaxOverTime()
+
+
+@TEMPORALS.register
+class Diff(Pool):
+    """The mean over frames, minus the first: of onset and apex, their motion."""
+
+    kind: Literal["diff"] = "diff"
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the sum with equal weights and the first frame's less by one."""
+        first, *others = [1 / site.frames] * site.frames
+        return Fixed([first - 1, *others])
+
+
+@TEMPORALS.register
+class ARP(Pool):
+    """Approximate rank pooling: the sum that keeps the direction of time."""
+
+    kind: Literal["arp"] = "arp"
+
+    source: ClassVar[str] = "Bilen et al. 2016 (CVPR), eq. (3)"
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the sum, its weights brought to a total size of 1."""
+        weights = coefficients(site.frames)
+        size = sum(map(abs, weights))
+        return Fixed([weight / size for weight in weights])
+
+    def settle(self, site: Site) -> Block:
+        """Of two frames it is half their difference, as `diff` is."""
+        return Diff(where=self.where).settle(site) if site.frames == 2 else super().settle(site)
+
+
+@TEMPORALS.register
+class Learned(Pool):
+    """A sum with learned weights, which start as those of approximate rank pooling."""
+
+    kind: Literal["learned"] = "learned"
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the sum."""
+        return LearnedSum(site.frames)
+
+
+@TEMPORALS.register
+class Scored(Pool):
+    """The mean of frames times their rank scores, which the rank loss teaches to rise."""
+
+    kind: Literal["scored"] = "scored"
+
+    source: ClassVar[str] = "our reading of arXiv:2509.06015"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The order of frames, which nothing else would teach."""
+        return frozenset({"rank"})
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the sum."""
+        return ScoredSum(site.channels)
+
+
+@TEMPORALS.register
+class Attn(Pool):
+    """A sum with weights that come from the frames and add up to 1."""
+
+    kind: Literal["attn"] = "attn"
+
+    def pool(self, site: Site) -> nn.Module:
+        """Return the sum."""
+        return AttentiveSum(site.channels)
+
+
+@TEMPORALS.register
+class Conv3D(Pool):
+    """Rank features: each frame as a learned grid, and filters through the stack of grids."""
+
+    kind: Literal["conv3d"] = "conv3d"
+    channels: PositiveInt = 8
+    """Filters, each of which sees 3 x 3 places of the grid in all frames."""
+    grid: PositiveInt = 32
+    """Height and width of the grid."""
+    axis: Literal["time", "code_reshape"] = "time"
+    """time: the filters run through the frames; code_reshape: through what the public code takes
+    for them, neighbouring numbers of one frame. To reproduce that code; not for searches."""
+
+    source: ClassVar[str] = "FDP: arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
+
+    def build(self, site: Site) -> nn.Module:
+        """Return the scorer."""
+        pool = RankFeatures(site.channels, site.frames, self.channels, self.grid, self.axis)
+        return OverTime(site.frames, pool)
+
+    def shape(self, site: Site) -> Shape:
+        """Return the grid with a channel a filter."""
+        return Shape(self.channels, (self.grid, self.grid))
+
+    def check(self, site: Site) -> None:
+        """Refuse a place before the end, where stages would take the grid for a face."""
+        super().check(site)
+        if self.where != "end":
+            raise site.refuse(f"rank features after {_place(self.where)}", "where: end")
+        if len(site.paths) > 1:
+            found = "rank features beside another path, with whose positions they share nothing"
+            raise site.refuse(found, "one path, or another temporal pool")
+
+    def repair(self, site: Site) -> Block:
+        """Take them at the end; beside another path, weigh the frames instead."""
+        if len(site.paths) > 1:
+            return Learned()
+        return self.model_copy(update={"where": "end"})
+
+    def check_searched(self, site: Site) -> None:
+        """Refuse the mistake of the public code."""
+        if self.axis == "code_reshape":
+            found = "axis 'code_reshape', which is there to reproduce published code only"
+            raise site.refuse(found, "axis: time, or a reference in place of a point")
+
+
+class OverTime(Stateful):
+    """Unfolds the frames of a batch (B T, ...), pools them, and lets others see what it did.
+
+    Args:
+        frames: T.
+        pool: (B, T, C, H, W) to (B, C', H', W').
+    """
+
+    def __init__(self, frames: int, pool: nn.Module) -> None:
+        super().__init__()
+        self.frames = frames
+        self.pool = pool
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Pool x, and the attention of the path by its mean."""
+        frames = self._unfolded(x)
+        pooled: Tensor = self.pool(frames)
+        attention = state.attention
+        if attention is not None:
+            attention = self._unfolded(attention).mean(1)
+        scores = self.pool.score(frames) if isinstance(self.pool, ScoredSum) else None
+        return pooled, state._replace(attention=attention, tap=Tap(frames, pooled, scores))
+
+    def _unfolded(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, self.frames, *x.shape[1:])
+
+
+class WeightedSum(nn.Module):
+    """The sum over time of maps times weights."""
+
+    def weights(self, frames: Tensor) -> Tensor:
+        """Return the weights (T,) of all clips or (B, T) of each."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Sum (B, T, C, H, W) over T."""
+        return (self.weights(frames)[..., None, None, None] * frames).sum(1)
+
+
+class Fixed(WeightedSum):
+    """Weights that are what they are."""
+
+    def __init__(self, weights: list[float]) -> None:
+        super().__init__()
+        self.register_buffer("known", torch.tensor(weights), persistent=False)
+
+    def weights(self, frames: Tensor) -> Tensor:
+        """Return them."""
+        known: Tensor = self.get_buffer("known")
+        return known
+
+
+class LearnedSum(WeightedSum):
+    """Weights of a total size of 1."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor(coefficients(frames)))
+
+    def weights(self, frames: Tensor) -> Tensor:
+        """Return them."""
+        return self.alpha / self.alpha.abs().sum()
+
+
+class FrameScore(nn.Module):
+    """A linear score of the mean over positions: (B, T, C, H, W) to (B, T)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # What it is for, the order or a softmax, is the same whatever is added to all scores.
+        self.score = linear(channels, 1, bias=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Score every frame."""
+        scores: Tensor = self.score(frames.mean((3, 4)))
+        return scores.squeeze(2)
+
+
+class ScoredSum(WeightedSum):
+    """Weights that are the frames' rank scores, divided by T."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = FrameScore(channels)
+
+    def weights(self, frames: Tensor) -> Tensor:
+        """Return them."""
+        scores: Tensor = self.score(frames)
+        return scores / frames.shape[1]
+
+
+class AttentiveSum(WeightedSum):
+    """Weights that are the softmax over time of a score."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = FrameScore(channels)
+
+    def weights(self, frames: Tensor) -> Tensor:
+        """Return them."""
+        scores: Tensor = self.score(frames)
+        return scores.softmax(1)
+
+
+class MaxOverTime(nn.Module):
+    """(B, T, C, H, W) to (B, C, H, W)."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Take the maximum over T."""
+        return frames.amax(1)
+
+
+class RankFeatures(nn.Module):
+    """(B, T, C, H, W) to (B, R, G, G).
+
+    Args:
+        channels: C.
+        frames: T.
+        features: R.
+        grid: G.
+        axis: time: numbers of one place of the grid in all frames lie along the filters' last
+            axis; code_reshape: numbers in the order in which the frames give them do.
+    """
+
+    def __init__(self, channels: int, frames: int, features: int, grid: int, axis: str) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.spread = linear(channels, grid * grid)
+        self.rank = nn.Conv3d(1, features, (3, 3, frames), padding=(1, 1, 0))
+        nn.init.kaiming_normal_(self.rank.weight, nonlinearity="relu")
+        assert self.rank.bias is not None
+        nn.init.zeros_(self.rank.bias)
+        self.grid = grid
+        self.axis = axis
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Spread every frame over the grid, and filter the stack."""
+        count = frames.shape[1]
+        features = self.norm(frames.flatten(0, 1)).mean((2, 3))  # (B T, C)
+        grids: Tensor = self.spread(features).reshape(-1, count, self.grid**2)
+        if self.axis == "time":
+            grids = grids.transpose(1, 2)
+        stack = grids.reshape(-1, 1, self.grid, self.grid, count)
+        filtered: Tensor = self.rank(stack)
+        return filtered.squeeze(4)
+
+
+def _place(where: str | int) -> str:
+    return f"stage {where}" if isinstance(where, int) else f"the {where}"

@@ -5,22 +5,26 @@ Checking, repairing and building all take the same walk, so that they agree on e
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mer_nas.architectures.blocks import Block, Shape, Site
+from mer_nas.architectures.fusion import Fusion, smallest
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.inputs import INPUTS
+
+BEHIND = frozenset({"fusion", "head", "dyn_image"})
+"""Slots of what stands behind all paths."""
 
 
 class Visit(NamedTuple):
     """One part of an architecture at its site."""
 
-    part: Block | Stage
+    part: Block | Stage | Path
     site: Site
     slot: str
-    """Field of the part in what holds it: "stem", "stages", "global_", "head"."""
+    """Field of the part in what holds it: "paths", "stem", "stages", "global_", "head"."""
     path: int
-    """Index of the path."""
+    """Index of the path; of fusion and head, of the last one."""
 
 
 def walk(architecture: Architecture, place: str = "architecture", classes: int = 2) -> list[Visit]:
@@ -31,50 +35,41 @@ def walk(architecture: Architecture, place: str = "architecture", classes: int =
         place: How messages call it.
         classes: Number of classes, for the head.
     """
-    visits: list[Visit] = []
-    for index, path in enumerate(architecture.paths):
-        visits += _along(path, index, f"{place}.paths.{index}", architecture.drop_path)
-    last = visits[-1]
-    end = last.part.shape(last.site) if isinstance(last.part, Block) else Shape(0, (0, 0))
-    site = Site(f"{place}.head", end.channels, classes, end.size, architecture.paths[-1])
-    return [*visits, Visit(architecture.head, site, "head", len(architecture.paths) - 1)]
+    ways = [
+        _along(architecture, index, f"{place}.paths.{index}")
+        for index in range(len(architecture.paths))
+    ]
+    visits = [visit for way in ways for visit in way.visits]
+    ends = tuple(way.shape for way in ways)
+    visits += _behind(architecture, ends, place, classes)
+    if pools := tapped(visits):
+        visits.append(_decoder(architecture, pools[0], f"{place}.losses.dyn_image"))
+    return visits
 
 
-def _along(path: Path, index: int, place: str, drop_path: float) -> Iterator[Visit]:
-    channels, size, frames = INPUTS[path.input].channels, (path.size, path.size), path.frames
-    site = Site(f"{place}.stem", channels, path.stem.width, size, path, frames=frames)
-    yield Visit(path.stem, site, "stem", index)
-    shape, frames = path.stem.shape(site), path.stem.frames(site)
-    rates = iter(_rates(drop_path, path.depth))
-    for number, stage in enumerate(path.stages):
-        width = stage.width(shape.channels)
-        site = Site(f"{place}.stages.{number}", shape.channels, width, shape.size, path, number)
-        yield Visit(stage, site, "stages", index)
-        for slot, block in stage.blocks:
-            own = replace(
-                site,
-                place=f"{site.place}.{slot.rstrip('_')}",
-                channels=shape.channels,
-                size=shape.size,
-                stride=1 if slot == "down" else shape.stride,
-                drop_path=tuple(next(rates) for _ in range(block.depth)),
-                frames=frames,
-            )
-            yield Visit(block, own, slot, index)
-            shape, frames = block.shape(own), block.frames(own)
+def tapped(visits: list[Visit]) -> list[Visit]:
+    """Return the temporal pools among visits that auxiliary tasks can look into."""
+    return [
+        visit
+        for visit in visits
+        if visit.slot == "temporal"
+        and isinstance(visit.part, Block)
+        and "rank" in visit.part.losses
+    ]
 
 
-def _rates(last: float, depth: int) -> list[float]:
-    return [last * layer / max(1, depth - 1) for layer in range(depth)]
-
-
-def put(architecture: Architecture, visit: Visit, part: Block | Stage) -> Architecture:
+def put(architecture: Architecture, visit: Visit, part: Block | Stage | Path) -> Architecture:
     """Return the architecture with `part` in the place of the visited one."""
-    if visit.slot == "head":
-        return architecture.model_copy(update={"head": part})
+    if visit.slot == "dyn_image":
+        losses = architecture.losses.model_copy(update={"dyn_image": part})
+        return architecture.model_copy(update={"losses": losses})
+    if visit.slot in BEHIND:
+        return architecture.model_copy(update={visit.slot: part})
     path = architecture.paths[visit.path]
-    if visit.slot == "stem":
-        path = path.model_copy(update={"stem": part})
+    if isinstance(part, Path):
+        path = part
+    elif visit.slot in {"stem", "temporal"}:
+        path = path.model_copy(update={visit.slot: part})
     else:
         stages = list(path.stages)
         old = stages[visit.site.stage]
@@ -83,3 +78,96 @@ def put(architecture: Architecture, visit: Visit, part: Block | Stage) -> Archit
         path = path.model_copy(update={"stages": tuple(stages)})
     paths = (*architecture.paths[: visit.path], path, *architecture.paths[visit.path + 1 :])
     return architecture.model_copy(update={"paths": paths})
+
+
+class _Way:
+    """The way along one path so far."""
+
+    def __init__(self, start: Site, index: int) -> None:
+        self.start = start
+        self.index = index
+        self.shape = Shape(start.channels, start.size)
+        self.frames = start.frames
+        self.visits: list[Visit] = [Visit(start.path, start, "paths", index)]
+
+    def site(self, place: str, **changes: Any) -> Site:
+        """Return the site that comes next."""
+        return replace(
+            self.start,
+            place=f"{self.start.place}.{place}",
+            channels=self.shape.channels,
+            size=self.shape.size,
+            frames=self.frames,
+            **changes,
+        )
+
+    def meet(self, block: Block, site: Site, slot: str) -> None:
+        """Go through a block."""
+        self.visits.append(Visit(block, site, slot, self.index))
+        self.shape, self.frames = block.shape(site), block.frames(site)
+
+    def pool(self, stage: int) -> None:
+        """Go through the temporal pool, if this is its place."""
+        path = self.start.path
+        if path.pooled_after == stage:
+            site = self.site("temporal", width=self.shape.channels, stage=max(stage, 0))
+            self.meet(path.temporal, site, "temporal")
+
+
+def _along(architecture: Architecture, index: int, place: str) -> _Way:
+    path = architecture.paths[index]
+    channels, size = INPUTS[path.input].channels, (path.size, path.size)
+    start = Site(
+        place,
+        channels,
+        path.stem.width,
+        size,
+        path,
+        frames=path.frames,
+        paths=architecture.paths,
+    )
+    way = _Way(start, index)
+    way.meet(path.stem, way.site("stem"), "stem")
+    way.pool(-1)
+    rates = iter(_rates(architecture.drop_path, path.depth))
+    for number, stage in enumerate(path.stages):
+        where = f"stages.{number}"
+        common: dict[str, Any] = {"width": stage.width(way.shape.channels), "stage": number}
+        way.visits.append(Visit(stage, way.site(where, **common), "stages", index))
+        for slot, block in stage.blocks:
+            site = way.site(
+                f"{where}.{slot.rstrip('_')}",
+                **common,
+                stride=1 if slot == "down" else way.shape.stride,
+                drop_path=tuple(next(rates) for _ in range(block.depth)),
+            )
+            way.meet(block, site, slot)
+        way.pool(number)
+    return way
+
+
+def _behind(
+    architecture: Architecture, ends: tuple[Shape, ...], place: str, classes: int
+) -> Iterator[Visit]:
+    fusion, paths, last = architecture.fusion, architecture.paths, len(architecture.paths) - 1
+    width = fusion.width if isinstance(fusion, Fusion) else ends[-1].channels
+    site = Site(
+        f"{place}.fusion", width, width, smallest(ends), paths[last], paths=paths, ends=ends
+    )
+    yield Visit(fusion, site, "fusion", last)
+    shape = fusion.shape(site)
+    head = replace(
+        site, place=f"{place}.head", channels=shape.channels, width=classes, size=shape.size
+    )
+    yield Visit(architecture.head, head, "head", last)
+
+
+def _decoder(architecture: Architecture, pool: Visit, place: str) -> Visit:
+    assert isinstance(pool.part, Block)
+    shape = pool.part.shape(pool.site)
+    site = replace(pool.site, place=place, channels=shape.channels, size=shape.size)
+    return Visit(architecture.losses.dyn_image, site, "dyn_image", pool.path)
+
+
+def _rates(last: float, depth: int) -> list[float]:
+    return [last * layer / max(1, depth - 1) for layer in range(depth)]

@@ -223,7 +223,7 @@ class Evaluator:
             torch.tensor(self.clips.labels[train], device=device),
             candidate.trainer,
             seed,
-            auxiliary=candidate.architecture.losses.model_dump(),
+            auxiliary=candidate.architecture.losses.weights,
         )
         return network
 

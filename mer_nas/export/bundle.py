@@ -111,7 +111,7 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: 
         architecture=tree["architecture"],
         classes=clips.classes,
         inputs=tuple(_input(clips, name, facts) for name in candidate.architecture.inputs),
-        parameters=cost.parameters,
+        parameters=cost.deployed,
         macs=cost.macs,
         weights=weights,
         trainer=tree["trainer"],
@@ -125,7 +125,7 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: 
 
 def _input(clips: ClipSet, name: str, facts: Provenance) -> InputSpec:
     images = clips.inputs[name]
-    every = (0, *range(2, images.ndim))  # all axes but the channels
+    every = tuple(axis for axis in range(images.ndim) if axis != images.ndim - 3)  # but channels
     return InputSpec(
         name=name,
         shape=images.shape[1:],
@@ -172,7 +172,7 @@ def _rebuild(folder: Path, found: Manifest) -> nn.Module:
             f"{error}\nthe network uses blocks from {', '.join(needed)}: "
             "give them to mer_nas.architectures.load_extensions first"
         ) from None
-    network: nn.Module = architectures.build(architecture, len(found.classes))
+    network: nn.Module = architectures.build(architecture, len(found.classes), auxiliary=False)
     return network
 
 

@@ -18,7 +18,8 @@ class InputSpec(Config):
 
     name: str
     shape: tuple[PositiveInt, ...]
-    """Of one clip: channels, height, width; a batch has the clips in front."""
+    """Of one clip: channels, height, width, or, of a sequence, frames, channels, height, width; a
+    batch has the clips in front."""
     scaling: str
     """What was done to the values before the network saw them."""
     low: tuple[float, ...]
@@ -67,6 +68,7 @@ class Manifest(Config):
     """Names of the logits, in their order."""
     inputs: tuple[InputSpec, ...]
     parameters: PositiveInt
+    """Without those that only training used."""
     macs: NonNegativeInt
     """Nominal multiply-accumulates for one clip."""
     weights: str

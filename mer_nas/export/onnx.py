@@ -3,7 +3,6 @@
 Deployed means: evaluation mode, logits only, any number of clips in a batch.
 """
 
-import copy
 import io
 import logging
 import warnings
@@ -17,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mer_nas.architectures import deployed
 from mer_nas.errors import ExportError
 
 Images = Sequence[NDArray[np.float32]]
-"""One array (clips, channels, height, width) an input."""
+"""One array (clips, [frames,] channels, height, width) an input."""
 
 TOLERANCE = 1e-4
 """Largest difference of a logit that is put down to the order of floating-point sums."""
@@ -29,11 +29,14 @@ BATCHES = (1, 7)
 
 
 class Deployed(nn.Module):
-    """A copy of a network as it is used: on the CPU, in evaluation mode, logits only."""
+    """A copy of a network as it is used: on the CPU, in evaluation mode, logits only.
+
+    What only training uses is left out.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).cpu().float()
+        self.network = deployed(network).cpu().float()
         self.eval()
         self.requires_grad_(False)
 

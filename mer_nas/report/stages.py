@@ -3,56 +3,55 @@
 import torch
 from torch import nn
 
-from mer_nas.architectures import Architecture, Block, Network, build, parse
-from mer_nas.architectures.walk import Visit, walk
+from mer_nas.architectures import Block, Network, build, parse
+from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import Tree
 from mer_nas.report.schema import StageRow
 
 
 def stage_rows(architecture: Tree | None, classes: int) -> tuple[StageRow, ...]:
-    """Return stem, stages and head of the network of a closed form; nothing for none."""
+    """Return the parts of the deployed network of a closed form; nothing for none."""
     if architecture is None:
         return ()
     parsed = parse(architecture, "the winner's architecture")
     with torch.device("meta"):  # shapes without numbers
-        network = build(parsed, classes)
-    *visits, head = walk(parsed, classes=classes)
-    parts: dict[tuple[int, int | None], list[Visit]] = {}
-    for visit in visits:
-        stage = None if visit.slot == "stem" else visit.site.stage
-        parts.setdefault((visit.path, stage), []).append(visit)
-    rows = [_row(parsed, network, *key, inside) for key, inside in parts.items()]
-    return (*rows, _head_row(network, head, classes))
+        network = build(parsed, classes, auxiliary=False)
+    several = len(parsed.paths) > 1
+    parts: dict[str, list[Visit]] = {}
+    for visit in walk(parsed, classes=classes):
+        if isinstance(visit.part, Block) and (module := _module(visit)):
+            parts.setdefault(module, []).append(visit)
+    return tuple(_row(network, module, inside, several) for module, inside in parts.items())
 
 
-def _row(
-    architecture: Architecture, network: Network, path: int, stage: int | None, inside: list[Visit]
-) -> StageRow:
+def _module(visit: Visit) -> str:
+    """Return the name of the module that a block is part of; nothing for one without a row."""
+    slot, kind = visit.slot, visit.part.kind if isinstance(visit.part, Block) else ""
+    if slot == "dyn_image" or (slot in {"fusion", "temporal"} and kind == "none"):
+        return ""
+    if slot in BEHIND:
+        return slot
+    inside = {"stem": "stem", "temporal": "stages.temporal"}.get(
+        slot, f"stages.{visit.site.stage}"
+    )
+    return f"paths.{visit.path}.{inside}"
+
+
+def _row(network: Network, module: str, inside: list[Visit], several: bool) -> StageRow:
     blocks = [(visit.part, visit.site) for visit in inside if isinstance(visit.part, Block)]
     last, site = blocks[-1]
     shape = last.shape(site)
-    module = f"paths.{path}.stem" if stage is None else f"paths.{path}.stages.{stage}"
-    name = "stem" if stage is None else f"stage {stage + 1}"
-    prefix = f"path {path + 1}, " if len(architecture.paths) > 1 else ""
+    slot = inside[0].slot
+    name = {"stem": "stem", "temporal": "temporal pool"}.get(slot, f"stage {site.stage + 1}")
+    behind = slot in BEHIND
+    prefix = f"path {inside[0].path + 1}, " if several and not behind else ""
     return StageRow(
-        part=prefix + name,
+        part=slot if behind else prefix + name,
         blocks=tuple(describe(block) for block, _ in blocks if block.kind != "none"),
         width=shape.channels,
-        height=shape.size[0],
-        columns=shape.size[1],
+        height=None if slot == "head" else shape.size[0],
+        columns=None if slot == "head" else shape.size[1],
         **_cost(network, network.get_submodule(module)),
-    )
-
-
-def _head_row(network: Network, head: Visit, classes: int) -> StageRow:
-    assert isinstance(head.part, Block)
-    return StageRow(
-        part="head",
-        blocks=(describe(head.part),),
-        width=classes,
-        height=None,
-        columns=None,
-        **_cost(network, network.head),
     )
 
 

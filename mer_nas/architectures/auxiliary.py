@@ -1,0 +1,222 @@
+"""Auxiliary tasks: what a network learns beside the classes, and what it needs for that only.
+
+    dyn_image   build the clip's dynamic image from the map that its frames were pooled to
+                (Shao et al. 2025, arXiv:2509.06015)
+    rank        give later frames of the motion higher scores (our reading of the same)
+    orth        keep the features of two paths apart, and
+    au          name the action units, from the first path, and
+    branch_cls  name the class, from the last path alone (our reading of Hu et al. 2026,
+                arXiv:2604.17899)
+
+`Auxiliary` runs in training only, and is no part of what is deployed.
+
+Shapes speak of B clips, T frames, C channels, H x W maps and K classes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mer_nas.architectures.blocks import Block
+from mer_nas.architectures.grammar import Architecture
+from mer_nas.architectures.heads import MeanOverMap
+from mer_nas.architectures.inputs import INPUTS
+from mer_nas.architectures.layers import linear
+from mer_nas.architectures.rank_pooling import coefficients
+from mer_nas.architectures.state import Tap
+from mer_nas.architectures.temporal import FrameScore, Scored
+from mer_nas.architectures.walk import Visit, tapped
+
+ACTION_UNITS = 12
+"""Number of action units: 1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15 and 17."""
+STILL = 1e-4
+"""Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
+
+
+def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Auxiliary | None":
+    """Return the tasks that have a weight, or none.
+
+    Args:
+        architecture: Whose `losses` have the weights.
+        visits: The walk along it.
+        classes: K.
+    """
+    behind = {visit.slot: visit for visit in visits}
+    site, last = behind["fusion"].site, len(architecture.paths) - 1
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "dyn_image": lambda: DynamicImageTask(
+            _built(behind["dyn_image"]), behind["dyn_image"].path
+        ),
+        "rank": lambda: _rank_task(tapped(visits)),
+        "orth": lambda: OrthTask(architecture.losses.orth.build(site)),
+        "au": lambda: PathHead(0, site.ends[0].channels, ACTION_UNITS),
+        "branch_cls": lambda: PathHead(last, site.ends[last].channels, classes),
+    }
+    weights = architecture.losses.weights
+    wanted = {name: make() for name, make in makers.items() if weights[name]}
+    return Auxiliary(wanted) if wanted else None
+
+
+class Seen(NamedTuple):
+    """What the auxiliary tasks can look at."""
+
+    footage: Sequence[Tensor]
+    """What every path read: (B, T, C, H, W), or (B, C, H, W) of an image."""
+    taps: Sequence[Tap | None]
+    """Of every path's temporal pool."""
+    ends: Sequence[Tensor]
+    """(B, C, H, W), the map that every path ends with."""
+    aligned: Sequence[Tensor]
+    """(B, D, h, w), the maps of two paths as the fusion has brought them together."""
+
+
+class Told(NamedTuple):
+    """What the auxiliary tasks say."""
+
+    losses: dict[str, Tensor]
+    """Scalars, by name."""
+    answers: dict[str, Tensor]
+    """What has to be compared with labels: "au" (B, 12) and "branch_cls" (B, K) logits."""
+
+
+class Auxiliary(nn.Module):
+    """Runs the tasks of a network, each of which is called like its loss."""
+
+    def __init__(self, tasks: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.tasks = nn.ModuleDict(tasks)
+
+    def forward(self, seen: Seen) -> Told:
+        """Ask every task."""
+        told = Told({}, {})
+        for name, task in self.tasks.items():
+            (told.answers if isinstance(task, PathHead) else told.losses)[name] = task(seen)
+        return told
+
+
+class DynamicImageTask(nn.Module):
+    """The mean squared error of a decoded dynamic image.
+
+    Args:
+        decoder: From the pooled map (B, C, H, W) to an image (B, H, W) between 0 and 1.
+        path: Index of the path whose frames it shows.
+    """
+
+    def __init__(self, decoder: nn.Module, path: int) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.path = path
+
+    def forward(self, seen: Seen) -> Tensor:
+        """Decode, and compare with the image of the frames, at the decoder's resolution."""
+        tap = seen.taps[self.path]
+        assert tap is not None
+        decoded: Tensor = self.decoder(tap.pooled)
+        target = resized(dynamic_image(seen.footage[self.path]), decoded.shape[1:])
+        return functional.mse_loss(decoded, target)
+
+
+class RankTask(nn.Module):
+    """The hinge loss of frame scores that do not rise with time, averaged over paths.
+
+    Args:
+        scorers: By path whose temporal pool has no scores of its own.
+        rising: By path: how many of its first frames lie between onset and apex.
+    """
+
+    def __init__(self, scorers: Mapping[int, nn.Module], rising: Mapping[int, int]) -> None:
+        super().__init__()
+        self.scorers = nn.ModuleDict({str(path): scorer for path, scorer in scorers.items()})
+        self.rising = rising
+
+    def forward(self, seen: Seen) -> Tensor:
+        """Score the frames of every path."""
+        losses = []
+        for path, rising in self.rising.items():
+            tap = seen.taps[path]
+            assert tap is not None
+            scores = self.scorers[str(path)](tap.frames) if tap.scores is None else tap.scores
+            losses.append(rank_loss(scores[:, :rising]))
+        return torch.stack(losses).mean()
+
+
+class OrthTask(nn.Module):
+    """The orthogonality of the means over positions of two aligned maps."""
+
+    def __init__(self, form: nn.Module) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, seen: Seen) -> Tensor:
+        """Compare the paths."""
+        one, other = (aligned.mean((2, 3)) for aligned in seen.aligned)
+        loss: Tensor = self.form(one, other)
+        return loss
+
+
+class PathHead(nn.Module):
+    """A linear map of the mean over positions of the map that one path ends with."""
+
+    def __init__(self, path: int, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.path = path
+        self.head = nn.Sequential(MeanOverMap(), linear(channels, outputs))
+
+    def forward(self, seen: Seen) -> Tensor:
+        """Return logits (B, outputs)."""
+        logits: Tensor = self.head(seen.ends[self.path])
+        return logits
+
+
+def _rank_task(pools: list[Visit]) -> RankTask:
+    scorers = {
+        pool.path: FrameScore(pool.site.channels)
+        for pool in pools
+        if not isinstance(pool.part, Scored)
+    }
+    rising = {pool.path: INPUTS[pool.site.path.input].rising or pool.site.frames for pool in pools}
+    return RankTask(scorers, rising)
+
+
+def _built(visit: Visit) -> nn.Module:
+    assert isinstance(visit.part, Block)
+    return visit.part.build(visit.site)
+
+
+def rank_loss(scores: Tensor) -> Tensor:
+    """Return the mean over clips and pairs t < u of max(0, 1 / T - (s_u - s_t)), scores (B, T)."""
+    count = scores.shape[1]
+    rise = scores[:, None, :] - scores[:, :, None]  # (B, t, u)
+    later = torch.ones(count, count, device=scores.device).triu(1)
+    return ((1 / count - rise).relu() * later).sum((1, 2)).mean() / later.sum()
+
+
+def dynamic_image(frames: Tensor) -> Tensor:
+    """Return the dynamic image (B, H, W) of frames (B, T, C, H, W), from 0 to 1 in every clip.
+
+    Colours are averaged. The image of a clip without motion is 0.
+    """
+    weights = frames.new_tensor(coefficients(frames.shape[1]))
+    image = (weights[:, None, None] * frames.mean(2)).sum(1)
+    low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
+    return (image - low) / (high - low).clamp_min(STILL)
+
+
+def resized(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Return images (B, H, W) at another size, each pixel the mean of the area it covers."""
+    if tuple(images.shape[1:]) == tuple(size):
+        return images
+    rows, columns = (
+        _areas(before, after, images) for before, after in zip(images.shape[1:], size, strict=True)
+    )
+    return rows @ images @ columns.T
+
+
+def _areas(before: int, after: int, like: Tensor) -> Tensor:
+    """Return (after, before): which share of each new pixel every old one covers."""
+    edges = torch.arange(before + 1, dtype=like.dtype, device=like.device) / before * after
+    row = torch.arange(after, dtype=like.dtype, device=like.device)[:, None]
+    return edges[1:].clamp(row, row + 1) - edges[:-1].clamp(row, row + 1)
