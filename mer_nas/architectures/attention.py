@@ -62,30 +62,20 @@ class MHSA(Block):
     def check(self, site: Site) -> None:
         """Refuse narrow or uneven heads, single tokens and windows that do not tile the map."""
         height, width = site.size
-        if site.channels // self.heads < NARROWEST:
-            found = f"{self.heads} heads share {site.channels} channels, fewer than 8 each"
-            raise site.refuse(found, f"at most {max(1, site.channels // NARROWEST)} heads")
+        check_heads(self.heads, site, even=self.window != "hier")
         if self.window == "hier":
             if height % site.windows or width % site.windows:
                 n = site.windows
                 found = f"a map of {height} x {width} does not split into {n} x {n} windows"
                 raise site.refuse(found, "window: none")
             return
-        if site.channels % self.heads:
-            found = f"{self.heads} heads do not share {site.channels} channels evenly"
-            raise site.refuse(found, f"a divisor of {site.channels}")
         if height * width < 2:
             found = f"attention over a map of {height} x {width}, a single token"
             raise site.refuse(found, "at least 2 tokens, or another global block")
 
     def repair(self, site: Site) -> "MHSA":
         """Attend over the whole map, with the nearest number of heads that share it evenly."""
-        fits = [
-            heads
-            for heads in range(1, max(1, site.channels // NARROWEST) + 1)
-            if site.channels % heads == 0
-        ]
-        heads = min(fits, key=lambda heads: abs(heads - self.heads))
+        heads = fitting_heads(self.heads, site.channels)
         tiled = all(side % site.windows == 0 and side > site.windows for side in site.size)
         window = self.window if tiled else "none"
         return self.model_copy(update={"heads": heads, "window": window})
@@ -122,3 +112,20 @@ class Attention(nn.Module):
         seen = scores.softmax(-1) @ value  # (B, H, N, D)
         attended: Tensor = self.out(seen.transpose(1, 2).reshape(-1, tokens, self.out.in_features))
         return attended
+
+
+def check_heads(heads: int, site: Site, *, even: bool = True) -> None:
+    """Refuse heads of fewer than 8 channels and, unless they need not be `even`, uneven ones."""
+    if site.channels // heads < NARROWEST:
+        found = f"{heads} heads share {site.channels} channels, fewer than {NARROWEST} each"
+        raise site.refuse(found, f"at most {max(1, site.channels // NARROWEST)} heads")
+    if even and site.channels % heads:
+        found = f"{heads} heads do not share {site.channels} channels evenly"
+        raise site.refuse(found, f"a divisor of {site.channels}")
+
+
+def fitting_heads(heads: int, channels: int) -> int:
+    """Return the number next to `heads` of heads that share the channels evenly, 8 at least."""
+    most = max(1, channels // NARROWEST)
+    fits = [count for count in range(1, most + 1) if channels % count == 0]
+    return min(fits, key=lambda count: abs(count - heads))

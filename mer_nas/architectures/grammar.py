@@ -29,7 +29,15 @@ from pydantic import (
 )
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures import aggregation, experts, gra, inception, lra, stems  # noqa: F401
+from mer_nas.architectures import (  # noqa: F401
+    aggregation,
+    experts,
+    gra,
+    inception,
+    lra,
+    sparse_vit,
+    stems,
+)
 from mer_nas.architectures.attention import NoGlobal
 from mer_nas.architectures.blocks import (
     DOWNS,
