@@ -116,18 +116,19 @@ class Res12(Stack):
 
 
 class Residual(nn.Module):
-    """The sum of a shortcut and of layers that a clip may skip, and a ReLU."""
+    """The sum of a shortcut and of layers that a clip may skip, then a ReLU."""
 
     def __init__(self, body: tuple[nn.Module, ...], shortcut: nn.Module, drop_path: float) -> None:
         super().__init__()
         self.body = nn.Sequential(*body)
         self.shortcut = shortcut
         self.skip = DropPath(drop_path)
+        self.active = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Add body and shortcut."""
-        y: Tensor = self.shortcut(x) + self.skip(self.body(x))
-        return y.relu()
+        y: Tensor = self.active(self.shortcut(x) + self.skip(self.body(x)))
+        return y
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from mer_nas.architectures import SLOTS, refresh
+from mer_nas.architectures import SLOTS, Site, parse, refresh
 
 Tree = dict[str, Any]
 
@@ -43,6 +43,17 @@ def small() -> Callable[..., Tree]:
 
 
 @pytest.fixture
+def site(small: Callable[..., Tree]) -> Callable[..., Site]:
+    """Return a maker of sites on a path that has nothing special."""
+    path = parse(small({"local": {"kind": "res_basic"}})).paths[0]
+
+    def make(channels: int, width: int, size: int) -> Site:
+        return Site("here", channels, width, (size, size), path)
+
+    return make
+
+
+@pytest.fixture
 def registries() -> Iterator[None]:
     """Forget, after the test, the blocks that it registers."""
     before = {name: dict(registry._components) for name, registry in SLOTS.items()}
@@ -50,3 +61,34 @@ def registries() -> Iterator[None]:
     for name, registry in SLOTS.items():
         registry._components = before[name]
     refresh()
+
+
+@pytest.fixture
+def covers() -> Tree:
+    """Return networks in which every convolutional block stands once, on odd maps too."""
+
+    def stage(down: str, local: Tree, gate: str, growth: float = 1, **settings: Any) -> Tree:
+        none = {"kind": "none"}
+        blocks = {"down": {"kind": down}, "local": local, "global": none}
+        return {"growth": growth, **blocks, "gate": {"kind": gate, **settings}}
+
+    scales = {"kind": "parallel", "kernels": [3, 5], "depthwise": True, "place": "after"}
+    lra = {"kind": "lra", "rounding": 8}
+    residual = {
+        "stem": {"kind": "conv", "width": 16, "pool": True, "multi_scale": scales},
+        "stages": [
+            stage("none", {"kind": "res_eq8"}, "cbam_seq"),
+            stage("in_block", {"kind": "res12"}, "se", 1.5),
+            stage("maxpool", {"kind": "inc_a"}, "eca"),
+        ],
+    }
+    embedding = {
+        "stem": {"kind": "conv4", "width": 16},
+        "stages": [
+            stage("none", {**lra, "heads": 2, "pointwise": True}, "prog", 1.5, residual=True),
+            stage("patch_merge", lra, "prog", 2, residual=True),
+            stage("maxpool", {"kind": "inc_b"}, "cbam_par"),
+            stage("none", {"kind": "inc_c"}, "none"),
+        ],
+    }
+    return {"residual": {"paths": [residual]}, "embedding": {"paths": [embedding]}}

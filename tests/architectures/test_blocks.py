@@ -18,17 +18,6 @@ Tree = dict[str, Any]
 Make = Callable[..., Tree]
 
 
-@pytest.fixture
-def site(small: Make) -> Callable[..., Site]:
-    """Return a maker of sites on a path that has nothing special."""
-    path = parse(small({"local": {"kind": "res_basic"}})).paths[0]
-
-    def make(channels: int, width: int, size: int) -> Site:
-        return Site("here", channels, width, (size, size), path)
-
-    return make
-
-
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 

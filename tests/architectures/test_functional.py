@@ -31,14 +31,20 @@ def _without_noise(tree: Tree) -> Tree:
     return tree
 
 
-def _copies(tree: Tree, count: int = 3) -> list[Network]:
+def _normal(parameter: Tensor) -> object:
+    # Larger than at the start, so that no part of a network is a near-zero.
+    return nn.init.normal_(parameter, std=0.1)
+
+
+def _copies(
+    tree: Tree, count: int = 3, start: Callable[[Tensor], object] = _normal
+) -> list[Network]:
     architecture = parse(_without_noise(_smaller(tree)))
     networks = [build(architecture, classes=3) for _ in range(count)]
     for network in networks:
         for parameter in network.parameters():
-            # Larger than at the start, so that no part of a network is a near-zero.
             if parameter.ndim > 1:
-                nn.init.normal_(parameter, std=0.1)
+                start(parameter)
     return networks
 
 
@@ -114,6 +120,14 @@ def test_stacked_copies_of_token_blocks_give_what_each_gives_alone(
     tree = small(TOKENS[name], stem={"kind": "patch", "width": 16})
     tree["paths"][0]["shared"] = {"expert": {"noise": "off"}}
     _compare(_copies(tree), mode)
+
+
+@pytest.mark.parametrize("mode", ["evaluation", "training"])
+@pytest.mark.parametrize("name", ["residual", "embedding"])
+def test_stacked_copies_of_convolutional_blocks_give_what_each_gives_alone(
+    name: str, mode: str, covers: Tree
+) -> None:
+    _compare(_copies(covers[name], start=nn.init.kaiming_normal_), mode)
 
 
 def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> None:

@@ -80,6 +80,16 @@ def test_earlier_maps_reach_any_halved_size(before: int, after: int) -> None:
     assert pooled.shape == (2, 1, after, after)
 
 
+@pytest.mark.parametrize("start", range(1, 65))
+def test_earlier_maps_follow_downs_that_round_up_and_down(start: int) -> None:
+    sizes = {start}
+    for _ in range(3):
+        sizes = {half for size in sizes for half in (size // 2, -(-size // 2)) if half}
+        for size in sizes:
+            pooled = pooled_to(torch.rand(1, 1, start, start), (size, size))
+            assert pooled.shape == (1, 1, size, size)
+
+
 def test_pooling_by_halves_keeps_the_odd_last_row() -> None:
     attention = torch.zeros(1, 1, 7, 7)
     attention[..., 6, 6] = 1.0

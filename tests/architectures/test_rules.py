@@ -1,12 +1,12 @@
 """Every rule of the grammar: a network that keeps it, one that breaks it, and what is said."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
-from mer_nas.architectures import DOWNS, Block, Shape, Site, close, parse
-from mer_nas.errors import Infeasible
+from mer_nas.architectures import close, parse
+from mer_nas.errors import ConfigError, Infeasible
 
 Tree = dict[str, Any]
 Make = Callable[..., Tree]
@@ -15,6 +15,8 @@ RES = {"kind": "res_basic"}
 PROG = {"kind": "prog"}
 NONE = {"kind": "none"}
 IN_BLOCK = {"kind": "in_block"}
+PATCH_MERGE = {"kind": "patch_merge"}
+LRA = {"kind": "lra", "rounding": 8}
 HALVE = {"down": {"kind": "conv_maxpool"}, "local": RES, "growth": 1}
 PLAIN = {"local": RES}
 
@@ -124,20 +126,85 @@ def test_a_stride_in_the_block_needs_a_residual_block(small: Make) -> None:
     assert found.paths[0].stages[1].down.kind == "conv_maxpool"
 
 
-@pytest.mark.usefixtures("registries")
+def test_an_inner_down_becomes_the_one_that_its_local_block_carries_out(small: Make) -> None:
+    lra = small(PLAIN, {"down": IN_BLOCK, "local": LRA})
+    assert close(lra).paths[0].stages[1].down.kind == "patch_merge"
+    residual = small(PLAIN, {"down": PATCH_MERGE, "local": RES})
+    assert close(residual).paths[0].stages[1].down.kind == "in_block"
+    inception = small(PLAIN, {"down": IN_BLOCK, "local": {"kind": "inc_a"}})
+    assert close(inception).paths[0].stages[1].down.kind == "maxpool"
+
+
+def test_merged_patches_need_a_block_that_embeds_them(small: Make) -> None:
+    parse(small(PLAIN, {"down": PATCH_MERGE, "local": LRA}))
+    assert refused(small(PLAIN, {"down": PATCH_MERGE, "local": RES})) == (
+        "net.paths.0.stages.1.down: 'patch_merge' needs a local block that embeds patches to carry "
+        "it out, not 'res_basic'; right: local: {kind: lra}, or another down"
+    )
+
+
+def test_a_block_that_embeds_patches_follows_no_other_down(small: Make) -> None:
+    parse(small({"local": LRA}, {"local": LRA, "growth": 2}))
+    pooled = small(PLAIN, {"down": {"kind": "maxpool"}, "local": {**LRA, "blocks": 2}})
+    assert refused(pooled) == (
+        "net.paths.0.stages.1.local: 'lra', which embeds patches itself, after the down 'maxpool'; "
+        "right: down: {kind: patch_merge}, or none"
+    )
+    found = close(pooled).paths[0].stages[1]
+    assert (found.down.kind, found.local.kind, found.depth) == ("maxpool", "res_basic", 2)
+
+
 def test_the_map_does_not_vanish(small: Make) -> None:
-    @DOWNS.register
-    class Floor(Block):
-        kind: Literal["floor"] = "floor"
-
-        def shape(self, site: Site) -> Shape:
-            return Shape(site.width, (site.size[0] // 2, site.size[1] // 2))
-
-    stage = {"down": {"kind": "floor"}, "local": RES}
+    stage = {"down": {"kind": "maxpool"}, "local": RES}
     parse(small(PLAIN, stage, stage, stage, stage))  # 28, 14, 7, 3, 1
-    message = refused(small(PLAIN, stage, stage, stage, stage, stage, PLAIN))
-    assert message == (
+    vanishing = small(PLAIN, stage, stage, stage, stage, stage, PLAIN)
+    assert refused(vanishing) == (
         "net.paths.0.stages.5.local: the map has vanished; right: fewer or gentler downs"
+    )
+    downs = [stage.down.kind for stage in close(vanishing).paths[0].stages]
+    assert downs == ["none", "maxpool", "maxpool", "maxpool", "maxpool", "none", "none"]
+
+
+def test_an_inception_block_splits_its_width_in_eights(small: Make) -> None:
+    inception = {"local": {"kind": "inc_b", "blocks": 2}}
+    parse(small(inception, stem=conv(width=24)))
+    assert refused(small(inception, stem=conv(width=20))) == (
+        "net.paths.0.stages.0.local: an Inception block of 20 channels, which do not split evenly; "
+        "right: a width divisible by 8"
+    )
+    found = close(small(inception, stem=conv(width=20)))
+    assert found == parse(small({"local": {**RES, "blocks": 2}}, stem=conv(width=20)))
+
+
+@pytest.mark.parametrize("kind", ["inc_a", "inc_b", "inc_c"])
+def test_an_inception_block_needs_neighbours(kind: str, small: Make) -> None:
+    inception = {"local": {"kind": kind}}
+    parse(small(inception, stem={"kind": "patch", "patch": 14}))
+    one = small(inception, stem={"kind": "patch", "patch": 28})
+    assert refused(one) == (
+        "net.paths.0.stages.0.local: an Inception block on a map of 1 x 1; "
+        "right: a map of 2 x 2 or more, or another local block"
+    )
+    assert close(one).paths[0].stages[0].local.kind == "res_basic"
+
+
+def test_the_heads_of_an_aggregator_share_the_width_evenly(small: Make) -> None:
+    parse(small({"local": {**LRA, "heads": 4}}))
+    assert refused(small({"local": {**LRA, "heads": 5}})) == (
+        "net.paths.0.stages.0.local: 5 heads do not share 16 channels evenly; "
+        "right: a divisor of 16"
+    )
+    assert close(small({"local": {**LRA, "heads": 5}})) == parse(
+        small({"local": {**LRA, "heads": 4}})
+    )
+
+
+def test_the_second_convolution_of_the_deep_stem_has_half_its_width(small: Make) -> None:
+    parse(small(PLAIN, stem={"kind": "conv4", "width": 16}))
+    with pytest.raises(ConfigError) as error:
+        parse(small(PLAIN, stem={"kind": "conv4", "width": 15}), "net")
+    assert str(error.value) == (
+        "net.paths.0.stem.conv4.width: input should be a multiple of 2, not 15"
     )
 
 
@@ -206,14 +273,21 @@ def test_one_expert_alone_does_not_collaborate(small: Make) -> None:
     assert parse(small(expert(top_k=1))) == alone
 
 
-def test_a_spatial_gate_needs_a_map(small: Make) -> None:
-    gate = {"gate": {"kind": "prog", "carry": "none"}}
-    parse(small({**PLAIN, **gate}, stem={"kind": "patch", "patch": 14}))
-    one = small({**PLAIN, **gate}, stem={"kind": "patch", "patch": 28})
+@pytest.mark.parametrize("kind", ["prog", "cbam_seq", "cbam_par"])
+def test_a_spatial_gate_needs_a_map(kind: str, small: Make) -> None:
+    settings = {"carry": "none"} if kind == "prog" else {}
+    gated = {**PLAIN, "gate": {"kind": kind, **settings}}
+    parse(small(gated, stem={"kind": "patch", "patch": 14}))
+    one = small(gated, stem={"kind": "patch", "patch": 28})
     assert refused(one) == (
         "net.paths.0.stages.0.gate: a spatial gate on a map of 1 x 1; right: gate: {kind: none}"
     )
     assert close(one).paths[0].stages[0].gate.kind == "none"
+
+
+@pytest.mark.parametrize("kind", ["se", "eca"])
+def test_a_gate_of_channels_needs_none(kind: str, small: Make) -> None:
+    parse(small({**PLAIN, "gate": {"kind": kind}}, stem={"kind": "patch", "patch": 28}))
 
 
 def test_a_map_is_carried_from_one_progressive_gate_to_another(small: Make) -> None:
