@@ -53,7 +53,7 @@ def edit(file: str, old: str, new: str) -> None:
 
 def test_an_unknown_verb(refused: Refused) -> None:
     assert refused("serch", "space=moe") == (
-        "no verb is called 'serch'; known: check, completion, copy, evaluate, export, list, report, "
+        "no verb is called 'serch'; known: check, completion, copy, data, evaluate, export, list, report, "
         "resume, schema, search, show. Did you mean 'search'?"
     )
 

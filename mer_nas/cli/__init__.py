@@ -14,8 +14,21 @@ from mer_nas import __version__
 from mer_nas.errors import MerNasError, unknown
 
 
-class Verbs(click.Group):
-    """Finds each verb in the module of its name, and guesses what a misspelt one meant."""
+class SubVerbs(click.Group):
+    """Guesses what a misspelt verb meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb that the first word names."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            click.echo(f"mer-nas: {unknown('verb', args[0], self.list_commands(ctx))}", err=True)
+            ctx.exit(2)
+        return super().resolve_command(ctx, args)
+
+
+class Verbs(SubVerbs):
+    """Finds each verb in the module of its name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs: the modules of `cli.verbs`."""
@@ -28,15 +41,6 @@ class Verbs(click.Group):
             return None
         command: click.Command = import_module(f"mer_nas.cli.verbs.{cmd_name}").verb
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the verb that the first word names."""
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            click.echo(f"mer-nas: {unknown('verb', args[0], self.list_commands(ctx))}", err=True)
-            ctx.exit(2)
-        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; show a user's mistake as one message and keep the traceback of a bug."""

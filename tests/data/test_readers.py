@@ -4,44 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-from openpyxl import Workbook
+from trees import CASME2_HEADER, images, workbook
 
 from mer_nas.data.config import RecordedData
 from mer_nas.data.readers import Reading, labelled, places, read
 from mer_nas.data.records import Record
-
-IMAGE = {
-    suffix: cv2.imencode(suffix, np.full((2, 2), 128, np.uint8))[1].tobytes()
-    for suffix in (".jpg", ".bmp", ".png")
-}
-
-Rows = Sequence[Sequence[object]]
-
-
-def images(root: Path, *names: str) -> None:
-    """Write images: "sub01/EP1/img46.jpg", or "sub01/EP1/img46..48.jpg" for several."""
-    for name in names:
-        stem, _, suffix = name.rpartition(".")
-        first, dots, last = stem.partition("..")
-        folder, digits = first.rstrip("0123456789"), first[len(first.rstrip("0123456789")) :]
-        for number in range(int(digits), int(last if dots else digits) + 1):
-            path = root / f"{folder}{number:0{len(digits)}d}.{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(IMAGE[f".{suffix}"])
-
-
-def workbook(path: Path, **sheets: Rows) -> None:
-    book = Workbook()
-    book.remove(book.worksheets[0])
-    for name, rows in sheets.items():
-        sheet = book.create_sheet(name.replace("_", " "))
-        for row in rows:
-            sheet.append(list(row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book.save(path)
 
 
 def reading(layout: str, root: Path, **words: Any) -> Reading:
@@ -52,11 +20,6 @@ def reading(layout: str, root: Path, **words: Any) -> Reading:
 def told(record: Record) -> tuple[object, ...]:
     units = " ".join(map(str, record.action_units or ()))
     return (record.id, record.onset, record.apex, record.offset, record.emotion, units)
-
-
-CASME2_HEADER = (
-    "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units", "Estimated Emotion",
-)  # fmt: skip
 
 
 def test_casme2(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pydantic import Field
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.records import Record
-from mer_nas.errors import ConfigError, DataError, unknown
+from mer_nas.errors import ConfigError, unknown
 
 AS_ANNOTATED = "as_annotated"
 
@@ -34,6 +34,8 @@ class LabelMap(Config):
     """By data set and clip ("sub04/EP12_01f"), why the clip is left out."""
     official: dict[str, dict[str, int]] = Field(default_factory=dict)
     """By data set, how many clips and subjects there are, and clips of each class."""
+    per_subject: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """By data set and subject, how many clips there are, as far as it is known."""
 
     def classes(self, datasets: Sequence[str], records: Sequence[Record] = ()) -> tuple[str, ...]:
         """Return the classes that the data sets share.
@@ -124,7 +126,7 @@ def _checked(text: str, word: str) -> LabelMap:
         taken = [emotion for emotions in classes.values() for emotion in emotions]
         twice = sorted({emotion for emotion in taken if taken.count(emotion) > 1})
         if twice:
-            raise DataError(
+            raise ConfigError(
                 f"data.labels={word}: {dataset}: {', '.join(twice)} belongs to two classes"
             )
     return found

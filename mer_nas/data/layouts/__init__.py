@@ -93,9 +93,10 @@ class Quirk(Config):
 class Official(Config):
     """Counts of the official release, as far as they are known."""
 
-    rows: int | None = None
-    """Rows of the annotation file; where there is none, folders of clips."""
     clips: int | None = None
+    """Annotated clips: rows of the table, or folders where there is none."""
+    videos: int | None = None
+    """Long videos, where one may hold several clips."""
     subjects: int | None = None
     emotions: dict[str, int] = Field(default_factory=dict)
     per_subject: dict[str, int] = Field(default_factory=dict)

@@ -1,0 +1,216 @@
+"""Everything that can be said of a data set without training: counts, clips, frames.
+
+A check goes through to its end whatever it meets. Errors cost a clip; warnings say how something
+was made good, or where a copy differs from the official release.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mer_nas.data import load
+from mer_nas.data.clips import some
+from mer_nas.data.config import DataConfig, RecordedData
+from mer_nas.data.findings import Finding
+from mer_nas.data.images import inspect
+from mer_nas.data.label_maps import LabelMap, read_label_map
+from mer_nas.data.readers import Reading, chosen, place, read
+from mer_nas.data.records import Record
+from mer_nas.errors import DataError, MerNasError
+
+Progress = Callable[[int, int], None]
+"""Is told how many of how many clips are looked through."""
+
+
+class Count(NamedTuple):
+    """One line of the table."""
+
+    dataset: str
+    what: str
+    found: int
+    official: int | None = None
+    """None where it is not known."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the copy is not as the official release is."""
+        return self.official is not None and self.official != self.found
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found."""
+
+    places: Mapping[str, str]
+    """By data set, where it was read from."""
+    counts: tuple[Count, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def differing(self) -> int:
+        """How many counts are not those of the official release."""
+        return sum(count.differs for count in self.counts)
+
+
+def check(config: DataConfig, progress: Progress = lambda done, of: None) -> Report:
+    """Return what there is to say of the data.
+
+    Raises:
+        ConfigError: A layout or label map is unknown, or they do not go together.
+    """
+    if not isinstance(config, RecordedData):
+        return _loaded(config)
+    labels = read_label_map(config.labels)
+    layouts = chosen(config)
+    labels.classes(config.layouts)
+    readings, findings = [], []
+    for layout in layouts:
+        try:
+            readings.append(read(place(config, layout)))
+        except DataError as error:
+            findings.append(
+                Finding("error", "a data set that cannot be read", layout.name, str(error))
+            )
+    findings += [_placed(reading, finding) for reading in readings for finding in reading.findings]
+    findings += _frames([record for reading in readings for record in reading.records], progress)
+    counts = [count for reading in readings for count in _counts(reading, labels)]
+    if len(layouts) > 1 and len(readings) == len(layouts):
+        counts += _together(config, readings)
+    findings += [f for reading in readings for f in _differing_subjects(reading, labels)]
+    places = {reading.place.layout.name: _place(reading) for reading in readings}
+    return Report(places, tuple(counts), tuple(findings))
+
+
+def _loaded(config: DataConfig) -> Report:
+    """Return what there is to say of data that come as arrays."""
+    try:
+        clips = load(config)
+    except MerNasError as error:
+        fault = Finding("error", "data that cannot be read", config.name, str(error))
+        return Report({}, (), (fault,))
+    official = clips.official or {}
+    counts = tuple(
+        Count(config.name, name, number, official.get(name))
+        for name, number in clips.counts().items()
+    )
+    return Report({}, counts, ())
+
+
+def _place(reading: Reading) -> str:
+    place = reading.place
+    parts = [place.layout.title, f"{place.release.frames} frames in {place.folder}"]
+    if place.table is not None:
+        also = f" (there too: {some(path.name for path in place.others)})" if place.others else ""
+        parts.append(f"table {place.table}{also}")
+    return ", ".join(parts)
+
+
+def _placed(reading: Reading, finding: Finding) -> Finding:
+    return finding._replace(where=f"{reading.place.layout.name}:{finding.where}")
+
+
+def _counts(reading: Reading, labels: LabelMap) -> Iterator[Count]:
+    """Return the counts of one data set: as annotated, and by class."""
+    layout, official = reading.place.layout, reading.place.layout.official
+    name = layout.name
+    yield Count(name, "clips annotated", len(reading.entries), official.clips)
+    if layout.table is not None and layout.table.more:
+        videos = {(entry.subject, entry.values["clip"]) for entry in reading.entries}
+        yield Count(name, "long videos", len(videos), official.videos)
+    yield Count(name, "clips usable", len(reading.records))
+    subjects = len({entry.subject for entry in reading.entries})
+    yield Count(name, "subjects", subjects, official.subjects)
+    yield Count(name, "frames", sum(len(record.frames) for record in reading.records))
+    emotions = Counter(entry.emotion for entry in reading.entries)
+    for emotion in dict.fromkeys([*official.emotions, *sorted(emotions)]):
+        yield Count(name, emotion, emotions[emotion], official.emotions.get(emotion))
+    classes = labels.classes([name], reading.records)
+    yield from _classes(name, labels.name, classes, reading.records, labels, labels.counts([name]))
+
+
+def _classes(
+    name: str,
+    map_name: str,
+    classes: tuple[str, ...],
+    records: tuple[Record, ...],
+    labels: LabelMap,
+    official: Mapping[str, int] | None,
+) -> Iterator[Count]:
+    """Return the counts of the clips that have a class."""
+    found = [(record, labels.label_of(record, classes)) for record in records]
+    kept = [(record, label) for record, label in found if label is not None]
+    known = official or {}
+    yield Count(name, f"{map_name}: clips", len(kept), known.get("clips"))
+    subjects = len({record.group for record, _ in kept})
+    yield Count(name, f"{map_name}: subjects", subjects, known.get("subjects"))
+    numbers = Counter(label for _, label in kept)
+    for index, title in enumerate(classes):
+        yield Count(name, f"{map_name}: {title}", numbers[index], known.get(title))
+
+
+def _together(config: RecordedData, readings: list[Reading]) -> Iterator[Count]:
+    """Return the counts of all data sets together, by class."""
+    labels = read_label_map(config.labels)
+    records = tuple(record for reading in readings for record in reading.records)
+    classes = labels.classes(config.layouts, records)
+    yield from _classes(
+        "all", labels.name, classes, records, labels, labels.counts(config.layouts)
+    )
+
+
+def _differing_subjects(reading: Reading, labels: LabelMap) -> Iterator[Finding]:
+    """Return whose clips are more or fewer than the official release or the protocol has."""
+    name = reading.place.layout.name
+    everyone = [(entry.subject, entry.name) for entry in reading.entries]
+    yield from _per_subject(name, "", everyone, reading.place.layout.official.per_subject)
+    classes = labels.classes([name], reading.records)
+    mapped = [
+        (record.subject, record.name)
+        for record in reading.records
+        if labels.label_of(record, classes) is not None
+    ]
+    known = labels.per_subject.get(name, {})
+    yield from _per_subject(name, f"{labels.name}: ", mapped, known)
+
+
+def _per_subject(
+    dataset: str, map_name: str, clips: Sequence[tuple[str, str]], official: Mapping[str, int]
+) -> Iterator[Finding]:
+    found = Counter(subject for subject, _ in clips)
+    for subject in sorted({*official, *found}) if official else ():
+        if found[subject] != official.get(subject, 0):
+            names = ", ".join(name for owner, name in clips if owner == subject) or "none"
+            text = f"{map_name}{found[subject]} clips, not {official.get(subject, 0)}: {names}"
+            yield Finding("warning", "subjects that differ", f"{dataset}:{subject}", text)
+
+
+def _frames(records: list[Record], progress: Progress) -> Iterator[Finding]:
+    """Decode every frame of every clip."""
+    with ThreadPoolExecutor() as pool:
+        for done, finding in enumerate(pool.map(_broken, records), start=1):
+            if finding is not None:
+                yield finding
+            progress(done, len(records))
+
+
+def _broken(record: Record) -> Finding | None:
+    """Return what is wrong with the images of a clip, if anything."""
+    images = [(frame.path, inspect(frame.path)) for frame in record.frames]
+    broken = [f"{path} {image.fault}" for path, image in images if image.fault]
+    if broken:
+        text = f"{len(broken)} of {len(images)}: {some(broken, 3)}; copy them again"
+        return Finding("error", "unreadable images", record.id, text)
+    sizes = Counter(image.size for _, image in images)
+    if len(sizes) > 1:
+        told = ", ".join(f"{n} of {h} by {w}" for (h, w), n in sizes.most_common())
+        folder = record.frames[0].path.parent
+        text = f"{told} pixels in {folder}; one size would be right"
+        return Finding("error", "images of several sizes", record.id, text)
+    return None

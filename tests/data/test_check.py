@@ -1,0 +1,195 @@
+"""`mer-nas data check`: goes through to the end of a damaged copy and says what differs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from trees import CASME2_HEADER, images, workbook
+
+from mer_nas.data.check import Report, check
+from mer_nas.data.config import DataConfig, RecordedData, SyntheticData
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def casme2(tmp_path: Path) -> Path:
+    """Four clips of CASME II without a fault."""
+    workbook(
+        tmp_path / "CASME2-coding-20140508.xlsx",
+        Sheet1=[
+            CASME2_HEADER,
+            ("01", "EP02_01f", None, 46, 50, 56, None, "4+L10", "happiness"),
+            ("01", "EP03_02", None, 2, 4, 6, None, 4, "disgust"),
+            ("04", "EP12_01f", None, 261, 263, 265, None, 4, "surprise"),
+            ("05", "EP03_06", None, 5, 7, 9, None, "?", "others"),
+        ],
+    )
+    images(
+        tmp_path / "CASME2_RAW_selected",
+        "sub01/EP02_01f/img46..56.jpg",
+        "sub01/EP03_02/img2..6.jpg",
+        "sub04/EP12_01f/img261..265.jpg",
+        "sub05/EP03_06/img5..9.jpg",
+    )
+    return tmp_path
+
+
+def looked(root: Path | None, *layouts: str, labels: str = "three", **words: object) -> Report:
+    names = layouts or ("casme2",)
+    tree = {"name": "a", "layouts": names, "root": root, "labels": labels, **words}
+    return check(RecordedData.model_validate(tree))
+
+
+def kinds(report: Report, severity: str) -> list[str]:
+    return [finding.kind for finding in report.findings if finding.severity == severity]
+
+
+def test_a_part_of_a_set_has_warnings_about_counts_and_no_errors(casme2: Path) -> None:
+    report = looked(casme2)
+    assert report.errors == 0
+    counts = {(line.what): (line.found, line.official) for line in report.counts}
+    assert counts["clips annotated"] == (4, 255)
+    assert counts["clips usable"] == (4, None)
+    assert counts["frames"] == (11 + 5 + 5 + 5, None)
+    assert counts["disgust"] == (1, 63)
+    assert counts["three: clips"] == (3, 147)
+    assert counts["three: surprise"] == (1, 25)
+    differing = [str(f) for f in report.findings if f.kind == "subjects that differ"]
+    assert differing[0] == "casme2:sub01: 2 clips, not 9: EP02_01f, EP03_02"
+
+
+def test_it_goes_on_after_every_kind_of_fault(casme2: Path) -> None:
+    frames = casme2 / "CASME2_RAW_selected"
+    whole = (frames / "sub01/EP02_01f/img46.jpg").read_bytes()
+    (frames / "sub01/EP02_01f/img47.jpg").write_bytes(whole[: len(whole) // 2])
+    (frames / "sub01/EP03_02/img4.jpg").write_bytes(b"")
+    (frames / "sub04/EP12_01f/img262.png").write_bytes(whole)
+    for frame in (frames / "sub05/EP03_06").iterdir():
+        frame.rename(frame.with_name(f"x{frame.name}x.jpg"))
+    report = looked(casme2)
+    errors = {
+        finding.where: finding.kind for finding in report.findings if finding.severity == "error"
+    }
+    assert errors == {
+        "casme2:sub01/EP02_01f": "unreadable images",
+        "casme2:sub01/EP03_02": "empty images",
+        "casme2:sub04/EP12_01f": "two files for one frame",
+        "casme2:sub05/EP03_06": "no frames",
+    }
+    told = next(str(f) for f in report.findings if f.kind == "unreadable images")
+    assert told == (
+        f"casme2:sub01/EP02_01f: 1 of 11: {frames}/sub01/EP02_01f/img47.jpg is cut off; "
+        "copy them again"
+    )
+
+
+def test_missing_frames_and_folders_are_told_apart(casme2: Path) -> None:
+    frames = casme2 / "CASME2_RAW_selected"
+    (frames / "sub01/EP02_01f/img50.jpg").unlink()  # the apex: 51 stands in
+    for number in (2, 3, 4, 5):
+        (frames / f"sub01/EP03_02/img{number}.jpg").unlink()
+    (frames / "sub04/EP12_01f").rename(frames / "sub04/EP12_01")
+    report = looked(casme2)
+    assert kinds(report, "error") == ["frames are missing", "a clip without frames"]
+    told = {finding.kind: str(finding) for finding in report.findings}
+    assert told["a frame that stands in"].endswith("apex 50 is missing: frame 51 is taken")
+    assert told["a clip without frames"] == (
+        f"casme2:sub04/EP12_01f: there is no folder sub04/EP12_01f in {frames}"
+    )
+    assert told["a clip without annotation"] == "casme2:sub04/EP12_01: passed over"
+
+
+def test_what_the_table_has_wrong(casme2: Path) -> None:
+    workbook(
+        casme2 / "CASME2-coding-20140508.xlsx",
+        Sheet1=[
+            CASME2_HEADER,
+            ("01", "EP02_01f", None, 46, 99, 56, None, "4", "happyness"),
+            (1, "EP03_02", None, 2, 4, 6, None, 4, "Disgust "),
+            (1, "EP03_02", None, 2, 4, 6, None, 4, "disgust"),
+            ("04", "EP12_01f", None, 265, 263, 261, None, 4, "surprise"),
+            ("average", "EP03_06", None, 5, 7, 9, None, 4, "others"),
+            ("coded by two coders", None, None, None, None, None, None, None, None),
+        ],
+    )
+    report = looked(casme2)
+    told = {finding.kind: str(finding) for finding in report.findings}
+    assert told["an unknown emotion"] == (
+        "casme2:sub01/EP02_01f: 'happyness' (CASME2-coding-20140508.xlsx, row 2); known: others, "
+        "disgust, happiness, repression, surprise, sadness, fear"
+    )
+    assert told["an estimated apex"] == (
+        "casme2:sub01/EP02_01f: apex '99' is not between 46 and 56: the middle frame 51 is taken"
+    )
+    assert told["subjects that collide"] == "casme2:sub01: written 01, 1"
+    assert told["a clip is named twice"] == (
+        "casme2:sub01/EP03_02: named again; the first is taken"
+    )
+    assert told["no interval"] == "casme2:sub04/EP12_01f: onset 265 is not before offset 261"
+    assert told["a row names no clip"] == (
+        "casme2:CASME2-coding-20140508.xlsx, row 6: no subject: 'average'; such as sub01 is right"
+    )
+    assert told["a row is no clip"].startswith("casme2:CASME2-coding-20140508.xlsx, row 7: ")
+
+
+def test_one_set_that_is_not_there_does_not_hide_another(casme2: Path) -> None:
+    report = looked(casme2, "casme2", "samm")
+    assert [finding.where for finding in report.findings if finding.severity == "error"] == [
+        "samm"
+    ]
+    assert {line.dataset for line in report.counts} == {"casme2"}
+
+
+def test_images_of_several_sizes_and_kinds(casme2: Path) -> None:
+    import cv2
+    import numpy as np
+
+    folder = casme2 / "CASME2_RAW_selected/sub01/EP03_02"
+    (folder / "img4.jpg").unlink()
+    cv2.imwrite(str(folder / "img4.png"), np.zeros((3, 2), np.uint8))
+    report = looked(casme2)
+    told = {finding.kind: str(finding) for finding in report.findings}
+    assert told["mixed kinds of image"] == (f"casme2:sub01/EP03_02: 4 .jpg, 1 .png in {folder}")
+    assert told["images of several sizes"] == (
+        f"casme2:sub01/EP03_02: 4 of 2 by 2, 1 of 3 by 2 pixels in {folder}; "
+        "one size would be right"
+    )
+
+
+@pytest.mark.parametrize("config", [SyntheticData(subjects=2, clips=6)])
+def test_data_that_need_no_reader_are_counted(config: DataConfig) -> None:
+    report = check(config)
+    assert report.errors == 0
+    assert {line.what: line.found for line in report.counts}["clips"] == 6
+
+
+def test_the_command_prints_one_table_and_leaves_with_0(call: Call, casme2: Path) -> None:
+    result = call("data", "check", "data=casme2", f"data.root={casme2}")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == (
+        f"casme2: CASME II, raw frames in {casme2}/CASME2_RAW_selected, table "
+        f"{casme2}/CASME2-coding-20140508.xlsx"
+    )
+    (annotated,) = [line.split() for line in lines if "clips annotated" in line]
+    assert annotated == ["casme2", "clips", "annotated", "4", "255", "differs"]
+    assert lines[-1].startswith("0 errors, ")
+
+
+def test_the_command_leaves_with_2_where_a_clip_cannot_be_used(call: Call, casme2: Path) -> None:
+    (casme2 / "CASME2_RAW_selected/sub01/EP03_02/img4.jpg").write_bytes(b"")
+    result = call("data", "check", "data=casme2", f"data.root={casme2}", "--json")
+    assert result.exit_code == 2
+    tree = json.loads(result.stdout)
+    assert tree["errors"] == 1
+    (error,) = [finding for finding in tree["findings"] if finding["severity"] == "error"]
+    assert error["where"] == "casme2:sub01/EP03_02"
+
+
+def test_a_misspelt_verb_of_data_is_guessed(call: Call) -> None:
+    result = call("data", "chekc")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("mer-nas: no verb is called 'chekc'; known: check")
