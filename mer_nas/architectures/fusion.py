@@ -142,9 +142,8 @@ class Aligned(nn.Module):
         self.project = conv(end.channels, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool, which costs nothing, then project what is left."""
-        projected: Tensor = self.project(averaged_to(x, self.size))
-        return projected
+        """Project x, then average it."""
+        return averaged_to(self.project(x), self.size)
 
 
 class Added(nn.Module):
