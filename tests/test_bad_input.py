@@ -128,7 +128,7 @@ def test_a_wrong_type_and_a_wrong_range(refused: Refused, tiny: list[str]) -> No
         "trainer.epochs: input should be greater than 0, not 0",
         "study.trials: input should be a valid integer, unable to parse string as an integer, "
         "not 'many'",
-        "study.folds: input should be 'loso' or greater than or equal to 2, not 1",
+        "study.folds: input should be 'loso' or 'lodo' or greater than or equal to 2, not 1",
         "study.block: input should be less than or equal to 1, not 2",
         "ray.gpu: input should be less than or equal to 1, not 3",
     ]

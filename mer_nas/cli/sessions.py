@@ -13,6 +13,7 @@ from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.report import Report
 from mer_nas.report.schema import Answer
+from mer_nas.search.config import Folds
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
 from mer_nas.study.estimate import Plan, estimate, machine_shares
@@ -107,17 +108,18 @@ def go_on(
     return FAILED if outcome.failed else DONE
 
 
+def _under(folds: Folds) -> str:
+    return f"{folds} subject groups" if isinstance(folds, int) else f"full {folds.upper()}"
+
+
 def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: ClipSet) -> None:
     folds = settings.study.folds
-    protocol = (
-        "full LOSO" if folds == "loso" else f"{folds} subject groups instead of LOSO, for speed"
-    )
+    protocol = _under(folds) + (" instead of LOSO, for speed" if isinstance(folds, int) else "")
     final = settings.study.final
     after = " and no final stage"
     if final is not None:
-        under = "full LOSO" if final.folds == "loso" else f"{final.folds} subject groups"
         seeds = count(final.seeds, "seed")
-        after = f"; the best {final.candidates} then under {under} with {seeds}"
+        after = f"; the best {final.candidates} then under {_under(final.folds)} with {seeds}"
     watching.say(f"{folder.name}: {protocol}{after}")
     watching.say(f"{settings.space.place} on {clips.describe()}")
     watching.say(

@@ -127,6 +127,11 @@ class ClipSet:
         ]
         return np.array(rows, dtype=np.float32).reshape(len(self), len(ACTION_UNITS))
 
+    @cached_property
+    def datasets(self) -> NDArray[np.str_]:
+        """(N,), the data set of each clip."""
+        return np.array([clip.dataset for clip in self.clips], dtype=np.str_)
+
     @property
     def subjects(self) -> tuple[str, ...]:
         """The different subjects, sorted."""

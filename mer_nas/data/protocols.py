@@ -1,4 +1,7 @@
-"""Who is held out when: one subject at a time (LOSO), or groups of subjects as a cheaper stand-in.
+"""Who is held out when: subjects one at a time, in groups, or by data set.
+
+One subject at a time (LOSO) is what papers report, and groups of subjects are its cheaper
+stand-in. One data set at a time (LODO) asks whether what was learned holds elsewhere.
 
 The folds of a protocol come in one fixed order, those with the most clips first, so that partial
 scores of two candidates compare like with like and a bound on the pooled score tightens early
@@ -24,13 +27,16 @@ from mer_nas.errors import DataError
 
 Indices = NDArray[np.int64]
 
+Scheme = Literal["loso", "lodo"] | int
+"""One subject, or one data set, at a time; or a number of groups of subjects."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fold:
     """Subjects that are held out together."""
 
     name: str
-    """For people: "synthetic:s03", "group 2 (4 subjects)"."""
+    """For people: "synthetic:s03", "group 2 (4 subjects)", "casme2"."""
     subjects: tuple[str, ...]
     train: Indices
     """Indices of the clips to learn from, ascending."""
@@ -52,46 +58,45 @@ class Protocol:
     blocks: tuple[tuple[int, ...], ...]
     """Indices of consecutive folds; a search asks its pruner after each block."""
     name: str
-    """"LOSO", or "4 subject groups"."""
+    """"LOSO", "LODO", or "4 subject groups"."""
     labels: NDArray[np.int64]
     """(N,), the true class of each clip of the set."""
     classes: int
     """How many classes there are."""
 
 
-def plan(
-    clips: ClipSet, folds: Literal["loso"] | int = "loso", seed: int = 0, block: float = 0.1
-) -> Protocol:
+def plan(clips: ClipSet, folds: Scheme = "loso", seed: int = 0, block: float = 0.1) -> Protocol:
     """Divide `clips` by subject.
 
     Args:
         clips: What is divided.
-        folds: "loso", or into how many groups of subjects, stratified by class.
-        seed: Decides the groups; LOSO does not depend on it.
+        folds: "loso", "lodo", or into how many groups of subjects, stratified by class.
+        seed: Decides the groups; LOSO and LODO do not depend on it.
         block: Share of the clips after which a block ends, in whole folds.
 
     Raises:
         DataError: The clips cannot be divided so.
     """
     _refuse(clips, folds)
-    groups = clips.groups
-    if folds == "loso":
-        parts = [np.flatnonzero(groups == subject) for subject in clips.subjects]
-    else:
-        parts = _groups(clips, folds, seed)
+    match folds:
+        case "loso":
+            parts = [np.flatnonzero(clips.groups == subject) for subject in clips.subjects]
+        case "lodo":
+            parts = [np.flatnonzero(clips.datasets == name) for name in np.unique(clips.datasets)]
+        case number:
+            parts = _groups(clips, number, seed)
     held = sorted((_fold(clips, part) for part in parts), key=lambda f: (-len(f.test), f.subjects))
-    if folds != "loso":
-        held = [_named(fold, number) for number, fold in enumerate(held, start=1)]
+    held = [_named(clips, folds, fold, number) for number, fold in enumerate(held, start=1)]
     return Protocol(
         folds=tuple(held),
         blocks=_blocks([len(fold.test) for fold in held], block),
-        name="LOSO" if folds == "loso" else f"{folds} subject groups",
+        name=f"{folds} subject groups" if isinstance(folds, int) else folds.upper(),
         labels=clips.labels,
         classes=len(clips.classes),
     )
 
 
-def _refuse(clips: ClipSet, folds: Literal["loso"] | int) -> None:
+def _refuse(clips: ClipSet, folds: Scheme) -> None:
     found = len(clips.subjects)
     if found < 2:
         raise DataError(f"{clips.name}: at least 2 subjects are needed, found {found}")
@@ -100,7 +105,13 @@ def _refuse(clips: ClipSet, folds: Literal["loso"] | int) -> None:
         raise DataError(
             f"{clips.name}: every class needs a clip, but there is none of: {', '.join(empty)}"
         )
-    if folds != "loso" and folds > found:
+    datasets = np.unique(clips.datasets)
+    if folds == "lodo" and len(datasets) < 2:
+        raise DataError(
+            f"{clips.name}: study.folds=lodo holds out one data set at a time, but there is only "
+            f"{datasets[0]}; loso, or data of several sets such as data=megc2019"
+        )
+    if isinstance(folds, int) and folds > found:
         raise DataError(
             f"{clips.name}: study.folds={folds} asks for more groups than there are subjects "
             f"({found}); at most {found}, or loso"
@@ -133,8 +144,14 @@ def _fold(clips: ClipSet, test: Indices) -> Fold:
     return Fold(", ".join(subjects), subjects, train, test)
 
 
-def _named(fold: Fold, number: int) -> Fold:
-    name = f"group {number} ({len(fold.subjects)} subjects)"
+def _named(clips: ClipSet, folds: Scheme, fold: Fold, number: int) -> Fold:
+    match folds:
+        case "loso":
+            return fold
+        case "lodo":
+            name = clips.clips[fold.test[0]].dataset
+        case _:
+            name = f"group {number} ({len(fold.subjects)} subjects)"
     return Fold(name, fold.subjects, fold.train, fold.test)
 
 

@@ -24,7 +24,7 @@ PrunerName = Literal[
 CLOSED: tuple[SamplerName, ...] = ("grid", "points")
 """Samplers that know beforehand what they will try, every candidate of it once."""
 
-Folds = Literal["loso"] | Annotated[int, Interval(ge=2)]
+Folds = Literal["loso", "lodo"] | Annotated[int, Interval(ge=2)]
 
 
 def _none(value: object) -> object:
@@ -40,7 +40,7 @@ class FinalConfig(Config):
     seeds: PositiveInt = 3
     """Repetitions of the whole protocol for each of them."""
     folds: Folds = "loso"
-    """loso, or a number of subject groups."""
+    """loso, lodo, or a number of subject groups."""
     trainer: Tree = Field(default_factory=dict)
     """Changes to the search's trainer, such as {epochs: 60}."""
 
@@ -61,7 +61,8 @@ class StudyConfig(Config):
     minutes: PositiveFloat | None = None
     """Total minutes of search, over all its sessions; null: no bound."""
     folds: Folds = "loso"
-    """loso: leave one subject out; a number: so many stratified groups of subjects, cheaper."""
+    """loso: leave one subject out; lodo: leave one data set out; a number: so many stratified
+    groups of subjects, cheaper."""
     block: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the clips after which the pruner is asked, in whole folds."""
     objectives: Annotated[tuple[Objective, ...], AfterValidator(in_order)] = ("uf1",)

@@ -98,3 +98,36 @@ def test_more_groups_than_subjects_are_refused() -> None:
 def test_a_fold_that_leaves_one_clip_to_learn_from_is_refused() -> None:
     with pytest.raises(DataError, match="d: without d:b there are 1 clips to learn from"):
         plan(clip_set({"a": 1, "b": 2}))
+
+
+def several(*datasets: str) -> ClipSet:
+    clips = [
+        Clip(dataset, "1", str(n), n % 2)
+        for size, dataset in enumerate(datasets, start=2)
+        for n in range(size)
+    ]
+    return ClipSet("several", ("no", "yes"), tuple(clips), {})
+
+
+def test_lodo_holds_out_every_data_set_once_and_whole() -> None:
+    clips = several("casme2", "samm", "smic")
+    protocol = plan(clips, "lodo")
+    assert protocol.name == "LODO"
+    assert [(fold.name, len(fold.test), len(fold.train)) for fold in protocol.folds] == [
+        ("smic", 4, 5),
+        ("samm", 3, 6),
+        ("casme2", 2, 7),
+    ]
+    assert [fold.subjects for fold in protocol.folds] == [("smic:1",), ("samm:1",), ("casme2:1",)]
+    for fold in protocol.folds:
+        assert set(clips.datasets[fold.test]) == {fold.name}
+        assert fold.name not in clips.datasets[fold.train]
+
+
+def test_lodo_needs_two_data_sets() -> None:
+    with pytest.raises(DataError) as refused:
+        plan(clip_set(SIZES), "lodo")
+    assert str(refused.value) == (
+        "d: study.folds=lodo holds out one data set at a time, but there is only d; loso, or data "
+        "of several sets such as data=megc2019"
+    )
