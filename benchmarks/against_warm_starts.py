@@ -17,12 +17,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_nas import data
 from mer_nas.config import overrides
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import find
+from mer_nas.study import find, load_clips
 from mer_nas.study.evaluate import Evaluated, evaluate
 
 DRAWS = 2000
@@ -82,7 +81,7 @@ def main(words: list[str]) -> None:
     read_words = overrides.parse(words[1:])
     seeds = int(read_words.plain.get("seeds", "2"))
     stored = folder.settings()
-    clips = data.load(stored.data)
+    clips = load_clips(stored)
     rest = ["study.folds=loso", *(w for w in words[1:] if not w.startswith("seeds="))]
     winner_settings = _like(stored, resolve([f"space={folder.best}", *rest]))
     found = {"winner": evaluate(winner_settings, clips, None, seeds, _progress("winner"))}

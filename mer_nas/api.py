@@ -15,13 +15,13 @@ from pathlib import Path
 
 from torch import nn
 
-from mer_nas import architectures, catalogue, data
+from mer_nas import architectures, catalogue
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import LoadedModel, load
 from mer_nas.report import Report, read_report
 from mer_nas.search.events import Listener, ignore
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import create, export, extended, find, run, tentative
+from mer_nas.study import create, export, extended, find, load_clips, run, tentative
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
 from mer_nas.study.facts import Memory
@@ -67,13 +67,13 @@ class Study:
         folder = StudyFolder(self.folder)
         settings = extended(folder.settings(), words)
         command = shlex.join(["mer-nas", "resume", str(self.folder), *words])
-        run(folder, data.load(settings.data), on_event, command, settings)
+        run(folder, load_clips(settings), on_event, command, settings)
         return self
 
     def export(self, rank: int = 1) -> Path:
         """Train a finalist on all clips and export it; return the folder of its files."""
         folder = StudyFolder(self.folder)
-        return export(folder, data.load(folder.settings().data), rank)
+        return export(folder, load_clips(folder.settings()), rank)
 
 
 def settings(*words: str) -> Settings:
@@ -93,7 +93,7 @@ def search(*words: str, on_event: Listener = ignore) -> Study:
         on_event: Is told what happens.
     """
     resolved = resolve(words)
-    clips = data.load(resolved.data)
+    clips = load_clips(resolved)
     folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]))
     with tentative(folder):
         run(folder, clips, on_event)
@@ -139,7 +139,7 @@ def evaluate(*words: str, point: str | None = None, seeds: int = 1) -> Evaluated
         seeds: Repetitions of the protocol.
     """
     resolved = resolve(words)
-    return _evaluate(resolved, data.load(resolved.data), point, seeds)
+    return _evaluate(resolved, load_clips(resolved, point), point, seeds)
 
 
 def load_model(folder: str | Path) -> LoadedModel:

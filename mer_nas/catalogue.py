@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from mer_nas.architectures import Architecture, close, measure, parse
+from mer_nas.architectures import Architecture, Path, close, measure, parse
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.config.base import Tree, validate
+from mer_nas.architectures.grammar import Losses
+from mer_nas.architectures.inputs import INPUTS
+from mer_nas.config.base import Config, Tree, validate
 from mer_nas.config.overrides import apply, merge
-from mer_nas.errors import ConfigError, Infeasible
+from mer_nas.data.clips import FRAMES
+from mer_nas.data.needs import Needs
+from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.space import Point, Reference, SearchSpace
 from mer_nas.space.domains import Choice, Leaf
@@ -104,6 +108,37 @@ def _broken(space: SearchSpace, chance: random.Random) -> str:
     except Infeasible as error:
         return str(error).splitlines()[0]
     return ""
+
+
+def needs(space: SearchSpace) -> Needs:
+    """Return what the networks of a space read of a clip, all its open choices together.
+
+    Raises:
+        ConfigError: A path reads an input that no data set has.
+    """
+    inputs = space.values("architecture.paths.*.input", _default(Path, "input"))
+    for name in inputs:
+        if name not in INPUTS:
+            raise ConfigError(f"{space.place}: architecture: {unknown('input', name, INPUTS)}")
+    sizes = space.values("architecture.paths.*.size", _default(Path, "size"))
+    frames = space.values("architecture.paths.*.frames", _default(Path, "frames"))
+    weights = space.values("architecture.losses.au", _default(Losses, "au"))
+    return Needs(
+        space.place,
+        tuple(inputs),
+        tuple(sizes),
+        max(filter(_is_number, frames), default=0) if FRAMES in inputs else 0,
+        action_units=any(weight > 0 for weight in filter(_is_number, weights)),
+    )
+
+
+def _default(config: type[Config], field: str) -> Any:
+    return config.model_fields[field].default
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value can be compared; one that cannot is refused where the space is built."""
+    return isinstance(value, int | float)
 
 
 def line(system: System) -> str:

@@ -1,28 +1,44 @@
 """Clips: where they come from, what is known of each, and who is held out when.
 
-A loader returns a `ClipSet`; `protocols.plan` divides it by subject; nothing above this package
-knows which data set it works on. A new data set is one module with one function and one line in
-`load`.
+A loader returns a `ClipSet` with what is needed of it (`needs`) and nothing else;
+`protocols.plan` divides it by subject; nothing above this package knows which data set it works
+on. A new data set is one module with one function, a configuration that says what it provides,
+and one line in `load`.
 """
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
+from mer_nas.data.needs import Needs, provided, refuse_misfit
 from mer_nas.errors import DataError
 
+FLOW_ALONE = Needs()
 
-def load(config: DataConfig) -> ClipSet:
-    """Return the clips that `config` names.
+
+def load(config: DataConfig, needs: Needs = FLOW_ALONE) -> ClipSet:
+    """Return the clips that `config` names, with what is needed of them.
 
     The loaders are imported when they are needed, so that reading a configuration stays quick.
 
+    Args:
+        config: Which data.
+        needs: What is read of them.
+
     Raises:
+        ConfigError: The data do not provide what is needed; nothing has been read then.
         DataError: The data are missing, incomplete, or not what they should be.
     """
+    refuse_misfit(needs, config.provides)
+    clips = _read(config, needs)
+    refuse_misfit(needs, provided(clips))
+    return clips
+
+
+def _read(config: DataConfig, needs: Needs) -> ClipSet:
     match config:
         case SyntheticData():
             from mer_nas.data import synthetic
 
-            return synthetic.load(config)
+            return synthetic.load(config, needs)
         case PrecomputedFlow():
             from mer_nas.data import precomputed
 

@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from mer_nas.errors import DataError
 
 FLOW = "flow_uvs"
-"""Name of the input (3, H, W): horizontal flow u, vertical flow v, optical strain."""
+FLOW_RGB = "flow_rgb"
+DIFFERENCE = "difference"
+DYNAMIC_IMAGE = "dynamic_image"
+KEYFRAMES = "keyframes"
+KEYFRAMES_RGB = "keyframes_rgb"
+FRAMES = "frames"
+
+INPUTS = (FLOW, FLOW_RGB, DIFFERENCE, DYNAMIC_IMAGE, KEYFRAMES, KEYFRAMES_RGB, FRAMES)
+"""The names of all inputs, as architectures know them; `inputs` says what each shows."""
 
 ACTION_UNITS = ("1", "2", "4", "5", "6", "7", "9", "10", "12", "14", "15", "17")
 """The facial action units that networks may learn to tell, by their number in FACS."""

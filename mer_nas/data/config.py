@@ -7,6 +7,8 @@ from annotated_types import Interval, Len
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config
+from mer_nas.data.clips import FLOW, INPUTS
+from mer_nas.data.needs import Provides
 
 
 class SyntheticData(Config):
@@ -22,8 +24,15 @@ class SyntheticData(Config):
     """Number of clips in all, at least two a subject."""
     difficulty: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """0: large motion and still heads; 1: motion near the noise of the flow."""
-    size: PositiveInt = 28
-    """Height and width of the flow images in pixels."""
+    size: Annotated[int, Interval(ge=2, le=224)] = 28
+    """Height and width of every input in pixels."""
+    frames: Annotated[int, Interval(ge=2, le=64)] = 8
+    """Frames from onset to apex, both counted, that networks may take fewer of."""
+
+    @property
+    def provides(self) -> Provides:
+        """Every input, and the action units that were moved."""
+        return Provides(f"data {self.name}", INPUTS, self.size, self.frames, action_units=True)
 
 
 class PrecomputedFlow(Config):
@@ -46,6 +55,11 @@ class PrecomputedFlow(Config):
     size: PositiveInt = 28
     """Height and width in pixels."""
 
+    @property
+    def provides(self) -> Provides:
+        """Flow, and nothing that is not in the images."""
+        return Provides(f"data {self.name}", (FLOW,), self.size)
+
 
 class RecordedData(Config):
     """Clips of one or several licensed data sets, as their authors give them out."""
@@ -66,6 +80,11 @@ class RecordedData(Config):
     """Which emotions make which class: a file of mer_nas/data/label_maps, or a path to one."""
     skip_missing: bool = False
     """Leave out clips that cannot be used instead of refusing."""
+
+    @property
+    def provides(self) -> Provides:
+        """Every input at any size, and the action units that coders saw, if any did."""
+        return Provides(f"data {self.name}", INPUTS, action_units=True)
 
 
 DataConfig = Annotated[SyntheticData | PrecomputedFlow | RecordedData, Field(discriminator="kind")]

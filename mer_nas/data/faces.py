@@ -3,7 +3,7 @@
 A portrait is grey, with the parts that carry micro-expressions (brows, lids, nose, cheeks, lips,
 chin) on a skin whose grain is the subject's own, so that optical flow finds something to follow
 everywhere. A motion is a field of displacements; a frame is the portrait resampled along it,
-relit, with the noise of a sensor.
+relit, with the noise of a sensor. A camera of twice the side sees the same motion finer.
 
 Positions are in units of half the image: x to the right, y down, both in [-1, 1].
 """
@@ -15,13 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 PIXELS = 112
-"""Height and width of a frame."""
+"""Height and width of a frame, and of the field of a motion."""
+
+FINE = 224
+"""Height and width of a frame where 112 pixels are too few."""
 
 Field = NDArray[np.float32]
-"""(PIXELS, PIXELS)."""
+"""Height and width are PIXELS, or FINE in a fine portrait."""
 
 Motion = tuple[Field, Field]
-"""Displacement of every pixel to the right and down, in pixels."""
+"""Displacement to the right and down, each (PIXELS, PIXELS), in pixels of a frame of PIXELS."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in grey, as everywhere since ITU-R BT.601."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +98,16 @@ def draw_face(rng: np.random.Generator) -> Face:
     )
 
 
-def grid() -> tuple[Field, Field]:
-    """Return x and y of every pixel, each (PIXELS, PIXELS)."""
-    axis = np.linspace(-1, 1, PIXELS, dtype=np.float32)
+def grid(pixels: int = PIXELS) -> tuple[Field, Field]:
+    """Return x and y of every pixel, each (pixels, pixels)."""
+    axis = np.linspace(-1, 1, pixels, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
     return x, y
 
 
-def portrait(face: Face) -> Field:
-    """Return the face at rest, (PIXELS, PIXELS), brightness about 0 to 1."""
-    x, y = grid()
+def portrait(face: Face, pixels: int = PIXELS) -> Field:
+    """Return the face at rest, (pixels, pixels), brightness about 0 to 1."""
+    x, y = grid(pixels)
     x, y = x - face.centre[0], y - face.centre[1]
     head = _soft(1 - (x / face.width) ** 2 - (y / face.height) ** 2, 0.1)
     image = 0.15 + head * (face.skin + face.light[0] * x + face.light[1] * y - 0.15)
@@ -123,7 +129,7 @@ def portrait(face: Face) -> Field:
     lips = np.exp(-((curve / 0.05) ** 2) - (x / face.mouth_width) ** 6)
     slit = np.exp(-((curve / 0.014) ** 2) - (x / face.mouth_width) ** 6)
     image += -0.18 * lips - 0.2 * slit
-    image += 0.05 * _texture(face.grain) * (0.4 + 0.6 * head)
+    image += 0.05 * _texture(face.grain, pixels) * (0.4 + 0.6 * head)
     result: Field = image.astype(np.float32)
     return result
 
@@ -131,7 +137,7 @@ def portrait(face: Face) -> Field:
 def frame(
     image: Field, motion: Motion, gain: float, noise: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return the portrait after a motion, as a camera would record it.
+    """Return the portrait after a motion as a camera would record it, of the portrait's size.
 
     Args:
         image: The portrait.
@@ -140,14 +146,14 @@ def frame(
         noise: Standard deviation of the sensor's noise, in grey levels of 255.
         rng: Draws the noise.
     """
-    columns, rows = np.meshgrid(
-        np.arange(PIXELS, dtype=np.float32), np.arange(PIXELS, dtype=np.float32)
-    )
+    axis = np.arange(len(image), dtype=np.float32)
+    columns, rows = np.meshgrid(axis, axis)
+    right, down = (_finer(field, len(image)) for field in motion)
     # Motions are smooth and small, so what comes to lie at a pixel is what was `motion` before it.
     moved = cv2.remap(
         image,
-        (columns - motion[0]).astype(np.float32),
-        (rows - motion[1]).astype(np.float32),
+        (columns - right).astype(np.float32),
+        (rows - down).astype(np.float32),
         interpolation=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
@@ -156,18 +162,50 @@ def frame(
     return seen
 
 
+def coloured(grey: NDArray[np.uint8], tint: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """Return grey frames (..., H, W) in colour, (..., H, W, 3), red first.
+
+    Args:
+        grey: What a camera without colours saw.
+        tint: How much red, green and blue there is for each part of grey.
+    """
+    colours = grey[..., None] * np.array(tint, dtype=np.float32)
+    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
+
+
+def draw_tint(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Return the colour of a skin: more red than green, more green than blue, as bright as grey.
+
+    >>> tint = draw_tint(np.random.default_rng(0))
+    >>> sum(part * share for part, share in zip(tint, LUMA)).round(6)
+    1.0
+    """
+    red, blue = float(rng.uniform(1.1, 1.35)), float(rng.uniform(0.55, 0.8))
+    return red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue
+
+
+def _finer(field: Field, pixels: int) -> Field:
+    """Return one direction of a motion for a frame of so many pixels, in its pixels."""
+    if pixels == PIXELS:
+        return field
+    fine = cv2.resize(field.astype(np.float32), (pixels, pixels), interpolation=cv2.INTER_CUBIC)
+    result: Field = fine * np.float32(pixels / PIXELS)
+    return result
+
+
 def _soft(value: Field, width: float) -> Field:
     """Return 0 where `value` is negative and 1 above `width`, with a slope between."""
     result: Field = np.clip(value / width, 0, 1)
     return result
 
 
-def _texture(seed: int) -> Field:
+def _texture(seed: int, pixels: int) -> Field:
     """Return noise of three grain sizes, mean 0 and standard deviation about 1."""
     rng = np.random.default_rng(seed)
     layers = []
     for sigma in (0.8, 1.6, 4.0):
-        layer = cv2.GaussianBlur(rng.standard_normal((PIXELS, PIXELS)), (0, 0), sigma)
+        noise = rng.standard_normal((pixels, pixels))
+        layer = cv2.GaussianBlur(noise, (0, 0), sigma * (pixels / PIXELS))
         layers.append(layer / layer.std())
     result: Field = (sum(layers) / np.sqrt(len(layers))).astype(np.float32)
     return result

@@ -21,18 +21,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import FLOW
+from mer_nas.data.clips import (
+    DIFFERENCE,
+    DYNAMIC_IMAGE,
+    FLOW,
+    FLOW_RGB,
+    FRAMES,
+    KEYFRAMES,
+    KEYFRAMES_RGB,
+)
 from mer_nas.data.flow import Dense, farneback, flow_uvs
-
-FLOW_RGB = "flow_rgb"
-DIFFERENCE = "difference"
-DYNAMIC_IMAGE = "dynamic_image"
-KEYFRAMES = "keyframes"
-KEYFRAMES_RGB = "keyframes_rgb"
-FRAMES = "frames"
-
-INPUTS = (FLOW, FLOW_RGB, DIFFERENCE, DYNAMIC_IMAGE, KEYFRAMES, KEYFRAMES_RGB, FRAMES)
-"""The names of all inputs, as architectures know them."""
 
 PICTURES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
 """Those that show faces; the others show what changed."""
@@ -40,8 +38,8 @@ PICTURES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
 KEYS = (0.0, 1.0, 2.0)
 """The moments onset, apex and offset; others lie between them."""
 
-FULL = 1 / 14
-"""Motion that is shown in full colour, in widths of the frame: 8 pixels of 112."""
+FULL = 1 / 28
+"""Motion that is shown in full colour, in widths of the frame: 4 pixels of 112."""
 
 SCALING = {
     FLOW_RGB: f"hue: direction, value: length of u, v, 1 at {FULL:.3f} of the frame's width",

@@ -8,6 +8,8 @@ the mouth, chosen so that it has a form of its own in both places:
     negative    drawn sideways      4 brows together, 20 lips stretched
     positive    lifted              6 cheeks, 12 corners of the lips
     surprise    opened              1+2+5 brows up and lower lids down, 25+26 lips apart
+
+A clip is annotated with the units that moved, a blink (43) among them.
 """
 
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ class Pull:
     """Distance over which the skin follows, in half images."""
 
 
-ACTION_UNITS: dict[str, tuple[Pull, ...]] = {
+UNITS: dict[str, tuple[Pull, ...]] = {
     "1": (Pull("brow_inner", 0.0, -0.8, 0.11),),
     "2": (Pull("brow_outer", 0.0, -0.8, 0.11),),
     "4": (Pull("brow_inner", -1.0, 0.3, 0.12),),
@@ -69,7 +71,7 @@ def expression(face: Face, units: tuple[str, ...], pixels: float, balance: float
     """
     x, y = grid()
     right, down = np.zeros_like(x), np.zeros_like(y)
-    for pull in (pull for unit in units for pull in ACTION_UNITS[unit]):
+    for pull in (pull for unit in units for pull in UNITS[unit]):
         for name, sign, share in _sides(face, pull.part, balance):
             px, py = face.landmarks[name]
             near = np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * pull.reach**2))

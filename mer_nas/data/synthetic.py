@@ -1,9 +1,10 @@
 """Clips of faces that nobody has, whose expressions are known.
 
-Each clip is two frames, onset and apex, of a rendered face; between them the skin moves by the
-action units of its class, the head moves as a whole, the light changes and the sensor adds noise.
-What a network sees is the optical flow that OpenCV finds between the two. The class proportions
-are those of the MEGC 2019 composite, and the subjects have unequal numbers of clips, as there.
+Each clip shows a rendered face whose skin moves by the action units of its class, from rest at
+the onset to the apex and back at the offset; meanwhile the head moves as a whole, the light
+changes and the sensor adds noise. What a network sees is computed from the frames by `inputs`, as
+for recorded clips; frames that nothing asks for are not rendered. The class proportions are those
+of the MEGC 2019 composite, and the subjects have unequal numbers of clips, as there.
 
 What tells the classes apart is the form of a motion, not its place or its direction: every class
 has a form around the eyes and one around the mouth, and some clips catch the expression on its
@@ -19,17 +20,31 @@ test shows by how much that would flatter.
 Everything is drawn from the seed; a subject and a clip have generators of their own.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data import inputs
 from mer_nas.data.clips import FLOW, Clip, ClipSet
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.faces import Face, Field, Motion, draw_face, frame, portrait
-from mer_nas.data.flow import flow_uvs, one_thread
+from mer_nas.data.faces import (
+    FINE,
+    PIXELS,
+    Face,
+    Field,
+    Motion,
+    coloured,
+    draw_face,
+    draw_tint,
+    frame,
+    portrait,
+)
+from mer_nas.data.flow import one_thread
 from mer_nas.data.motions import BLINK, EXPRESSIONS, expression, head, sway
+from mer_nas.data.needs import Needs
 from mer_nas.errors import DataError
 
 CLASSES = tuple(EXPRESSIONS)
@@ -38,7 +53,7 @@ COMPOSITE = (250, 109, 83)
 """Clips of each class in the MEGC 2019 composite."""
 
 UNIT = (1.0, 1.0, 0.2)
-"""What u, v (in pixels of the frames) and strain are divided by, to come out of the order of 1."""
+"""What u, v (in pixels of a frame of 112) and strain are divided by, to be of the order of 1."""
 
 KNOTS = 4
 """A head's motion in depth is given at this many points along each side of the image."""
@@ -93,10 +108,86 @@ class Subject:
     """(classes,): share of the clips that catch the expression on its way back."""
     leaning: NDArray[np.float64]
     """(classes,): how readily this person shows each class."""
+    tint: tuple[float, float, float]
+    """Colour of the skin; see `faces.coloured`."""
 
 
-def load(config: SyntheticData) -> ClipSet:
-    """Render the set and compute its flow.
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One clip as a camera would have it: `inputs.Footage`, rendered as far as it is asked for."""
+
+    name: str
+    person: Subject
+    label: int
+    """Which class is shown."""
+    units: tuple[str, ...]
+    """The action units that move."""
+    image: Field
+    """The person's portrait."""
+    start: Motion
+    """From the portrait to the onset."""
+    drift: Motion
+    """Of the head, from onset to apex; it goes on to the offset."""
+    skin: Motion
+    """Of the expression, from onset to apex; it comes as slowly as it starts, and goes back."""
+    gains: tuple[float, float]
+    """Brightness at the onset and from the apex on."""
+    noise: float
+    """Standard deviation of the sensor's noise, in grey levels."""
+    grain: int
+    """Seed of that noise, but for onset and apex."""
+    taken: dict[float, Image] = field(default_factory=dict)
+    """The frames that have been asked for, by moment."""
+
+    def grey(self, moments: Sequence[float]) -> Image:
+        """Return the frames at these moments, (T, H, W)."""
+        return np.stack([self._frame(moment) for moment in moments])
+
+    def colour(self, moments: Sequence[float]) -> Image:
+        """Return the frames at these moments in colour, (T, H, W, 3)."""
+        return coloured(self.grey(moments), self.person.tint)
+
+    def take(self, moment: float, rng: np.random.Generator) -> None:
+        """Render the frame of a moment, with noise from `rng`."""
+        shown = (1 - math.cos(math.pi * moment)) / 2
+        parts = [self.start]
+        if moment:
+            parts += [_times(moment, self.drift), _times(shown, self.skin)]
+        gain = np.interp(moment, (0, 1), self.gains)  # of float64, and so is all that it scales
+        self.taken[moment] = frame(self.image, _sum(parts), gain, self.noise, rng)
+
+    def _frame(self, moment: float) -> Image:
+        if moment not in self.taken:
+            # Of its own seed, so that a frame does not depend on which others were asked for.
+            self.take(moment, np.random.default_rng([self.grain, round(1e6 * moment)]))
+        return self.taken[moment]
+
+
+def load(config: SyntheticData, needs: Needs) -> ClipSet:
+    """Render the set and compute what is needed of it.
+
+    Raises:
+        DataError: Fewer than two clips a subject.
+    """
+    clips: list[Clip] = []
+    seen = []
+    with one_thread():
+        for recording in recordings(config):
+            seen.append(inputs.see(needs.inputs, recording, config.size, config.frames))
+            units = recording.units if needs.action_units else None
+            clips.append(_clip(config, recording, units))
+    arrays = inputs.stacked(seen)
+    scaling = {name: inputs.SCALING[name] for name in needs.inputs if name != FLOW}
+    if FLOW in arrays:
+        wider = _side(config) / PIXELS
+        unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(UNIT, dtype=np.float32)
+        arrays[FLOW] = (arrays[FLOW] / unit[:, None, None]).astype(np.float32)
+        scaling[FLOW] = f"u, v (pixels of the frame) and strain divided by {UNIT}"
+    return ClipSet(config.name, CLASSES, tuple(clips), arrays, scaling=scaling)
+
+
+def recordings(config: SyntheticData) -> Iterator[Recording]:
+    """Yield every clip of the set, each rendered only as far as it is asked for.
 
     Raises:
         DataError: Fewer than two clips a subject.
@@ -107,28 +198,12 @@ def load(config: SyntheticData) -> ClipSet:
             f"{config.subjects} subjects; at least {2 * config.subjects}"
         )
     people = [draw_subject(config, index) for index in range(config.subjects)]
-    owners, labels = _schedule(config, people)
+    portraits = [portrait(person.face, _side(config)) for person in people]
     hardness = Difficulty.at(config.difficulty)
-    clips: list[Clip] = []
-    flows = []
-    with one_thread():
-        portraits = [portrait(person.face) for person in people]
-        for index, (owner, label) in enumerate(zip(owners, labels, strict=True)):
-            rng = np.random.default_rng([config.seed, 2, index])
-            pair = record(people[owner], portraits[owner], label, hardness, rng)
-            flows.append(flow_uvs(*pair, config.size))
-            name = f"{CLASSES[label][:3]}_{index:03d}"
-            clips.append(
-                Clip(config.name, people[owner].name, name, label, emotion=CLASSES[label])
-            )
-    scaled = np.stack(flows) / np.array(UNIT, dtype=np.float32)[:, None, None]
-    return ClipSet(
-        config.name,
-        CLASSES,
-        tuple(clips),
-        {FLOW: scaled.astype(np.float32)},
-        scaling={FLOW: f"u, v (pixels of the frame) and strain divided by {UNIT}"},
-    )
+    for index, (owner, label) in enumerate(zip(*_schedule(config, people), strict=True)):
+        rng = np.random.default_rng([config.seed, 2, index])
+        name = f"{CLASSES[label][:3]}_{index:03d}"
+        yield record(name, people[owner], portraits[owner], label, hardness, rng)
 
 
 def draw_subject(config: SyntheticData, index: int) -> Subject:
@@ -142,15 +217,22 @@ def draw_subject(config: SyntheticData, index: int) -> Subject:
         habits=rng.standard_normal((len(CLASSES), 2, KNOTS, KNOTS)),
         fading=rng.choice([0.2, 0.8], size=len(CLASSES)),
         leaning=rng.gamma(2.0, size=len(CLASSES)),
+        tint=draw_tint(rng),
     )
 
 
 def record(
-    person: Subject, image: Field, label: int, hard: Difficulty, rng: np.random.Generator
-) -> tuple[Image, Image]:
-    """Return the onset and the apex frame of one clip.
+    name: str,
+    person: Subject,
+    image: Field,
+    label: int,
+    hard: Difficulty,
+    rng: np.random.Generator,
+) -> Recording:
+    """Return one clip, of which onset and apex are rendered.
 
     Args:
+        name: The clip's.
         person: Who shows the expression.
         image: The person's portrait.
         label: Which class is shown.
@@ -158,21 +240,31 @@ def record(
         rng: Draws what differs from clip to clip.
     """
     place = hard.place * person.place + 4 * rng.uniform(-1, 1, 4)
-    start = head((place[0], place[1]), turn=place[2] / 4, zoom=place[3] / 4)
     knots = hard.head * rng.standard_normal((2, KNOTS, KNOTS))
-    motions = [
-        start,
-        sway(knots + hard.habit * person.habits[label]),
-        _skin(person, label, hard, rng),
-    ]
+    units, skin = _skin(person, label, hard, rng)
     gains = 1 + 0.02 * rng.standard_normal(2)
-    onset = frame(image, start, gains[0], hard.noise, rng)
-    apex = frame(image, _sum(motions), gains[1], hard.noise, rng)
-    return onset, apex
+    recording = Recording(
+        name,
+        person,
+        label,
+        units,
+        image,
+        start=head((place[0], place[1]), turn=place[2] / 4, zoom=place[3] / 4),
+        drift=sway(knots + hard.habit * person.habits[label]),
+        skin=skin,
+        gains=(gains[0], gains[1]),
+        noise=hard.noise,
+        grain=int(rng.spawn(1)[0].integers(2**31)),
+    )
+    for moment in (0.0, 1.0):
+        recording.take(moment, rng)
+    return recording
 
 
-def _skin(person: Subject, label: int, hard: Difficulty, rng: np.random.Generator) -> Motion:
-    """Return the motion of the skin: the expression, and perhaps a blink."""
+def _skin(
+    person: Subject, label: int, hard: Difficulty, rng: np.random.Generator
+) -> tuple[tuple[str, ...], Motion]:
+    """Return the action units of a clip, perhaps a blink among them, and their motion."""
     ways = EXPRESSIONS[CLASSES[label]]
     units = ways[rng.integers(len(ways))]
     size = hard.motion * np.exp(rng.uniform(-0.4, 0.4))
@@ -181,7 +273,32 @@ def _skin(person: Subject, label: int, hard: Difficulty, rng: np.random.Generato
     skin = expression(person.face, units, size, person.balance)
     if rng.random() < hard.blinks:
         skin = _sum([skin, expression(person.face, (BLINK,), 1.5, balance=0.0)])
-    return skin
+        units = (*units, BLINK)
+    return units, skin
+
+
+def _clip(config: SyntheticData, recording: Recording, units: tuple[str, ...] | None) -> Clip:
+    return Clip(
+        config.name,
+        recording.person.name,
+        recording.name,
+        recording.label,
+        onset=0,
+        apex=config.frames - 1,
+        offset=2 * (config.frames - 1),
+        apex_source="annotated",
+        emotion=CLASSES[recording.label],
+        action_units=units,
+    )
+
+
+def _side(config: SyntheticData) -> int:
+    """Return height and width of the frames: as few pixels as show the size asked for."""
+    return PIXELS if config.size <= PIXELS else FINE
+
+
+def _times(share: float, motion: Motion) -> Motion:
+    return share * motion[0], share * motion[1]
 
 
 def _sum(motions: Sequence[Motion]) -> Motion:

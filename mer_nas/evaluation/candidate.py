@@ -2,10 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mer_nas.architectures import Architecture, parse
+from mer_nas.architectures.inputs import INPUTS
 from mer_nas.config.base import Tree, validate
+from mer_nas.data.clips import FRAMES, Array, ClipSet
+from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, unknown
 from mer_nas.training.config import TrainerConfig
 
@@ -30,6 +37,31 @@ class Candidate:
             del tree["trainer"][word]
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def needs(self, place: str) -> Needs:
+        """Return what the network reads of a clip; `place` is how the user knows it."""
+        paths = self.architecture.paths
+        return Needs(
+            place,
+            self.architecture.inputs,
+            tuple(dict.fromkeys(path.size for path in paths)),
+            max((path.frames for path in paths if path.input == FRAMES), default=0),
+            action_units=self.architecture.losses.au > 0,
+        )
+
+    def sees(self, clips: ClipSet, indices: Sequence[int] | NDArray[np.int64]) -> dict[str, Array]:
+        """Return the inputs of the network for some clips, in the order in which it takes them.
+
+        Each is (N, C, H, W), or (N, T, C, H, W) of a sequence, T being as many frames as the
+        network takes.
+        """
+        arrays = {}
+        for name, shape in self.architecture.shapes.items():
+            array = clips.inputs[name][np.asarray(indices)]
+            if INPUTS[name].timed and shape[0] < array.shape[1]:
+                array = array[:, INPUTS[name].chosen(shape[0], array.shape[1])]
+            arrays[name] = array
+        return arrays
 
     def dump(self) -> Tree:
         """Return the plain tree from which `parse` makes an equal candidate."""

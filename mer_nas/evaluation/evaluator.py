@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from mer_nas.architectures import build
 from mer_nas.data.clips import ClipSet
+from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
-from mer_nas.errors import ConfigError, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, scores
@@ -199,19 +199,9 @@ class Evaluator:
         """Refuse a candidate that does not fit the clips, before time is spent on it.
 
         Raises:
-            ConfigError: It reads an input that the data lack, or at another size.
+            ConfigError: It reads what the data lack, or at another size.
         """
-        known = self.clips.inputs
-        for path in candidate.architecture.paths:
-            if path.input not in known:
-                raise ConfigError(f"{self.clips.name}: {unknown('input', path.input, known)}")
-            height, width = known[path.input].shape[-2:]
-            if (height, width) != (path.size, path.size):
-                raise ConfigError(
-                    f"{self.clips.name}: {path.input} is {height} by {width} pixels, but the "
-                    f"architecture reads it at size {path.size}; data.size={path.size} or size: "
-                    f"{height} would be right"
-                )
+        refuse_misfit(candidate.needs("the architecture"), provided(self.clips))
 
     def _trained(
         self, candidate: Candidate, train: NDArray[np.int64], seed: int, device: torch.device
@@ -232,10 +222,8 @@ class Evaluator:
     ) -> dict[str, Tensor]:
         # torch.tensor copies: torch's own memory is aligned alike everywhere, and a worker's view
         # of shared memory is read-only.
-        return {
-            name: torch.tensor(self.clips.inputs[name][indices], device=device)
-            for name in candidate.architecture.inputs
-        }
+        seen = candidate.sees(self.clips, indices)
+        return {name: torch.tensor(clips, device=device) for name, clips in seen.items()}
 
 
 def fold_seed(study_seed: int, repetition: int, subjects: Iterable[str]) -> int:

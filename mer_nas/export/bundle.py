@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from torch import nn
 
 from mer_nas import architectures
 from mer_nas.architectures.cost import measure
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import Array, ClipSet
 from mer_nas.errors import ConfigError, ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
 from mer_nas.export.card import write_card
 from mer_nas.export.folder import whole
 from mer_nas.export.manifest import InputSpec, Manifest, Provenance, read_manifest
-from mer_nas.export.onnx import BATCHES, Deployed, Images, check_onnx, write_onnx
+from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
 
 ONNX, WEIGHTS, CARD = "model.onnx", "model.safetensors", "card.md"
 FILES = (ONNX, WEIGHTS, manifests.FILE, CARD)
@@ -65,7 +64,7 @@ def export_network(
     """
     deployed = Deployed(network)
     names = candidate.architecture.inputs
-    examples = _spread(clips, names, max(BATCHES))
+    examples = list(candidate.sees(clips, _spread(clips, max(BATCHES))).values())
     with whole(folder, FILES) as new:
         write_onnx(deployed, names, examples, _notes(clips, facts), new / ONNX)
         difference = check_onnx(deployed, names, examples, new / ONNX)
@@ -107,10 +106,11 @@ def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
 def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: str) -> Manifest:
     tree = candidate.dump()
     cost = measure(candidate.architecture, len(clips.classes))
+    seen = candidate.sees(clips, range(len(clips)))
     return Manifest(
         architecture=tree["architecture"],
         classes=clips.classes,
-        inputs=tuple(_input(clips, name, facts) for name in candidate.architecture.inputs),
+        inputs=tuple(_input(name, images, facts) for name, images in seen.items()),
         parameters=cost.deployed,
         macs=cost.macs,
         weights=weights,
@@ -123,8 +123,7 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: 
     )
 
 
-def _input(clips: ClipSet, name: str, facts: Provenance) -> InputSpec:
-    images = clips.inputs[name]
+def _input(name: str, images: Array, facts: Provenance) -> InputSpec:
     every = tuple(axis for axis in range(images.ndim) if axis != images.ndim - 3)  # but channels
     return InputSpec(
         name=name,
@@ -135,10 +134,10 @@ def _input(clips: ClipSet, name: str, facts: Provenance) -> InputSpec:
     )
 
 
-def _spread(clips: ClipSet, names: Sequence[str], count: int) -> Images:
-    """Return clips from the whole set rather than its first subject."""
-    rows = np.unique(np.linspace(0, len(clips.clips) - 1, count).round().astype(int))
-    return [clips.inputs[name][rows] for name in names]
+def _spread(clips: ClipSet, count: int) -> list[int]:
+    """Return the places of clips from the whole set rather than of its first subject."""
+    places = np.linspace(0, len(clips.clips) - 1, count).round().astype(int)
+    return sorted(set(places.tolist()))
 
 
 def _write_weights(network: nn.Module, path: Path) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick, Reader
-from mer_nas.space.walks import encode, fill, leaves, narrow
+from mer_nas.space.walks import encode, fill, leaves, narrow, values
 
 Fidelity = Literal["code", "paper", "reading"]
 
@@ -170,6 +170,19 @@ class SearchSpace:
             for key, block in self.tree.entries.items()
             for name, leaf in leaves(block, key)
         }
+
+    def values(self, setting: str, default: Any) -> list[Any]:
+        """Return every value that a setting may have, such as "architecture.paths.*.input".
+
+        Args:
+            setting: Its dotted key, where "*" stands for every item of a list.
+            default: What it is where the space does not say.
+        """
+        found: list[Any] = []
+        for value in values(self.tree, setting.split("."), default):
+            if value not in found:
+                found.append(value)
+        return found
 
     def fill(self, pick: Pick) -> Tree:
         """Return the closed tree {architecture, trainer} that `pick` leads to.

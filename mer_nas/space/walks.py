@@ -5,7 +5,7 @@ A parameter's name is its path, with the option that activates it:
 which Optuna refuses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mer_nas.errors import ConfigError, Infeasible, unknown
@@ -273,6 +273,40 @@ def _options(options: Mapping[str, Block], name: str, path: str) -> Iterator[tup
         yield name, Choice(tuple(options))
     for option, block in options.items():
         yield from leaves(block, f"{path}.{option}")
+
+
+def values(node: Node, keys: Sequence[str], default: Any) -> Iterator[Any]:
+    """Yield every value that a setting may have over the whole space; of a range its two ends.
+
+    Args:
+        node: Where the search for the setting begins.
+        keys: The way to it; "*" stands for every item of a list.
+        default: What a block without the setting has.
+    """
+    match node:
+        case Fixed(value) if not keys:
+            yield value
+        case Choice(options) if not keys:
+            yield from options
+        case Int(low, high) | Float(low, high) if not keys:
+            yield from (low, high)
+        case Items(nodes) if keys:
+            for item in nodes:
+                yield from values(item, keys[1:], default)
+        case Repeat(count) if keys:
+            for index in range(longest(count)):
+                yield from values(node.at(index), keys[1:], default)
+        case Blocks(options) if keys:
+            for block in options.values():
+                yield from values(block, keys, default)
+        case Block(entries, either) if keys:
+            if keys[0] in entries:
+                yield from values(entries[keys[0]], keys[1:], default)
+            elif either:
+                for option in either.values():
+                    yield from values(option, keys, default)
+            else:
+                yield default
 
 
 def longest(count: int | Int | Choice) -> int:

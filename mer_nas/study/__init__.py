@@ -4,6 +4,7 @@ Below this package nothing knows that a study has a folder; above it there is on
 line. What happened is read back from the Optuna storage and the ledger alone.
 """
 
+from mer_nas.study.clips import load_clips
 from mer_nas.study.exports import export
 from mer_nas.study.folder import StudyFolder, create, find, tentative
 from mer_nas.study.resume import extended
@@ -16,6 +17,7 @@ __all__ = [
     "export",
     "extended",
     "find",
+    "load_clips",
     "rewrite_report",
     "run",
     "tentative",

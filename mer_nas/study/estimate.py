@@ -128,7 +128,8 @@ def _seconds_per_clip(candidate: Candidate, clips: ClipSet) -> float:
     torch.set_num_threads(1)
     network = build(candidate.architecture, len(clips.classes))
     batch = min(16, len(clips))
-    inputs = [torch.tensor(clips.inputs[name][:batch]) for name in candidate.architecture.inputs]
+    seen = candidate.sees(clips, range(batch))
+    inputs = [torch.tensor(array) for array in seen.values()]
     for repeat in range(2):
         began = time.perf_counter()
         network(*inputs).logits.sum().backward()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mer_nas.data.inputs import (
+from mer_nas.architectures import inputs as architectural
+from mer_nas.data.clips import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
     FLOW_RGB,
@@ -13,6 +14,8 @@ from mer_nas.data.inputs import (
     INPUTS,
     KEYFRAMES,
     KEYFRAMES_RGB,
+)
+from mer_nas.data.inputs import (
     difference,
     dynamic_image,
     flow_rgb,
@@ -116,6 +119,14 @@ def test_a_mirrored_flow_has_green_and_blue_exchanged() -> None:
     np.testing.assert_allclose(
         flow_rgb(mirrored, full=2), flow_rgb(flow, full=2)[[0, 2, 1]], atol=1e-6
     )
+
+
+def test_architectures_know_every_input_by_its_name_and_channels() -> None:
+    seen = see(INPUTS, Dots(), 16, frames=4)
+    assert list(architectural.INPUTS) == list(INPUTS)
+    for name, known in architectural.INPUTS.items():
+        assert seen[name].ndim == (4 if known.timed else 3)
+        assert seen[name].shape[-3] == known.channels
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])

@@ -2,8 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation.candidate import Candidate
 
@@ -42,3 +45,30 @@ def test_a_word_beside_architecture_and_trainer_is_refused(candidate: Candidate)
 def test_a_candidate_needs_an_architecture() -> None:
     with pytest.raises(ConfigError, match="mine: the setting 'architecture' is missing"):
         Candidate.parse({"trainer": {}}, "mine")
+
+
+@pytest.fixture
+def filmed() -> Candidate:
+    """A candidate that takes four frames of each clip and learns action units."""
+    path = {
+        "input": "frames",
+        "frames": 4,
+        "stem": {"kind": "conv", "kernel": 3, "stride": 2, "width": 8},
+        "stages": [{"local": {"kind": "res_basic", "blocks": 1}}],
+        "temporal": {"kind": "mean", "where": "stem"},
+    }
+    return Candidate.parse({"architecture": {"paths": [path], "losses": {"au": 1.0}}}, "film")
+
+
+def test_a_candidate_says_what_it_needs(candidate: Candidate, filmed: Candidate) -> None:
+    assert candidate.needs("small") == Needs("small", (FLOW,), (28,), 0, action_units=False)
+    assert filmed.needs("film") == Needs("film", ("frames",), (28,), 4, action_units=True)
+
+
+def test_a_network_sees_as_many_frames_as_it_takes_spread_evenly(filmed: Candidate) -> None:
+    film = np.arange(2 * 8, dtype=np.float32).reshape(2, 8, 1, 1, 1)
+    known = (Clip("a", "1", "x", 0), Clip("a", "1", "y", 0))
+    clips = ClipSet("s", ("no",), known, {"frames": film, FLOW: np.zeros((2, 3, 1, 1))})
+    seen = filmed.sees(clips, [1])
+    assert list(seen) == ["frames"]
+    assert seen["frames"].flatten().tolist() == [8, 10, 13, 15]

@@ -183,7 +183,7 @@ def test_an_input_that_the_data_lack_is_refused_by_name(
 ) -> None:
     bare = dataclasses.replace(evaluator.clips, inputs={"keyframes": np.zeros((18, 1, 28, 28))})
     with pytest.raises(
-        ConfigError, match="synthetic: no input is called 'flow_uvs'; known: keyframes"
+        ConfigError, match="the architecture reads flow_uvs, but synthetic provides keyframes"
     ):
         Evaluator(bare, evaluator.protocol, 7).fold(candidate, 0)
 
@@ -197,6 +197,6 @@ def test_data_of_another_size_are_refused_with_both_sizes(
     with pytest.raises(ConfigError) as refused:
         Evaluator(small, evaluator.protocol, 7).fold(candidate, 0)
     assert str(refused.value) == (
-        "synthetic: flow_uvs is 14 by 14 pixels, but the architecture reads it at size 28; "
-        "data.size=28 or size: 14 would be right"
+        "the architecture reads inputs of 28 pixels, but synthetic provides them with 14; "
+        "data.size=28 would be right"
     )

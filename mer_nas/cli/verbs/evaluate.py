@@ -29,11 +29,11 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     seeds = overrides.value(plain.get("seeds", "1"), "seeds")
     if not isinstance(seeds, int) or seeds < 1:
         raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
-    from mer_nas import data
     from mer_nas.evaluation.evaluator import FoldResult
+    from mer_nas.study import load_clips
     from mer_nas.study.evaluate import evaluate
 
-    clips = data.load(settings.data)
+    clips = load_clips(settings, plain.get("point"))
     began = time.monotonic()
     first: list[int] = []
 

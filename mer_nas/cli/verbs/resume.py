@@ -20,12 +20,11 @@ def verb(study: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None
     mer-nas resume runs/moe-synthetic-1
     mer-nas resume runs/moe-synthetic-1 study.trials=60
     """
-    from mer_nas import data
     from mer_nas.cli import sessions
-    from mer_nas.study import extended, find
+    from mer_nas.study import extended, find, load_clips
 
     folder = find(study)
     settings = extended(folder.settings(), words)
-    clips = data.load(settings.data)
+    clips = load_clips(settings)
     command = shlex.join(["mer-nas", "resume", study, *words])
     sys.exit(sessions.go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet))

@@ -22,10 +22,10 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     mer-nas search space=moe data=megc2019_flow data.root=DIR study=standard trainer=proxy
     """
     settings = resolve(words)
-    from mer_nas import data
     from mer_nas.cli import sessions
+    from mer_nas.study import load_clips
 
-    clips = data.load(settings.data)
+    clips = load_clips(settings)
     if plan:
         click.echo(sessions.plan(settings, clips, as_json=as_json))
         return

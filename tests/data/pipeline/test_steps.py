@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mer_nas.data.inputs import INPUTS
+from mer_nas.data.clips import INPUTS
 from mer_nas.data.pipeline import steps
 from mer_nas.data.pipeline.alignment import Crop
 from mer_nas.data.pipeline.config import (
