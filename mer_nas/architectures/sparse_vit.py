@@ -134,7 +134,7 @@ class SparseViT(Block):
 
 
 class Select(nn.Module):
-    """Keeps the positions of a clip that score highest: (B, T, N, C) to (B, T, K, C).
+    """Keeps the positions of a clip that score highest, the same in all frames.
 
         d_n = mean_t |x_{t+1,n} - x_{t,n}|
         v_n = w [mean_t x_{t,n}; d_n] + b + ||d_n||
@@ -158,17 +158,14 @@ class Select(nn.Module):
         size: Tensor = torch.linalg.vector_norm(change, dim=2)
         return seen[..., 0] + size
 
-    def forward(self, clips: Tensor, count: int) -> Tensor:
-        """Keep K = `count` positions, the same in every frame of a clip."""
+    def forward(self, clips: Tensor, *counts: int) -> list[Tensor]:
+        """Return the `counts` best positions (B, T, K, C) of clips (B, T, N, C)."""
         scores = self.scores(clips)
         compared = scores
         if self.drawn and self.training:
             compared = scores - (-(torch.rand_like(scores) + 1e-10).log()).log()
-        best = compared.topk(count, dim=1).indices  # (B, K)
-        weights = scores.gather(1, best).sigmoid()[:, None, :, None]
-        _, frames, _, channels = clips.shape
-        where = best[:, None, :, None].expand(-1, frames, -1, channels)
-        return clips.gather(2, where) * weights
+        ranks = compared.topk(max(counts), dim=1).indices
+        return [_kept(clips, scores, ranks[:, :count]) for count in counts]
 
 
 class Sparse(Stateful):
@@ -200,7 +197,8 @@ class Sparse(Stateful):
         clips = x.reshape(-1, frames, channels, x.shape[2] * x.shape[3]).transpose(2, 3)
         said, state = self.passed(clips, state)
         merged: Tensor = self.merge(torch.cat(said, dim=1))
-        return merged[:, :, None, None], state
+        # A map of the positions in every frame says nothing about the one that is left.
+        return merged[:, :, None, None], state._replace(attention=None)
 
     def passed(self, clips: Tensor, state: State) -> tuple[list[Tensor], State]:
         """Return for every rate what a class token (B, C) makes of clips (B, T, N, C)."""
@@ -227,8 +225,8 @@ class Parallel(Sparse):
     def passed(self, clips: Tensor, state: State) -> tuple[list[Tensor], State]:
         """Take every rate through the layers."""
         said: list[Tensor] = []
-        for index, count in enumerate(self.counts):
-            tokens = self.timed(self.select(clips, count)).flatten(1, 2)
+        for index, kept in enumerate(self.select(clips, *self.counts)):
+            tokens = self.timed(kept).flatten(1, 2)
             tokens = torch.cat([self.opening(index, clips), tokens], dim=1)  # (B, 1 + T K, C)
             tokens, state = advance(self.layers, tokens, state)
             said.append(tokens[:, 0])
@@ -249,13 +247,20 @@ class Progressive(Sparse):
         said: list[Tensor] = []
         first, tokens = self.opening(0, clips), clips
         for count, layers in zip(self.counts, self.groups, strict=True):
-            kept = self.select(tokens, count)
+            (kept,) = self.select(tokens, count)
             kept = kept if said else self.timed(kept)
             both = torch.cat([first, kept.flatten(1, 2)], dim=1)  # (B, 1 + T K, C)
             both, state = advance(layers, both, state)
             first, tokens = both[:, :1], both[:, 1:].reshape(kept.shape)
             said.append(first[:, 0])
         return said, state
+
+
+def _kept(clips: Tensor, scores: Tensor, where: Tensor) -> Tensor:
+    """Return the positions `where` (B, K) of clips (B, T, N, C), weighed by scores (B, N)."""
+    _, frames, _, channels = clips.shape
+    weights = scores.gather(1, where).sigmoid()[:, None, :, None]
+    return clips.gather(2, where[:, None, :, None].expand(-1, frames, -1, channels)) * weights
 
 
 def kept_of(positions: int, rate: float) -> int:

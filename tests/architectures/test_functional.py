@@ -19,8 +19,9 @@ def _smaller(tree: Tree) -> Tree:
     path = tree["paths"][0]
     path["stem"]["width"] = min(path["stem"]["width"], 32)
     for stage in path["stages"]:
-        if "blocks" in stage["global"]:
-            stage["global"]["blocks"] = min(stage["global"]["blocks"], 2)
+        blocks = stage.get("global", {})
+        if "blocks" in blocks:
+            blocks["blocks"] = min(blocks["blocks"], 2)
     return tree
 
 
@@ -65,10 +66,10 @@ def test_stacked_copies_give_what_each_gives_alone(name: str, mode: str, points:
     _compare(_copies(points[name]), mode)
 
 
-def _compare(networks: list[Network], mode: str) -> None:
+def _compare(networks: list[Network], mode: str, shape: tuple[int, ...] = (3, 28, 28)) -> None:
     for network in networks:
         network.train(mode == "training")
-    clips = torch.randn(3, 4, 3, 28, 28)
+    clips = torch.randn(3, 4, *shape)
     together, buffers = _together(networks, clips)
     for index, network in enumerate(networks):
         alone: Output = network(clips[index])
@@ -128,6 +129,40 @@ def test_stacked_copies_of_convolutional_blocks_give_what_each_gives_alone(
     name: str, mode: str, covers: Tree
 ) -> None:
     _compare(_copies(covers[name], start=nn.init.kaiming_normal_), mode)
+
+
+TIMED = {
+    "experts before a temporal pool": {
+        "stages": [
+            {"global": {"kind": "expert", "expert": "orient", "router_level": "sample"}},
+            {"global": {"kind": "expert", "router": "sigmoid"}, "down": {"kind": "maa"}},
+        ],
+        "temporal": {"kind": "mean", "where": 0},
+    },
+    "sparse tokens at several rates": {
+        "stages": [
+            {"local": {"kind": "res_basic"}},
+            {"global": {"kind": "sparse_vit", "blocks": 2, "heads": 2}},
+        ]
+    },
+    "sparse tokens at one rate after another": {
+        "stages": [
+            {"global": {"kind": "gra", "mix": 0.5, "rounding": 8}},
+            {"global": {"kind": "sparse_vit", "heads": 2, "rate_mode": "progressive"}},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("mode", ["evaluation", "training"])
+@pytest.mark.parametrize("name", TIMED)
+def test_stacked_copies_that_read_frames_give_what_each_gives_alone(
+    name: str, mode: str, small: Callable[..., Tree]
+) -> None:
+    tree = small(stem={"kind": "patch", "width": 16})
+    tree["paths"][0] |= {"input": "keyframes", "frames": 2, **deepcopy(TIMED[name])}
+    tree["paths"][0]["shared"] = {"expert": {"noise": "off"}}
+    _compare(_copies(tree), mode, shape=(2, 1, 28, 28))
 
 
 def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> None:
