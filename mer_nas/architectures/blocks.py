@@ -94,6 +94,8 @@ class Block(Config):
     """Where the block comes from, for `mer-nas list`."""
     resamples: ClassVar[frozenset[str]] = frozenset()
     """Kinds of down that this block carries out itself, as the first of its stage."""
+    skips: ClassVar[bool] = True
+    """Whether clips may skip its layers in training: stochastic depth."""
 
     def build(self, site: Site) -> nn.Module:
         """Return the module that stands at `site`, freshly initialised."""

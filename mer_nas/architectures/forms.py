@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mer_nas.architectures.blocks import SLOTS, Block
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.stems import Conv
-from mer_nas.architectures.walk import BEHIND, put, walk
+from mer_nas.architectures.walk import BEHIND, Visit, put, walk
 from mer_nas.config.base import validate
 from mer_nas.errors import Infeasible
 
@@ -128,10 +128,14 @@ def _settled(architecture: Architecture) -> Architecture:
         architecture = _passed(architecture, "settle")
         if architecture == before:
             break
-    if max(path.depth for path in architecture.paths) < 2:
-        # The rate rises from 0 in the first block, so that one block alone has none.
+    if not any(_skipped(visit) for visit in walk(architecture)):
         architecture = architecture.model_copy(update={"drop_path": 0.0})
     return _weighed(architecture, only_unset=True)
+
+
+def _skipped(visit: Visit) -> bool:
+    """Return whether clips may skip the part; never one block alone, as rates rise from 0."""
+    return isinstance(visit.part, Block) and visit.part.skips and any(visit.site.drop_path)
 
 
 def _passed(architecture: Architecture, how: Literal["repair", "settle"]) -> Architecture:

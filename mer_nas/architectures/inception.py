@@ -24,9 +24,10 @@ class Inception(Stack):
     """Four paths beside each other, (B, C, H, W) to (B, D, H, W)."""
 
     source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
+    skips: ClassVar[bool] = False
 
     def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
-        """Return one block; without a shortcut there is no depth to drop, and no stride."""
+        """Return one block; it has no shortcut to skip it by, and no stride."""
         quarter = outputs // 4
         return Beside(
             [

@@ -63,6 +63,13 @@ class LRA(Stack):
         nearest = min(fits, key=lambda heads: abs(heads - self.heads))
         return self.model_copy(update={"heads": nearest})
 
+    def settle(self, site: Site) -> "LRA":
+        """Roundings to one width are one."""
+        hidden = self.ffn_ratio * site.width
+        usual = LRA.model_fields["rounding"].default
+        same = rounded(hidden, usual) == rounded(hidden, self.rounding)
+        return self.model_copy(update={"rounding": usual}) if same else self
+
     def _embeds(self, site: Site) -> bool:
         return site.around.down.kind in self.resamples | {"none"}
 

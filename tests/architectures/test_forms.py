@@ -135,6 +135,9 @@ def test_scalar_positions_need_global_blocks(small: Make) -> None:
 def test_the_rate_of_stochastic_depth_of_a_single_block_is_none(small: Make) -> None:
     assert parse(small({"local": RES}, drop_path=0.3)) == parse(small({"local": RES}))
     assert parse(small({"local": RES}, {"local": RES}, drop_path=0.3)).drop_path == 0.3
+    inception = {"local": {"kind": "inc_a"}}
+    assert parse(small({"local": RES}, inception, drop_path=0.3)).drop_path == 0
+    assert parse(small(inception, {"local": RES}, drop_path=0.3)).drop_path == 0.3
 
 
 def test_the_schema_lists_every_block_of_a_slot() -> None:

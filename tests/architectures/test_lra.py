@@ -3,6 +3,7 @@
 x = E(x);   x = x + f_3x3(x);   x = x + MLP(BN(x))
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,6 +121,17 @@ def test_widths_are_rounded_but_never_below_nine_tenths(
     value: float, step: int, expected: int
 ) -> None:
     assert rounded(value, step) == expected
+
+
+def test_roundings_to_one_width_are_one(small: Callable[..., dict[str, Any]]) -> None:
+    def rounding(ffn_ratio: int) -> int:
+        lra = {"kind": "lra", "ffn_ratio": ffn_ratio, "rounding": 16}
+        block = parse(small({"local": lra})).paths[0].stages[0].local
+        assert isinstance(block, LRA)
+        return block.rounding
+
+    assert rounding(2) == 32  # 32 either way
+    assert rounding(3) == 16  # 48, or 64
 
 
 def test_the_encoder_of_the_public_code_has_its_parameters() -> None:
