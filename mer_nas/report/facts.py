@@ -175,7 +175,7 @@ class StudyFacts(Config):
     objectives: tuple[Objective, ...] = ("uf1",)
     """What the search looked for."""
     pruner: str
-    """With its margin, as people should read it: "bound, margin 0.02"."""
+    """With its setting, as people should read it: "bootstrap, chance 0.05"."""
     stopped: str = ""
     """Why the search ended: "60 trials are done"."""
     trials: tuple[TrialFacts, ...] = ()

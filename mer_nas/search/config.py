@@ -19,7 +19,15 @@ from mer_nas.search.objectives import Objective, in_order
 
 SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
 PrunerName = Literal[
-    "bound", "wilcoxon", "median", "percentile", "halving", "hyperband", "patient", "none"
+    "bootstrap",
+    "bound",
+    "wilcoxon",
+    "median",
+    "percentile",
+    "halving",
+    "hyperband",
+    "patient",
+    "none",
 ]
 CLOSED: tuple[SamplerName, ...] = ("grid", "points")
 """Samplers that know beforehand what they will try, every candidate of it once."""
@@ -71,9 +79,12 @@ class StudyConfig(Config):
     sampler: SamplerName = "tpe"
     """tpe, random, gp and evolutionary: how Optuna proposes candidates. grid: every combination of
     the choices of the space, once. points: the points of the space, each once."""
-    pruner: PrunerName = "bound"
+    pruner: PrunerName = "bootstrap"
     """When a trial is stopped before its last fold; never with several objectives, nor in a closed
     list of candidates (grid, points)."""
+    chance: Annotated[float, Interval(ge=0, le=1)] = 0.05
+    """Share of draws of its subjects in which a trial must be at least as good as the best for the
+    bootstrap to let it go on."""
     margin: NonNegativeFloat = 0.02
     """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
     startup: NonNegativeInt = 8
@@ -97,6 +108,14 @@ class StudyConfig(Config):
         if self.closed:
             return f"every row of a {self.sampler} study goes through all folds"
         return "none was asked for" if self.pruner == "none" else ""
+
+    @property
+    def pruning(self) -> str:
+        """The pruner with its setting, as people read it: "bootstrap, chance 0.05"."""
+        if self.unpruned:
+            return f"none: {self.unpruned}"
+        setting = {"bootstrap": f", chance {self.chance:g}", "bound": f", margin {self.margin:g}"}
+        return self.pruner + setting.get(self.pruner, "")
 
 
 class RayConfig(Config):

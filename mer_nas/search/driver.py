@@ -48,7 +48,6 @@ from mer_nas.search.pruners import Best, Standing
 from mer_nas.search.record import Record
 from mer_nas.search.scoreboard import Scoreboard
 from mer_nas.search.storage import close_storage, open_study
-from mer_nas.statistics import uf1
 
 STATES: Mapping[Outcome, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -139,7 +138,9 @@ class StudyDriver:
         self.study, self._storage = open_study(storage, name, settings)
         self.budget = Budget(settings, self.study)
         pruner = "none" if settings.unpruned else settings.pruner
-        self._pruner = pruners.build(pruner, settings.margin, len(protocol.blocks))
+        self._pruner = pruners.build(
+            pruner, settings.chance, settings.margin, len(protocol.blocks)
+        )
         self._enqueue(points, rows or ())
         self._reconcile()
 
@@ -313,8 +314,7 @@ class StudyDriver:
         if done not in self.board.block_ends:
             return
         step = self.board.block_ends[done]
-        confusion = self.board.confusion(running.results)
-        value = float(uf1(confusion))
+        value = self.board.uf1(running.results)
         if step not in running.told and len(self._settings.objectives) == 1:
             running.trial.report(value, step)  # Optuna takes none where there are several
             running.told.add(step)
@@ -322,8 +322,8 @@ class StudyDriver:
         number = running.trial.number
         self._pruner.told(number, step, value)
         if done < len(self.board.order):
-            correct = self.board.correct(running.results)
-            standing = Standing(number, confusion, self.board.remaining[done], correct, self._best)
+            answers = self.board.answers(running.results)
+            standing = Standing(number, answers, self.board.remaining[done], self._best)
             running.stopped = self._pruner.verdict(standing)
         crash_point("after_verdict")
 
@@ -342,9 +342,9 @@ class StudyDriver:
         done, of = len(running.results), len(self.board.order)
         self._emit(Ended("search", job, running.label, outcome, done, of, value, reason))
 
-    def _compare(self, number: int, value: float | None, results: Iterable[FoldResult]) -> None:
+    def _compare(self, number: int, value: float | None, results: Sequence[FoldResult]) -> None:
         if value is not None and (self._best is None or value > self._best.value):
-            self._best = Best(number, value, self.board.correct(results))
+            self._best = Best(number, value, self.board.answers(results))
 
     def _reject(self, trial: optuna.Trial, outcome: Outcome, reason: str) -> None:
         self._tell(trial, outcome, reason, None)

@@ -1,12 +1,19 @@
 """When a trial is stopped before its last fold.
 
 All pruners are asked after a block of folds, and all candidates go through the folds in one order,
-so partial results compare like with like. Three kinds are there:
+so partial results compare like with like. Four kinds are there:
 
+- `Bootstrap`, the default: subjects that the trial has answered are drawn again and again; it is
+  stopped if it beats the best complete trial in too few of the draws. What a search may conclude
+  from its complete trials depends on which ones it keeps: the correction of the winner's score
+  (see `statistics.selection`) draws subjects too, and a candidate that hardly any draw would make
+  the winner is not missed by it. This is the dropping of BBCD-CV (Tsamardinos, Greasidou &
+  Borboudakis 2018, Machine Learning 107), one trial after another instead of all at once.
+  `benchmarks/pruners.py` measures what each pruner saves and what that does to the correction.
 - `Bound`: the pooled UF1 that the trial would reach if it answered every clip to come correctly.
   The F1 of each class rises with every correct answer, so nothing it could still do is better: a
-  trial whose bound lies below the best complete one cannot win. It never stops a winner, and the
-  order of the folds matters for speed alone.
+  trial whose bound lies below the best complete one cannot win. It never stops a winner, but
+  without a margin it stops every runner-up.
 - `Wilcoxon`: signed-rank test, over the subjects that both have answered, of the number of correct
   answers against the best complete trial.
 - `Curves`: the median, percentile, successive-halving, Hyperband and patient pruners of Optuna on
@@ -18,6 +25,7 @@ so partial results compare like with like. Three kinds are there:
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import optuna
@@ -25,7 +33,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from mer_nas.search.config import PrunerName
-from mer_nas.statistics import Counts, signed_rank_p, uf1
+from mer_nas.statistics import Counts, drawn, signed_rank_p, uf1
+from mer_nas.statistics.bootstrap import totals
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,8 @@ class Best:
     number: int
     value: float
     """Pooled UF1."""
-    correct: Mapping[str, int]
-    """Correct answers for each subject."""
+    answers: Mapping[str, Counts]
+    """Confusion (K, K) of each subject; a row is a true class, a column a predicted one."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,16 @@ class Standing:
     """Where a trial stands after a block that is not its last."""
 
     number: int
-    confusion: Counts
-    """(K, K); a row is a true class, a column a predicted one, over the folds done."""
+    answers: Mapping[str, Counts]
+    """Confusion (K, K) of each subject of the folds done."""
     remaining: Counts
     """(K,) clips of each class in the folds to come."""
-    correct: Mapping[str, int]
-    """Correct answers for each subject of the folds done."""
     best: Best | None
+
+    @cached_property
+    def counts(self) -> Counts:
+        """The trial's confusions (S, K, K) over the subjects of the folds done."""
+        return np.stack(list(self.answers.values()))
 
 
 class Pruner:
@@ -67,6 +79,42 @@ class Pruner:
         return ""
 
 
+class Bootstrap(Pruner):
+    """Stops a trial that would hardly ever beat the best, had other subjects been recorded.
+
+    How often it wins over draws of the subjects so far estimates how often it will win over draws
+    of all subjects: what the answers to come add to the spread of a partial score is just what a
+    draw of fewer subjects adds.
+
+    Args:
+        chance: Smallest share of the draws in which a trial that goes on is at least as good as
+            the best.
+        subjects: Number of subjects below which nothing is stopped.
+        draws: How often the subjects are drawn; always the same draws for the same number of them.
+    """
+
+    def __init__(self, chance: float = 0.05, subjects: int = 6, draws: int = 500) -> None:
+        self.chance = chance
+        self.subjects = subjects
+        self.draws = draws
+
+    def verdict(self, standing: Standing) -> str:
+        """Draw the subjects that the trial has answered."""
+        best, found = standing.best, len(standing.answers)
+        if best is None or found < self.subjects:
+            return ""
+        theirs = np.stack([best.answers[subject] for subject in standing.answers])
+        weights = drawn(found, self.draws, seed=found)
+        ours, other = (uf1(totals(weights, counts)) for counts in (standing.counts, theirs))
+        share = float(np.mean(ours >= other))
+        if share >= self.chance:
+            return ""
+        return (
+            f"as good as trial {best.number} in {share:.1%} of the draws of its first "
+            f"{found} subjects"
+        )
+
+
 class Bound(Pruner):
     """Stops a trial that cannot come within `margin` of the best any more.
 
@@ -81,7 +129,7 @@ class Bound(Pruner):
         """Compare what is left to reach with what was reached."""
         if standing.best is None:
             return ""
-        reachable = optimistic_uf1(standing.confusion, standing.remaining)
+        reachable = optimistic_uf1(standing.counts.sum(0), standing.remaining)
         if reachable >= standing.best.value - self.margin:
             return ""
         return (
@@ -105,16 +153,17 @@ class Wilcoxon(Pruner):
     def verdict(self, standing: Standing) -> str:
         """Test the subjects that both trials have answered."""
         best = standing.best
-        shared = [s for s in standing.correct if best is not None and s in best.correct]
-        if best is None or len(shared) < self.subjects:
+        if best is None or len(standing.answers) < self.subjects:
             return ""
-        differences = np.array([standing.correct[s] - best.correct[s] for s in shared])
+        differences = np.array(
+            [np.trace(ours - best.answers[subject]) for subject, ours in standing.answers.items()]
+        )
         if differences.mean() >= 0:
             return ""
         p = signed_rank_p(differences)
         if p >= self.level:
             return ""
-        return f"worse than trial {best.number} over {len(shared)} subjects, p = {p:.2g}"
+        return f"worse than trial {best.number} over {len(standing.answers)} subjects, p = {p:.2g}"
 
 
 class Curves(Pruner):
@@ -158,11 +207,12 @@ class Curves(Pruner):
         return self._trials[number]
 
 
-def build(name: PrunerName, margin: float, blocks: int) -> Pruner:
+def build(name: PrunerName, chance: float, margin: float, blocks: int) -> Pruner:
     """Return the pruner called `name`.
 
     Args:
         name: As in `study.pruner`.
+        chance: Of the bootstrap.
         margin: Of the bound.
         blocks: How often a complete trial is looked at, its last block included.
     """
@@ -171,6 +221,8 @@ def build(name: PrunerName, margin: float, blocks: int) -> Pruner:
     match name:
         case "none":
             return Pruner()
+        case "bootstrap":
+            return Bootstrap(chance)
         case "bound":
             return Bound(margin)
         case "wilcoxon":

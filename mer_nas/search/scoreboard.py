@@ -1,7 +1,6 @@
 """What finished folds add up to, in the one order in which every candidate goes through them."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.evaluator import FoldResult
-from mer_nas.statistics import Counts, uf1
+from mer_nas.statistics import Counts, by_subject, uf1
 
 
 class Scoreboard:
@@ -41,28 +40,12 @@ class Scoreboard:
         before = np.cumsum([np.zeros(classes, dtype=np.int64), *counts], axis=0)
         return list(before[-1] - before)
 
-    @cached_property
-    def _subjects(self) -> Mapping[str, str]:
-        return {clip.id: clip.group for clip in self._clips.clips}
+    def answers(self, results: Sequence[FoldResult]) -> Mapping[str, Counts]:
+        """Return the confusion (K, K) of each subject, true classes in rows."""
+        subjects = [subject for result in results for subject in result.subjects]
+        counts = by_subject(results, subjects, len(self._clips.classes))
+        return dict(zip(subjects, counts, strict=True))
 
-    def uf1(self, results: Iterable[FoldResult]) -> float:
+    def uf1(self, results: Sequence[FoldResult]) -> float:
         """Return the pooled UF1; a class that is not among the results counts 0."""
-        return float(uf1(self.confusion(results)))
-
-    def confusion(self, results: Iterable[FoldResult]) -> Counts:
-        """Return clips by true class (rows) and chosen class (columns), (K, K)."""
-        classes = len(self._clips.classes)
-        counts = np.zeros((classes, classes), dtype=np.int64)
-        for result in results:
-            np.add.at(counts, (list(result.labels), list(result.predicted)), 1)
-        return counts
-
-    def correct(self, results: Iterable[FoldResult]) -> Mapping[str, int]:
-        """Return the number of correct answers for each subject."""
-        correct: Counter[str] = Counter()
-        for result in results:
-            for clip, label, predicted in zip(
-                result.clips, result.labels, result.predicted, strict=True
-            ):
-                correct[self._subjects[clip]] += int(label == predicted)
-        return correct
+        return float(uf1(np.stack(list(self.answers(results).values())).sum(0)))

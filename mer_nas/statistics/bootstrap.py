@@ -8,6 +8,7 @@ of subjects by their clips, (sum of clips)^2 / sum of clips^2 (Kish 1965, Survey
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,13 @@ class Estimate:
     high: float
 
 
+@lru_cache(maxsize=256)
 def drawn(subjects: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.int64]:
-    """Return how often each draw (B, S) took each subject: S times with replacement."""
+    """Return how often each draw (B, S) took each subject: S times with replacement; read-only."""
     chance = np.random.default_rng(seed)
-    return chance.multinomial(subjects, np.full(subjects, 1 / subjects), size=draws)
+    times = chance.multinomial(subjects, np.full(subjects, 1 / subjects), size=draws)
+    times.setflags(write=False)
+    return times
 
 
 def totals(weights: NDArray[np.int64], counts: Counts) -> Counts:

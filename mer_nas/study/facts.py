@@ -186,8 +186,6 @@ class Memory:
     def facts(self, exported: ExportFacts | None, stopped: str, workers: int) -> StudyFacts:
         """Return everything the report says."""
         settings, study = self.settings, self.settings.study
-        margin = f", margin {study.margin:g}" if study.pruner == "bound" else ""
-        pruner = f"none: {study.unpruned}" if study.unpruned else f"{study.pruner}{margin}"
         importance, note = self._importance()
         return StudyFacts(
             name=self.folder.name,
@@ -204,7 +202,7 @@ class Memory:
             final_protocol=self.origin.final.name if self.origin.final else None,
             sampler=study.sampler,
             objectives=study.objectives,
-            pruner=pruner,
+            pruner=study.pruning,
             stopped=stopped,
             trials=tuple(map(self._trial, self.trials)),
             compute=self._compute(workers),

@@ -24,15 +24,15 @@ from mer_nas.search.ledger import read
 SCRIPT = Path(__file__).with_name("killed.py")
 
 MOMENTS = (
-    ("after_create", 4, "bound"),  # Optuna knows the trial, nothing is drawn
-    ("after_ask", 3, "bound"),  # drawn, and nobody trains it
-    ("mid_fold", 9, "bound"),  # trained, and not in the ledger
-    ("after_ledger", 12, "bound"),  # in the ledger, and not in the study
-    ("after_report", 5, "bound"),  # in the study, and the pruner is not asked
+    ("after_create", 4, "bootstrap"),  # Optuna knows the trial, nothing is drawn
+    ("after_ask", 3, "bootstrap"),  # drawn, and nobody trains it
+    ("mid_fold", 9, "bootstrap"),  # trained, and not in the ledger
+    ("after_ledger", 12, "bootstrap"),  # in the ledger, and not in the study
+    ("after_report", 5, "bootstrap"),  # in the study, and the pruner is not asked
     ("after_report", 14, "halving"),  # the same, for a pruner that keeps notes
     ("after_verdict", 14, "halving"),
-    ("before_tell", 4, "bound"),  # its end is noted, and not told
-    ("after_tell", 3, "bound"),  # told
+    ("before_tell", 4, "bootstrap"),  # its end is noted, and not told
+    ("after_tell", 3, "bootstrap"),  # told
 )
 
 
@@ -55,7 +55,7 @@ def in_storage(folder: Path) -> list[optuna.trial.FrozenTrial]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any, ...]]]:
     """Histories of searches that nobody disturbs, by pruner."""
     folder = tmp_path_factory.mktemp("whole")
-    return {pruner: undisturbed(folder / pruner, pruner) for pruner in ("bound", "halving")}
+    return {pruner: undisturbed(folder / pruner, pruner) for pruner in ("bootstrap", "halving")}
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_a_pruned_trial_is_shorter_and_says_why(finished: Finished) -> None:
     with finished.open() as driver:
         pruned = driver.study.get_trials(states=[TrialState.PRUNED])
         for trial in pruned:
-            assert "can reach a UF1 of at most" in trial.user_attrs["reason"]
+            assert "of the draws of its first" in trial.user_attrs["reason"]
             folds = len(driver.results(trial.user_attrs["candidate"]))
             block_ends = driver.board.block_ends
             assert block_ends[folds] == trial.last_step < len(finished.scripted.protocol.blocks)
@@ -126,7 +126,9 @@ def test_scripted_folds_are_pruned_at_the_block_where_the_bound_falls_below_the_
     toy = ClipSet("toy", ("negative", "positive", "surprise"), clips, {})
     scripted = ScriptedEvaluator(toy, plan(toy, block=0.2))
     points = (Point("good", {"x": 0.0}), Point("bad", {"x": 0.5}))
-    with search(tmp_path, scripted, propose=only_x, points=points, trials=2, margin=0.0) as driver:
+    with search(
+        tmp_path, scripted, propose=only_x, points=points, trials=2, pruner="bound", margin=0.0
+    ) as driver:
         first = driver.ask()
         assert first is not None
         for index in first.folds:

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -5,6 +7,7 @@ from optuna.trial import TrialState
 
 from mer_nas.search.pruners import (
     Best,
+    Bootstrap,
     Bound,
     PrunerName,
     Standing,
@@ -25,7 +28,14 @@ def confusion(labels: Answers, chosen: Answers) -> Answers:
 
 def standing(labels: Answers, chosen: Answers, done: int, best: Best | None) -> Standing:
     remaining = np.bincount(labels[done:], minlength=3)
-    return Standing(1, confusion(labels[:done], chosen[:done]), remaining, {}, best)
+    return Standing(1, {"toy:all": confusion(labels[:done], chosen[:done])}, remaining, best)
+
+
+def right(clips: int, of: int = 20) -> Answers:
+    """Return the confusion of a subject with so many correct answers, all of one class."""
+    counts = np.zeros((3, 3), dtype=np.int64)
+    counts[0, :2] = clips, of - clips
+    return counts
 
 
 def random_study(dice: np.random.Generator) -> tuple[Answers, list[Answers]]:
@@ -43,7 +53,7 @@ def test_the_bound_is_what_a_trial_reaches_that_makes_no_further_mistake() -> No
     for done in range(0, 40, 7):
         perfect = np.concatenate([chosen[:done], labels[done:]])
         place = standing(labels, chosen, done, None)
-        assert optimistic_uf1(place.confusion, place.remaining) == pytest.approx(
+        assert optimistic_uf1(place.counts.sum(0), place.remaining) == pytest.approx(
             uf1(confusion(labels, perfect)), abs=1e-12
         )
 
@@ -93,8 +103,8 @@ def test_wilcoxon_stops_what_is_worse_for_every_subject_once_there_are_seven(
 ) -> None:
     # The smallest p-value of n subjects is 2 to the power of -n: 0.0156 for 6, 0.0078 for 7.
     names = [f"toy:s{number}" for number in range(subjects)]
-    best = Best(4, 0.9, dict.fromkeys(names, 5))
-    place = Standing(9, np.eye(3, dtype=np.int64), np.ones(3), dict.fromkeys(names, 3), best)
+    best = Best(4, 0.9, dict.fromkeys(names, right(5)))
+    place = Standing(9, dict.fromkeys(names, right(3)), np.ones(3), best)
     reason = Wilcoxon().verdict(place)
     assert bool(reason) is stops
     if subjects == 7:
@@ -103,15 +113,17 @@ def test_wilcoxon_stops_what_is_worse_for_every_subject_once_there_are_seven(
 
 def test_wilcoxon_spares_a_trial_whose_mean_is_the_bests() -> None:
     names = [f"toy:s{number}" for number in range(10)]
-    best = Best(4, 0.9, dict.fromkeys(names, 5))
-    correct = dict.fromkeys(names, 4) | {names[0]: 14}  # worse for nine, far better for one
-    place = Standing(9, np.eye(3, dtype=np.int64), np.ones(3), correct, best)
+    best = Best(4, 0.9, dict.fromkeys(names, right(5)))
+    answers = dict.fromkeys(names, right(4)) | {
+        names[0]: right(14)
+    }  # worse for 9, far better for 1
+    place = Standing(9, answers, np.ones(3), best)
     assert Wilcoxon(level=1.0).verdict(place) == ""
 
 
 @pytest.mark.parametrize("name", ["median", "percentile", "halving", "hyperband", "patient"])
 def test_optunas_pruners_stop_a_poor_curve_and_no_good_one(name: PrunerName) -> None:
-    pruner = build(name, 0.0, blocks=9)
+    pruner = build(name, chance=0.05, margin=0.0, blocks=9)
     empty = np.zeros((3, 3), dtype=np.int64)
     stopped: dict[int, int] = {}
     for number in range(24):
@@ -120,7 +132,7 @@ def test_optunas_pruners_stop_a_poor_curve_and_no_good_one(name: PrunerName) -> 
             # Poor curves do not rise, which is what the patient pruner asks for.
             level = (step + number / 100) / 10 if good else 0.1 - (step + number) / 500
             pruner.told(number, step, level)
-            if step < 9 and pruner.verdict(Standing(number, empty, np.ones(3), {}, None)):
+            if step < 9 and pruner.verdict(Standing(number, {"toy:all": empty}, np.ones(3), None)):
                 stopped[number] = step
                 break
         state = TrialState.PRUNED if number in stopped else TrialState.COMPLETE
@@ -130,3 +142,51 @@ def test_optunas_pruners_stop_a_poor_curve_and_no_good_one(name: PrunerName) -> 
     assert len(stopped) - len(poor) <= len(poor)
     if name in ("median", "percentile", "patient"):
         assert len(stopped) == len(poor)
+
+
+SUBJECTS = [f"toy:s{number}" for number in range(8)]
+
+
+def test_the_bootstrap_stops_what_is_worse_for_every_subject_and_says_against_whom() -> None:
+    best = Best(4, 0.9, dict.fromkeys(SUBJECTS, right(15)))
+    place = Standing(9, dict.fromkeys(SUBJECTS, right(14)), np.ones(3), best)
+    assert Bootstrap().verdict(place) == (
+        "as good as trial 4 in 0.0% of the draws of its first 8 subjects"
+    )
+    assert Bootstrap(chance=0.0).verdict(place) == ""
+
+
+def test_the_bootstrap_needs_a_complete_trial_and_six_subjects() -> None:
+    hopeless = {subject: right(0) for subject in SUBJECTS}
+    assert Bootstrap().verdict(Standing(9, hopeless, np.ones(3), None)) == ""
+    best = Best(4, 0.9, dict.fromkeys(SUBJECTS, right(20)))
+    stops = [
+        bool(
+            Bootstrap().verdict(Standing(9, dict(list(hopeless.items())[:done]), np.ones(3), best))
+        )
+        for done in range(1, 9)
+    ]
+    assert stops == [False] * 5 + [True] * 3
+
+
+@pytest.mark.parametrize(("chance", "stops"), [(0.42, False), (0.47, True)])
+def test_the_bootstrap_counts_the_draws_in_which_a_trial_is_as_good(
+    chance: float, stops: bool
+) -> None:
+    """By hand: two answers behind for one of eight subjects, one ahead for another.
+
+    A draw takes them a and b times, by the multinomial law, and is as good where b >= 2 a.
+    """
+    best = Best(4, 0.9, dict.fromkeys(SUBJECTS, right(10)))
+    answers = dict.fromkeys(SUBJECTS, right(10)) | {SUBJECTS[0]: right(8), SUBJECTS[1]: right(11)}
+    law = {
+        (a, b): math.comb(8, a) * math.comb(8 - a, b) * 6 ** (8 - a - b) / 8**8
+        for a in range(9)
+        for b in range(9 - a)
+    }
+    assert sum(law.values()) == pytest.approx(1.0)
+    assert sum(chance for (a, b), chance in law.items() if b >= 2 * a) == pytest.approx(
+        0.448, abs=5e-4
+    )
+    place = Standing(9, answers, np.ones(3), best)
+    assert bool(Bootstrap(chance, draws=4000).verdict(place)) is stops
