@@ -104,7 +104,7 @@ def _broken(space: SearchSpace, chance: random.Random) -> str:
     except Infeasible:
         return ""  # a `require`, which redraws
     try:
-        parse(tree["architecture"], f"{space.place}: architecture")
+        parse(tree["architecture"], f"{space.place}: architecture", searched=True)
     except Infeasible as error:
         return str(error).splitlines()[0]
     return ""
@@ -250,5 +250,7 @@ def _pick(leaf: Leaf, chance: random.Random) -> Any:
 
 
 def _parsed(entry: Point | Reference, place: str) -> Architecture:
-    tree = entry.architecture if isinstance(entry, Reference) else entry.values["architecture"]
-    return parse(tree, f"{place}: architecture")
+    place = f"{place}: architecture"
+    if isinstance(entry, Reference):
+        return parse(entry.architecture, place)
+    return parse(entry.values["architecture"], place, searched=True)

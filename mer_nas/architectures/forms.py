@@ -140,10 +140,13 @@ def _skipped(visit: Visit) -> bool:
 
 def _passed(architecture: Architecture, how: Literal["repair", "settle"]) -> Architecture:
     """Return the architecture after one walk along which every part was repaired or settled."""
-    index = 0
-    while index < len(visits := walk(architecture)):
+    index, visits = 0, walk(architecture)
+    while index < len(visits):
         visit = visits[index]
-        architecture = put(architecture, visit, getattr(visit.part, how)(visit.site))
+        part = getattr(visit.part, how)(visit.site)
+        if part != visit.part:
+            architecture = put(architecture, visit, part)
+            visits = walk(architecture)  # what comes after may stand elsewhere now
         index += 1
     return architecture
 

@@ -177,7 +177,8 @@ class Path(Config):
 
     def repair(self, site: Site) -> "Path":
         """Take as many frames as the input has, and pool them once."""
-        frames = min(max(self.frames, 2), self._most) if INPUTS[self.input].timed else 1
+        read, frames = INPUTS[self.input], max(2, self.frames)
+        frames = min(frames, read.length or frames) if read.timed else 1
         changes: dict[str, object] = {"frames": frames, "size": self._size(site)}
         if frames == 1 or len(self._pools(site)) > 1:
             changes["temporal"] = NoTemporal()
@@ -190,15 +191,15 @@ class Path(Config):
         return self
 
     def _check_frames(self, site: Site) -> None:
-        if not INPUTS[self.input].timed:
-            if self.frames > 1:
-                sequences = [name for name, read in INPUTS.items() if read.timed]
-                found = f"{self.frames} frames of {self.input!r}, which is one image"
-                raise site.refuse(found, f"frames: 1, or the input {_or(sequences)}")
-        elif not 2 <= self.frames <= self._most:
+        read = INPUTS[self.input]
+        if not read.timed and self.frames > 1:
+            sequences = [name for name, other in INPUTS.items() if other.timed]
+            found = f"{self.frames} frames of {self.input!r}, which is one image"
+            raise site.refuse(found, f"frames: 1, or the input {_or(sequences)}")
+        if read.timed and not 2 <= self.frames <= (read.length or self.frames):
             found = f"frames: {self.frames} of {self.input!r}, a sequence"
-            most = INPUTS[self.input].length
-            raise site.refuse(found, f"2 to {most} frames" if most else "2 frames or more")
+            right = f"2 to {read.length} frames" if read.length else "2 frames or more"
+            raise site.refuse(found, right)
 
     def _check_pools(self, site: Site) -> None:
         pools = self._pools(site)
@@ -223,10 +224,6 @@ class Path(Config):
     def _size(self, site: Site) -> int:
         """Return the size at which the first path of the network reads the same input."""
         return next((path.size for path in site.paths if path.input == self.input), self.size)
-
-    @property
-    def _most(self) -> int:
-        return INPUTS[self.input].length or self.frames
 
 
 class Losses(Config):
