@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import DataError
 
 FLOW = "flow_uvs"
@@ -51,7 +52,7 @@ class Clip:
     apex: int | None = None
     offset: int | None = None
     apex_source: str | None = None
-    """Where the apex comes from: "annotated", "estimated"."""
+    """Where the apex comes from: "annotated", "estimated", or a way of `pipeline.config`."""
     emotion: str | None = None
     """The emotion as annotated, before it was mapped to a class."""
     action_units: tuple[str, ...] | None = None
@@ -90,6 +91,12 @@ class ClipSet:
     """Counts of the full set, where this may be a part of one: clips, subjects and each class."""
     scaling: Mapping[str, str] = field(default_factory=dict)
     """By name of the input, how its values follow from what was measured."""
+    units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By name of the input, what each channel of its measured values was divided by."""
+    by_fold: frozenset[str] = frozenset()
+    """Inputs that are divided by a statistic of the training clips of each fold; see `scaling`."""
+    how: Preparation | None = None
+    """How the inputs were made from frames; None where that is not known."""
     left_out: int = 0
     """Clips that are listed but have no readable image, left out because the user allowed it."""
 
@@ -155,9 +162,11 @@ class ClipSet:
         for name in sorted(self.inputs):
             array = np.ascontiguousarray(self.inputs[name])
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(array.tobytes())
+            digest.update(array.data)
         digest.update(repr([(clip.id, clip.label) for clip in self.clips]).encode())
         digest.update(repr(self.classes).encode())
+        if self.by_fold:
+            digest.update(repr(sorted(self.by_fold)).encode())
         if any(clip.action_units is not None for clip in self.clips):
             digest.update(self.action_units.tobytes())
         return digest.hexdigest()[:16]

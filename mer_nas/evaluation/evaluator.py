@@ -11,7 +11,7 @@ This module knows neither Ray nor Optuna.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mer_nas.architectures import build
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
+from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, scores
@@ -112,6 +113,10 @@ class Evaluation:
         return float(np.mean([score.uf1 for score in self.scores]))
 
 
+Units = Mapping[str, Divisors]
+"""By input, what it is divided by; inputs that are not named stay as they are."""
+
+
 class Evaluator:
     """Measures candidates on the folds of one protocol.
 
@@ -143,8 +148,9 @@ class Evaluator:
         seed = fold_seed(self.seed, repetition, fold.subjects)
         device = pick_device(candidate.trainer.device)
         with isolated(seed, device):
-            network = self._trained(candidate, fold.train, seed, device)
-            probabilities = predict(network, self._inputs(candidate, fold.test, device))
+            units = self._units(candidate, fold.train)
+            network = self._trained(candidate, fold.train, units, seed, device)
+            probabilities = predict(network, self._inputs(candidate, fold.test, units, device))
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
         return FoldResult(
@@ -193,7 +199,9 @@ class Evaluator:
         seed = fold_seed(self.seed, repetition, subjects=())
         device = pick_device(candidate.trainer.device)
         with isolated(seed, device):
-            return self._trained(candidate, np.arange(len(self.clips)), seed, device).eval()
+            everyone = np.arange(len(self.clips))
+            units = self._units(candidate, everyone)
+            return self._trained(candidate, everyone, units, seed, device).eval()
 
     def check(self, candidate: Candidate) -> None:
         """Refuse a candidate that does not fit the clips, before time is spent on it.
@@ -203,13 +211,26 @@ class Evaluator:
         """
         refuse_misfit(candidate.needs("the architecture"), provided(self.clips))
 
+    def _units(self, candidate: Candidate, train: NDArray[np.int64]) -> Units:
+        """Return what the training clips say that inputs are to be divided by."""
+        return {
+            name: divisors(self.clips, name, train)
+            for name in candidate.architecture.inputs
+            if name in self.clips.by_fold
+        }
+
     def _trained(
-        self, candidate: Candidate, train: NDArray[np.int64], seed: int, device: torch.device
+        self,
+        candidate: Candidate,
+        train: NDArray[np.int64],
+        units: Units,
+        seed: int,
+        device: torch.device,
     ) -> nn.Module:
         network: nn.Module = build(candidate.architecture, len(self.clips.classes)).to(device)
         fit(
             network,
-            self._inputs(candidate, train, device),
+            self._inputs(candidate, train, units, device),
             torch.tensor(self.clips.labels[train], device=device),
             candidate.trainer,
             seed,
@@ -218,12 +239,19 @@ class Evaluator:
         return network
 
     def _inputs(
-        self, candidate: Candidate, indices: NDArray[np.int64], device: torch.device
+        self,
+        candidate: Candidate,
+        indices: NDArray[np.int64],
+        units: Units,
+        device: torch.device,
     ) -> dict[str, Tensor]:
         # torch.tensor copies: torch's own memory is aligned alike everywhere, and a worker's view
         # of shared memory is read-only.
         seen = candidate.sees(self.clips, indices)
-        return {name: torch.tensor(clips, device=device) for name, clips in seen.items()}
+        return {
+            name: torch.tensor(divided(images, units.get(name)), device=device)
+            for name, images in seen.items()
+        }
 
 
 def fold_seed(study_seed: int, repetition: int, subjects: Iterable[str]) -> int:

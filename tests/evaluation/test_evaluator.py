@@ -200,3 +200,32 @@ def test_data_of_another_size_are_refused_with_both_sizes(
         "the architecture reads inputs of 28 pixels, but synthetic provides them with 14; "
         "data.size=28 would be right"
     )
+
+
+def test_inputs_may_be_scaled_by_the_training_clips_of_the_fold_and_no_others(
+    clips: ClipSet, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def fit(network: object, inputs: dict[str, torch.Tensor], *_: object, **__: object) -> None:
+        seen.append(inputs[FLOW])
+
+    monkeypatch.setattr(module, "fit", fit)
+    scaled = dataclasses.replace(clips, by_fold=frozenset({FLOW}))
+    protocol = plan(scaled)
+    Evaluator(scaled, protocol, seed=7).fold(candidate, 0)
+    (trained,) = seen
+    assert len(trained) == len(protocol.folds[0].train)
+    assert trained[:, :2].square().mean() == pytest.approx(1, rel=1e-5)
+    assert trained[:, 2].square().mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_set_of_four_times_the_motion_gives_the_same_bits_once_it_is_scaled(
+    clips: ClipSet, candidate: Candidate
+) -> None:
+    def result(times: float) -> tuple[tuple[float, ...], ...]:
+        louder = {FLOW: clips.inputs[FLOW] * np.float32(times)}
+        changed = dataclasses.replace(clips, inputs=louder, by_fold=frozenset({FLOW}))
+        return Evaluator(changed, plan(changed), seed=7).fold(candidate, 0).probabilities
+
+    assert result(4) == result(1)  # dividing by powers of two is exact

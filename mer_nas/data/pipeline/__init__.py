@@ -5,6 +5,8 @@
     magnification    small motions made larger, frame by frame
     apex             the frame of the largest motion, where no annotation names one
     steps            all of it for one clip, in memory that does not grow with its length
+    cache            what was prepared once, on disk
+    sets             the clips of a data set, prepared
 
 `config.Pipeline` says which steps, and is part of the key under which a result is kept.
 """

@@ -107,3 +107,13 @@ class Pipeline(Config):
     """magnitude: motions keep their size, and are divided by their root mean square over the
     training clips of each fold; min_max: each channel of each clip is stretched to -1..1, as
     published flow images are, which loses the size of a motion."""
+
+
+class Preparation(Config):
+    """A pipeline, and the form of the inputs that it ends in."""
+
+    pipeline: Pipeline
+    size: PositiveInt
+    """Height and width of every input in pixels."""
+    frames: Annotated[int, Interval(ge=2)]
+    """Frames from onset to apex, both counted, where an input has more than key frames."""

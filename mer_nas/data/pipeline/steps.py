@@ -17,7 +17,7 @@ from mer_nas.data.clips import FLOW
 from mer_nas.data.inputs import PICTURES, Pixels, needed, see
 from mer_nas.data.pipeline.alignment import Crop, align
 from mer_nas.data.pipeline.apex import spot
-from mer_nas.data.pipeline.config import Flow, Pipeline
+from mer_nas.data.pipeline.config import Flow, Pipeline, Preparation
 from mer_nas.data.pipeline.magnification import magnified
 from mer_nas.data.pipeline.reels import Image, Reel, grey
 from mer_nas.errors import DataError
@@ -33,18 +33,6 @@ class Marks:
     """None where nobody gave it."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a network asks for."""
-
-    names: tuple[str, ...]
-    """Names of inputs."""
-    size: int
-    """Their height and width in pixels."""
-    frames: int
-    """Frames from onset to apex, both counted, where an input has more than key frames."""
-
-
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """One clip as networks see it."""
@@ -58,15 +46,15 @@ class Prepared:
 
 
 def prepare(
-    reel: Reel, marks: Marks, pipeline: Pipeline, wanted: Wanted, cropped: bool = False
+    reel: Reel, marks: Marks, how: Preparation, names: Sequence[str], cropped: bool = False
 ) -> Prepared:
     """Take a clip through the pipeline.
 
     Args:
         reel: Its frames.
         marks: Where the expression is.
-        pipeline: The steps.
-        wanted: The inputs to be made.
+        how: The steps, and the form of the inputs.
+        names: The inputs to be made.
         cropped: Whether the frames show nothing but the face, so that alignment is skipped.
 
     Raises:
@@ -77,12 +65,18 @@ def prepare(
             f"{reel.name}: onset {marks.onset} and offset {marks.offset} are no stretch of "
             f"{len(reel)} frames, counted from 0; onset < offset < {len(reel)} would be right"
         )
+    if marks.apex is not None and not marks.onset < marks.apex <= marks.offset:
+        raise DataError(
+            f"{reel.name}: the apex {marks.apex} is not after the onset {marks.onset} and up to "
+            f"the offset {marks.offset}, counted from 0"
+        )
     with flow.one_thread():
-        faces = _Faces(reel, marks, pipeline, cropped)
+        faces = _Faces(reel, marks, how.pipeline, cropped)
         apex, source = _apex(faces)
-        footage = faces.at(apex, needed(wanted.names, wanted.frames))
-        inputs = see(wanted.names, footage, wanted.size, wanted.frames, algorithm(pipeline.flow))
-    if pipeline.values == "min_max":
+        footage = faces.at(apex, needed(names, how.frames))
+        dense = algorithm(how.pipeline.flow)
+        inputs = see(names, footage, how.size, how.frames, dense)
+    if how.pipeline.values == "min_max":
         inputs = {name: _stretched(name, values) for name, values in inputs.items()}
     return Prepared(inputs, apex, source)
 

@@ -19,14 +19,16 @@ from mer_nas.data.pipeline.config import (
     Flow,
     Magnification,
     Pipeline,
+    Preparation,
 )
-from mer_nas.data.pipeline.steps import Marks, Wanted, prepare
+from mer_nas.data.pipeline.steps import Marks, prepare
 from mer_nas.errors import DataError
 
 SIDE = 64
-PLAIN = Pipeline(face=SIDE, flow=Farneback(), apex=("annotated",))
-EVERYTHING = Wanted(INPUTS, size=16, frames=3)
-FLOW_ONLY = Wanted(("flow_uvs",), size=16, frames=2)
+PLAIN = Preparation(
+    pipeline=Pipeline(face=SIDE, flow=Farneback(), apex=("annotated",)), size=16, frames=3
+)
+FLOW_ONLY = ("flow_uvs",)
 
 
 def surface(right: float = 0, down: float = 0, side: int = SIDE) -> NDArray[np.uint8]:
@@ -39,6 +41,11 @@ def surface(right: float = 0, down: float = 0, side: int = SIDE) -> NDArray[np.u
         total += np.sin(2 * np.pi * along / length + phase)
     grey = 128 + 24 * total
     return np.rint(np.stack([grey, 0.8 * grey, 0.6 * grey], -1)).astype(np.uint8)
+
+
+def changed(**settings: object) -> Preparation:
+    """Return the plain preparation with other settings of its pipeline."""
+    return PLAIN.model_copy(update={"pipeline": PLAIN.pipeline.model_copy(update=settings)})
 
 
 @dataclass
@@ -68,8 +75,8 @@ def moving(to: tuple[float, float], apex: int = 4, frames: int = 9) -> Memory:
 @pytest.mark.parametrize("flow", [Farneback(), TVL1(), DIS()], ids=lambda flow: flow.kind)
 def test_a_known_shift_is_the_flow(flow: Flow) -> None:
     reel = moving((1.5, -0.75))
-    pipeline = PLAIN.model_copy(update={"flow": flow})
-    found = prepare(reel, Marks(0, 8, apex=4), pipeline, FLOW_ONLY).inputs["flow_uvs"]
+    how = changed(flow=flow)
+    found = prepare(reel, Marks(0, 8, apex=4), how, FLOW_ONLY).inputs["flow_uvs"]
     u, v, strain = found[:, 3:-3, 3:-3]
     assert u.mean() == pytest.approx(1.5, abs=0.05)
     assert v.mean() == pytest.approx(-0.75, abs=0.05)
@@ -84,7 +91,7 @@ def test_no_frame_is_read_that_no_input_is_made_of() -> None:
 
 def test_every_input_is_made_in_one_pass() -> None:
     reel = moving((1, 0))
-    found = prepare(reel, Marks(0, 8, apex=4), PLAIN, EVERYTHING)
+    found = prepare(reel, Marks(0, 8, apex=4), PLAIN, INPUTS)
     assert set(found.inputs) == set(INPUTS)
     assert reel.seen == [0, 2, 4, 6, 8]
     assert found.inputs["frames"].shape == (3, 1, 16, 16)
@@ -106,8 +113,8 @@ def test_the_apex_is_found_by_the_first_way_that_gives_one(
     for at, size in ((3, 1.0), (4, 1.5), (5, 3.0), (6, 2.0)):
         middle = np.s_[24:40, 24:40]
         reel.images[at][middle] = surface(right=size)[middle]
-    pipeline = Pipeline.model_validate({**PLAIN.model_dump(), "apex": apex})
-    found = prepare(reel, Marks(0, 8, apex=marked), pipeline, FLOW_ONLY)
+    how = changed(apex=apex)
+    found = prepare(reel, Marks(0, 8, apex=marked), how, FLOW_ONLY)
     assert (found.apex, found.apex_source) == (place, source)
 
 
@@ -143,47 +150,48 @@ def test_one_crop_is_found_in_the_onset_and_serves_every_frame(
         return shift
 
     monkeypatch.setattr(steps, "align", found)
-    pipeline = PLAIN.model_copy(update={"align": Alignment()})
+    whole = PLAIN.model_copy(update={"size": SIDE})
+    how = changed(align=Alignment()).model_copy(update={"size": SIDE})
     reel = moving((1, 0))
-    wanted = Wanted(("keyframes_rgb",), SIDE, 2)
-    aligned = prepare(reel, Marks(1, 8, apex=4), pipeline, wanted).inputs["keyframes_rgb"]
+    wanted = ("keyframes_rgb",)
+    aligned = prepare(reel, Marks(1, 8, apex=4), how, wanted).inputs["keyframes_rgb"]
     assert len(asked) == 1
     np.testing.assert_array_equal(asked[0], reel.images[1])
-    plain = prepare(reel, Marks(1, 8, apex=4), PLAIN, wanted).inputs["keyframes_rgb"]
+    plain = prepare(reel, Marks(1, 8, apex=4), whole, wanted).inputs["keyframes_rgb"]
     np.testing.assert_allclose(aligned[..., :-4], plain[..., 4:], atol=1e-6)
-    cropped = prepare(reel, Marks(1, 8, apex=4), pipeline, wanted, cropped=True)
+    cropped = prepare(reel, Marks(1, 8, apex=4), how, wanted, cropped=True)
     np.testing.assert_array_equal(cropped.inputs["keyframes_rgb"], plain)
     assert len(asked) == 1
 
 
 def test_without_colour_every_channel_is_the_grey_one() -> None:
-    pipeline = PLAIN.model_copy(update={"colour": False})
-    wanted = Wanted(("keyframes_rgb", "keyframes"), 16, 2)
+    how = changed(colour=False)
+    wanted = ("keyframes_rgb", "keyframes")
     marks = Marks(0, 8, apex=4)
-    found = prepare(moving((1, 0)), marks, pipeline, wanted).inputs
+    found = prepare(moving((1, 0)), marks, how, wanted).inputs
     np.testing.assert_allclose(found["keyframes_rgb"], np.repeat(found["keyframes"], 3, 1))
     colour = prepare(moving((1, 0)), marks, PLAIN, wanted).inputs["keyframes_rgb"]
     assert np.abs(colour[:, 0] - colour[:, 2]).min() > 0.01
 
 
 def test_min_max_stretches_each_channel_of_flow_and_leaves_faces_alone() -> None:
-    pipeline = PLAIN.model_copy(update={"values": "min_max"})
+    how = changed(values="min_max")
     marks = Marks(0, 8, apex=4)
-    found = prepare(moving((1, 0)), marks, pipeline, EVERYTHING).inputs
-    plain = prepare(moving((1, 0)), marks, PLAIN, EVERYTHING).inputs
+    found = prepare(moving((1, 0)), marks, how, INPUTS).inputs
+    plain = prepare(moving((1, 0)), marks, PLAIN, INPUTS).inputs
     assert found["flow_uvs"].min((1, 2)).tolist() == pytest.approx([-1, -1, -1])
     assert found["flow_uvs"].max((1, 2)).tolist() == pytest.approx([1, 1, 1])
     for name in ("keyframes", "keyframes_rgb", "frames"):
         np.testing.assert_array_equal(found[name], plain[name])
     still = Memory([surface(), surface()])
-    nothing = prepare(still, Marks(0, 1, apex=1), pipeline, Wanted(("difference",), 16, 2))
+    nothing = prepare(still, Marks(0, 1, apex=1), how, ("difference",))
     assert not nothing.inputs["difference"].any()
 
 
 def test_magnified_motion_is_larger_and_begins_at_the_onset() -> None:
     settings = Magnification(factor=4, low=1, high=20, levels=5, wavelength=4)
     reel = moving((0.4, 0), apex=5, frames=11)
-    louder = PLAIN.model_copy(update={"magnify": settings})
+    louder = changed(magnify=settings)
     marks = Marks(2, 10, apex=5)
     plain = prepare(reel, marks, PLAIN, FLOW_ONLY).inputs["flow_uvs"][0, 3:-3, 3:-3].mean()
     reel.seen.clear()
