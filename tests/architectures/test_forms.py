@@ -159,13 +159,15 @@ def test_the_schema_lists_every_block_of_a_slot() -> None:
 def _draw(chance: random.Random) -> Tree:
     """Return a tree whose parts need not fit together."""
     pick = chance.choice
-    multi_scale = pick([{"kind": "none"}, {"kind": "parallel", "kernels": [3, 5, 7]}])
-    conv = {"kind": "conv", "width": pick([16, 20, 32]), "multi_scale": multi_scale}
+    scales = {"kind": "parallel", "kernels": [3, 5, 7], "place": pick(["before", "after"])}
+    conv = {"kind": "conv", "width": pick([16, 20, 32]), "pool": pick([True, False])}
+    conv["multi_scale"] = pick([{"kind": "none"}, scales])
+    conv4 = {"kind": "conv4", "width": pick([16, 20])}
     patch = {"kind": "patch", "patch": pick([2, 3, 4, 7]), "position": pick(["full", "scalar"])}
     downs = [
         {"kind": "none"},
-        {"kind": "in_block"},
-        {"kind": "conv_maxpool"},
+        {"kind": pick(["in_block", "patch_merge"])},
+        {"kind": pick(["conv_maxpool", "maxpool"])},
         {"kind": "maa", "kernels": pick([[3], [5, 9], [3, 15]])},
     ]
     experts = {
@@ -174,17 +176,21 @@ def _draw(chance: random.Random) -> Tree:
         "collaboration": pick(["none", "xattn"]),
     }
     mhsa = {"kind": "mhsa", "heads": pick([1, 3, 4]), "window": pick(["none", "hier"])}
+    locals_ = [RES, {"kind": pick(["res_eq8", "res12", "inc_a", "inc_b", "inc_c"])}]
+    locals_.append({"kind": "lra", "heads": pick([1, 3]), "rounding": 8})
+    gates = [{"kind": "prog", "carry": pick(["mul", "learned"])}]
+    gates.append({"kind": pick(["cbam_seq", "cbam_par", "se", "eca"])})
     stages = [
         {
             "growth": pick([1, 1.5, 2]),
             "down": pick(downs),
-            "local": pick([{"kind": "none"}, RES]),
+            "local": pick([{"kind": "none"}, *locals_]),
             "global": pick([{"kind": "none"}, experts, mhsa]),
-            "gate": pick([{"kind": "none"}, {"kind": "prog", "carry": pick(["mul", "learned"])}]),
+            "gate": pick([{"kind": "none"}, *gates]),
         }
         for _ in range(chance.randrange(1, 5))
     ]
-    path = {"stem": pick([conv, patch]), "stages": stages}
+    path = {"stem": pick([conv, conv4, patch]), "stages": stages}
     return {"paths": [path], "drop_path": pick([0.0, 0.2]), "losses": {"balance": pick([0, 0.1])}}
 
 
