@@ -160,27 +160,27 @@ def test_casme_squared_has_no_headers_and_names_by_two_rules(tmp_path: Path) -> 
         CASFEcode_final=[
             (1, "disgust1_2", 8, 10, 14, "4+9", "negative", "micro-expression", "disgust"),
             (1, "disgust1_3", 20, 25, 40, "4", "negative", "macro-expression", "disgust"),
-            (6, "happy2_1", 30, 33, 0, "6\uff0c12", "positive", "micro-expression", "happiness"),
+            (7, "happy1_1", 30, 33, 0, "6\uff0c12", "positive", "micro-expression", "happiness"),
             (5, "anger1_1", 3, 5, 9, 4, "others", "micro-expression", "anger"),
         ],
-        naming_rule1=[(15, "s15", 1), (22, "s22", 5), (23, "s23", 6)],
-        naming_rule2=[("0101", "disgust1"), (401, "anger1"), ("0503", "happy2")],
+        naming_rule1=[(15, "s15", 1), (22, "s22", 5), (23, "s23", 7)],
+        naming_rule2=[("0101", "disgust1"), (401, "anger1"), ("0502", "happy1")],
     )
     images(
         tmp_path / "rawpic",
         "s15/15_0101disgustingteeth/img001..020.jpg",
         "s15/15_0102eatingworms/img001..002.jpg",
         "s22/22_0401girlcrashing/img001..009.jpg",
-        "s19/19_0503unnyfarting/img001..002.jpg",
-        "s19/23_0503unnyfarting/img001..040.jpg",
+        "s19/19_0502funnyerrors/img001..002.jpg",
+        "s19/23_0502funnyerrors/img001..040.jpg",
     )
     found = reading("casme_sq", tmp_path)
     assert [told(record) for record in found.records] == [
         ("casme_sq:s15/disgust1_2_8", 8, 10, 14, "negative", "4 9"),
-        ("casme_sq:s23/happy2_1_30", 30, 33, 33, "positive", "6 12"),
+        ("casme_sq:s23/happy1_1_30", 30, 33, 33, "positive", "6 12"),
         ("casme_sq:s22/anger1_1_3", 3, 5, 9, "others", "4"),
     ]
-    assert found.records[1].frames[0].path.parent.name == "23_0503unnyfarting"
+    assert found.records[1].frames[0].path.parent.name == "23_0502funnyerrors"
     assert [finding.kind for finding in found.findings] == ["no offset"]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mer_nas.cli import SubVerbs
 from mer_nas.cli.words import as_json, quiet, words
+from mer_nas.config.overrides import parse, value
 from mer_nas.settings import resolve
 from mer_nas.wording import count
 
@@ -47,14 +50,7 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
     from mer_nas.data.check import check as look_through
 
     settings = resolve(words)
-    with click.progressbar(
-        length=1, label="frames", file=sys.stderr, hidden=quiet or not sys.stderr.isatty()
-    ) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.length = of
-            bar.update(done - bar.pos)
-
+    with _bar("clips", quiet=quiet) as progress:
         report = look_through(settings.data, progress)
     click.echo(json.dumps(_tree(report), indent=2) if as_json else _text(report, everything))
     if report.errors:
@@ -88,3 +84,42 @@ def _text(report: Report, everything: bool) -> str:
     warnings = count(len(report.findings) - report.errors, "warning")
     differing = f"{count(report.differing, 'count')} unlike the official release"
     return "\n".join([*lines, "", f"{count(report.errors, 'error')}, {warnings}, {differing}"])
+
+
+@verb.command()
+@words
+@quiet
+def synthesize(words: tuple[str, ...], quiet: bool) -> None:
+    """Write synthetic clips in the official form of a data set, its oddities included.
+
+    \b
+    mer-nas data synthesize layout=casme2 out=DIR
+    mer-nas data synthesize layout=samm out=DIR counts=official
+    """
+    from mer_nas.config.base import validate
+    from mer_nas.data.synthesis import Synthesis
+    from mer_nas.data.synthesis import synthesize as write
+
+    read = parse(words)
+    tree = {key: value(text, key) for key, text in read.plain.items()} | dict(read.dotted)
+    synthesis = validate(Synthesis, tree, "synthesize")
+    with _bar("clips", quiet=quiet) as progress:
+        clips = write(synthesis, progress)
+    preset = synthesis.layout
+    click.echo(
+        f"{count(clips, 'clip')} in {synthesis.out}; "
+        f"mer-nas data check data={preset} data.root={synthesis.out}"
+    )
+
+
+@contextmanager
+def _bar(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, and nothing elsewhere."""
+    hidden = quiet or not sys.stderr.isatty()
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=hidden) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.length = of
+            bar.update(done - bar.pos)
+
+        yield progress
