@@ -80,6 +80,22 @@ def test_a_kernel_of_the_stem_reaches_no_further_than_its_map(small: Make) -> No
     )
 
 
+def test_behind_the_pool_of_the_stem_kernels_have_half_the_map(small: Make) -> None:
+    def tree(place: str) -> Tree:
+        scales = {**parallel(3, 9), "place": place}
+        made = small(PLAIN, stem=conv(pool=True, multi_scale=scales))
+        made["paths"][0]["size"] = 8
+        return made
+
+    parse(tree("before"))
+    assert refused(tree("after")) == (
+        "net.paths.0.stem.multi_scale: a kernel of 9 is too large for a map of 4 x 4; "
+        "right: kernels up to 7"
+    )
+    found = close(tree("after")).model_dump(mode="json")["paths"][0]["stem"]["multi_scale"]
+    assert found["kernels"] == [3, 7]
+
+
 def test_a_kernel_of_an_aggregation_reaches_no_further_than_its_map(small: Make) -> None:
     stem = {"kind": "patch", "patch": 14}
 
@@ -331,6 +347,16 @@ def test_a_stage_that_nothing_widens_keeps_its_width(small: Make) -> None:
         "right: growth: 1"
     )
     assert close(widening) == parse(small(expert(), {**expert(), "growth": 1}))
+
+
+def test_a_pool_leaves_the_width_to_a_local_block(small: Make) -> None:
+    pool = {"down": {"kind": "maxpool"}, "growth": 2}
+    parse(small(PLAIN, {**pool, "local": RES}))
+    parse(small(PLAIN, {**pool, **expert(), "growth": 1}))
+    assert refused(small(PLAIN, {**pool, **expert()})) == (
+        "net.paths.0.stages.1: down 'maxpool' and no local block to go from 16 to 32 channels; "
+        "right: growth: 1"
+    )
 
 
 def test_every_broken_rule_is_said_at_once(small: Make) -> None:
