@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from mer_nas.architectures.blocks import DOWNS, Name, Site, some
 from mer_nas.architectures.downs import Halving
-from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting, largest
+from mer_nas.architectures.kernels import KernelSet, check_kernels, largest
 from mer_nas.architectures.layers import ChannelNorm, conv, linear
 from mer_nas.architectures.recalibration import CoordinateAttention, SqueezeExcite
 
@@ -86,8 +86,9 @@ class MAA(Halving):
 
     def repair(self, site: Site) -> "MAA":
         """Shrink kernels that are too large, and keep each size once."""
-        kernels = tuple(sorted(set(fitting(self.kernels, site))))
-        square = self.square and largest(site.size) >= SQUARE
+        limit = largest(site.size)
+        kernels = tuple(sorted({min(kernel, limit) for kernel in self.kernels}))
+        square = self.square and limit >= SQUARE
         return self.model_copy(update={"kernels": kernels, "square": square})
 
     def settle(self, site: Site) -> "MAA":

@@ -69,12 +69,15 @@ class MHSA(Block):
                 found = f"a map of {height} x {width} does not split into {n} x {n} windows"
                 raise site.refuse(found, "window: none")
             return
-        if height * width < 2:
-            found = f"attention over a map of {height} x {width}, a single token"
-            raise site.refuse(found, "at least 2 tokens, or another global block")
+        check_tokens(site)
 
-    def repair(self, site: Site) -> "MHSA":
-        """Attend over the whole map, with the nearest number of heads that share it evenly."""
+    def repair(self, site: Site) -> Block:
+        """Attend over the whole map, with the nearest number of heads that share it evenly.
+
+        Of one token there is nothing to attend to.
+        """
+        if site.size == (1, 1):
+            return NoGlobal()
         heads = fitting_heads(self.heads, site.channels)
         tiled = all(side % site.windows == 0 and side > site.windows for side in site.size)
         window = self.window if tiled else "none"
@@ -112,6 +115,13 @@ class Attention(nn.Module):
         seen = scores.softmax(-1) @ value  # (B, H, N, D)
         attended: Tensor = self.out(seen.transpose(1, 2).reshape(-1, tokens, self.out.in_features))
         return attended
+
+
+def check_tokens(site: Site) -> None:
+    """Refuse a map of one position."""
+    if site.size == (1, 1):
+        found = "attention over a map of 1 x 1, a single token"
+        raise site.refuse(found, "at least 2 tokens, or another global block")
 
 
 def check_heads(heads: int, site: Site, *, even: bool = True) -> None:

@@ -1,6 +1,6 @@
 """What an expert can be: E small networks side by side, of one form or of several in turn.
 
-A new form is a class in `EXPERTS`: built from a `Bench`, it gives the outputs of all experts and,
+A new form is an entry of `EXPERTS`: built from a `Bench`, it gives the outputs of all experts and,
 if it can do so more cheaply, their weighted sum.
 
 Shapes speak of B maps, N = H W tokens of a map, C channels, E experts of F hidden units.

@@ -23,7 +23,7 @@ from pydantic import PositiveFloat, PositiveInt
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from mer_nas.architectures.attention import NARROWEST
+from mer_nas.architectures.attention import NARROWEST, NoGlobal, check_tokens
 from mer_nas.architectures.blocks import GLOBALS, Block, Shape, Site, grown
 from mer_nas.architectures.layers import linear
 from mer_nas.architectures.lra import Feed, embedding, relation, rounded
@@ -94,18 +94,21 @@ class GRA(Block):
         if attending % self.head_width:
             found = f"heads of {self.head_width} do not share {attending} channels evenly"
             raise site.refuse(found, "head_width: 8 and rounding: 8")
+        check_tokens(site)
         high, wide = site.size
-        if high * wide < 2:
-            found = f"attention over a map of {high} x {wide}, a single token"
-            raise site.refuse(found, "at least 2 tokens, or another global block")
         if self.reduction > (most := isqrt(high * wide)):
             found = f"{self.reduction**2} tokens to a key on a map of {high} x {wide}"
             raise site.refuse(found, f"a reduction up to {most}")
 
-    def repair(self, site: Site) -> "GRA":
-        """Halve a reduction that is too large; part in eights the channels that do not part."""
+    def repair(self, site: Site) -> Block:
+        """Halve a reduction that is too large; part in eights the channels that do not part.
+
+        Of one token there is nothing to attend to.
+        """
+        if site.size == (1, 1):
+            return NoGlobal()
         reduction = self.reduction
-        while reduction > max(1, isqrt(site.size[0] * site.size[1])):
+        while reduction > isqrt(site.size[0] * site.size[1]):
             reduction //= 2
         repaired: dict[str, Any] = {"reduction": reduction}
         width = self.shape(site).channels

@@ -154,6 +154,12 @@ def test_aggregators_attend_to_two_tokens_or_more(small: Make) -> None:
     )
 
 
+def test_drawn_aggregators_of_one_token_fall_away(small: Make) -> None:
+    local = {"local": {"kind": "res_basic"}}
+    found = close(small({**gra(), **local}, stem=patches(28)))
+    assert found == parse(small(local, stem=patches(28)))
+
+
 def test_the_stage_after_grows_from_the_width_that_aggregators_leave(small: Make) -> None:
     tree = small(gra(growth=1.5), {"growth": 2, "local": {"kind": "res_basic"}}, stem=patches(4))
     assert measure(parse(tree), 3).parameters - measure(parse(tree), 2).parameters == 96 + 1
