@@ -38,8 +38,11 @@ class System(NamedTuple):
     """code: equal to public code; paper: specified by the text; reading: an interpretation."""
     classes: int
     params: int
+    """Weights that are trained."""
+    deployed: int
+    """Weights without what only training uses; limits speak of these."""
     macs: int
-    """Nominal multiply-accumulates for one clip."""
+    """Nominal multiply-accumulates of the deployed network for one clip."""
 
 
 class Draw(NamedTuple):
@@ -67,13 +70,10 @@ def systems(space: SearchSpace, classes: int = 3) -> list[System]:
         number = entry.classes if isinstance(entry, Reference) else classes
         cost = measure(_parsed(entry, place), number)
         if isinstance(entry, Point):
-            space.limits.hold(place, cost.parameters, cost.macs)
+            space.limits.hold(place, params=cost.deployed, macs=cost.macs)
         role = "reference" if isinstance(entry, Reference) else "point"
-        found.append(
-            System(
-                entry.name, role, entry.source, entry.fidelity, number, cost.parameters, cost.macs
-            )
-        )
+        said = (entry.name, role, entry.source, entry.fidelity, number)
+        found.append(System(*said, cost.parameters, cost.deployed, cost.macs))
     return found
 
 
@@ -145,6 +145,7 @@ def line(system: System) -> str:
     """Return a system as one line of a table."""
     return (
         f"{system.name:<26}{system.role:<11}{system.params:>12,} weights "
+        f"{system.deployed:>12,} deployed "
         f"{system.macs / 1e6:>9.1f} MMAC  {system.fidelity:<8} {system.source}"
     )
 
@@ -233,7 +234,7 @@ def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
         tree = draw_one(space, chance)
         closed = close(tree["architecture"], f"{space.place}: architecture")
         cost = measure(closed, classes)
-        space.limits.hold(space.place, cost.parameters, cost.macs)
+        space.limits.hold(space.place, params=cost.deployed, macs=cost.macs)
     except Infeasible as error:
         return Draw(tree, str(error).removeprefix(f"{space.place}: "))
     return Draw(tree, "")

@@ -67,7 +67,7 @@ def environment(extensions: Iterable[Path] = ()) -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "gpu": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
@@ -83,7 +83,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Return the name of the processor."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

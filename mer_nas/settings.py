@@ -6,7 +6,7 @@ the quick search on the embedded data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,30 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
     trainer_words = read.of("trainer")
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
     return Settings(**parts, trainer_words=trainer_words)
+
+
+def with_space_of(point: str, words: Sequence[str]) -> list[str]:
+    """Return the words with `space=` for the space that has the point, if they name none.
+
+    The space of the default command comes first, then the others in alphabetical order.
+
+    Raises:
+        ConfigError: No space has it; the message lists what there is.
+    """
+    if "space" in overrides.parse(words).plain:
+        return list(words)
+    names = sorted(presets.names("space"), key=lambda name: (name != DEFAULTS["space"], name))
+    known = {name: _systems(presets.read("space", name)) for name in names}
+    for name, systems in known.items():
+        if point in systems:
+            return [f"space={name}", *words]
+    every = [system for systems in known.values() for system in systems]
+    raise ConfigError(f"point={point}: {unknown('point', point, every)}")
+
+
+def _systems(tree: Tree) -> list[str]:
+    entries = [*tree.get("points", []), *tree.get("references", [])]
+    return [entry["name"] for entry in entries]
 
 
 def _prepared(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> SearchSpace:

@@ -188,6 +188,7 @@ def _answer(answer: Answer | None) -> list[str]:
     size = f"{answer.parameters:,} weights, " if answer.parameters else ""
     lines = [
         f"winner    {answer.label} ({answer.origin}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
+        *([f"          {answer.fidelity}: {answer.source}"] if answer.fidelity else []),
         f"UF1       {uf1.mean:.3f}{spread} over {count(uf1.seeds, 'seed')}, {answer.protocol}"
         + (f"; {', '.join(rest)}" if rest else ""),
         f"          {answer.honesty}",
@@ -195,7 +196,7 @@ def _answer(answer: Answer | None) -> list[str]:
     if answer.against is not None:
         other = answer.against
         lines.insert(
-            2,
+            -1,
             f"          {other.difference:+.3f} against the best warm start, {other.label} "
             f"({other.protocol})",
         )

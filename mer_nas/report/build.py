@@ -109,15 +109,12 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
         return Answer(
             label=winner.label,
             key=winner.key,
-            origin=winner.origin,
-            warm_start=winner.warm_start,
+            **winner.said(),
             stage="final",
             protocol=facts.final_protocol or facts.search_protocol,
             **_spreads(winner.scores),
             search_score=winner.search_score,
             against=_against_finalist(facts, winner) or _against_trial(facts, winner, complete),
-            parameters=winner.parameters,
-            macs=winner.macs,
             architecture=winner.architecture,
             trainer=winner.trainer,
         )
@@ -130,15 +127,12 @@ def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
     return Answer(
         label=_label(best),
         key=best.key,
-        origin=best.origin,
-        warm_start=best.warm_start,
+        **best.said(),
         stage="search",
         protocol=facts.search_protocol,
         **(measured | {"uf1": spread([_value(best)])}),
         search_score=best.value,
         against=_against_trial(facts, best, complete),
-        parameters=best.parameters,
-        macs=best.macs,
         architecture=best.architecture,
         trainer=best.trainer,
     )
@@ -195,7 +189,7 @@ def _front(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]
 
 
 def _costs(trial: TrialFacts, names: Sequence[Objective]) -> list[float]:
-    known = {"macs": trial.macs, "params": trial.parameters}
+    known = {"macs": trial.macs, "params": trial.deployed}
     return [float(known[name] or 0) for name in names]
 
 
@@ -203,13 +197,10 @@ def _finalist_row(finalist: FinalistFacts) -> Row:
     return Row(
         rank=finalist.rank,
         label=finalist.label,
-        origin=finalist.origin,
-        warm_start=finalist.warm_start,
         outcome="complete",
         search_score=finalist.search_score,
         **_spreads(finalist.scores),
-        parameters=finalist.parameters,
-        macs=finalist.macs,
+        **finalist.said(),
     )
 
 
@@ -217,15 +208,12 @@ def _trial_row(trial: TrialFacts, rank: int | None = None) -> Row:
     return Row(
         rank=rank,
         label=_label(trial),
-        origin=trial.origin,
-        warm_start=trial.warm_start,
         outcome=trial.outcome,
         search_score=trial.value,
         uf1=None,
         uar=None,
         accuracy=None,
-        parameters=trial.parameters,
-        macs=trial.macs,
+        **trial.said(),
     )
 
 

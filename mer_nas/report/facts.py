@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, Pos
 
 from mer_nas.config.base import Config, Tree
 from mer_nas.search.objectives import Objective
+from mer_nas.space.search_space import Fidelity
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
@@ -40,7 +41,34 @@ class BlockPoint(Config):
     """UF1 pooled over them; a class absent so far counts 0, so only the last is a score."""
 
 
-class TrialFacts(Config):
+class Described(Config):
+    """What every table says of a candidate."""
+
+    origin: str
+    """Name of the published point, or of the sampler."""
+    warm_start: bool = False
+    """Whether the origin is a published point."""
+    source: str = ""
+    """Where the point was published; empty for a proposal of the search."""
+    fidelity: Fidelity | None = None
+    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    parameters: NonNegativeInt | None = None
+    """Weights that are trained."""
+    deployed: NonNegativeInt | None = None
+    """Weights without what only training uses."""
+    macs: NonNegativeInt | None = None
+    """Nominal multiply-accumulates of the deployed network for one clip."""
+    step_ms: NonNegativeFloat | None = None
+    """Milliseconds of a training step of 16 clips, measured; none where it was not."""
+    clip_ms: NonNegativeFloat | None = None
+    """Milliseconds of one clip at inference, measured; none where it was not."""
+
+    def said(self) -> Tree:
+        """Return these settings, for another block that says them."""
+        return {name: getattr(self, name) for name in Described.model_fields}
+
+
+class TrialFacts(Described):
     """One proposal of the search and what became of it."""
 
     number: NonNegativeInt
@@ -54,17 +82,10 @@ class TrialFacts(Config):
     """Score after each block of folds, first to last."""
     params: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What the sampler chose, by dotted name."""
-    parameters: NonNegativeInt | None = None
-    macs: NonNegativeInt | None = None
-    """Nominal multiply-accumulates for one clip."""
     seconds: NonNegativeFloat = 0.0
     """Time spent training and predicting, summed over the folds."""
     key: str = ""
     """Key of the candidate in the ledger; empty where the proposal never became one."""
-    origin: str
-    """Name of the published point, or of the sampler."""
-    warm_start: bool = False
-    """Whether the origin is a published point."""
     architecture: Tree | None = None
     """Closed form; the report draws the winner's, so complete trials should have it."""
     trainer: Tree | None = None
@@ -72,7 +93,7 @@ class TrialFacts(Config):
     """Why it failed or is infeasible."""
 
 
-class FinalistFacts(Config):
+class FinalistFacts(Described):
     """A candidate that was retrained under the final protocol with several seeds."""
 
     rank: PositiveInt
@@ -80,15 +101,10 @@ class FinalistFacts(Config):
     label: str
     """How people call it: "trial 17" or "prog_s"."""
     key: str
-    origin: str
-    """Name of the published point, or of the sampler."""
-    warm_start: bool = False
     trial: NonNegativeInt | None = None
     """The trial it comes from."""
     architecture: Tree
     trainer: Tree
-    parameters: NonNegativeInt
-    macs: NonNegativeInt
     search_score: Share | None = None
     """UF1 of its trial under the search protocol."""
     scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
@@ -176,6 +192,8 @@ class StudyFacts(Config):
     """What the search looked for."""
     pruner: str
     """With its setting, as people should read it: "bootstrap, chance 0.05"."""
+    timed_on: str = ""
+    """Machine on which milliseconds were measured; empty where none were."""
     stopped: str = ""
     """Why the search ended: "60 trials are done"."""
     trials: tuple[TrialFacts, ...] = ()

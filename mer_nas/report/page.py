@@ -11,8 +11,10 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from mer_nas.architectures import parse
+from mer_nas.diagram import as_svg, draw
 from mer_nas.report import charts
-from mer_nas.report.schema import Report
+from mer_nas.report.schema import Answer, Report
 
 NONE = "\N{EN DASH}"
 _DATA = Markup('<data value="{}">{}</data>')
@@ -20,7 +22,10 @@ Number = float | int | None
 
 
 def render(report: Report) -> str:
-    """Return the page of `report`."""
+    """Return the page of `report`.
+
+    Blocks of the user's own must be loaded: the winner's network is drawn.
+    """
     environment = Environment(
         loader=PackageLoader("mer_nas.report"),
         autoescape=True,
@@ -43,7 +48,14 @@ def _drawings(report: Report) -> dict[str, str]:
         "curves": charts.curves(report) if any(t.curve for t in report.study.trials) else "",
         "parameters": charts.cost(report, "parameters"),
         "macs": charts.cost(report, "macs"),
+        "network": _network(report.answer, len(report.study.data.classes)),
     }
+
+
+def _network(answer: Answer, classes: int) -> str:
+    if answer.architecture is None:
+        return ""
+    return as_svg(draw(parse(answer.architecture, "the winner's architecture"), classes))
 
 
 def _written(format_: Callable[[float], str]) -> Callable[[Number], Markup]:
@@ -110,6 +122,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     "plain": _written(lambda value: f"{value:g}"),
     "percent": _written(_percent),
     "metric": _written(_metric),
+    "ms": _written(lambda value: f"{value:.1f} ms"),
     "seconds": _written(_seconds),
     "tiny": _written(lambda value: f"{value:.1e}"),
     "yaml": _yaml,

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import StudyError
-from mer_nas.report.facts import Confusion, Outcome, Share, StudyFacts
+from mer_nas.report.facts import Confusion, Described, Outcome, Share, StudyFacts
 
 SCHEMA: Final = "mer-nas report 1"
 HONESTY: Final = "selected on these subjects; expect less on new ones"
@@ -32,14 +32,12 @@ class Spread(Config):
     seeds: PositiveInt
 
 
-class Row(Config):
+class Row(Described):
     """A candidate in the ranking."""
 
     rank: PositiveInt | None
     """None for warm starts that did not reach the final stage."""
     label: str
-    origin: str
-    warm_start: bool
     outcome: Outcome
     search_score: Share | None
     """UF1 under the search protocol."""
@@ -47,8 +45,6 @@ class Row(Config):
     """Under the final protocol, as are the next two; none where it was not run."""
     uar: Spread | None
     accuracy: Spread | None
-    parameters: NonNegativeInt | None
-    macs: NonNegativeInt | None
 
 
 class Comparison(Config):
@@ -65,14 +61,11 @@ class Comparison(Config):
     """The larger standard deviation over seeds of the two; none where there is one seed."""
 
 
-class Answer(Config):
+class Answer(Described):
     """What the study found."""
 
     label: str
     key: str
-    origin: str
-    warm_start: bool
-    """Whether the winner is a published point that the search did not better."""
     stage: Literal["final", "search"]
     """Which stage the score comes from."""
     protocol: str
@@ -83,8 +76,6 @@ class Answer(Config):
     search_score: Share | None
     against: Comparison | None
     """None where no warm start was measured under the same protocol, or the winner is one."""
-    parameters: NonNegativeInt | None
-    macs: NonNegativeInt | None
     architecture: Tree | None
     """Closed form."""
     trainer: Tree | None

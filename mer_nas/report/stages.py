@@ -6,6 +6,7 @@ from torch import nn
 from mer_nas.architectures import Block, Network, build, parse
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import Tree
+from mer_nas.diagram import describe
 from mer_nas.report.schema import StageRow
 
 
@@ -58,27 +59,3 @@ def _row(network: Network, module: str, inside: list[Visit], several: bool) -> S
 def _cost(network: nn.Module, part: nn.Module) -> Tree:
     own, all_ = (sum(p.numel() for p in module.parameters()) for module in (part, network))
     return {"parameters": own, "share": own / all_}
-
-
-def describe(block: Block) -> str:
-    """Return a block's kind and the settings in which it differs from its defaults.
-
-    >>> from mer_nas.architectures import LOCALS
-    >>> describe(LOCALS["res_basic"](blocks=2))
-    'res_basic (blocks 2)'
-    """
-    said = [
-        f"{name} {_text(value)}"
-        for name, field in type(block).model_fields.items()
-        if name != "kind"
-        and (value := getattr(block, name)) != field.get_default(call_default_factory=True)
-    ]
-    return f"{block.kind} ({', '.join(said)})" if said else block.kind
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Block):
-        return describe(value)
-    if isinstance(value, tuple):
-        return "+".join(map(str, value))
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

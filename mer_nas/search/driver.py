@@ -276,12 +276,13 @@ class StudyDriver:
 
     def _note(self, trial: optuna.Trial, proposal: Proposal) -> None:
         """Write into the study what a report wants to know of the candidate."""
-        attributes = {
+        attributes: dict[str, Any] = {
             "candidate": proposal.candidate.key,
             "tree": proposal.candidate.dump(),
-            "parameters": proposal.parameters,
-            "macs": proposal.macs,
+            **proposal.price.cost._asdict(),
         }
+        if proposal.price.timing is not None:
+            attributes["timing"] = proposal.price.timing._asdict()
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
 
@@ -357,7 +358,8 @@ class StudyDriver:
         """Return what a complete trial has reached in each objective."""
         if uf1 is None:
             return None
-        costs = {"macs": running.proposal.macs, "params": running.proposal.parameters}
+        cost = running.proposal.price.cost
+        costs = {"macs": cost.macs, "params": cost.deployed}
         return [uf1, *(float(costs[name]) for name in self._settings.objectives[1:])]
 
     def _tell(

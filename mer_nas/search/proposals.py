@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import optuna
 
-from mer_nas.architectures import close, measure
+from mer_nas.architectures import close
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.price import Price, price
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
 
@@ -18,8 +19,7 @@ class Proposal:
     """A candidate that was drawn and may be trained."""
 
     candidate: Candidate
-    parameters: int
-    macs: int
+    price: Price
 
 
 Propose = Callable[[optuna.Trial], Proposal]
@@ -46,6 +46,5 @@ class Proposer:
         architecture = close(tree["architecture"], place)
         settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
         trainer = validate(TrainerConfig, settings, f"{place}: trainer")
-        cost = measure(architecture, self.classes)
-        self.space.limits.hold(place, cost.parameters, cost.macs)
-        return Proposal(Candidate(architecture, trainer), cost.parameters, cost.macs)
+        candidate = Candidate(architecture, trainer)
+        return Proposal(candidate, price(candidate, self.classes, self.space.limits, place))

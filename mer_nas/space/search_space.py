@@ -10,7 +10,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import ConfigError, Infeasible, unknown
@@ -21,25 +21,46 @@ Fidelity = Literal["code", "paper", "reading"]
 
 
 class Limits(Config):
-    """Upper bounds on the built network, measured before training."""
+    """Upper bounds on the built network, known before training."""
 
     params: PositiveInt | None = None
-    """Weights of the deployed network."""
+    """Weights of the deployed network: without what only training uses."""
     macs: PositiveInt | None = None
-    """Nominal multiply-accumulates for one clip; one is two FLOPs."""
+    """Nominal multiply-accumulates of the deployed network for one clip; one is two FLOPs."""
+    step_ms: PositiveFloat | None = None
+    """Milliseconds of a training step of 16 clips, measured on this machine with one thread."""
+    clip_ms: PositiveFloat | None = None
+    """Milliseconds of one clip at inference, measured on this machine with one thread."""
 
-    def hold(self, place: str, params: int, macs: int) -> None:
+    @property
+    def timed(self) -> bool:
+        """Whether something must be measured, which takes time and differs from run to run."""
+        return self.step_ms is not None or self.clip_ms is not None
+
+    def hold(self, place: str, **found: float) -> None:
         """Refuse a network that costs more.
+
+        Args:
+            place: How messages call the network.
+            **found: What it costs, by the name of the limit; what is not given is not held.
 
         Raises:
             Infeasible: It does; the message gives both numbers.
         """
-        for what, found, most in (
-            ("weights", params, self.params),
-            ("multiply-accumulates", macs, self.macs),
-        ):
-            if most is not None and found > most:
-                raise Infeasible(f"{place}: {found:,} {what}; the space allows at most {most:,}")
+        for name, value in found.items():
+            most = getattr(self, name)
+            if most is not None and value > most:
+                raise Infeasible(
+                    f"{place}: {value:,} {_COSTS[name]}; the space allows at most {most:,}"
+                )
+
+
+_COSTS = {
+    "params": "weights",
+    "macs": "multiply-accumulates",
+    "step_ms": "ms for a training step on this machine",
+    "clip_ms": "ms for a clip on this machine",
+}
 
 
 class Point(Config):

@@ -37,6 +37,10 @@ class Evaluated:
     """Fingerprint of the clips."""
     code: str
     """Version of the code that decides scores."""
+    source: str = ""
+    """Where the point was published; empty where none was named."""
+    fidelity: str = ""
+    """How faithful the point is to its source."""
 
     @property
     def uf1(self) -> float:
@@ -47,6 +51,8 @@ class Evaluated:
         """Return everything as a plain tree."""
         return {
             "name": self.name,
+            "source": self.source,
+            "fidelity": self.fidelity,
             "protocol": self.protocol,
             "seed": self.seed,
             "data": self.data,
@@ -115,8 +121,17 @@ def evaluate(
                         on_fold(result, done, of)
                 results.append(result)
             scores.append(pool(results))
+    entry = settings.space.point(point) if point is not None else None
     return Evaluated(
-        name, candidate, protocol.name, tuple(scores), folder, study.seed, clips.fingerprint, code
+        name,
+        candidate,
+        protocol.name,
+        tuple(scores),
+        folder,
+        study.seed,
+        clips.fingerprint,
+        code,
+        *((entry.source, entry.fidelity) if entry is not None else ()),
     )
 
 

@@ -25,6 +25,7 @@ from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.provenance import environment
 from mer_nas.report import (
     BlockPoint,
@@ -51,6 +52,8 @@ class Contender:
     trial: int
     origin: str
     """Name of the point it is, or of the sampler that proposed it."""
+    warm_start: bool
+    """Whether it is a point."""
     candidate: Candidate
     """With the trainer of the final stage."""
     value: float
@@ -106,6 +109,27 @@ class Memory:
             done = len(self.under(self.origin.search, known["candidate"]))
             value = trial.values[0] if outcome == "complete" else None
             yield Ended("search", str(trial.number), label, outcome, done, of, value, reason)
+
+    @cached_property
+    def timings(self) -> Mapping[str, Timing]:
+        """What was measured of candidates, by their keys."""
+        in_search = {
+            trial.user_attrs["candidate"]: trial.user_attrs["timing"]
+            for trial in self.trials
+            if "timing" in trial.user_attrs
+        }
+        found = in_search | self.optuna.user_attrs.get("timings", {})
+        return {key: Timing(**times) for key, times in found.items()}
+
+    def clock(self, entries: Iterable[Contender]) -> None:
+        """Measure how long these candidates compute, each once in the life of the study."""
+        known = dict(self.optuna.user_attrs.get("timings", {}))
+        for entry in entries:
+            if entry.candidate.key not in known:
+                timing = clock(entry.candidate, len(self.origin.data.classes))
+                known[entry.candidate.key] = timing._asdict()
+        self.optuna.set_user_attr("timings", known)
+        self.__dict__.pop("timings", None)
 
     @property
     def begun(self) -> bool:
@@ -164,7 +188,10 @@ class Memory:
             drawn = Candidate.parse(tree, place)
             trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
             candidate = replace(drawn, trainer=trainer)
-            found.append(Contender(trial.number, self._origin(trial), candidate, trial.values[0]))
+            point = "point" in trial.user_attrs
+            found.append(
+                Contender(trial.number, self._origin(trial), point, candidate, trial.values[0])
+            )
         return found
 
     def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:
@@ -203,6 +230,7 @@ class Memory:
             sampler=study.sampler,
             objectives=study.objectives,
             pruner=study.pruning,
+            timed_on=next((timing.machine for timing in self.timings.values()), ""),
             stopped=stopped,
             trials=tuple(map(self._trial, self.trials)),
             compute=self._compute(workers),
@@ -227,8 +255,9 @@ class Memory:
             scores=self.scored(self.origin.search, key) if complete else None,
             curve=self._curve(trial),
             params=trial.params,
-            parameters=known.get("parameters"),
-            macs=known.get("macs"),
+            **self._published(known.get("point")),
+            **{name: known.get(name) for name in ("parameters", "deployed", "macs")},
+            **self._times(key),
             seconds=_seconds(self.under(self.origin.search, key)),
             key=key,
             origin=self._origin(trial),
@@ -256,15 +285,27 @@ class Memory:
             label=entry.label,
             key=entry.candidate.key,
             origin=entry.origin,
-            warm_start=entry.origin != self.settings.study.sampler,
+            warm_start=entry.warm_start,
+            **self._published(entry.origin if entry.warm_start else None),
+            **cost._asdict(),
+            **self._times(entry.candidate.key),
             trial=entry.trial,
             architecture=tree["architecture"],
             trainer=tree["trainer"],
-            parameters=cost.parameters,
-            macs=cost.macs,
             search_score=entry.value,
             scores=scores,
         )
+
+    def _published(self, point: str | None) -> Tree:
+        """Return source and fidelity of a point; nothing for what the search proposed."""
+        if point is None:
+            return {}
+        entry = self.settings.space.point(point)
+        return {"source": entry.source, "fidelity": entry.fidelity}
+
+    def _times(self, candidate: str) -> Tree:
+        found = self.timings.get(candidate)
+        return {"step_ms": found.step_ms, "clip_ms": found.clip_ms} if found else {}
 
     def _compute(self, workers: int) -> ComputeFacts:
         shape = self.origin.search

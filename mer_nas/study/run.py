@@ -85,6 +85,7 @@ def run(
             if settings.study.final is not None and memory.ranked():
                 _final(memory, clips, ledger, workers)
         memory = Memory(folder, origin)
+        memory.clock([entry for entry, _ in memory.finalists()] or memory.ranked()[:1])
         last = _last_report(folder)
         kept = last.study.export if last else None
         exported = export_winner(memory, clips, kept, on_event)

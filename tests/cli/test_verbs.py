@@ -91,7 +91,7 @@ def test_show_gives_yaml_from_which_the_same_settings_come(call: Call, tiny: lis
 def test_what_show_prints_of_a_point_builds_the_same_candidate(call: Call, name: str) -> None:
     from mer_nas.api import point
 
-    result = call("show", "space=moe", f"point={name}")
+    result = call("show", "space=moe", f"point={name}", "--yaml")
     tree = presets.parse(result.stdout, name)
     parts = {part: tree[part] for part in ("architecture", "trainer")}
     assert Candidate.parse(parts, name) == point(name)
@@ -103,6 +103,33 @@ def test_what_show_prints_of_a_point_builds_the_same_candidate(call: Call, name:
         "htnet_ref": 139_582_982,
     }
     assert tree["params"] == counts[name]
+
+
+def test_show_portrays_a_point_wherever_it_is(call: Call) -> None:
+    result = call("show", "point=prog_s")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "prog_s: point of space=moe, 3 classes"
+    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:7]}
+    assert "doi:10.3724/SP.J.1249.2024.06756" in facts["source"]
+    assert facts["fidelity"] == "paper: fully specified by the text"
+    assert facts["weights"] == "318,463 trained, 318,463 deployed"
+    assert facts["work"].endswith("multiply-accumulates a clip (nominal, deployed)")
+    measured = (
+        r"[\d.e+]+ ms a training step of 16 clips, [\d.e+]+ ms a clip at inference; .*, one thread"
+    )
+    assert re.fullmatch(measured, facts["measured"])
+    # By hand, from the points: widths 16, 16, 32, 64, 128 at 28, 28, 14, 7 and 4 pixels.
+    shapes = [line[-15:-2].strip() for line in lines if line.startswith("│ gate prog")]
+    assert shapes == ["16 x 28 x 28", "32 x 14 x 14", "64 x 7 x 7", "128 x 4 x 4"]
+    assert any(re.search(r"gap .* 3 classes", line) for line in lines)
+
+
+def test_a_point_of_no_space_is_refused_with_a_guess(call: Call) -> None:
+    result = call("show", "point=htnet")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("mer-nas: point=htnet: no point is called 'htnet'; known: ")
+    assert result.stderr.endswith("Did you mean 'htnet_ref'?\n")
 
 
 def test_check_counts_parameters_and_feasible_draws(call: Call, tiny: list[str]) -> None:

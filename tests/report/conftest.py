@@ -95,6 +95,8 @@ def trial(number: int) -> TrialFacts:
         key=f"{number:012x}" if built else "",
         origin=POINTS[number] if warm else "tpe",
         warm_start=warm,
+        source=f"doi:10.1234/{POINTS[number]}" if warm else "",
+        fidelity="reading" if warm else None,
         architecture=ARCHITECTURE if outcome == "complete" else None,
         trainer={"lr": 1e-3} if outcome == "complete" else None,
         error={
@@ -116,8 +118,13 @@ def finalist(
         trial=number,
         architecture=ARCHITECTURE,
         trainer={"epochs": 30, "lr": 1e-3},
+        source=f"doi:10.1234/{label}" if warm else "",
+        fidelity="reading" if warm else None,
         parameters=318_463,
+        deployed=300_001,
         macs=21_472_000,
+        step_ms=41.25,
+        clip_ms=2.5,
         search_score=trial(number).value,
         scores=scored,
     )
@@ -148,6 +155,7 @@ def facts() -> StudyFacts:
         final_protocol="LOSO",
         sampler="tpe",
         pruner="bound, margin 0.02",
+        timed_on="a processor, one thread",
         stopped="30 trials are done",
         trials=tuple(trial(number) for number in range(30)),
         compute=ComputeFacts(

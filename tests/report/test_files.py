@@ -135,6 +135,25 @@ def test_the_page_opens_with_the_winner_and_the_honest_words(
     assert text.index("Selected on these subjects; expect less on new ones.") < text.index("Rank")
 
 
+def test_tables_say_what_points_are_and_what_networks_cost(
+    facts: StudyFacts, tmp_path: Path
+) -> None:
+    page = Page(write(tmp_path, build(facts))[1].read_text(encoding="utf-8"))
+    text = " ".join("".join(page.text).split())
+    assert "prog_s published point, reading" in text
+    assert "dre_s doi:10.1234/dre_s: our reading of the text" in text
+    assert "318,463 (300,001 deployed)" in text
+    assert "41.2 ms" in text
+    assert "Both as measured on a processor, one thread." in text
+
+
+def test_the_winners_network_is_drawn(facts: StudyFacts, tmp_path: Path) -> None:
+    html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
+    (drawing,) = re.findall(r'<svg[^>]*aria-label="Diagram.*?</svg>', html, flags=re.DOTALL)
+    assert drawing.count(">stage ") == 4
+    assert ">128 x 4 x 4<" in drawing
+
+
 def test_whatever_people_write_stays_text(facts: StudyFacts, tmp_path: Path) -> None:
     html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
     assert "<script" not in html
@@ -145,7 +164,7 @@ def test_whatever_people_write_stays_text(facts: StudyFacts, tmp_path: Path) -> 
 def test_text_in_drawings_can_be_selected(facts: StudyFacts, tmp_path: Path) -> None:
     html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(drawings) == 6
+    assert len(drawings) == 7
     assert all("<text" in drawing for drawing in drawings)
     assert "best so far" in drawings[0]
 

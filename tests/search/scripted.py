@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import optuna
 
+from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.price import Price
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import Rows, StudyDriver
@@ -60,6 +62,11 @@ class Sketch:
         return cls(tuple(sorted(tree.items())))
 
 
+def priced(macs: int) -> Price:
+    """Return the price of a candidate of so many multiply-accumulates."""
+    return Price(Cost(parameters=10, macs=macs, deployed=10))
+
+
 def propose(trial: optuna.Trial) -> Proposal:
     """Draw from a conditional space of which some is infeasible."""
     values = {"x": trial.suggest_float("x", 0.0, 1.0, step=0.05)}
@@ -69,7 +76,7 @@ def propose(trial: optuna.Trial) -> Proposal:
     values["y"] = trial.suggest_int("y", 0, 5)
     if values["y"] == 5 and values["x"] > 0.5:
         raise Infeasible(f"y=5 needs x up to 0.5, not {values['x']:.2f}")
-    return Proposal(Sketch(tuple(sorted(values.items()))), 10, 100)  # type: ignore[arg-type]
+    return Proposal(Sketch(tuple(sorted(values.items()))), priced(100))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from conftest import Heard
 from optuna.trial import TrialState
 from pydantic import ValidationError
-from scripted import Point, ScriptedEvaluator, evaluator, history, propose, search
+from scripted import Point, ScriptedEvaluator, evaluator, history, priced, propose, search
 
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.evaluator import FoldResult
@@ -22,16 +22,16 @@ from mer_nas.search.proposals import Proposal
 SAMPLERS: tuple[SamplerName, ...] = ("tpe", "random", "gp", "evolutionary")
 
 
-def priced(trial: optuna.Trial) -> Proposal:
+def dearer(trial: optuna.Trial) -> Proposal:
     """Draw a sketch whose cost grows with its quality, and with y for nothing."""
     drawn = propose(trial)
     values = dict(drawn.candidate.values)  # type: ignore[attr-defined]
-    return replace(drawn, macs=int(1000 * values["x"]) + 100 * values["y"] + 1)
+    return replace(drawn, price=priced(int(1000 * values["x"]) + 100 * values["y"] + 1))
 
 
 def run(folder: Path, scripted: ScriptedEvaluator, **words: Any) -> list[tuple[Any, ...]]:
     folder.mkdir(exist_ok=True)
-    words = {"objectives": ("uf1", "macs"), "propose": priced, **words}
+    words = {"objectives": ("uf1", "macs"), "propose": dearer, **words}
     with search(folder, scripted, **words) as driver:
         local.run(driver, scripted)
         trials = driver.study.get_trials()

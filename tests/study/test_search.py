@@ -166,6 +166,17 @@ def test_every_trial_of_the_report_follows_from_the_ledger(searched: "Searched")
         assert trial["value"] == pytest.approx(uf1(folds), abs=1e-12)
 
 
+def test_the_report_knows_what_the_point_is_and_what_the_finalists_cost(
+    searched: "Searched",
+) -> None:
+    report = json.loads((searched.study / "report.json").read_text())
+    (point,) = report["warm_starts"]
+    assert (point["fidelity"], point["source"]) == ("reading", "none: for tests")
+    assert point["parameters"] == point["deployed"] == 1443  # as counted in the tests of `check`
+    assert all(row["step_ms"] > row["clip_ms"] > 0 for row in report["ranking"])
+    assert report["study"]["timed_on"].endswith(", one thread")
+
+
 def test_no_fold_is_in_the_ledger_twice(searched: "Searched") -> None:
     rows = ledger(searched.study)
     keys = [(row["candidate"], row["fold"], row["repetition"]) for row in rows]

@@ -9,7 +9,7 @@ import click
 from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError
-from mer_nas.settings import resolve
+from mer_nas.settings import resolve, with_space_of
 from mer_nas.wording import duration
 
 
@@ -21,11 +21,13 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Measure one point, reference or closed space; finished folds are not run again.
 
     \b
-    mer-nas evaluate space=moe point=prog_s study.folds=loso
+    mer-nas evaluate point=prog_s study.folds=loso
     mer-nas evaluate space=runs/moe-synthetic-1/best.yaml seeds=3
     """
-    settings = resolve(words, also=("point", "seeds"))
     plain = overrides.parse(words).plain
+    point = plain.get("point")
+    known = words if point is None else with_space_of(point, words)
+    settings = resolve(known, also=("point", "seeds"))
     seeds = overrides.value(plain.get("seeds", "1"), "seeds")
     if not isinstance(seeds, int) or seeds < 1:
         raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
@@ -48,13 +50,15 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
 
     click.echo(clips.describe(), err=True)
     try:
-        found = evaluate(settings, clips, plain.get("point"), seeds, None if quiet else progress)
+        found = evaluate(settings, clips, point, seeds, None if quiet else progress)
     except KeyboardInterrupt:
         click.echo("interrupted; the same command goes on from here", err=True)
         sys.exit(130)
     if as_json:
         click.echo(json.dumps(found.tree(), indent=2))
         return
+    if found.fidelity:
+        click.echo(f"{found.name}: {found.fidelity}, {found.source}")
     for repetition, score in enumerate(found.scores):
         click.echo(
             f"seed {repetition}: UF1 {score.uf1:.4f}, UAR {score.uar:.4f}, "

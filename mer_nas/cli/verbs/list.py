@@ -64,7 +64,7 @@ def _points(_: str, chosen: str | None) -> list[Row]:
     for name in [chosen] if chosen else presets.names("space"):
         for system in catalogue.systems(resolve([f"space={name}"]).space):
             text = catalogue.line(system).removeprefix(system.name).strip()
-            rows.append({"space": name, "text": f"{name:<6} {text}", **system._asdict()})
+            rows.append({"space": name, "text": f"{name:<12} {text}", **system._asdict()})
     return rows
 
 

@@ -1,0 +1,105 @@
+"""How long a candidate computes on this machine: a training step, and a clip at inference.
+
+Measured, not derived, with one thread, as a fold is trained. Nominal multiply-accumulates compare
+networks wherever they run; milliseconds say what this machine makes of them, and vary from run to
+run by some per cent and with whatever else it is doing.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mer_nas.architectures import build
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.isolation import isolated
+from mer_nas.provenance import cpu
+from mer_nas.training.device import pick_device
+from mer_nas.training.fit import fit
+
+BATCH = 16
+"""Clips of the step that is timed, whatever the recipe has, so that candidates compare."""
+REPEATS = 5
+PATIENCE = 1.0
+"""Seconds; what takes longer is timed once."""
+
+
+class Timing(NamedTuple):
+    """Medians over a few repeats, after a first one that does not count."""
+
+    step_ms: float
+    """Milliseconds of one training step of `BATCH` clips: augmentation to optimizer."""
+    clip_ms: float
+    """Milliseconds of one clip at inference, alone in its batch."""
+    machine: str
+    """Where it was measured: the processor or GPU, and the threads."""
+
+
+def clock(candidate: Candidate, classes: int) -> Timing:
+    """Return how long a candidate computes on the device that its trainer names.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    device = pick_device(candidate.trainer.device)
+    shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
+    with isolated(0, device):
+        network: nn.Module = build(candidate.architecture, classes).to(device)
+        clips = {name: torch.rand(BATCH, *shapes[name], device=device) for name in names}
+        step = _step(network, clips, candidate, classes)
+        clip = _clip(network.eval(), [clips[name][:1] for name in names])
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu()
+    return Timing(round(1000 * step, 3), round(1000 * clip, 3), f"{machine}, one thread")
+
+
+def _step(
+    network: nn.Module, clips: dict[str, Tensor], candidate: Candidate, classes: int
+) -> float:
+    """Return the seconds of a step of `fit`, from the beginning of one to that of the next."""
+    begins: list[float] = []
+    hook = network.register_forward_pre_hook(lambda *_: begins.append(_now()))
+    labels = torch.arange(BATCH, device=next(iter(clips.values())).device) % classes
+    weights = candidate.architecture.losses.weights
+
+    def train(steps: int) -> list[float]:
+        begins.clear()
+        trainer = candidate.trainer.model_copy(
+            update={"epochs": steps, "batch": BATCH, "lr": 1e-6}
+        )
+        fit(network, clips, labels, trainer, seed=0, auxiliary=weights)
+        ends = [*begins[1:], _now()]
+        return [end - begin for begin, end in zip(begins, ends, strict=True)][1:]
+
+    try:
+        (first,) = train(2)
+        return first if first > PATIENCE else statistics.median(train(1 + REPEATS))
+    finally:
+        hook.remove()
+
+
+def _clip(network: nn.Module, inputs: list[Tensor]) -> float:
+    def answer() -> float:
+        began = _now()
+        network(*inputs)
+        return _now() - began
+
+    with torch.inference_mode():
+        answer()
+        return _median(answer)
+
+
+def _median(measure: Callable[[], float]) -> float:
+    first = measure()
+    if first > PATIENCE:
+        return first
+    return statistics.median([first, *(measure() for _ in range(REPEATS - 1))])
+
+
+def _now() -> float:
+    """Return the time once the device has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,84 @@
+"""What a candidate costs before it is trained, and which limits it is held against."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from mer_nas.api import point
+from mer_nas.architectures import Output
+from mer_nas.errors import Infeasible
+from mer_nas.evaluation import timing
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.price import price
+from mer_nas.evaluation.timing import Timing, clock
+from mer_nas.space.search_space import Limits
+
+
+@pytest.fixture(scope="module")
+def prog_s() -> Candidate:
+    return point("prog_s", "space=moe")
+
+
+def test_times_are_measured_only_where_a_limit_asks_for_them(
+    prog_s: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Candidate] = []
+
+    def measured(candidate: Candidate, classes: int) -> Timing:
+        asked.append(candidate)
+        return Timing(step_ms=20.0, clip_ms=1.5, machine="a clock")
+
+    monkeypatch.setattr("mer_nas.evaluation.price.clock", measured)
+    found = price(prog_s, 3, Limits(params=318_463, macs=10**9), "here")
+    assert (found.cost.parameters, found.cost.deployed) == (318_463, 318_463)
+    assert found.timing is None
+    assert asked == []
+    assert price(prog_s, 3, Limits(step_ms=20, clip_ms=1.5), "here").timing == measured(prog_s, 3)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(params=318_462), "here: 318,463 weights; the space allows at most 318,462"),
+        (
+            Limits(step_ms=19.5),
+            "here: 20.0 ms for a training step on this machine; the space allows at most 19.5",
+        ),
+        (
+            Limits(clip_ms=1),
+            "here: 1.5 ms for a clip on this machine; the space allows at most 1.0",
+        ),
+    ],
+)
+def test_what_costs_more_is_infeasible_and_says_so(
+    prog_s: Candidate, limits: Limits, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mer_nas.evaluation.price.clock", lambda *_: Timing(20.0, 1.5, "a clock"))
+    with pytest.raises(Infeasible) as refused:
+        price(prog_s, 3, limits, "here")
+    assert str(refused.value) == message
+
+
+def test_a_clock_gives_the_median_step_and_clip_without_the_first(
+    prog_s: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that only waits: the time it takes is known."""
+    waits = iter([0.05, 0.01, 0.05, 0.01, 0.03, 0.01, 0.01, 0.01])
+
+    class Waiting(timing.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = timing.nn.Parameter(timing.torch.zeros(3))
+
+        def forward(self, *clips: timing.Tensor) -> object:
+            time.sleep(next(waits, 0.01) if self.training else 0.002)
+            logits = self.weight.expand(len(clips[0]), 3)
+            return Output(logits, {}, {})
+
+    monkeypatch.setattr(timing, "build", lambda *_: Waiting())
+    plain = replace(prog_s, trainer=prog_s.trainer.model_copy(update={"device": "cpu"}))
+    found = clock(plain, 3)
+    assert 10 < found.step_ms < 25  # 50 ms the first time, which does not count
+    assert 2 < found.clip_ms < 10
+    assert found.machine.endswith(", one thread")
