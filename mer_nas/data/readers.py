@@ -20,6 +20,7 @@ from mer_nas.data.places import Folders, Place, find_root, locate
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.data.spans import Fault, frames_of, span_of
 from mer_nas.errors import ConfigError, DataError, unknown
+from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def labelled(config: RecordedData) -> RecordSet:
     if errors and not config.skip_missing:
         shown = "\n  ".join([*map(str, errors[:10]), *["..."] * (len(errors) > 10)])
         raise DataError(
-            f"{config.name}: {len(errors)} faults; `mer-nas data check` with the same words shows "
-            f"everything, data.skip_missing=true leaves these clips out:\n  {shown}"
+            f"{config.name}: {count(len(errors), 'fault')}; `mer-nas data check` with the same "
+            f"words shows everything, data.skip_missing=true leaves these clips out:\n  {shown}"
         )
     return classified(config, readings)
 

@@ -13,6 +13,7 @@ from mer_nas.data.entries import Entry
 from mer_nas.data.frames import Listing
 from mer_nas.data.layouts import Layout
 from mer_nas.data.records import TOLERANCE, Frame, nearest
+from mer_nas.wording import count
 
 
 class Fault(Exception):
@@ -105,7 +106,9 @@ def frames_of(span: Span, listing: Listing) -> tuple[tuple[Frame, ...], list[Not
     found = tuple(sorted({*inside, *keys}))
     empty = [frame.path.name for frame in found if frame.path.stat().st_size == 0]
     if empty:
-        text = f"{len(empty)} images in {listing.folder} hold nothing: {some(empty, 3)}"
+        text = (
+            f"{count(len(empty), 'image')} in {listing.folder} without content: {some(empty, 3)}"
+        )
         raise Fault("empty images", f"{text}; copy them again")
     return found, list(_lacks(span, listing, len(inside)))
 

@@ -170,10 +170,11 @@ def _columns(path: Path, layout: Layout, head: _Headed) -> dict[str, int]:
             lacking.append(str(names[0]))
     if lacking:
         there = [cell for cell in head.found if cell]
+        free = [cell for index, cell in enumerate(head.found) if index not in columns.values()]
         guesses = [
             f"{guess[0]!r} for {name!r}"
             for name in lacking
-            if (guess := get_close_matches(name, there, n=1, cutoff=0.5))
+            if (guess := get_close_matches(name, free, n=1, cutoff=0.5))
         ]
         hint = f" Perhaps {', '.join(guesses)}?" if guesses else ""
         raise DataError(
