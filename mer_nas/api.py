@@ -93,7 +93,7 @@ def search(*words: str, on_event: Listener = ignore) -> Study:
         on_event: Is told what happens.
     """
     resolved = resolve(words)
-    clips = load_clips(resolved)
+    clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]))
     with tentative(folder):
         run(folder, clips, on_event)

@@ -6,15 +6,19 @@ on. A new data set is one module with one function, a configuration that says wh
 and one line in `load`.
 """
 
+from typing import TYPE_CHECKING
+
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
 from mer_nas.data.needs import Needs, provided, refuse_misfit
-from mer_nas.errors import DataError
+
+if TYPE_CHECKING:
+    from mer_nas.data.pipeline.sets import Runner
 
 FLOW_ALONE = Needs()
 
 
-def load(config: DataConfig, needs: Needs = FLOW_ALONE) -> ClipSet:
+def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = None) -> ClipSet:
     """Return the clips that `config` names, with what is needed of them.
 
     The loaders are imported when they are needed, so that reading a configuration stays quick.
@@ -22,18 +26,19 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE) -> ClipSet:
     Args:
         config: Which data.
         needs: What is read of them.
+        run: Prepares recorded clips that are not in the cache; by default this process does.
 
     Raises:
         ConfigError: The data do not provide what is needed; nothing has been read then.
         DataError: The data are missing, incomplete, or not what they should be.
     """
     refuse_misfit(needs, config.provides)
-    clips = _read(config, needs)
+    clips = _read(config, needs, run)
     refuse_misfit(needs, provided(clips))
     return clips
 
 
-def _read(config: DataConfig, needs: Needs) -> ClipSet:
+def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:
     match config:
         case SyntheticData():
             from mer_nas.data import synthetic
@@ -44,7 +49,7 @@ def _read(config: DataConfig, needs: Needs) -> ClipSet:
 
             return precomputed.load(config)
         case RecordedData():
-            raise DataError(
-                f"{config.name}: its clips can be read and checked (mer-nas data check), but no "
-                "inputs are computed from their frames yet"
-            )
+            from mer_nas.data import recorded
+            from mer_nas.data.pipeline.sets import one_by_one
+
+            return recorded.load(config, needs, run or one_by_one)

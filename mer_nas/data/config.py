@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from mer_nas.config.base import Config
 from mer_nas.data.clips import FLOW, INPUTS
 from mer_nas.data.needs import Provides
+from mer_nas.data.pipeline.config import Pipeline
 
 
 class SyntheticData(Config):
@@ -78,6 +79,10 @@ class RecordedData(Config):
     """raw: frames as recorded; cropped: the registered faces that some sets come with."""
     labels: str = "three"
     """Which emotions make which class: a file of mer_nas/data/label_maps, or a path to one."""
+    pipeline: Pipeline = Field(default_factory=Pipeline)
+    """How inputs are made from frames."""
+    cache: Path | None = None
+    """Folder in which prepared clips are kept; by default mer-nas in the user's cache folder."""
     skip_missing: bool = False
     """Leave out clips that cannot be used instead of refusing."""
 

@@ -97,7 +97,15 @@ class Note:
     text: str
 
 
-Event = Started | FoldDone | Ended | Rejected | SearchEnded | WorkersReady | Note
+@dataclass(frozen=True)
+class Preparing:
+    """Clips that were not in the cache are made ready."""
+
+    done: int
+    of: int
+
+
+Event = Preparing | Started | FoldDone | Ended | Rejected | SearchEnded | WorkersReady | Note
 Listener = Callable[[Event], None]
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from mer_nas import catalogue, data
 from mer_nas.data.clips import ClipSet
+from mer_nas.search.events import Listener, ignore
+from mer_nas.search.preparing import preparer
 from mer_nas.settings import Settings
 
 
-def load_clips(settings: Settings, point: str | None = None) -> ClipSet:
+def load_clips(
+    settings: Settings, point: str | None = None, on_event: Listener = ignore
+) -> ClipSet:
     """Return the clips of `settings.data` as its space needs them, or one point of the space.
+
+    Clips that were never prepared before are, on the workers that `settings.ray` names.
+
+    Args:
+        settings: What the command resolved to.
+        point: A point of the space that alone is meant.
+        on_event: Is told how far the preparation is.
 
     Raises:
         ConfigError: The data do not provide what is needed; nothing has been read then.
         DataError: The data are missing, incomplete, or not what they should be.
     """
-    space = settings.space
+    space, run = settings.space, preparer(settings.ray, on_event)
     if point is None:
-        return data.load(settings.data, catalogue.needs(space))
+        return data.load(settings.data, catalogue.needs(space), run)
     one = catalogue.candidate(space, point, settings.trainer, settings.trainer_words)
-    return data.load(settings.data, one.needs(f"{space.place}: {point}"))
+    return data.load(settings.data, one.needs(f"{space.place}: {point}"), run)

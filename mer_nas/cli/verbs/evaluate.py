@@ -31,11 +31,11 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     seeds = overrides.value(plain.get("seeds", "1"), "seeds")
     if not isinstance(seeds, int) or seeds < 1:
         raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
+    from mer_nas.cli.loading import load
     from mer_nas.evaluation.evaluator import FoldResult
-    from mer_nas.study import load_clips
     from mer_nas.study.evaluate import evaluate
 
-    clips = load_clips(settings, plain.get("point"))
+    clips = load(settings, plain.get("point"), quiet=quiet)
     began = time.monotonic()
     first: list[int] = []
 

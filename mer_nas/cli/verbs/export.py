@@ -17,7 +17,8 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     mer-nas export runs/moe-synthetic-1
     mer-nas export runs/moe-synthetic-1 rank=2
     """
-    from mer_nas.study import export, extended, find, load_clips
+    from mer_nas.cli.loading import load
+    from mer_nas.study import export, extended, find
 
     read, known = overrides.parse(words), ["rank", "data.root"]
     for key in (*read.plain, *read.dotted):
@@ -28,5 +29,5 @@ def verb(study: str, words: tuple[str, ...]) -> None:
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
     folder = find(study)
     roots = [word for word in words if word.startswith("data.root")]
-    clips = load_clips(extended(folder.settings(), roots))
+    clips = load(extended(folder.settings(), roots))
     click.echo(str(export(folder, clips, rank)))

@@ -21,10 +21,11 @@ def verb(study: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None
     mer-nas resume runs/moe-synthetic-1 study.trials=60
     """
     from mer_nas.cli import sessions
-    from mer_nas.study import extended, find, load_clips
+    from mer_nas.cli.loading import load
+    from mer_nas.study import extended, find
 
     folder = find(study)
     settings = extended(folder.settings(), words)
-    clips = load_clips(settings)
+    clips = load(settings, quiet=quiet)
     command = shlex.join(["mer-nas", "resume", study, *words])
     sys.exit(sessions.go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet))

@@ -23,9 +23,9 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     """
     settings = resolve(words)
     from mer_nas.cli import sessions
-    from mer_nas.study import load_clips
+    from mer_nas.cli.loading import load
 
-    clips = load_clips(settings)
+    clips = load(settings, quiet=quiet)
     if plan:
         click.echo(sessions.plan(settings, clips, as_json=as_json))
         return

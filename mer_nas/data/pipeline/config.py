@@ -90,8 +90,9 @@ ApexBy = Literal["annotated", "middle", "spotted"]
 class Pipeline(Config):
     """How the frames of a clip become the inputs of a network."""
 
-    align: Annotated[Alignment | None, BeforeValidator(_none)] = None
-    """Find the face and turn it upright; none where the release is already cropped to faces."""
+    align: Annotated[Alignment | None, BeforeValidator(_none)] = Field(default_factory=Alignment)
+    """Find the face and turn it upright; none takes frames as they are. A release that is cropped
+    to faces is never aligned."""
     face: Annotated[int, Interval(ge=16)] = 128
     """Height and width of a face in pixels; flow is computed at this size, in these pixels."""
     colour: bool = True

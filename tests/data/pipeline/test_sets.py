@@ -18,7 +18,9 @@ from mer_nas.data.records import Frame, Record, RecordSet
 from mer_nas.errors import DataError
 
 HOW = Preparation(
-    pipeline=Pipeline(face=32, flow=Farneback(), apex=("annotated", "middle")), size=8, frames=2
+    pipeline=Pipeline(align=None, face=32, flow=Farneback(), apex=("annotated", "middle")),
+    size=8,
+    frames=2,
 )
 NAMES = ("flow_uvs", "keyframes")
 

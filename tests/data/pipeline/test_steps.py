@@ -26,7 +26,9 @@ from mer_nas.errors import DataError
 
 SIDE = 64
 PLAIN = Preparation(
-    pipeline=Pipeline(face=SIDE, flow=Farneback(), apex=("annotated",)), size=16, frames=3
+    pipeline=Pipeline(align=None, face=SIDE, flow=Farneback(), apex=("annotated",)),
+    size=16,
+    frames=3,
 )
 FLOW_ONLY = ("flow_uvs",)
 

@@ -1,0 +1,93 @@
+"""Loading clips as people watch it: a bar while they are prepared, nothing where they are."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.search.events import Event, Preparing
+from mer_nas.settings import Settings
+from mer_nas.study import load_clips
+from mer_nas.wording import duration
+
+INTERRUPTED = 130
+EVERY = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+def load(settings: Settings, point: str | None = None, *, quiet: bool = False) -> ClipSet:
+    """Return the clips that a command works on; on Ctrl-C say how to go on, and end."""
+    view = Bar() if sys.stderr.isatty() and not quiet else Lines(quiet=quiet)
+    try:
+        with view:
+            return load_clips(settings, point, view)
+    except KeyboardInterrupt:
+        click.echo(
+            "interrupted; the clips that are prepared are kept, and the same command goes on",
+            err=True,
+        )
+        sys.exit(INTERRUPTED)
+
+
+class Lines:
+    """Prints now and then how far the preparation is."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.began = self.said = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if not isinstance(event, Preparing) or self.quiet:
+            return
+        now = time.monotonic()
+        if event.done == 0:
+            self.began = self.said = now
+            click.echo(f"preparing {event.of} clips; they are kept for the next time", err=True)
+        elif event.done == event.of:
+            click.echo(f"prepared {event.of} clips in {duration(now - self.began)}", err=True)
+        elif now - self.said >= EVERY:
+            self.said = now
+            left = (now - self.began) / event.done * (event.of - event.done)
+            click.echo(
+                f"prepared {event.done} of {event.of} clips, about {duration(left)} left", err=True
+            )
+
+    def __enter__(self) -> Lines:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+
+class Bar(Lines):
+    """Draws a bar on a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        self.progress = Progress(
+            TextColumn("preparing clips"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console or Console(stderr=True),
+            transient=True,
+        )
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar."""
+        if isinstance(event, Preparing):
+            if not self.progress.task_ids:
+                self.progress.start()
+                self.progress.add_task("", total=event.of)
+            self.progress.update(self.progress.task_ids[0], completed=event.done)
+
+    def __exit__(self, *_: object) -> None:
+        """Clear the drawing."""
+        self.progress.stop()

@@ -1,0 +1,91 @@
+"""Clips prepared on Ray's workers: the same arrays, told of one by one, and few without Ray."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.pipeline.config import Farneback, Pipeline, Preparation
+from mer_nas.data.pipeline.sets import Runner, Task, one_by_one, prepared
+from mer_nas.data.records import Frame, Record, RecordSet
+from mer_nas.errors import DataError
+from mer_nas.search import preparing
+from mer_nas.search.config import RayConfig
+from mer_nas.search.events import Event, Preparing
+from mer_nas.search.preparing import FEW, preparer
+
+HOW = Preparation(pipeline=Pipeline(align=None, face=16, flow=Farneback()), size=8, frames=2)
+
+
+def records(folder: Path, count: int) -> RecordSet:
+    made = []
+    folder.mkdir()
+    for number in range(count):
+        frames = []
+        for place in range(2):
+            noise = np.random.default_rng([number, place]).integers(0, 255, (16, 16))
+            path = folder / f"{number}_{place}.png"
+            cv2.imwrite(str(path), noise.astype(np.uint8))
+            frames.append(Frame(place, path))
+        made.append(
+            Record(
+                "demo", "s1", f"c{number}", tuple(frames), 0, 1, 1, "annotated", "joy", None, 25.0
+            )
+        )
+    return RecordSet("demo", ("no",), tuple(made), (0,) * count)
+
+
+def load(found: RecordSet, folder: Path, run: Runner) -> ClipSet:
+    return prepared(found, HOW, ("flow_uvs",), folder, skip=False, run=run)
+
+
+def test_workers_prepare_what_one_process_does_and_name_what_they_cannot(tmp_path: Path) -> None:
+    found = records(tmp_path / "data", FEW + 4)
+    heard: list[Event] = []
+    broken = found.records[3].frames[1].path
+    content = broken.read_bytes()
+    broken.write_bytes(b"")
+    with pytest.raises(DataError, match=r"demo: 1 of 20 clips cannot be prepared(?s:.*)3_1\.png"):
+        load(found, tmp_path / "ray", preparer(RayConfig(workers=2), heard.append))
+    assert heard == [Preparing(done, FEW + 4) for done in range(FEW + 5)]
+    broken.write_bytes(content)
+    again: list[Event] = []
+    by_workers = load(found, tmp_path / "ray", preparer(RayConfig(workers=2), again.append))
+    assert again == [Preparing(0, 1), Preparing(1, 1)]  # the others were kept
+    alone = load(found, tmp_path / "alone", one_by_one)
+    assert by_workers.fingerprint == alone.fingerprint
+
+
+def test_few_clips_do_not_wait_for_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> Iterator[tuple[Task, str]]:
+        pytest.fail("Ray was started")
+
+    monkeypatch.setattr(preparing, "_on_ray", never)
+    load(records(tmp_path / "a", FEW), tmp_path / "cache", preparer(RayConfig()))
+    many = records(tmp_path / "b", FEW + 1)
+    load(many, tmp_path / "cache", preparer(RayConfig(workers=1)))
+    heard: list[Event] = []
+    load(many, tmp_path / "cache", preparer(RayConfig(), heard.append))
+    assert heard == []
+
+
+def test_what_was_prepared_before_an_interruption_is_kept(tmp_path: Path) -> None:
+    found = records(tmp_path / "data", 5)
+
+    def stop(event: Event) -> None:
+        if event == Preparing(3, 5):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(found, tmp_path / "cache", preparer(RayConfig(), stop))
+    left: list[Sequence[Task]] = []
+
+    def run(tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+        left.append(tasks)
+        return one_by_one(tasks)
+
+    load(found, tmp_path / "cache", run)
+    assert [task.record.name for task in left[0]] == ["c3", "c4"]
