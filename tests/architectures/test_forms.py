@@ -168,14 +168,20 @@ def _draw(chance: random.Random) -> Tree:
         {"kind": "none"},
         {"kind": pick(["in_block", "patch_merge"])},
         {"kind": pick(["conv_maxpool", "maxpool"])},
-        {"kind": "maa", "kernels": pick([[3], [5, 9], [3, 15]])},
+        {"kind": "maa", "kernels": pick([[3], [5, 9], [3, 15]]), "square": pick([True, False])},
     ]
     experts = {
         "kind": "expert",
         "top_k": pick([1, 2, 5]),
-        "collaboration": pick(["none", "xattn"]),
+        "router": pick(["softmax_topk", "sigmoid", "soft"]),
+        "router_level": pick(["token", "sample"]),
+        "expert": pick(["mlp", "conv", "orient", "attn", "hetero"]),
+        "ratio": pick([0.25, "2/E"]),
+        "collaboration": pick(["none", "mix", "xattn"]),
     }
     mhsa = {"kind": "mhsa", "heads": pick([1, 3, 4]), "window": pick(["none", "hier"])}
+    gra = {"kind": "gra", "growth": pick([1, 1.5]), "reduction": pick([1, 4]), "rounding": 8}
+    sparse = {"kind": "sparse_vit", "heads": 3, "rate_mode": pick(["parallel", "progressive"])}
     locals_ = [RES, {"kind": pick(["res_eq8", "res12", "inc_a", "inc_b", "inc_c"])}]
     locals_.append({"kind": "lra", "heads": pick([1, 3]), "rounding": 8})
     gates = [{"kind": "prog", "carry": pick(["mul", "learned"])}]
@@ -185,12 +191,13 @@ def _draw(chance: random.Random) -> Tree:
             "growth": pick([1, 1.5, 2]),
             "down": pick(downs),
             "local": pick([{"kind": "none"}, *locals_]),
-            "global": pick([{"kind": "none"}, experts, mhsa]),
+            "global": pick([{"kind": "none"}, experts, mhsa, pick([gra, sparse])]),
             "gate": pick([{"kind": "none"}, *gates]),
         }
         for _ in range(chance.randrange(1, 5))
     ]
     path = {"stem": pick([conv, conv4, patch]), "stages": stages}
+    path |= pick([{}, {"input": "keyframes", "frames": 2}])
     return {"paths": [path], "drop_path": pick([0.0, 0.2]), "losses": {"balance": pick([0, 0.1])}}
 
 
@@ -207,4 +214,4 @@ def test_what_closes_can_be_run_and_closes_to_itself() -> None:
         assert close(tree) == architecture
         assert parse(tree) == architecture
         assert measure(architecture, classes=3).macs > 0
-    assert feasible > 45
+    assert feasible > 54
