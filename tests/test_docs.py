@@ -14,6 +14,7 @@ import pytest
 from mer_nas.cli import main
 from mer_nas.config.overrides import parse
 from mer_nas.config.presets import FOLDERS
+from mer_nas.data.synthesis import Synthesis
 from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +132,7 @@ def test_every_key_in_the_table_of_the_readme_exists() -> None:
     assert parts
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/own_block.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/own_block.md", "docs/data_sets.md"])
 def test_every_command_shown_is_one(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     commands = re.findall(r"^(?:    |\$ |.*&& )(mer-nas [a-z]+(?: .*)?)$", text, re.MULTILINE)
@@ -141,7 +142,8 @@ def test_every_command_shown_is_one(document: str) -> None:
         verb, *rest = shlex.split(command, comments=True)[1:]
         assert verb in verbs, command
         words = parse(word for word in rest if re.match(r"[a-z]+[\w.]*=.", word))
-        assert set(words.plain) <= {*FOLDERS, "point", "seeds", "rank"}, command
+        own = Synthesis.model_fields if "synthesize" in rest else {"point", "seeds", "rank"}
+        assert set(words.plain) <= {*FOLDERS, *own}, command
         assert {key.split(".")[0] for key in words.dotted} <= {*FOLDERS, "ray"}, command
 
 

@@ -29,6 +29,7 @@ def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
         "check",
         "completion",
         "copy",
+        "data",
         "evaluate",
         "export",
         "list",
@@ -69,6 +70,7 @@ def test_list_shows_every_preset_point_and_block(call: Call) -> None:
     assert {"gate.prog", "global.expert", "down.maa", "stem.conv"} <= {
         row["name"] for row in rows["blocks"]
     }
+    assert {row["name"] for row in rows["layouts"]} >= {"casme2", "samm", "smic", "casme3"}
     lines = call("list", "space").stdout.splitlines()
     assert lines[0] == "space"
     assert lines[1].startswith("  moe  ")

@@ -15,14 +15,20 @@ from mer_nas.errors import ConfigError, unknown
 @click.option("--space", "space", default=None, help="A space whose extensions are listed too.")
 @as_json
 def verb(what: str | None, space: str | None, as_json: bool) -> None:
-    """List the presets of each group, the points of the spaces, and the blocks of each slot.
+    """List the presets, what each data set provides, the points of spaces, and all blocks.
 
     \b
     mer-nas list
+    mer-nas list layouts
     mer-nas list points
     mer-nas list blocks --space ./mine.yaml
     """
-    parts = {**dict.fromkeys(presets.FOLDERS, _presets), "points": _points, "blocks": _blocks}
+    parts = {
+        **dict.fromkeys(presets.FOLDERS, _presets),
+        "layouts": _layouts,
+        "points": _points,
+        "blocks": _blocks,
+    }
     if what is not None and what not in parts:
         raise ConfigError(unknown("list", what, parts))
     chosen = [what] if what else list(parts)
@@ -54,6 +60,20 @@ def _summary(group: str, name: str) -> str:
         x for x in lines if x and not x.startswith(("yaml-language-server", "mer-nas "))
     )
     return prose.split(". ")[0].rstrip(".")
+
+
+def _layouts(_: str, __: str | None) -> list[Row]:
+    from mer_nas.data.overview import overview
+
+    return [
+        {
+            "text": f"{row.title:<18} {row.clips:>5} clips, {row.subjects:>3} subjects, fps "
+            f"{row.fps:<12} {row.frames:<12} apex: {row.apex:<12} AUs: {row.action_units:<9} "
+            f"labels: {row.labels}",
+            **row._asdict(),
+        }
+        for row in overview()
+    ]
 
 
 def _points(_: str, chosen: str | None) -> list[Row]:

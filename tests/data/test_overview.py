@@ -1,0 +1,72 @@
+"""What the documentation says of data sets is what their layouts say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from trees import images
+
+from mer_nas.config import presets
+from mer_nas.data import layouts
+from mer_nas.data.config import RecordedData
+from mer_nas.data.label_maps import LabelMap, names, read_label_map
+from mer_nas.data.layouts import read_layout
+from mer_nas.data.overview import markdown, overview
+from mer_nas.data.readers import labelled
+
+TEXT = (Path(__file__).parents[2] / "docs" / "data_sets.md").read_text(encoding="utf-8")
+
+
+def test_the_table_is_current() -> None:
+    assert markdown(overview()) in TEXT
+
+
+@pytest.mark.parametrize("name", layouts.names())
+def test_every_layout_has_a_preset_a_state_and_a_place_in_the_documentation(name: str) -> None:
+    tree = presets.read("data", name)
+    assert (tree["kind"], tree["layouts"]) == ("recorded", [name])
+    assert read_layout(name).title in TEXT
+    if name != "manifest":
+        assert re.search(rf"^    {name} ", TEXT, re.MULTILINE)
+        assert re.search(rf"^\|.*\b{name}\b.*\| (whole|by one)", TEXT, re.MULTILINE)
+
+
+def test_official_counts_add_up() -> None:
+    for name in layouts.names():
+        official = read_layout(name).official
+        for counts in (official.emotions, official.per_subject):
+            assert sum(counts.values()) in {0, official.clips}, name
+        assert len(official.per_subject) in {0, official.subjects}, name
+    assert read_layout("casme2").official.emotions["disgust"] == 63  # the table of 2014-05-08
+    assert read_layout("samm").official.per_subject["011"] == 20
+
+
+@pytest.mark.parametrize("name", names())
+def test_official_counts_of_label_maps_add_up_and_name_known_emotions(name: str) -> None:
+    labels = read_label_map(name)
+    assert labels.emotions
+    for dataset, classes in labels.emotions.items():
+        known = read_layout(dataset).emotions
+        assert {emotion for emotions in classes.values() for emotion in emotions} <= set(known)
+    for dataset, counts in labels.official.items():
+        assert list(counts) == ["clips", "subjects", *labels.emotions[dataset]]
+        assert sum(counts.values()) == 2 * counts["clips"] + counts["subjects"]
+    for dataset, per_subject in labels.per_subject.items():
+        assert sum(per_subject.values()) == labels.official[dataset]["clips"]
+        assert len(per_subject) == labels.official[dataset]["subjects"]
+
+
+def test_the_label_map_of_the_documentation_is_one() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    shown = LabelMap.model_validate(yaml.safe_load(text))
+    assert shown.classes(["casme2", "samm"]) == ("tense", "other")
+
+
+def test_the_manifest_of_the_documentation_is_read(tmp_path: Path) -> None:
+    (lines,) = re.findall(r"(    path,subject.*\n    .*\n)", TEXT)
+    (tmp_path / "manifest.csv").write_text(re.sub("^    ", "", lines, flags=re.MULTILINE))
+    images(tmp_path, "monday/clip1/f12..31.jpg")
+    config = RecordedData(layouts=("manifest",), root=tmp_path, labels="as_annotated")
+    (record,) = labelled(config).records
+    assert (record.subject, record.apex, record.fps) == ("anna", 20, 60)
