@@ -1,0 +1,71 @@
+"""Whatever a shipped space draws can be built, trained, stacked and written down."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+
+import torch
+import yaml
+from torch import Tensor
+from torch.func import functional_call, stack_module_state, vmap
+
+from mer_nas.architectures import Architecture, Network, build, parse
+from mer_nas.config import presets
+from mer_nas.space import SearchSpace
+
+EACH = -(-300 // len(presets.names("space")))
+"""Feasible draws of every space: 300 over all of them."""
+
+Draws = Callable[[SearchSpace], Iterator[Architecture | None]]
+Clips = Callable[[Architecture, int], list[Tensor]]
+
+
+def test_nine_of_ten_draws_are_feasible_and_each_of_them_works(
+    space: SearchSpace, affordable: Draws, clips: Clips
+) -> None:
+    torch.manual_seed(0)
+    feasible, drawn = 0, 0
+    for architecture in affordable(space):
+        drawn += 1
+        if architecture is not None:
+            feasible += 1
+            learns(architecture, clips)
+            gives_the_same_stacked(architecture, clips)
+            survives_yaml(architecture)
+        if feasible == EACH:
+            break
+    assert feasible >= 0.9 * drawn
+
+
+def learns(architecture: Architecture, clips: Clips) -> None:
+    network = build(architecture, classes=3)
+    output = network(*clips(architecture, 3))
+    assert output.logits.shape == (3, 3)
+    (output.logits.square().mean() + sum(output.losses.values())).backward()
+    slopes = [p.grad for name, p in network.named_parameters() if "answer" not in name]
+    assert all(slope is None or slope.isfinite().all() for slope in slopes)
+    assert sum(slope is not None for slope in slopes) > 0.5 * len(slopes)
+
+
+def gives_the_same_stacked(architecture: Architecture, clips: Clips) -> None:
+    networks = [build(architecture, classes=3).eval() for _ in range(2)]
+    parameters, buffers = stack_module_state(networks)
+    skeleton: Network = deepcopy(networks[0]).to("meta")
+    seen = [
+        torch.stack(pair) for pair in zip(*(clips(architecture, 2) for _ in networks), strict=True)
+    ]
+
+    def logits(
+        parameters: dict[str, Tensor], buffers: dict[str, Tensor], seen: list[Tensor]
+    ) -> Tensor:
+        found: Tensor = functional_call(skeleton, (parameters, buffers), tuple(seen)).logits
+        return found
+
+    together = vmap(logits)(parameters, buffers, seen)
+    for index, network in enumerate(networks):
+        alone = network(*(batch[index] for batch in seen)).logits
+        assert torch.allclose(together[index], alone, atol=1e-5), architecture
+
+
+def survives_yaml(architecture: Architecture) -> None:
+    tree = architecture.model_dump(mode="json")
+    assert parse(yaml.safe_load(presets.dump(tree))) == architecture
