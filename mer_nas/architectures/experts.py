@@ -12,13 +12,15 @@ chosen, F hidden units.
 from math import floor
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from annotated_types import Interval
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import GLOBALS, Block, Name, Site
+from mer_nas.architectures.blocks import GLOBALS, Block, Name, Site, Size
 from mer_nas.architectures.collaboration import Collaboration, Mix, Together
 from mer_nas.architectures.expert_kinds import EXPERTS, Bench, Experts
+from mer_nas.architectures.gates import Prog, pooled_to
 from mer_nas.architectures.kernels import largest
 from mer_nas.architectures.layers import OverTokens, TokenLayer
 from mer_nas.architectures.routing import Gates, Level, Noise, Router, Routing
@@ -41,6 +43,8 @@ class Expert(Block):
     sigmoid: each the sigmoid of its score; soft: all experts are chosen, by the softmax."""
     router_level: Level = "token"
     """What is sent: every token on its own, or all tokens of a clip alike, by their mean."""
+    prior: bool = False
+    """Show the router, beside every token, how far the progressive gate before let it through."""
     expert: Annotated[str, Name(EXPERTS)] = "mlp"
     """What an expert is. mlp: two linear maps with a GELU between them; conv: the same with a
     3 x 3 depthwise convolution before the GELU; orient: with one of 1 x 3 or 3 x 1, in turn;
@@ -87,7 +91,7 @@ class Expert(Block):
 
     def _mixer(self, site: Site) -> nn.Module:
         router = Router(
-            site.channels,
+            site.channels + self.prior,
             self.experts,
             self.top_k,
             gates=self.router,
@@ -104,6 +108,7 @@ class Expert(Block):
             form(bench),
             _collaboration(self.collaboration, site.channels, self.experts),
             form(bench._replace(experts=self.shared)) if self.shared else None,
+            site.size if self.prior else None,
         )
 
     def _hidden(self, width: int) -> int:
@@ -112,7 +117,7 @@ class Expert(Block):
         return max(4, floor(self.ratio * width + 1e-6))  # a ratio like 1 / 3 is rounded itself
 
     def check(self, site: Site) -> None:
-        """Refuse more choices than experts, a collaboration of one, and experts without a map."""
+        """Refuse choices that are not there, a collaboration of one, and experts without a map."""
         if self.top_k > self.experts:
             found = f"top_k {self.top_k} is more than the {self.experts} experts"
             raise site.refuse(found, f"top_k from 1 to {self.experts}")
@@ -123,11 +128,14 @@ class Expert(Block):
             height, width = site.size
             found = f"expert {self.expert!r} looks around on a map of {height} x {width}"
             raise site.refuse(found, "expert: mlp, or a larger map")
+        if self.prior and not _gated(site):
+            found = "a prior, with no progressive gate in the stages before"
+            raise site.refuse(found, "prior: false, or gate: {kind: prog} before")
 
     def repair(self, site: Site) -> "Expert":
         """Choose at most all experts; one alone does not collaborate, on one token none looks."""
         top_k = self.experts if self.router == "soft" else min(self.top_k, self.experts)
-        repaired: dict[str, Any] = {"top_k": top_k}
+        repaired: dict[str, Any] = {"top_k": top_k, "prior": self.prior and _gated(site)}
         if top_k == 1:
             repaired["collaboration"] = "none"
         if not self._at_home(site):
@@ -160,7 +168,16 @@ class Expert(Block):
 
 
 class RoutedExperts(Stateful):
-    """The mixer of an expert layer: tokens (B T, N, C) to the same."""
+    """The mixer of an expert layer: tokens (B T, N, C) to the same.
+
+    Args:
+        router: Chooses among the experts.
+        experts: Those that are chosen.
+        collaboration: What the chosen ones do with each other's outputs.
+        shared: Those that see every token.
+        prior: Height and width of the map whose positions the tokens are, where the router sees
+            the attention of the path too.
+    """
 
     def __init__(
         self,
@@ -168,21 +185,29 @@ class RoutedExperts(Stateful):
         experts: Experts,
         collaboration: Collaboration | None,
         shared: Experts | None,
+        prior: Size | None = None,
     ) -> None:
         super().__init__()
         self.router = router
         self.routed = Routed(experts, collaboration, router.top_k / router.experts)
         self.shared = shared
+        self.prior = prior
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Send every token to its experts and to the shared ones."""
-        routing: Routing = self.router(x)
+        routing: Routing = self.router(self._shown(x, state))
         y: Tensor = self.routed(self.routed.experts.prepare(x), routing)
         if self.shared is not None:
             y = y + self.shared.each(self.shared.prepare(x)).sum(2)
         if routing.imbalance is not None:
             state = state.lose("balance", routing.imbalance)
         return y, state
+
+    def _shown(self, x: Tensor, state: State) -> Tensor:
+        if self.prior is None or state.attention is None:
+            return x
+        passed = pooled_to(state.attention, self.prior).flatten(2).transpose(1, 2)  # (B T, N, 1)
+        return torch.cat([x, passed], dim=2)
 
 
 class Routed(nn.Module):
@@ -215,3 +240,8 @@ def _collaboration(name: str, width: int, experts: int) -> Collaboration | None:
         case "xattn":
             return Together(width)
     return None
+
+
+def _gated(site: Site) -> bool:
+    """Whether a progressive gate stands before the stage."""
+    return any(isinstance(stage.gate, Prog) for stage in site.path.stages[: site.stage])

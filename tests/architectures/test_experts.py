@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from mer_nas.architectures import build, close, measure, parse
 from mer_nas.architectures.expert_kinds import EXPERTS, Attentions, Bench, Experts, Perceptrons
+from mer_nas.architectures.experts import RoutedExperts
+from mer_nas.architectures.routing import Router
+from mer_nas.architectures.state import State
 from mer_nas.errors import Infeasible
 
 Tree = dict[str, Any]
@@ -187,6 +190,40 @@ def test_experts_that_look_around_need_a_map(kind: str, small: Make) -> None:
         "right: expert: mlp, or a larger map"
     )
     assert close(one) == parse(small(expert(expert="mlp"), stem={"kind": "patch", "patch": 28}))
+
+
+GATED = {"local": {"kind": "res_basic"}, "gate": {"kind": "prog", "carry": "none"}}
+
+
+def test_a_prior_needs_a_gate_before(small: Make) -> None:
+    parse(small(GATED, expert(prior=True)))
+    behind = small({**expert(prior=True), "gate": {"kind": "prog", "carry": "none"}})
+    assert refused(behind) == (
+        "net.paths.0.stages.0.global: a prior, with no progressive gate in the stages before; "
+        "right: prior: false, or gate: {kind: prog} before"
+    )
+    behind["paths"][0]["stages"][0]["global"]["prior"] = False
+    plain = parse(behind)
+    behind["paths"][0]["stages"][0]["global"]["prior"] = True
+    assert close(behind) == plain
+
+
+def test_a_prior_sends_tokens_by_what_the_gate_let_through() -> None:
+    # The score of the second expert is what the gate let through, less a half.
+    router = Router(8 + 1, 2, 1).eval()
+    with torch.no_grad():
+        router.score.weight.zero_()
+        router.score.weight[1, 8] = 1.0
+        router.score.weight[0, 0] = 0.5
+    sent: list[Tensor] = []
+    router.register_forward_hook(lambda _, args, routing: sent.append(routing.chosen[0, :, 1]))
+    layer = RoutedExperts(router, made("mlp", 2, (2, 2)), None, None, prior=(2, 2))
+    tokens = torch.ones(1, 4, 8)
+    # The gate stood at twice the resolution; the maximum of each quarter counts.
+    attention = torch.zeros(1, 1, 4, 4)
+    attention[0, 0, 0, 1], attention[0, 0, 3, 3], attention[0, 0, 2, 0] = 0.9, 0.6, 0.4
+    layer(tokens, State(attention=attention))
+    assert sent[0].tolist() == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize(

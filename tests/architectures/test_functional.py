@@ -134,8 +134,14 @@ def test_stacked_copies_of_convolutional_blocks_give_what_each_gives_alone(
 TIMED = {
     "experts before a temporal pool": {
         "stages": [
-            {"global": {"kind": "expert", "expert": "orient", "router_level": "sample"}},
-            {"global": {"kind": "expert", "router": "sigmoid"}, "down": {"kind": "maa"}},
+            {
+                "global": {"kind": "expert", "expert": "orient", "router_level": "sample"},
+                "gate": {"kind": "prog", "carry": "none"},
+            },
+            {
+                "down": {"kind": "maa"},
+                "global": {"kind": "expert", "router": "sigmoid", "prior": True},
+            },
         ],
         "temporal": {"kind": "mean", "where": 0},
     },

@@ -26,7 +26,8 @@ NETWORKS: dict[str, Tree] = {
                     "router_level": "sample",
                     "collaboration": "xattn",
                     "shared": 1,
-                }
+                },
+                "gate": {"kind": "prog", "carry": "none"},
             },
             {
                 "growth": 1.5,
@@ -38,7 +39,7 @@ NETWORKS: dict[str, Tree] = {
                     "attention": "coord",
                     "grain_gate": "softmax",
                 },
-                "global": {"kind": "expert", "expert": "attn", "top_k": 1, "shared": 2},
+                "global": {"kind": "expert", "expert": "attn", "top_k": 1, "prior": True},
             },
             {
                 "down": {"kind": "maa", "orientations": ["d2"], "attention": "eca"},
