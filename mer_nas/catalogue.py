@@ -143,10 +143,11 @@ def _is_number(value: Any) -> bool:
 
 def line(system: System) -> str:
     """Return a system as one line of a table."""
+    differs = system.deployed != system.params
+    deployed = f" ({system.deployed:,} weights deployed)" if differs else ""
     return (
         f"{system.name:<26}{system.role:<11}{system.params:>12,} weights "
-        f"{system.deployed:>12,} deployed "
-        f"{system.macs / 1e6:>9.1f} MMAC  {system.fidelity:<8} {system.source}"
+        f"{system.macs / 1e6:>9.1f} MMAC  {system.fidelity:<8} {system.source}{deployed}"
     )
 
 

@@ -17,7 +17,7 @@ LAYERS = [
     {"config"},
     {"space"},
     {"architectures"},
-    {"data", "training"},
+    {"data", "training", "diagram"},
     {"provenance"},
     {"evaluation"},
     {"statistics"},

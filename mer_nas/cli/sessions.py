@@ -6,6 +6,7 @@ import json
 
 import click
 
+from mer_nas import catalogue
 from mer_nas.cli.console import View, view
 from mer_nas.cli.tally import Tally
 from mer_nas.config import presets
@@ -13,6 +14,7 @@ from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.report import Report
 from mer_nas.report.schema import Answer
+from mer_nas.report.tables import as_text
 from mer_nas.search.config import Folds
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
@@ -47,7 +49,8 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     ]
     if planned.search_seconds is not None:
         lines.append(
-            f"search: at most about {duration(planned.search_seconds)}; pruning shortens it"
+            f"search: at most about {duration(planned.search_seconds)}"
+            + ("" if study.unpruned else "; pruning shortens it")
         )
     if study.final is not None:
         lines.append(
@@ -140,7 +143,9 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
 
 def _budget(settings: Settings) -> str:
     study = settings.study
+    listed = catalogue.rows(settings.space, study.sampler)
     parts = [
+        *([] if listed is None else [count(len(settings.space.points) + len(listed), "row")]),
         *([count(study.trials, "trial")] if study.trials else []),
         *([f"{study.minutes:g} minutes of search"] if study.minutes else []),
     ]
@@ -156,6 +161,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
         f"pruning saved {study.compute.saved:.0%} of the folds",
         *_answer(report.answer),
         *_front(report),
+        *(as_text(table) for table in report.tables),
         f"report    {folder.path / 'report.html'}",
     ]
     if study.export:

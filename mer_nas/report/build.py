@@ -23,10 +23,11 @@ from mer_nas.report.schema import (
     Row,
     Slice,
     SlicePoint,
-    Spread,
     SubjectSizes,
 )
+from mer_nas.report.spreads import spread, spreads
 from mer_nas.report.stages import stage_rows
+from mer_nas.report.tables import compare
 from mer_nas.search.objectives import Objective, front
 
 SHOWN = 5
@@ -57,33 +58,10 @@ def build(facts: StudyFacts) -> Report:
         important=important,
         slices=_slices(important, facts.trials),
         stages=stage_rows(answer.architecture, len(facts.data.classes)) if answer else (),
+        tables=compare(facts),
         subject_sizes=_subject_sizes(list(facts.data.subjects.values())),
         study=facts,
     )
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return mean, standard deviation and range of a score over seeds.
-
-    >>> spread([0.5, 0.75]).mean, spread([0.5]).deviation
-    (0.625, None)
-    """
-    low, high = min(values), max(values)
-    return Spread(
-        # The mean of equal numbers may leave their range by a rounding.
-        mean=min(max(statistics.fmean(values), low), high),
-        deviation=statistics.stdev(values) if len(values) > 1 else None,
-        low=low,
-        high=high,
-        seeds=len(values),
-    )
-
-
-def _spreads(scores: Sequence[SeedScores]) -> dict[str, Spread]:
-    return {
-        name: spread([getattr(score, name) for score in scores])
-        for name in ("uf1", "uar", "accuracy")
-    }
 
 
 def _best_first(trials: Iterable[TrialFacts]) -> list[TrialFacts]:
@@ -112,7 +90,7 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
             **winner.said(),
             stage="final",
             protocol=facts.final_protocol or facts.search_protocol,
-            **_spreads(winner.scores),
+            **spreads(winner.scores),
             search_score=winner.search_score,
             against=_against_finalist(facts, winner) or _against_trial(facts, winner, complete),
             architecture=winner.architecture,
@@ -123,7 +101,7 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
 
 def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
     best = complete[0]
-    measured = _spreads([best.scores]) if best.scores else {"uar": None, "accuracy": None}
+    measured = spreads([best.scores]) if best.scores else {"uar": None, "accuracy": None}
     return Answer(
         label=_label(best),
         key=best.key,
@@ -143,7 +121,7 @@ def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Comparison | 
     warm = [finalist for finalist in _finalists(facts) if finalist.warm_start]
     if winner.warm_start or not warm:
         return None
-    ours, theirs = _spreads(winner.scores)["uf1"], _spreads(warm[0].scores)["uf1"]
+    ours, theirs = spreads(winner.scores)["uf1"], spreads(warm[0].scores)["uf1"]
     deviations = [s.deviation for s in (ours, theirs) if s.deviation is not None]
     return Comparison(
         label=warm[0].label,
@@ -199,7 +177,7 @@ def _finalist_row(finalist: FinalistFacts) -> Row:
         label=finalist.label,
         outcome="complete",
         search_score=finalist.search_score,
-        **_spreads(finalist.scores),
+        **spreads(finalist.scores),
         **finalist.said(),
     )
 

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, Pos
 
 from mer_nas.config.base import Config, Tree
 from mer_nas.search.objectives import Objective
+from mer_nas.space.published import PublishedTable
 from mer_nas.space.search_space import Fidelity
 
 Share = Annotated[float, Interval(ge=0, le=1)]
@@ -196,6 +197,8 @@ class StudyFacts(Config):
     """Machine on which milliseconds were measured; empty where none were."""
     stopped: str = ""
     """Why the search ended: "60 trials are done"."""
+    tables: tuple[PublishedTable, ...] = ()
+    """Published tables whose rows are points of the space."""
     trials: tuple[TrialFacts, ...] = ()
     compute: ComputeFacts
     importance: dict[str, NonNegativeFloat] | None = None

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import StudyError
 from mer_nas.report.facts import Confusion, Described, Outcome, Share, StudyFacts
+from mer_nas.space.published import PublishedScores
 
 SCHEMA: Final = "mer-nas report 1"
 HONESTY: Final = "selected on these subjects; expect less on new ones"
@@ -144,6 +145,31 @@ class StageRow(Config):
     """Share of the network's parameters."""
 
 
+class ComparedRow(Config):
+    """A row of a published table, and what we measured."""
+
+    name: str
+    about: str
+    point: str
+    uf1: Spread | None
+    """Ours, on the clips of the study; none where the point was not measured."""
+    accuracy: Spread | None
+    published: dict[str, PublishedScores]
+    """The paper's, by data set."""
+
+
+class ComparedTable(Config):
+    """A published table with our scores beside its own."""
+
+    title: str
+    source: str
+    data: dict[str, str]
+    """The paper's data sets."""
+    ours: str
+    """What ours were measured on, and how: "synthetic (3 classes, 108 clips), LOSO"."""
+    rows: tuple[ComparedRow, ...]
+
+
 class SubjectSizes(Config):
     """How many clips the subjects have."""
 
@@ -178,6 +204,8 @@ class Report(Config):
     """Of the two most important parameters."""
     stages: tuple[StageRow, ...]
     """Of the winner; empty where there is none."""
+    tables: tuple[ComparedTable, ...] = ()
+    """Published tables with our scores."""
     subject_sizes: SubjectSizes | None
     study: StudyFacts
     """Everything above is derived from this."""

@@ -15,6 +15,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick, Reader
+from mer_nas.space.published import PublishedTable
 from mer_nas.space.walks import encode, fill, leaves, narrow, values
 
 Fidelity = Literal["code", "paper", "reading"]
@@ -104,6 +105,8 @@ class SpaceFile(Config):
     limits: Limits = Field(default_factory=Limits)
     points: tuple[Point, ...] = ()
     references: tuple[Reference, ...] = ()
+    tables: tuple[PublishedTable, ...] = ()
+    """Published tables whose rows are points; the report sets our scores beside them."""
 
 
 class Trial(Protocol):
@@ -150,6 +153,9 @@ class SearchSpace:
         mistakes: list[str] = []
         try:
             file = validate(SpaceFile, tree, place)
+            names = [point.name for point in file.points]
+            for table in file.tables:
+                mistakes += table.mistakes(place, names)
         except ConfigError as error:
             mistakes += str(error).splitlines()
         reader = Reader()

@@ -231,6 +231,7 @@ class Memory:
             objectives=study.objectives,
             pruner=study.pruning,
             timed_on=next((timing.machine for timing in self.timings.values()), ""),
+            tables=settings.space.file.tables,
             stopped=stopped,
             trials=tuple(map(self._trial, self.trials)),
             compute=self._compute(workers),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mer_nas.report import Report, StudyFacts, build
-from mer_nas.report.build import spread
+from mer_nas.report.spreads import spread
 
 
 def changed(facts: StudyFacts, **fields: Any) -> StudyFacts:

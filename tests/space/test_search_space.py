@@ -149,7 +149,7 @@ def test_every_mistake_of_a_file_is_said_at_once() -> None:
         SearchSpace.read(tree, "space=x")
     assert str(refused.value).splitlines() == [
         "space=x: no setting is called 'summry'; known: architecture, extensions, limits, name, "
-        "points, references, summary, trainer. Did you mean 'summary'?",
+        "points, references, summary, tables, trainer. Did you mean 'summary'?",
         "space=x: architecture.a: int: low 3 is above high 1",
         "space=x: architecture.b: choice: a list of values or a mapping of blocks would be right, not []",
         "space=x: architecture.c: no key beside float is called 'lg'; known: float, log. Did you mean 'log'?",
@@ -306,3 +306,25 @@ def test_a_grid_refuses_ranges() -> None:
         "architecture.rate may be any number of a range; fix it (space.architecture.depth=VALUE), "
         "or write it as a choice"
     )
+
+
+# Published tables
+
+
+def test_a_table_names_points_and_data_sets_that_there_are() -> None:
+    point = {"name": "wide", "source": "s", "fidelity": "paper", "values": {"architecture": {}}}
+    row = {"name": "A", "about": "", "scores": {"SMIC": {"accuracy": 0.5, "uf1": 0.4}}}
+    table = {"title": "t", "source": "s", "data": {"SMIC": "3 classes"}}
+    rows = [
+        {**row, "point": "wide"},
+        {**row, "point": "wdie", "scores": {"SMCI": {"accuracy": 1, "uf1": 1}}},
+    ]
+    architecture = {"width": {"choice": [8, 16]}}
+    good = read(architecture, points=[point], tables=[{**table, "rows": rows[:1]}])
+    assert good.file.tables[0].rows[0].scores["SMIC"].uf1 == 0.4
+    with pytest.raises(ConfigError) as refused:
+        read(architecture, points=[point], tables=[{**table, "rows": rows}])
+    assert str(refused.value).splitlines() == [
+        "space=x: table 't', row A: no point is called 'wdie'; known: wide. Did you mean 'wide'?",
+        "space=x: table 't', row A: no data set is called 'SMCI'; known: SMIC. Did you mean 'SMIC'?",
+    ]

@@ -1,0 +1,90 @@
+"""Published tables with our scores beside them: as data for the page, as text for a terminal.
+
+Ours are of other clips than the paper's, often of other classes, so the two columns compare what
+the rows do to each other, not number with number; both say what they were measured on.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from mer_nas.report.facts import SeedScores, StudyFacts
+from mer_nas.report.schema import ComparedRow, ComparedTable, Spread
+from mer_nas.report.spreads import spreads
+
+
+def compare(facts: StudyFacts) -> tuple[ComparedTable, ...]:
+    """Return the tables of the study's space with our scores.
+
+    Rows compare under one protocol: the final one if all of a table's points reached the final
+    stage, that of the search if not.
+    """
+    final = {f.origin: f.scores for f in facts.finalists if f.warm_start}
+    search = {
+        trial.origin: (trial.scores,)
+        for trial in facts.trials
+        if trial.warm_start and trial.scores is not None
+    }
+    tables = []
+    for table in facts.tables:
+        whole = {row.point for row in table.rows} <= set(final)
+        scores: Mapping[str, Sequence[SeedScores]] = final if whole else search
+        protocol = facts.final_protocol if whole else facts.search_protocol
+        clips, classes = facts.data.counts["clips"], len(facts.data.classes)
+        ours = f"{facts.data.name} ({classes} classes, {clips} clips), {protocol}"
+        rows = []
+        for row in table.rows:
+            found = spreads(scores[row.point]) if row.point in scores else {}
+            rows.append(
+                ComparedRow(
+                    name=row.name,
+                    about=row.about,
+                    point=row.point,
+                    uf1=found.get("uf1"),
+                    accuracy=found.get("accuracy"),
+                    published=row.scores,
+                )
+            )
+        tables.append(
+            ComparedTable(
+                title=table.title,
+                source=table.source,
+                data=table.data,
+                ours=ours,
+                rows=tuple(rows),
+            )
+        )
+    return tuple(tables)
+
+
+def as_text(table: ComparedTable) -> str:
+    """Return a table for a terminal: UF1 and accuracy, ours first."""
+    head = ["", "", "ours", "", *(cell for name in table.data for cell in (name, ""))]
+    names = ["", "", *(["UF1", "accuracy"] * (1 + len(table.data)))]
+    rows = [
+        [row.name, row.about, *_ours(row), *_theirs(row, list(table.data))] for row in table.rows
+    ]
+    widths = [max(map(len, column)) for column in zip(head, names, *rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, names, *rows)
+    ]
+    about = [f"  {name}: {text}" for name, text in {"ours": table.ours, **table.data}.items()]
+    return "\n".join([f"{table.title} ({table.source})", *lines, *about])
+
+
+def _ours(row: ComparedRow) -> list[str]:
+    return [_written(row.uf1), _written(row.accuracy)]
+
+
+def _theirs(row: ComparedRow, data: Sequence[str]) -> list[str]:
+    cells: list[str] = []
+    for name in data:
+        found = row.published.get(name)
+        cells += [f"{found.uf1:.3f}", f"{found.accuracy:.3f}"] if found else ["-", "-"]
+    return cells
+
+
+def _written(score: Spread | None) -> str:
+    if score is None:
+        return "-"
+    spread = f" +- {score.deviation:.3f}" if score.deviation is not None else ""
+    return f"{score.mean:.3f}{spread}"
