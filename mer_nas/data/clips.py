@@ -96,7 +96,7 @@ class ClipSet:
     by_fold: frozenset[str] = frozenset()
     """Inputs that are divided by a statistic of the training clips of each fold; see `scaling`."""
     how: Preparation | None = None
-    """How the inputs were made from frames; None where that is not known."""
+    """How the inputs were made from frames; None: others made them, and how is not known."""
     left_out: int = 0
     """Clips that are listed but have no readable image, left out because the user allowed it."""
 

@@ -45,6 +45,7 @@ from mer_nas.data.faces import (
 from mer_nas.data.flow import one_thread
 from mer_nas.data.motions import BLINK, EXPRESSIONS, expression, head, sway
 from mer_nas.data.needs import Needs
+from mer_nas.data.pipeline.config import Farneback, Pipeline, Preparation
 from mer_nas.errors import DataError
 
 CLASSES = tuple(EXPRESSIONS)
@@ -178,12 +179,26 @@ def load(config: SyntheticData, needs: Needs) -> ClipSet:
             clips.append(_clip(config, recording, units))
     arrays = inputs.stacked(seen)
     scaling = {name: inputs.SCALING[name] for name in needs.inputs if name != FLOW}
+    wider = _side(config) / PIXELS
+    unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(UNIT, dtype=np.float32)
     if FLOW in arrays:
-        wider = _side(config) / PIXELS
-        unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(UNIT, dtype=np.float32)
         arrays[FLOW] = (arrays[FLOW] / unit[:, None, None]).astype(np.float32)
         scaling[FLOW] = f"u, v (pixels of the frame) and strain divided by {UNIT}"
-    return ClipSet(config.name, CLASSES, tuple(clips), arrays, scaling=scaling)
+    return ClipSet(
+        config.name,
+        CLASSES,
+        tuple(clips),
+        arrays,
+        scaling=scaling,
+        units={FLOW: tuple(unit.tolist())} if FLOW in arrays else {},
+        how=preparation(config),
+    )
+
+
+def preparation(config: SyntheticData) -> Preparation:
+    """Return the pipeline that makes the same inputs of the frames, once they are on disk."""
+    pipeline = Pipeline(align=None, face=_side(config), flow=Farneback())
+    return Preparation(pipeline=pipeline, size=config.size, frames=config.frames)
 
 
 def recordings(config: SyntheticData) -> Iterator[Recording]:

@@ -56,12 +56,19 @@ class Candidate:
         network takes.
         """
         arrays = {}
-        for name, shape in self.architecture.shapes.items():
+        for name in self.architecture.inputs:
             array = clips.inputs[name][np.asarray(indices)]
-            if INPUTS[name].timed and shape[0] < array.shape[1]:
-                array = array[:, INPUTS[name].chosen(shape[0], array.shape[1])]
+            if INPUTS[name].timed and len(taken := self.frames(clips, name)) < array.shape[1]:
+                array = array[:, list(taken)]
             arrays[name] = array
         return arrays
+
+    def frames(self, clips: ClipSet, name: str) -> tuple[int, ...]:
+        """Return which frames of an input the network takes; none where the input has no time."""
+        if not INPUTS[name].timed:
+            return ()
+        taken, given = self.architecture.shapes[name][0], clips.inputs[name].shape[1]
+        return tuple(INPUTS[name].chosen(taken, given)) if taken < given else tuple(range(given))
 
     def dump(self) -> Tree:
         """Return the plain tree from which `parse` makes an equal candidate."""

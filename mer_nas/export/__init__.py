@@ -4,10 +4,16 @@ A folder holds `model.onnx` (the deployed graph, for any runtime), `model.safete
 `model.yaml` (weights and closed form, from which `load` rebuilds the network in a fresh process)
 and `card.md` (for people). `export_network` writes all of them or nothing, and only after the ONNX
 graph has given what the network gives on real clips.
+
+What needs torch is imported when it is first asked for, so that `manifest` can be read without.
 """
 
-from mer_nas.export.bundle import Exported, LoadedModel, export_network, load
-from mer_nas.export.manifest import InputSpec, Manifest, Provenance
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mer_nas.export.bundle import Exported, LoadedModel, export_network, load
+    from mer_nas.export.manifest import InputSpec, Manifest, Provenance
 
 __all__ = [
     "Exported",
@@ -18,3 +24,12 @@ __all__ = [
     "export_network",
     "load",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for module in ("manifest", "bundle"):
+        if hasattr(found := import_module(f"{__name__}.{module}"), name):
+            return getattr(found, name)
+    raise AssertionError(name)

@@ -14,6 +14,7 @@ from torch import nn
 from mer_nas import architectures
 from mer_nas.architectures.cost import measure
 from mer_nas.data.clips import Array, ClipSet
+from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.errors import ConfigError, ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
@@ -64,7 +65,9 @@ def export_network(
     """
     deployed = Deployed(network)
     names = candidate.architecture.inputs
-    examples = list(candidate.sees(clips, _spread(clips, max(BATCHES))).values())
+    units = _units(clips)
+    seen = candidate.sees(clips, _spread(clips, max(BATCHES)))
+    examples = [divided(images, units.get(name)) for name, images in seen.items()]
     with whole(folder, FILES) as new:
         write_onnx(deployed, names, examples, _notes(clips, facts), new / ONNX)
         difference = check_onnx(deployed, names, examples, new / ONNX)
@@ -106,11 +109,11 @@ def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
 def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: str) -> Manifest:
     tree = candidate.dump()
     cost = measure(candidate.architecture, len(clips.classes))
-    seen = candidate.sees(clips, range(len(clips)))
     return Manifest(
         architecture=tree["architecture"],
         classes=clips.classes,
-        inputs=tuple(_input(name, images, facts) for name, images in seen.items()),
+        inputs=_inputs(candidate, clips, facts),
+        how=clips.how,
         parameters=cost.deployed,
         macs=cost.macs,
         weights=weights,
@@ -123,11 +126,35 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: 
     )
 
 
-def _input(name: str, images: Array, facts: Provenance) -> InputSpec:
+def _units(clips: ClipSet) -> dict[str, Divisors]:
+    """Return what the inputs that are scaled by the training clips are divided by: all train."""
+    everyone = np.arange(len(clips))
+    return {name: divisors(clips, name, everyone) for name in clips.by_fold}
+
+
+def _inputs(candidate: Candidate, clips: ClipSet, facts: Provenance) -> tuple[InputSpec, ...]:
+    trained, already = _units(clips), clips.units
+    return tuple(
+        _input(
+            name,
+            divided(images, trained.get(name)),
+            facts,
+            frames=candidate.frames(clips, name),
+            divisors=trained.get(name, already.get(name, ())),
+        )
+        for name, images in candidate.sees(clips, range(len(clips))).items()
+    )
+
+
+def _input(
+    name: str, images: Array, facts: Provenance, frames: tuple[int, ...], divisors: Divisors
+) -> InputSpec:
     every = tuple(axis for axis in range(images.ndim) if axis != images.ndim - 3)  # but channels
     return InputSpec(
         name=name,
         shape=images.shape[1:],
+        frames=frames,
+        divisors=tuple(round(value, 9) for value in divisors),
         scaling=facts.scaling.get(name, "as the data set gives it"),
         low=tuple(round(float(value), 6) for value in images.min(every)),
         high=tuple(round(float(value), 6) for value in images.max(every)),

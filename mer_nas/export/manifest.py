@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Tree, validate
+from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import ConfigError, ExportError
 
 FORMAT: Final = "mer-nas model 1"
@@ -20,8 +21,12 @@ class InputSpec(Config):
     shape: tuple[PositiveInt, ...]
     """Of one clip: channels, height, width, or, of a sequence, frames, channels, height, width; a
     batch has the clips in front."""
+    frames: tuple[NonNegativeInt, ...] = ()
+    """Of a sequence, which of the frames that the preparation gives the network takes."""
     scaling: str
     """What was done to the values before the network saw them."""
+    divisors: tuple[float, ...] = ()
+    """What each channel of the prepared values is divided by; empty: they stay as they are."""
     low: tuple[float, ...]
     """Smallest value of each channel over the training clips."""
     high: tuple[float, ...]
@@ -71,6 +76,8 @@ class Manifest(Config):
     """Without those that only training used."""
     macs: NonNegativeInt
     """Nominal multiply-accumulates for one clip."""
+    how: Preparation | None = None
+    """How the inputs are made from the frames of a clip; None: others made them."""
     weights: str
     """SHA-256 of model.safetensors."""
     trainer: Tree
