@@ -23,7 +23,7 @@ LAYERS = [
     {"statistics"},
     {"search"},
     {"settings", "catalogue"},
-    {"report", "export"},
+    {"report", "export", "prediction"},
     {"study"},
     {"api"},
     {"cli"},

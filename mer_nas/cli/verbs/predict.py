@@ -1,0 +1,125 @@
+"""`mer-nas predict`: what an exported network says of a clip."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mer_nas.errors import ConfigError, MerNasError
+
+if TYPE_CHECKING:
+    from mer_nas.export.manifest import Manifest
+    from mer_nas.prediction.predict import Prediction
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.argument("clips", metavar="CLIP...", nargs=-1, required=True)
+@click.option("--onset", type=int, help="Number of the frame where the motion begins.")
+@click.option("--apex", type=int, help="Number of the frame where it is largest.")
+@click.option("--offset", type=int, help="Number of the frame where it has ended.")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames per second.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
+@click.option(
+    "--picture",
+    type=click.Path(file_okay=False),
+    help="Folder for a picture of each clip: its flow, and where the network looked.",
+)
+def verb(
+    model: str,
+    clips: tuple[str, ...],
+    onset: int | None,
+    apex: int | None,
+    offset: int | None,
+    fps: float | None,
+    as_json: bool,
+    as_csv: bool,
+    picture: str | None,
+) -> None:
+    """Say which expression clips show, with an exported network.
+
+    A CLIP is a video, a folder of frames, or two frames as ONSET,APEX. Frames are prepared as the
+    network's training clips were. Where no apex is given, it is the frame of the largest motion.
+
+    \b
+    mer-nas predict runs/moe-synthetic-1/export/rank1 onset.png,apex.png
+    mer-nas predict runs/moe-synthetic-1/export/rank1 face.mp4 --onset 120 --offset 180 --json
+    """
+    if as_json and as_csv:
+        raise ConfigError("--json --csv: one of them would be right")
+    from mer_nas.prediction.model import Model
+    from mer_nas.prediction.predict import expectation, expected, predict
+    from mer_nas.prediction.shots import Given
+
+    network = Model.open(Path(model))
+    found: list[Prediction] = []
+    failed: list[str] = []
+    for clip in clips:
+        try:
+            prediction, inputs = predict(network, clip, Given(onset, apex, offset), fps)
+            if picture is not None:
+                _draw(network.folder, prediction, inputs, Path(picture), len(found))
+        except MerNasError as error:
+            failed.append(str(error))
+        else:
+            found.append(prediction)
+    if as_json:
+        tree = {
+            "expected": expected(network.manifest),
+            "clips": [prediction.tree() for prediction in found],
+        }
+        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+    elif as_csv:
+        click.echo(_csv(network.manifest, found), nl=False)
+    elif found:
+        click.echo(_table(network.manifest, found))
+        click.echo(expectation(network.manifest))
+    for message in failed:
+        click.echo(f"mer-nas: {message}", err=True)
+    if failed:
+        sys.exit(2)
+
+
+def _draw(model: Path, prediction: Prediction, inputs: object, folder: Path, place: int) -> None:
+    from mer_nas.prediction.picture import draw
+
+    name = Path(prediction.clip.partition(",")[0]).name
+    file = folder / f"{place + 1:03d}_{name}.png"
+    draw(model, prediction, inputs, file)  # type: ignore[arg-type]
+    click.echo(f"picture: {file}", err=True)
+
+
+def _table(manifest: Manifest, found: list[Prediction]) -> str:
+    header = ["clip", "label", *manifest.classes, "onset", "apex"]
+    rows = [
+        [
+            each.clip,
+            each.label,
+            *(f"{chance:.2f}" for chance in each.probabilities.values()),
+            "" if each.onset is None else str(each.onset),
+            "" if each.apex is None else f"{each.apex} ({each.apex_source})",
+        ]
+        for each in found
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    )
+
+
+def _csv(manifest: Manifest, found: list[Prediction]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "label", *manifest.classes, "onset", "apex", "apex_source"])
+    for each in found:
+        chances = each.probabilities.values()
+        writer.writerow([each.clip, each.label, *chances, each.onset, each.apex, each.apex_source])
+    return text.getvalue()

@@ -1,0 +1,127 @@
+"""An exported network as it is used: its graph, and the preparation that it was trained with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mer_nas.data.clips import DYNAMIC_IMAGE
+from mer_nas.data.pipeline.reels import read_image
+from mer_nas.data.pipeline.steps import Prepared, prepare
+from mer_nas.data.scaling import divided
+from mer_nas.errors import DataError, ExportError
+from mer_nas.export.manifest import InputSpec, Manifest, read_manifest
+from mer_nas.prediction.shots import Shot
+
+GRAPH = "model.onnx"
+
+Inputs = Mapping[str, NDArray[np.float32]]
+"""By name, of one clip, (C, H, W) or (T, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A graph that is ready to run."""
+
+    folder: Path
+    manifest: Manifest
+    session: Any
+
+    @classmethod
+    def open(cls, folder: Path) -> "Model":
+        """Return the network that was exported to `folder`.
+
+        Raises:
+            ExportError: The folder holds no export, or its graph cannot be run.
+            ConfigError: Its manifest has been edited into something else.
+        """
+        if not folder.is_dir():
+            raise ExportError(f"{folder}: there is no such folder; an exported model is one")
+        found = read_manifest(folder)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; a warning would reach the terminal from C++
+        try:
+            session = onnxruntime.InferenceSession(
+                str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own exceptions have no common base
+            first = str(error).splitlines()[0]
+            raise ExportError(
+                f"{folder / GRAPH}: this graph cannot be run: {first}; export the network again"
+            ) from None
+        return cls(folder, found, session)
+
+    def see(self, shot: Shot) -> tuple[Prepared, Inputs]:
+        """Return what the network sees of a shot, prepared as its training clips were.
+
+        Raises:
+            DataError: The shot cannot be prepared, or is less than the network needs.
+        """
+        how = self.manifest.how
+        if how is None:
+            raise DataError(f"{shot.name}: {self._flow_wanted()}")
+        self._refuse_pair(shot)
+        ways = tuple(dict.fromkeys((*how.pipeline.apex, "spotted")))  # nobody annotated it
+        pipeline = how.pipeline.model_copy(update={"apex": ways})
+        how = how.model_copy(update={"pipeline": pipeline})
+        names = tuple(spec.name for spec in self.manifest.inputs)
+        prepared = prepare(shot.reel, shot.marks, how, names)
+        return prepared, {
+            spec.name: _fitted(prepared.inputs[spec.name], spec) for spec in self.manifest.inputs
+        }
+
+    def see_flow(self, file: Path) -> Inputs:
+        """Return the flow image in `file` as the network sees it.
+
+        Raises:
+            DataError: It is no image of the network's size.
+        """
+        (spec,) = self.manifest.inputs
+        image = read_image(file)
+        if image.shape[:2] != spec.shape[-2:]:
+            height, width = image.shape[:2]
+            raise DataError(f"{file}: {width} by {height} pixels; {self._flow_wanted()}")
+        scaled = 2 * image.astype(np.float32) / 255 - 1
+        return {spec.name: np.asarray(scaled.transpose(2, 0, 1), dtype=np.float32)}
+
+    def run(self, inputs: Inputs) -> NDArray[np.float64]:
+        """Return the probability of each class, (K,)."""
+        batch = {
+            name: np.ascontiguousarray(values[None], dtype=np.float32)
+            for name, values in inputs.items()
+        }
+        (logits,) = self.session.run(["logits"], batch)
+        powers = np.exp(logits[0].astype(np.float64) - logits[0].max())
+        chances: NDArray[np.float64] = powers / powers.sum()
+        return chances
+
+    def _flow_wanted(self) -> str:
+        height, width = self.manifest.inputs[0].shape[-2:]
+        return (
+            f"the network in {self.folder} was trained on flow images that others had made "
+            f"(data {self.manifest.data}), so how they follow from frames is not known; such an "
+            f"image of {width} by {height} pixels (red u, green v, blue strain, each stretched "
+            "to 0..255) would be right"
+        )
+
+    def _refuse_pair(self, shot: Shot) -> None:
+        more = [
+            spec.name
+            for spec in self.manifest.inputs
+            if spec.name == DYNAMIC_IMAGE or len(spec.frames) > 2
+        ]
+        if shot.pair and more:
+            raise DataError(
+                f"{shot.name}: the network in {self.folder} reads {', '.join(more)}, which takes "
+                "more than an onset and an apex; a video or a folder of frames would be right"
+            )
+
+
+def _fitted(values: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
+    if spec.frames:
+        values = values[list(spec.frames)]
+    return np.asarray(divided(values, spec.divisors or None), dtype=np.float32)

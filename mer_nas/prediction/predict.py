@@ -1,0 +1,116 @@
+"""A label for each clip, which frames it rests on, and how far it is to be trusted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_nas.config.base import Tree
+from mer_nas.data.pipeline.reels import IMAGES
+from mer_nas.export.manifest import Manifest
+from mer_nas.prediction.model import Inputs, Model
+from mer_nas.prediction.shots import Given, shot
+from mer_nas.wording import count
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of a clip."""
+
+    clip: str
+    """As the user named it."""
+    label: str
+    """The likeliest class."""
+    probabilities: dict[str, float]
+    """Of each class."""
+    onset: int | None
+    """Number of the frame that was taken for the onset; None for a flow image."""
+    apex: int | None
+    apex_source: str | None
+    """How the apex was found: "given", "middle", "spotted"."""
+
+    def tree(self) -> Tree:
+        """Return everything as a plain tree."""
+        return {
+            "clip": self.clip,
+            "label": self.label,
+            "probabilities": self.probabilities,
+            "onset": self.onset,
+            "apex": self.apex,
+            "apex_source": self.apex_source,
+        }
+
+
+def predict(
+    model: Model, word: str, given: Given, fps: float | None = None
+) -> tuple[Prediction, Inputs]:
+    """Return what a network says of a clip, and what it saw of it.
+
+    Args:
+        model: The network.
+        word: A video, a folder of frames, "onset.png,apex.png", or a flow image.
+        given: Where the expression is; what is not given is the first frame, the last, and the
+            frame between of the largest motion.
+        fps: Frames per second, for pipelines that magnify.
+
+    Raises:
+        DataError: The clip cannot be read or prepared, or is not what the network needs.
+    """
+    path = Path(word).expanduser()
+    if model.manifest.how is None and path.is_file() and path.suffix.lower() in IMAGES:
+        inputs = model.see_flow(path)
+        return _said(model, word, inputs, None, None, None), inputs
+    found = shot(word, given, fps)
+    prepared, inputs = model.see(found)
+    onset, apex = found.numbers[found.marks.onset], found.numbers[prepared.apex]
+    source = "given" if prepared.apex_source == "annotated" else prepared.apex_source
+    return _said(model, word, inputs, onset, apex, source), inputs
+
+
+def _said(
+    model: Model,
+    word: str,
+    inputs: Inputs,
+    onset: int | None,
+    apex: int | None,
+    source: str | None,
+) -> Prediction:
+    classes = model.manifest.classes
+    chances = model.run(inputs)
+    return Prediction(
+        word,
+        classes[int(chances.argmax())],
+        dict(zip(classes, (round(float(chance), 6) for chance in chances), strict=True)),
+        onset,
+        apex,
+        source,
+    )
+
+
+def expectation(manifest: Manifest) -> str:
+    """Say which score is to be expected on people whom the network has never seen."""
+    origin = manifest.provenance
+    if origin.uf1 is None:
+        return (
+            f"no score on unseen people is known: {origin.label} of {origin.study} was never "
+            f"measured under a final protocol; it was trained on {manifest.data}"
+        )
+    spread = f" ± {origin.uf1_spread:.3f}" if origin.uf1_spread is not None else ""
+    return (
+        f"on unseen people of {manifest.data} networks of this architecture reach UF1 "
+        f"{origin.uf1:.3f}{spread} ({origin.protocol}, {count(origin.seeds, 'seed')}); it was "
+        "chosen on these people, so expect less, and less still on other footage"
+    )
+
+
+def expected(manifest: Manifest) -> Tree:
+    """Return the scores to be expected on unseen people as a plain tree."""
+    origin = manifest.provenance
+    return {
+        "protocol": origin.protocol,
+        "data": manifest.data,
+        "seeds": origin.seeds,
+        "uf1": origin.uf1,
+        "uf1_spread": origin.uf1_spread,
+        "uar": origin.uar,
+        "accuracy": origin.accuracy,
+        "selected_on_these_subjects": True,
+    }
