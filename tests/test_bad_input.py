@@ -112,7 +112,7 @@ def test_an_unknown_option_of_a_setting(refused: Refused, tiny: list[str]) -> No
     assert refused("search", *tiny, "study.sampler=tpee", "data.kind=synthetik").splitlines() == [
         "data: no option is called 'synthetik'; known: precomputed_flow, recorded, synthetic. "
         "Did you mean 'synthetic'?",
-        "study.sampler: input should be 'tpe', 'random', 'gp' or 'evolutionary', not 'tpee'",
+        "study.sampler: input should be 'tpe', 'random', 'gp', 'evolutionary', 'grid' or 'points', not 'tpee'",
     ]
 
 
@@ -168,7 +168,7 @@ def test_every_mistake_of_a_space_at_once(refused: Refused, tiny: list[str]) -> 
     edit("space.yaml", "width: {choice: [8, 16]}", "width: {choice: [8, 8]}")
     edit("space.yaml", "fidelity: reading", "fidelity: rumour")
     assert refused("check", "space=./space.yaml", *tiny[1:]).splitlines() == [
-        "space=./space.yaml.limits: no setting is called 'parms'; known: macs, params. "
+        "space=./space.yaml.limits: no setting is called 'parms'; known: clip_ms, macs, params, step_ms. "
         "Did you mean 'params'?",
         "space=./space.yaml.points.0.fidelity: input should be 'code', 'paper' or 'reading', "
         "not 'rumour'",
