@@ -30,7 +30,7 @@ class Config(BaseModel):
 
 C = TypeVar("C", bound=BaseModel)
 
-_BRANCH = re.compile(r"(literal\[|constrained-|function-|(int|float|str|bool)$)")
+_BRANCH = re.compile(r"(literal\[|tuple\[|constrained-|function-|(int|float|str|bool)$)")
 """How pydantic names, within the place of a mistake, a form that the value there may have."""
 
 

@@ -31,7 +31,8 @@ from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, scores
 from mer_nas.provenance import code_version
 from mer_nas.training.device import pick_device
-from mer_nas.training.fit import TrainingDiverged, fit, predict
+from mer_nas.training.fit import TrainingDiverged, epochs_begun, fit, predict
+from mer_nas.training.objectives import Targets
 
 FoldKey = tuple[str, str, int, int, str, str]
 """Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
@@ -166,7 +167,7 @@ class Evaluator:
             clips=tuple(self.clips.clips[clip].id for clip in fold.test),
             labels=tuple(self.clips.clips[clip].label for clip in fold.test),
             probabilities=tuple(tuple(row) for row in probabilities.tolist()),
-            epochs=candidate.trainer.epochs,
+            epochs=epochs_begun(candidate.trainer, len(fold.train)),
             seconds=round(time.perf_counter() - started, 3),
         )
 
@@ -231,12 +232,20 @@ class Evaluator:
         fit(
             network,
             self._inputs(candidate, train, units, device),
-            torch.tensor(self.clips.labels[train], device=device),
+            self._targets(candidate, train, device),
             candidate.trainer,
             seed,
             auxiliary=candidate.architecture.losses.weights,
         )
         return network
+
+    def _targets(
+        self, candidate: Candidate, train: NDArray[np.int64], device: torch.device
+    ) -> Targets:
+        labels = torch.tensor(self.clips.labels[train], device=device)
+        if candidate.architecture.losses.au == 0:
+            return Targets(labels)
+        return Targets(labels, torch.tensor(self.clips.action_units[train], device=device))
 
     def _inputs(
         self,

@@ -12,6 +12,7 @@ import torch
 
 from mer_nas.architectures import build, close
 from mer_nas.catalogue import draw_one, rows, trained_by, vet
+from mer_nas.config.base import validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
@@ -21,6 +22,7 @@ from mer_nas.search.ray_runner import Shares, share
 from mer_nas.settings import Settings
 from mer_nas.study.facts import Contender, Memory
 from mer_nas.study.folder import ProtocolShape
+from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import count, duration
 
 PROBES = 6
@@ -53,8 +55,7 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
     protocol = plan(clips, study.folds, study.seed, study.block)
     probes = _probes(settings)
     per_clip = sum(_seconds_per_clip(probe, clips) for probe in probes) / len(probes)
-    epochs = settings.trainer.epochs
-    trial = per_clip * epochs * ProtocolShape.of(protocol).trained
+    trial = per_clip * ProtocolShape.of(protocol).visits(settings.trainer)
     jobs, seconds = 0, 0.0
     if final is not None:
         shape = ProtocolShape.of(plan(clips, final.folds, study.seed, study.block))
@@ -62,7 +63,7 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
             settings.trainer, final.trainer, settings.trainer_words, "study.final"
         )
         jobs = final.candidates * final.seeds
-        seconds = jobs * per_clip * trainer.epochs * shape.trained
+        seconds = jobs * per_clip * shape.visits(trainer)
     return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers)
 
 
@@ -92,8 +93,9 @@ def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> 
         tree = next(t for t in memory.trials if t.number == entry.trial).user_attrs
         results = memory.under(search, tree["candidate"])
         spent = sum(result.seconds for result in results)
-        per_clip = spent / (search.trained * max(1, tree["tree"]["trainer"]["epochs"]))
-        total += per_clip * final.trained * entry.candidate.trainer.epochs * study.final.seeds
+        trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
+        per_clip = spent / search.visits(trainer)
+        total += per_clip * final.visits(entry.candidate.trainer) * study.final.seeds
     repetitions = f"{count(len(entries), 'candidate')} x {count(study.final.seeds, 'seed')}"
     return (
         f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')}), "

@@ -36,6 +36,7 @@ from mer_nas.search.config import StudyConfig
 from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
+from mer_nas.training.config import TrainerConfig
 
 RUNS = Path("runs")
 
@@ -74,6 +75,10 @@ class ProtocolShape(Config):
     def trained(self) -> int:
         """Training clips of all folds together: what one epoch of the whole protocol costs."""
         return self.clips * (len(self.folds) - 1)
+
+    def visits(self, trainer: TrainerConfig) -> int:
+        """Return how many clips the training of a candidate goes through, each time counted."""
+        return trainer.visits(self.trained, len(self.folds))
 
 
 class Origin(Config):

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from mer_nas.training.augment import augment
+from mer_nas.training.augment import augment, blend
 from mer_nas.training.config import TrainerConfig
+from mer_nas.training.objectives import Objective, Targets
 
 Inputs = Mapping[str, Tensor]
-"""By name, in the order in which the network takes them, each (N, C, H, W)."""
+"""By name, in the order in which the network takes them, each (N, C, H, W) or (N, T, C, H, W)."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -31,7 +31,7 @@ class TrainingDiverged(RuntimeError):
 def fit(
     network: nn.Module,
     inputs: Inputs,
-    labels: Tensor,
+    targets: Targets,
     trainer: TrainerConfig,
     seed: int,
     auxiliary: Mapping[str, float] | None = None,
@@ -39,9 +39,9 @@ def fit(
     """Train `network` in place and return the mean loss of each epoch.
 
     Args:
-        network: Returns logits (B, K) and losses, by name; on the device of `inputs`.
+        network: Says what `objectives.Said` lists; on the device of `inputs`.
         inputs: The clips to learn from.
-        labels: (N,), their classes.
+        targets: What is known of them.
         trainer: The recipe.
         seed: Decides batches and augmentation; dropout and router noise draw from torch itself.
         auxiliary: Weight of each auxiliary loss of the network; one that is not named counts 1.
@@ -51,24 +51,26 @@ def fit(
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = build_optimizer(network, trainer)
-    weights = dict(auxiliary or {})
-    steps = trainer.epochs * len(batches(len(labels), trainer.batch, generator=None))
+    objective = Objective(targets, trainer, auxiliary or {})
+    count = len(targets.labels)
+    each = len(batches(count, trainer.batch, generator=None))
+    steps, epochs = trainer.length(each), epochs_begun(trainer, count)
     step = 0
     history: list[float] = []
 
     network.train()
-    for epoch in range(1, trainer.epochs + 1):
+    for epoch in range(1, epochs + 1):
         losses: list[Tensor] = []
-        for batch in batches(len(labels), trainer.batch, generator):
-            rate = trainer.lr * course(step, steps, trainer)
+        for batch in batches(count, trainer.batch, generator)[: steps - step]:
+            rate = trainer.lr * course(step, steps, trainer, each)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            index = batch.to(labels.device)
+            index = batch.to(targets.labels.device)
             seen = {name: clips[index] for name, clips in inputs.items()}
-            output = network(*augment(seen, trainer.augment, generator).values())
-            loss = class_loss(output.logits, labels[index], labels, trainer)
-            for name, value in output.losses.items():
-                loss = loss + weights.get(name, 1.0) * value
+            seen = augment(seen, trainer.augment, generator)
+            seen, order, share = blend(seen, trainer.augment.mixup, generator)
+            other = None if order is None else index[order]
+            loss = objective(network(*seen.values()), index, other, share)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if trainer.clip_norm is not None:
@@ -79,8 +81,7 @@ def fit(
         mean = float(torch.stack(losses).mean())  # the one wait for the device in an epoch
         if not math.isfinite(mean):
             raise TrainingDiverged(
-                f"the loss is {mean} in epoch {epoch} of {trainer.epochs} "
-                f"(trainer.lr={trainer.lr:g})"
+                f"the loss is {mean} in epoch {epoch} of {epochs} (trainer.lr={trainer.lr:g})"
             )
         history.append(mean)
     return history
@@ -111,26 +112,31 @@ def batches(count: int, size: int, generator: torch.Generator | None) -> list[Te
     return [batch for batch in torch.split(order, size) if len(batch) > 1 or size == 1]
 
 
-def course(step: int, steps: int, trainer: TrainerConfig) -> float:
-    """Return the learning rate of `step` (from 0) as a share of its peak, in (0, 1]."""
+def epochs_begun(trainer: TrainerConfig, count: int) -> int:
+    """Return how many epochs of `count` clips training takes, the last perhaps not whole."""
+    each = len(batches(count, trainer.batch, generator=None))
+    return math.ceil(trainer.length(each) / each)
+
+
+def course(step: int, steps: int, trainer: TrainerConfig, each: int = 1) -> float:
+    """Return the learning rate of a step as a share of its peak, in (0, 1].
+
+    Args:
+        step: From 0.
+        steps: How many there are.
+        trainer: The recipe.
+        each: Steps in an epoch.
+    """
     rise = round(trainer.warmup * steps)
     if step < rise:
         return (step + 1) / rise
-    if trainer.schedule == "constant":
-        return 1.0
-    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
-
-
-def class_loss(logits: Tensor, target: Tensor, labels: Tensor, trainer: TrainerConfig) -> Tensor:
-    """Return the cross-entropy of a batch; the classes are weighed by the `labels` of the fold."""
-    weight = None
-    if trainer.loss == "weighted_ce":
-        count = torch.bincount(labels, minlength=logits.shape[-1])
-        # A class that the fold lacks is never a target; its weight only must not be infinite.
-        weight = (len(labels) / count.clamp(min=1)).to(logits.dtype)
-    return functional.cross_entropy(
-        logits, target, weight=weight, label_smoothing=trainer.label_smoothing
-    )
+    match trainer.schedule:
+        case "constant":
+            return 1.0
+        case "step":
+            return float(trainer.step_factor ** (step // each // trainer.step_every))
+        case "cosine":
+            return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
 def build_optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimizer:

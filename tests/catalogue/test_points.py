@@ -8,7 +8,6 @@ import pytest
 
 from mer_nas import catalogue
 from mer_nas.architectures import Architecture, close, measure, parse
-from mer_nas.config import presets
 from mer_nas.settings import resolve
 from mer_nas.space import Point, Reference, SearchSpace
 

@@ -19,14 +19,14 @@ def test_every_mistake_is_said_each_in_its_line() -> None:
         "trainer.epochs: input should be greater than 0, not 0",
         "trainer.lr: input should be a valid number, unable to parse string as a number, not 'abc'",
         "trainer: no setting is called 'batsh'; known: augment, batch, clip_norm, device, epochs, "
-        "label_smoothing, loss, lr, name, optimizer, schedule, warmup, weight_decay. "
-        "Did you mean 'batch'?",
+        "focal_power, label_smoothing, loss, lr, name, optimizer, prior_power, schedule, "
+        "step_every, step_factor, steps, warmup, weight_decay. Did you mean 'batch'?",
     ]
 
 
 def test_an_inner_block_lists_its_own_settings() -> None:
     assert complaint({"augment": {"flop": True}}) == [
-        "trainer.augment: no setting is called 'flop'; known: flip, noise, scale, shift. "
+        "trainer.augment: no setting is called 'flop'; known: flip, mixup, noise, rotate, scale, shift. "
         "Did you mean 'flip'?"
     ]
 

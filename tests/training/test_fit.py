@@ -9,24 +9,27 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mer_nas.config.base import validate
 from mer_nas.data.clips import FLOW
 from mer_nas.errors import ConfigError
-from mer_nas.training.config import TrainerConfig
+from mer_nas.training.config import Augmentation, TrainerConfig
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import (
     TrainingDiverged,
     batches,
     build_optimizer,
-    class_loss,
     course,
+    epochs_begun,
     fit,
     predict,
 )
+from mer_nas.training.objectives import Targets
 
 
 class Output(NamedTuple):
     logits: Tensor
     losses: dict[str, Tensor]
+    answers: dict[str, Tensor] = {}  # noqa: RUF012
 
 
 class Linear(nn.Module):
@@ -45,14 +48,41 @@ class Linear(nn.Module):
         return Output(logits, {"pull": self.last.bias.square().sum()} if self.extra else {})
 
 
+class Counting(Linear):
+    """Remembers the sizes of the batches that it was trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def forward(self, clips: Tensor) -> Output:
+        self.sizes.append(len(clips))
+        return super().forward(clips)
+
+
+class WithUnits(Linear):
+    """Says something about action units as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.units = nn.Linear(3 * 4 * 4, 12)
+
+    def forward(self, clips: Tensor) -> Output:
+        said = super().forward(clips)
+        return said._replace(answers={"au": self.units(clips.flatten(1))})
+
+
+Clips = tuple[dict[str, Tensor], Targets]
+
+
 @pytest.fixture
-def clips() -> tuple[dict[str, Tensor], Tensor]:
+def clips() -> Clips:
     """Twenty clips whose class is the sign of their vertical flow."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(20) % 2
     flow = torch.randn(20, 3, 4, 4, generator=generator)
     flow[:, 1] += 2.0 * labels[:, None, None] - 1.0
-    return {FLOW: flow}, labels
+    return {FLOW: flow}, Targets(labels)
 
 
 RECIPE = TrainerConfig.model_validate(
@@ -60,21 +90,21 @@ RECIPE = TrainerConfig.model_validate(
 )
 
 
-def test_a_fold_is_learned(clips: tuple[dict[str, Tensor], Tensor]) -> None:
+def test_a_fold_is_learned(clips: Clips) -> None:
     network = Linear()
     losses = fit(network, *clips, RECIPE, seed=1)
     assert len(losses) == 20
     assert losses[-1] < losses[0] / 2
-    assert predict(network, clips[0]).argmax(1).tolist() == clips[1].tolist()
+    assert predict(network, clips[0]).argmax(1).tolist() == clips[1].labels.tolist()
 
 
 def test_the_held_out_clips_are_no_argument_of_fit() -> None:
     assert list(inspect.signature(fit).parameters) == [
-        "network", "inputs", "labels", "trainer", "seed", "auxiliary",
+        "network", "inputs", "targets", "trainer", "seed", "auxiliary",
     ]  # fmt: skip
 
 
-def test_one_seed_gives_one_network(clips: tuple[dict[str, Tensor], Tensor]) -> None:
+def test_one_seed_gives_one_network(clips: Clips) -> None:
     found = []
     for seed in (1, 1, 2):
         network = Linear()
@@ -84,7 +114,7 @@ def test_one_seed_gives_one_network(clips: tuple[dict[str, Tensor], Tensor]) -> 
 
 
 def test_an_auxiliary_loss_counts_with_its_weight(
-    clips: tuple[dict[str, Tensor], Tensor],
+    clips: Clips,
 ) -> None:
     heights = []
     for weight in (0.0, 100.0):
@@ -96,7 +126,7 @@ def test_an_auxiliary_loss_counts_with_its_weight(
 
 
 def test_a_loss_that_is_no_number_is_a_failure_that_says_where(
-    clips: tuple[dict[str, Tensor], Tensor],
+    clips: Clips,
 ) -> None:
     inputs = {FLOW: clips[0][FLOW] * math.nan}
     with pytest.raises(TrainingDiverged) as failed:
@@ -105,7 +135,7 @@ def test_a_loss_that_is_no_number_is_a_failure_that_says_where(
 
 
 def test_probabilities_are_float64_and_sum_to_one(
-    clips: tuple[dict[str, Tensor], Tensor],
+    clips: Clips,
 ) -> None:
     found = predict(Linear(), clips[0])
     assert found.dtype == np.float64
@@ -113,7 +143,7 @@ def test_probabilities_are_float64_and_sum_to_one(
 
 
 def test_predictions_do_not_depend_on_the_other_clips(
-    clips: tuple[dict[str, Tensor], Tensor],
+    clips: Clips,
 ) -> None:
     network = Linear()
     alone = predict(network, {FLOW: clips[0][FLOW][:1]})
@@ -147,23 +177,67 @@ def test_the_rate_rises_to_its_peak_and_falls_along_a_cosine() -> None:
     assert course(99, 100, TrainerConfig(schedule="constant")) == 1.0
 
 
-def test_a_rare_class_weighs_as_much_as_a_frequent_one() -> None:
-    # Logits of zero: every clip loses log 2; the mean weighs a clip of the rare class three times.
-    labels = torch.tensor([0, 0, 0, 1])
-    logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
-    small = math.log(1 + math.exp(-2))
-    weights = [4 / 3, 4 / 3, 4 / 3, 4.0]
-    losses = [math.log(2), small, small, math.log(2)]
-    expected = sum(w * x for w, x in zip(weights, losses, strict=True)) / sum(weights)
-    found = class_loss(logits, labels, labels, TrainerConfig())
-    assert found.item() == pytest.approx(expected, rel=1e-6)
+def test_the_rate_falls_by_its_factor_after_every_so_many_epochs() -> None:
+    # dual's recipe: 90 epochs, times 0.1 every 30; here with 2 steps an epoch.
+    trainer = TrainerConfig(schedule="step", step_every=30, step_factor=0.1, warmup=0, epochs=90)
+    rates = [course(step, 180, trainer, each=2) for step in range(180)]
+    assert rates == pytest.approx([1.0] * 60 + [0.1] * 60 + [0.01] * 60)
 
 
-def test_a_class_that_a_fold_lacks_does_not_disturb_the_others() -> None:
-    labels = torch.tensor([0, 0, 1, 1])
-    assert class_loss(torch.zeros(4, 3), labels, labels, TrainerConfig()).item() == pytest.approx(
-        math.log(3)
+def test_training_can_be_as_long_as_a_number_of_steps(clips: Clips) -> None:
+    # 20 clips in batches of 8 are 3 steps an epoch, the last of 4 clips; 7 steps are 2 1/3 epochs.
+    trainer = RECIPE.model_copy(update={"epochs": None, "steps": 7})
+    seen = Counting()
+    losses = fit(seen, *clips, trainer, seed=1)
+    assert seen.sizes == [8, 8, 4, 8, 8, 4, 8]
+    assert len(losses) == epochs_begun(trainer, 20) == 3
+    assert epochs_begun(RECIPE, 20) == 20
+
+
+def test_a_step_more_or_less_leaves_the_first_ones_as_they_are(clips: Clips) -> None:
+    steady = {"schedule": "constant", "warmup": 0.0, "epochs": None}
+    short, long = (
+        fit(Linear(), *clips, RECIPE.model_copy(update={**steady, "steps": steps}), seed=1)
+        for steps in (6, 7)
     )
+    assert long[:2] == short
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "message"),
+    [
+        (8, 500, "epochs 8 and steps 500; a number for one of them and null for the other"),
+        (None, None, "neither epochs nor steps; a number for one of them and null for the other"),
+    ],
+)
+def test_a_recipe_has_one_length(epochs: int | None, steps: int | None, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        validate(TrainerConfig, {"epochs": epochs, "steps": steps}, "trainer")
+    assert str(refused.value) == f"trainer: {message}"
+
+
+def test_how_many_clips_training_goes_through_is_known_beforehand() -> None:
+    assert TrainerConfig(epochs=20).visits(300, folds=4) == 6000
+    assert TrainerConfig(epochs=None, steps=500, batch=36).visits(300, folds=4) == 4 * 500 * 36
+
+
+def test_a_network_learns_action_units_besides_the_class(clips: Clips) -> None:
+    inputs, known = clips
+    units = torch.full((20, 12), math.nan)
+    units[:15, 0] = (inputs[FLOW][:15, 0].mean((1, 2)) > 0).float()  # of what the class is not
+    network = WithUnits()
+    trainer = RECIPE.model_copy(update={"augment": Augmentation(flip=False, shift=0)})
+    fit(network, inputs, Targets(known.labels, units), trainer, seed=1, auxiliary={"au": 1.0})
+    found = network(inputs[FLOW]).answers["au"][:15, 0] > 0
+    assert (found == (units[:15, 0] > 0.5)).float().mean() > 0.85
+
+
+def test_blended_clips_are_learned_too(clips: Clips) -> None:
+    trainer = RECIPE.model_copy(update={"augment": Augmentation(flip=False, shift=0, mixup=0.2)})
+    network = Linear()
+    losses = fit(network, *clips, trainer, seed=1)
+    assert losses[-1] < losses[0]
+    assert predict(network, clips[0]).argmax(1).tolist() == clips[1].labels.tolist()
 
 
 def test_biases_norms_and_position_tables_are_not_decayed() -> None:
@@ -175,7 +249,7 @@ def test_biases_norms_and_position_tables_are_not_decayed() -> None:
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
-def test_every_optimizer_learns(name: str, clips: tuple[dict[str, Tensor], Tensor]) -> None:
+def test_every_optimizer_learns(name: str, clips: Clips) -> None:
     losses = fit(Linear(), *clips, RECIPE.model_copy(update={"optimizer": name}), seed=1)
     assert losses[-1] < losses[0]
 
