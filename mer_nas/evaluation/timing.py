@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import build
+from mer_nas.data.clips import ACTION_UNITS
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.provenance import cpu
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import fit
+from mer_nas.training.objectives import Targets
 
 BATCH = 16
 """Clips of the step that is timed, whatever the recipe has, so that candidates compare."""
@@ -61,15 +63,17 @@ def _step(
     """Return the seconds of a step of `fit`, from the beginning of one to that of the next."""
     begins: list[float] = []
     hook = network.register_forward_pre_hook(lambda *_: begins.append(_now()))
-    labels = torch.arange(BATCH, device=next(iter(clips.values())).device) % classes
+    device = next(iter(clips.values())).device
+    labels = torch.arange(BATCH, device=device) % classes
+    targets = Targets(labels, torch.zeros(BATCH, len(ACTION_UNITS), device=device))
     weights = candidate.architecture.losses.weights
 
     def train(steps: int) -> list[float]:
         begins.clear()
         trainer = candidate.trainer.model_copy(
-            update={"epochs": steps, "batch": BATCH, "lr": 1e-6}
+            update={"epochs": None, "steps": steps, "batch": BATCH, "lr": 1e-6}
         )
-        fit(network, clips, labels, trainer, seed=0, auxiliary=weights)
+        fit(network, clips, targets, trainer, seed=0, auxiliary=weights)
         ends = [*begins[1:], _now()]
         return [end - begin for begin, end in zip(begins, ends, strict=True)][1:]
 

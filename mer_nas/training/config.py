@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config
+from mer_nas.wording import count
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 
@@ -98,6 +99,11 @@ class TrainerConfig(Config):
             )  # fmt: skip
             raise ValueError(f"{found}; a number for one of them and null for the other")
         return self
+
+    @property
+    def duration(self) -> str:
+        """How long training is, in words: "30 epochs"."""
+        return count(self.steps, "step") if self.steps else count(self.epochs or 0, "epoch")
 
     def length(self, batches: int) -> int:
         """Return the number of steps where an epoch has so many batches."""

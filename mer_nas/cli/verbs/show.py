@@ -69,7 +69,7 @@ def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
         "work": f"{system.macs:,} multiply-accumulates a clip (nominal, deployed)",
         "measured": f"{timing.step_ms:.1f} ms a training step of {BATCH} clips, "
         f"{timing.clip_ms:.1f} ms a clip at inference; {timing.machine}",
-        "recipe": f"{trainer.optimizer}, {trainer.epochs} epochs, batch {trainer.batch}, "
+        "recipe": f"{trainer.optimizer}, {trainer.duration}, batch {trainer.batch}, "
         f"lr {trainer.lr:g}, weight decay {trainer.weight_decay:g}",
     }
     return "\n".join(
