@@ -18,6 +18,9 @@ from torch import nn
 from mer_nas import architectures, catalogue
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import LoadedModel, load
+from mer_nas.prediction.model import Model
+from mer_nas.prediction.predict import Prediction
+from mer_nas.prediction.predict import predict as _predict
 from mer_nas.report import Report, read_report
 from mer_nas.search.events import Listener, ignore
 from mer_nas.settings import Settings, resolve
@@ -34,6 +37,7 @@ __all__ = [
     "load_model",
     "load_study",
     "point",
+    "predict",
     "search",
     "settings",
 ]
@@ -140,6 +144,16 @@ def evaluate(*words: str, point: str | None = None, seeds: int = 1) -> Evaluated
     """
     resolved = resolve(words)
     return _evaluate(resolved, load_clips(resolved, point), point, seeds)
+
+
+def predict(folder: str | Path, clip: str | Path) -> Prediction:
+    """Return what an exported network says of a video, a folder of frames, or "ONSET,APEX".
+
+    Raises:
+        ExportError: The folder holds no export.
+        DataError: The clip cannot be read or prepared.
+    """
+    return _predict(Model.open(Path(folder)), str(clip))[0]
 
 
 def load_model(folder: str | Path) -> LoadedModel:

@@ -133,17 +133,24 @@ def _units(clips: ClipSet) -> dict[str, Divisors]:
 
 
 def _inputs(candidate: Candidate, clips: ClipSet, facts: Provenance) -> tuple[InputSpec, ...]:
-    trained, already = _units(clips), clips.units
+    trained = _units(clips)
     return tuple(
         _input(
             name,
             divided(images, trained.get(name)),
             facts,
             frames=candidate.frames(clips, name),
-            divisors=trained.get(name, already.get(name, ())),
+            divisors=_together(clips.units.get(name), trained.get(name)),
         )
         for name, images in candidate.sees(clips, range(len(clips))).items()
     )
+
+
+def _together(first: Divisors | None, then: Divisors | None) -> Divisors:
+    """Return what values are divided by that are divided twice; empty where they never are."""
+    if first is None or then is None:
+        return first or then or ()
+    return tuple(a * b for a, b in zip(first, then, strict=True))
 
 
 def _input(

@@ -69,7 +69,7 @@ class Model:
         pipeline = how.pipeline.model_copy(update={"apex": ways})
         how = how.model_copy(update={"pipeline": pipeline})
         names = tuple(spec.name for spec in self.manifest.inputs)
-        prepared = prepare(shot.reel, shot.marks, how, names)
+        prepared = prepare(shot.reel, shot.marks, how, names, shot.cropped)
         return prepared, {
             spec.name: _fitted(prepared.inputs[spec.name], spec) for spec in self.manifest.inputs
         }

@@ -10,6 +10,8 @@ from mer_nas.prediction.model import Inputs, Model
 from mer_nas.prediction.shots import Given, shot
 from mer_nas.wording import count
 
+NOTHING = Given()
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -39,9 +41,7 @@ class Prediction:
         }
 
 
-def predict(
-    model: Model, word: str, given: Given, fps: float | None = None
-) -> tuple[Prediction, Inputs]:
+def predict(model: Model, word: str, given: Given = NOTHING) -> tuple[Prediction, Inputs]:
     """Return what a network says of a clip, and what it saw of it.
 
     Args:
@@ -49,7 +49,6 @@ def predict(
         word: A video, a folder of frames, "onset.png,apex.png", or a flow image.
         given: Where the expression is; what is not given is the first frame, the last, and the
             frame between of the largest motion.
-        fps: Frames per second, for pipelines that magnify.
 
     Raises:
         DataError: The clip cannot be read or prepared, or is not what the network needs.
@@ -58,7 +57,7 @@ def predict(
     if model.manifest.how is None and path.is_file() and path.suffix.lower() in IMAGES:
         inputs = model.see_flow(path)
         return _said(model, word, inputs, None, None, None), inputs
-    found = shot(word, given, fps)
+    found = shot(word, given)
     prepared, inputs = model.see(found)
     onset, apex = found.numbers[found.marks.onset], found.numbers[prepared.apex]
     source = "given" if prepared.apex_source == "annotated" else prepared.apex_source

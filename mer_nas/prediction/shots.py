@@ -11,7 +11,7 @@ from mer_nas.errors import DataError
 
 @dataclass(frozen=True)
 class Given:
-    """Where the user says that the expression is; frame numbers, None where nothing was said.
+    """What the user says of a clip; None where nothing was said.
 
     In a folder frames are numbered as the ends of their file names are, in a video from 0.
     """
@@ -19,6 +19,11 @@ class Given:
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
+
+    fps: float | None = None
+    """Frames per second of a folder, or instead of what a video says."""
+    cropped: bool = False
+    """Whether frames show nothing but the face, so that none has to be found."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +36,29 @@ class Shot:
     numbers: tuple[int, ...] | range
     """By place, what people call the frame."""
     marks: Marks
+    cropped: bool = False
+    """Whether its frames show nothing but the face."""
     pair: bool = False
     """Whether there are an onset and an apex and nothing else."""
 
 
-def shot(word: str, given: Given, fps: float | None = None) -> Shot:
+def shot(word: str, given: Given) -> Shot:
     """Return what `word` names.
 
     Args:
         word: A video, a folder, or "onset.png,apex.png".
-        given: Where the expression is.
-        fps: Frames per second of a folder, or instead of what a video says.
+        given: Where the expression is, and what the footage is like.
 
     Raises:
         DataError: It names nothing that can be looked at.
     """
     path = Path(word).expanduser()
     if path.is_dir():
-        found = folder(path, fps)
+        found = folder(path, given.fps)
         return _whole(word, found, _numbers(found.files), given)
     if path.is_file() and path.suffix.lower() not in IMAGES:
         video = Video.open(path)
-        known = Video(video.name, path, video.length, fps or video.fps)
+        known = Video(video.name, path, video.length, given.fps or video.fps)
         return _whole(word, known, range(len(video)), given)
     onset, comma, apex = word.partition(",")
     if comma and not path.exists():
@@ -69,13 +75,13 @@ def shot(word: str, given: Given, fps: float | None = None) -> Shot:
 
 
 def _pair(word: str, onset: Path, apex: Path, given: Given) -> Shot:
-    if given != Given():
+    if not given.onset is given.apex is given.offset is None:
         raise DataError(f"{word}: a pair is its onset and its apex; --onset and the like say more")
     for file in (onset, apex):
         if not file.is_file():
             raise DataError(f"{word}: there is no image {file}")
     reel = Stills(word, (onset, apex))
-    return Shot(word, reel, range(2), Marks(0, 1, apex=1), pair=True)
+    return Shot(word, reel, range(2), Marks(0, 1, apex=1), given.cropped, pair=True)
 
 
 def _whole(word: str, reel: Reel, numbers: tuple[int, ...] | range, given: Given) -> Shot:
@@ -85,7 +91,7 @@ def _whole(word: str, reel: Reel, numbers: tuple[int, ...] | range, given: Given
     last = len(reel) - 1
     offset = last if given.offset is None else _place(word, numbers, given.offset, "--offset")
     apex = None if given.apex is None else _place(word, numbers, given.apex, "--apex")
-    return Shot(word, reel, numbers, Marks(onset, offset, apex))
+    return Shot(word, reel, numbers, Marks(onset, offset, apex), given.cropped)
 
 
 def _place(word: str, numbers: tuple[int, ...] | range, number: int, option: str) -> int:

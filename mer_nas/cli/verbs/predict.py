@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--apex", type=int, help="Number of the frame where it is largest.")
 @click.option("--offset", type=int, help="Number of the frame where it has ended.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames per second.")
+@click.option("--cropped", is_flag=True, help="Frames show nothing but the face; find none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
 @click.option(
@@ -39,6 +40,7 @@ def verb(
     apex: int | None,
     offset: int | None,
     fps: float | None,
+    cropped: bool,
     as_json: bool,
     as_csv: bool,
     picture: str | None,
@@ -58,12 +60,12 @@ def verb(
     from mer_nas.prediction.predict import expectation, expected, predict
     from mer_nas.prediction.shots import Given
 
-    network = Model.open(Path(model))
+    network, given = Model.open(Path(model)), Given(onset, apex, offset, fps, cropped)
     found: list[Prediction] = []
     failed: list[str] = []
     for clip in clips:
         try:
-            prediction, inputs = predict(network, clip, Given(onset, apex, offset), fps)
+            prediction, inputs = predict(network, clip, given)
             if picture is not None:
                 _draw(network.folder, prediction, inputs, Path(picture), len(found))
         except MerNasError as error:

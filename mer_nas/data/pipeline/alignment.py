@@ -113,7 +113,7 @@ def landmarks(frame: Image, place: str) -> Points:
     height, width = frame.shape[:2]
     raise DataError(
         f"{place}: no face found in the first frame ({width} by {height} pixels); where frames "
-        "are already cropped to faces, data.pipeline.align=none is right"
+        "are already cropped to faces, data.pipeline.align=none (to predict: --cropped) is right"
     )
 
 
@@ -142,6 +142,6 @@ def _models() -> tuple[Any, Any]:
 def _missing(what: str) -> str:
     return (
         f"data.pipeline.align: aligning faces needs {what}, which is not installed; "
-        "pip install 'mer-nas[align]' brings it, and data.pipeline.align=none does without, where "
-        "frames are already cropped to faces"
+        "pip install 'mer-nas[align]' brings it, and data.pipeline.align=none (to predict: "
+        "--cropped) does without, where frames are already cropped to faces"
     )

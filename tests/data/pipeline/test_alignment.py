@@ -99,7 +99,8 @@ def test_a_picture_without_a_face_is_refused_with_its_name_and_the_way_out() -> 
     with pytest.raises(
         DataError,
         match=r"^sub01/EP02: no face found in the first frame \(100 by 80 pixels\); where frames "
-        r"are already cropped to faces, data\.pipeline\.align=none is right$",
+        r"are already cropped to faces, data\.pipeline\.align=none \(to predict: --cropped\) is "
+        r"right$",
     ):
         align(blank, Alignment(), 64, "sub01/EP02")
 

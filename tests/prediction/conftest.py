@@ -1,0 +1,98 @@
+"""A small exported network, and clips that it was trained on as files."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from mer_nas.config.base import Tree
+from mer_nas.data import load
+from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.config import SyntheticData
+from mer_nas.data.protocols import plan
+from mer_nas.data.scaling import divided, divisors
+from mer_nas.data.synthetic import recordings
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.export import Provenance, export_network
+from mer_nas.training.fit import predict
+
+DATA = SyntheticData(subjects=3, clips=24)
+FACTS = Provenance(
+    study="moe-faces-1",
+    label="trial 17",
+    command="mer-nas search",
+    seed=0,
+    code_version="0123456789ab",
+    environment={},
+    protocol="LOSO",
+    seeds=3,
+    uf1=0.7125,
+    uar=0.72,
+    accuracy=0.75,
+    uf1_spread=0.012,
+)
+
+
+@pytest.fixture(scope="session")
+def clips() -> ClipSet:
+    """Synthetic clips that are scaled by those of them that are trained on."""
+    return replace(load(DATA), by_fold=frozenset({FLOW}))
+
+
+@pytest.fixture(scope="session")
+def trained(
+    clips: ClipSet, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, NDArray[np.float64]]:
+    """The folder of an export, and what its network says of its training clips."""
+    path = {
+        "stem": {"kind": "conv", "width": 8, "stride": 2},
+        "stages": [{"local": {"kind": "res_basic"}}],
+    }
+    tree: Tree = {"architecture": {"paths": [path]}, "trainer": {"epochs": 3, "lr": 0.01}}
+    candidate = Candidate.parse(tree, "small")
+    network = Evaluator(clips, plan(clips), seed=0).train(candidate)
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    export_network(network, candidate, clips, folder, FACTS)
+    units = divisors(clips, FLOW, np.arange(len(clips)))
+    seen = {FLOW: torch.tensor(divided(clips.inputs[FLOW], units))}
+    return folder, predict(network, seen)
+
+
+@pytest.fixture(scope="session")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with folders clip0, clip1, clip2, each of frames img1 to img9; img5 is the apex."""
+    root = tmp_path_factory.mktemp("frames")
+    for number, recording in zip(range(3), recordings(DATA), strict=False):
+        (root / f"clip{number}").mkdir()
+        for place, moment in enumerate(np.linspace(0, 2, 9), start=1):
+            file = root / f"clip{number}" / f"img{place}.png"
+            cv2.imwrite(str(file), recording.grey([float(moment)])[0])
+    return root
+
+
+@pytest.fixture
+def model(trained: tuple[Path, NDArray[np.float64]], tmp_path: Path) -> Path:
+    """A copy of the export, to be spoiled."""
+    return Path(shutil.copytree(trained[0], tmp_path / "model"))
+
+
+@pytest.fixture
+def changed(model: Path) -> Callable[..., Path]:
+    """Gives the copy another manifest."""
+
+    def change(**keys: Any) -> Path:
+        file = model / "model.yaml"
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        file.write_text(yaml.safe_dump({**tree, **keys}), encoding="utf-8")
+        return model
+
+    return change

@@ -1,0 +1,122 @@
+"""Every mistake of a person who asks for a prediction: one message, exit status 2."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from mer_nas.export.manifest import read_manifest
+
+Call = Callable[..., Result]
+
+
+def refused(call: Call, *words: object) -> str:
+    result = call("predict", *map(str, words))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    return str(result.stderr).strip()
+
+
+def test_a_folder_that_is_no_model(call: Call, frames: Path, tmp_path: Path) -> None:
+    said = refused(call, frames, frames / "clip0")
+    assert (
+        said
+        == f"mer-nas: {frames}: no model.yaml here; `mer-nas export STUDY` writes such a folder"
+    )
+    said = refused(call, tmp_path / "none", frames / "clip0")
+    assert (
+        said == f"mer-nas: {tmp_path / 'none'}: there is no such folder; an exported model is one"
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"no graph"])
+def test_a_graph_that_is_missing_or_damaged(
+    call: Call, model: Path, frames: Path, content: bytes | None
+) -> None:
+    (model / "model.onnx").unlink()
+    if content is not None:
+        (model / "model.onnx").write_bytes(content)
+    said = refused(call, model, frames / "clip0")
+    assert said.startswith(f"mer-nas: {model / 'model.onnx'}: this graph cannot be run: ")
+    assert said.endswith("; export the network again")
+    assert "\n" not in said
+
+
+def test_a_clip_that_is_none(call: Call, model: Path, frames: Path, tmp_path: Path) -> None:
+    said = refused(call, model, tmp_path / "nothing")
+    assert "nothing: there is no such file or folder; a video (.avi, " in said
+    assert said.endswith("a folder of frames, or two images as ONSET,APEX would be right")
+    said = refused(call, model, frames / "clip0" / "img1.png")
+    assert "img1.png: one image shows no motion; a folder of frames" in said
+    said = refused(call, model, f"{frames}/clip0/img1.png,{frames}/clip0/img99.png")
+    assert f"there is no image {frames}/clip0/img99.png" in said
+    (tmp_path / "empty").mkdir()
+    assert "empty: this folder holds no frames; images ending in .bmp" in refused(
+        call, model, tmp_path / "empty"
+    )
+
+
+def test_a_video_that_cannot_be_read(call: Call, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "face.mp4").write_bytes(b"no video")
+    assert "face.mp4: this is no video that OpenCV can read" in refused(
+        call, model, tmp_path / "face.mp4"
+    )
+
+
+def test_a_frame_that_cannot_be_read(call: Call, model: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    assert "1.png: this image file is empty (0 bytes)" in refused(call, model, tmp_path)
+
+
+def test_frames_that_are_not_there(call: Call, model: Path, frames: Path, tmp_path: Path) -> None:
+    clip = frames / "clip0"
+    said = refused(call, model, clip, "--onset", 40)
+    assert said.endswith("--onset 40: there is no such frame; they go from 1 to 9")
+    assert "the apex 2 is not after the onset 3" in refused(
+        call, model, clip, "--onset", 4, "--apex", 3
+    )
+    assert "are no stretch of 9 frames" in refused(call, model, clip, "--onset", 4, "--offset", 2)
+    (tmp_path / "1.png").write_bytes((clip / "img1.png").read_bytes())
+    assert "there is only one frame here" in refused(call, model, tmp_path)
+    pair = f"{clip}/img1.png,{clip}/img5.png"
+    assert "a pair is its onset and its apex" in refused(call, model, pair, "--apex", 1)
+
+
+def test_a_pair_for_a_network_that_needs_more(
+    call: Call, changed: Callable[..., Path], model: Path, frames: Path
+) -> None:
+    (spec,) = read_manifest(model).model_dump(mode="json")["inputs"]
+    folder = changed(inputs=[{**spec, "name": "dynamic_image"}])
+    said = refused(call, folder, f"{frames}/clip0/img1.png,{frames}/clip0/img5.png")
+    assert "reads dynamic_image, which takes more than an onset and an apex; a video or" in said
+
+
+def test_a_clip_without_a_face_where_faces_are_aligned(
+    call: Call, changed: Callable[..., Path], model: Path, tmp_path: Path
+) -> None:
+    import cv2
+
+    how = read_manifest(model).model_dump(mode="json")["how"]
+    how["pipeline"]["align"] = {"margin": 0.2}
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 64), 90, np.uint8))
+    model, pair = changed(how=how), f"{tmp_path}/1.png,{tmp_path}/2.png"
+    assert call("predict", str(model), pair, "--cropped").exit_code == 0
+    said = refused(call, model, pair)
+    assert "no face found in the first frame (64 by 64 pixels)" in said
+
+
+def test_two_forms_at_once(call: Call, model: Path, frames: Path) -> None:
+    assert "--json --csv: one of them would be right" in refused(
+        call, model, frames / "clip0", "--json", "--csv"
+    )
+
+
+def test_one_bad_clip_does_not_cost_the_others(call: Call, model: Path, frames: Path) -> None:
+    result = call("predict", str(model), str(frames / "clip0"), "nothing", "--csv")
+    assert result.exit_code == 2
+    assert len(result.stdout.splitlines()) == 2
+    assert "nothing: there is no such file or folder" in result.stderr
