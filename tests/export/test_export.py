@@ -404,3 +404,40 @@ def test_a_block_that_is_not_loaded_is_named_with_its_file(exported: Path) -> No
     path.write_text(yaml.safe_dump(tree), "utf-8")
     with pytest.raises(ExportError, match=r"'brighten'(?s:.*)blocks from brighten\.py: give them"):
         load(exported)
+
+
+def test_what_only_training_uses_is_no_part_of_an_export(tmp_path: Path) -> None:
+    stage = {"local": {"kind": "res_basic"}}
+    stem = {"kind": "conv", "width": 8, "stride": 2}
+    timed = {"input": "keyframes", "frames": 2, "stem": stem, "stages": [stage]}
+    tree = {
+        "paths": [
+            {"stem": stem, "stages": [stage]},
+            timed | {"temporal": {"kind": "learned", "where": "stem"}},
+        ],
+        "fusion": {"kind": "cofm", "width": 16},
+        "losses": {"au": 1.0, "branch_cls": 0.5, "dyn_image": {"kind": "small"}},
+    }
+    candidate = Candidate.parse({"architecture": tree}, "two")
+    draw = np.random.default_rng(0)
+    keyframes = draw.uniform(-1, 1, (10, 3, 1, 28, 28)).astype(np.float32)
+    clips = ClipSet("noise", CLASSES, CLIPS.clips, {**CLIPS.inputs, "keyframes": keyframes})
+    network = architectures.build(candidate.architecture, len(CLASSES)).eval()
+    exported = export_network(network, candidate, clips, tmp_path / "two", FACTS)
+
+    loaded = load(exported.folder)
+    assert [(given.name, given.shape) for given in loaded.manifest.inputs] == [
+        ("flow_uvs", (3, 28, 28)),
+        ("keyframes", (2, 1, 28, 28)),
+    ]
+    weights = sum(parameter.numel() for parameter in loaded.network.parameters())
+    assert weights == loaded.manifest.parameters
+    assert weights < sum(parameter.numel() for parameter in network.parameters()) / 4
+    inputs = [torch.from_numpy(CLIPS.inputs["flow_uvs"]), torch.from_numpy(keyframes[:, :2])]
+    with torch.no_grad():
+        said, expected = (one(*inputs).logits for one in (loaded.network, network))
+    assert torch.equal(said, expected)
+    names = {one.name for one in onnx.load(exported.folder / "model.onnx").graph.initializer}
+    assert names
+    assert not any("auxiliary" in name for name in names)
+    assert network.auxiliary is not None
