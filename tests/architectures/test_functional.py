@@ -16,19 +16,20 @@ Tree = dict[str, Any]
 
 def _smaller(tree: Tree) -> Tree:
     """Return a network of the same structure that tests can afford three copies of."""
-    path = tree["paths"][0]
-    path["stem"]["width"] = min(path["stem"]["width"], 32)
-    for stage in path["stages"]:
-        blocks = stage.get("global", {})
-        if "blocks" in blocks:
-            blocks["blocks"] = min(blocks["blocks"], 2)
+    for path in tree["paths"]:
+        path["stem"]["width"] = min(path["stem"]["width"], 48)
+        for stage in path["stages"]:
+            blocks = stage.get("global", {})
+            if "blocks" in blocks:
+                blocks["blocks"] = min(blocks["blocks"], 2)
     return tree
 
 
 def _without_noise(tree: Tree) -> Tree:
-    shared = tree["paths"][0].get("shared", {})
-    if "expert" in shared:
-        shared["expert"]["noise"] = "off"
+    for path in tree["paths"]:
+        if "expert" in path.get("shared", {}):
+            path["shared"]["expert"]["noise"] = "off"
+    tree.get("head", {})["dropout"] = 0.0
     return tree
 
 
@@ -49,37 +50,55 @@ def _copies(
     return networks
 
 
-def _together(networks: list[Network], clips: Tensor) -> tuple[Output, dict[str, Tensor]]:
+def _together(networks: list[Network], clips: list[Tensor]) -> tuple[Output, dict[str, Tensor]]:
     parameters, buffers = stack_module_state(networks)
     skeleton = deepcopy(networks[0]).to("meta")
 
-    def one(parameters: Tree, buffers: Tree, clips: Tensor) -> Any:
-        return functional_call(skeleton, (parameters, buffers), (clips,))
+    def one(parameters: Tree, buffers: Tree, *clips: Tensor) -> Any:
+        return functional_call(skeleton, (parameters, buffers), clips)
 
-    output: Output = vmap(one)(parameters, buffers, clips)
+    output: Output = vmap(one)(parameters, buffers, *clips)
     return output, buffers
 
 
+STACKED = [
+    "prog_s",
+    "dre_s",
+    "fdp_s",
+    "dual_s",
+    "medn_s",
+    "hyb_ms_prog_expert",
+    "hyb_frames_arp_inception",
+    "hyb_dual_expert_sparse",
+    "dre",
+    "htnet_ref",
+]
+
+
 @pytest.mark.parametrize("mode", ["evaluation", "training"])
-@pytest.mark.parametrize("name", ["prog_s", "dre_s", "hyb_ms_prog_expert", "dre", "htnet_ref"])
+@pytest.mark.parametrize("name", STACKED)
 def test_stacked_copies_give_what_each_gives_alone(name: str, mode: str, points: Tree) -> None:
-    _compare(_copies(points[name]), mode)
+    networks = _copies(points[name])
+    _compare(networks, mode, *parse(points[name]).shapes.values())
 
 
-def _compare(networks: list[Network], mode: str, shape: tuple[int, ...] = (3, 28, 28)) -> None:
+def _compare(networks: list[Network], mode: str, *shapes: tuple[int, ...]) -> None:
     for network in networks:
         network.train(mode == "training")
-    clips = torch.randn(3, 4, *shape)
+    clips = [torch.randn(3, 4, *shape) for shape in shapes or [(3, 28, 28)]]
     together, buffers = _together(networks, clips)
     for index, network in enumerate(networks):
-        alone: Output = network(clips[index])
+        alone: Output = network(*(images[index] for images in clips))
         assert alone.logits.abs().max() > 1e-2
         assert torch.allclose(together.logits[index], alone.logits, atol=1e-5)
-        assert together.losses.keys() == alone.losses.keys()
-        for key, loss in alone.losses.items():
-            assert torch.allclose(together.losses[key][index], loss, atol=1e-5)
-        for key, buffer in network.named_buffers():
-            assert torch.allclose(buffers[key][index].float(), buffer.float(), atol=1e-5)
+        for found, expected in (
+            (together.losses, alone.losses),
+            (together.answers, alone.answers),
+            (buffers, dict(network.named_buffers())),
+        ):
+            assert set(found) == set(expected)
+            for key, value in expected.items():
+                assert torch.allclose(found[key][index].float(), value.float(), atol=1e-5), key
 
 
 TOKENS = {
@@ -168,7 +187,7 @@ def test_stacked_copies_that_read_frames_give_what_each_gives_alone(
     tree = small(stem={"kind": "patch", "width": 16})
     tree["paths"][0] |= {"input": "keyframes", "frames": 2, **deepcopy(TIMED[name])}
     tree["paths"][0]["shared"] = {"expert": {"noise": "off"}}
-    _compare(_copies(tree), mode, shape=(2, 1, 28, 28))
+    _compare(_copies(tree), mode, (2, 1, 28, 28))
 
 
 def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> None:
