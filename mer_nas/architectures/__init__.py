@@ -2,7 +2,7 @@
 
 Shapes in this package speak of B clips, C channels, H x W maps, N tokens of a clip or window,
 E experts of which K are chosen, and, for outputs, K classes. Between two blocks there is always a
-map (B, C, H, W).
+map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T, C, H, W).
 
     state, layers, kernels      what blocks are made of
     blocks                      what a block is, its slots and its site

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from mer_nas.architectures.blocks import SLOTS, Block
-from mer_nas.architectures.grammar import Architecture, Path, Stage
+from mer_nas.architectures.grammar import Architecture, Losses, Path, Stage
 from mer_nas.architectures.stems import Conv
 from mer_nas.architectures.walk import BEHIND, Visit, put, walk
 from mer_nas.config.base import validate
@@ -51,7 +51,7 @@ def refresh() -> None:
     """Rebuild the models, inner to outer, when blocks have been registered since the last time."""
     known = [tuple(registry.values()) for registry in SLOTS.values()]
     if known != _known:
-        for model in (Conv, Stage, Path, Architecture):
+        for model in (Conv, Stage, Path, Losses, Architecture):
             model.model_rebuild(force=True)
         _known[:] = known
 

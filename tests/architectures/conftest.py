@@ -1,4 +1,4 @@
-"""The five networks that the tests know from outside, and small trees to change."""
+"""The sixteen networks that the tests know from outside, and small trees to change."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy

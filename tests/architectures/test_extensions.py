@@ -51,6 +51,62 @@ class Factors(nn.Module):
         return x * self.weight
 '''
 
+PATHS = '''
+from typing import Literal
+
+from torch import Tensor, nn
+
+from mer_nas.architectures import FUSIONS, ORTHS, TEMPORALS, Site
+from mer_nas.architectures.fusion import Fusion
+from mer_nas.architectures.orthogonality import Orth
+from mer_nas.architectures.temporal import Pool
+
+
+@TEMPORALS.register
+class Last(Pool):
+    """The last frame."""
+
+    kind: Literal["last"] = "last"
+
+    def pool(self, site: Site) -> nn.Module:
+        return LastFrame()
+
+
+@FUSIONS.register
+class Product(Fusion):
+    """The product."""
+
+    kind: Literal["product"] = "product"
+
+    def build(self, site: Site) -> nn.Module:
+        return Times()
+
+
+@ORTHS.register
+class Dot(Orth):
+    """The mean product."""
+
+    kind: Literal["dot"] = "dot"
+
+    def build(self, site: Site) -> nn.Module:
+        return MeanProduct()
+
+
+class LastFrame(nn.Module):
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames[:, -1]
+
+
+class Times(nn.Module):
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return one * other
+
+
+class MeanProduct(nn.Module):
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return (one * other).mean()
+'''
+
 pytestmark = pytest.mark.usefixtures("registries")
 
 
@@ -83,6 +139,25 @@ def test_a_block_of_a_file_is_written_built_counted_and_listed(
     assert extra == 16
     mapping = schema()["$defs"]["Stage"]["properties"]["gate"]["discriminator"]["mapping"]
     assert {"none", "prog", "scale"} <= set(mapping)
+
+
+def test_a_pool_a_fusion_and_a_loss_of_a_file_stand_among_the_others(
+    tmp_path: Path, small: Callable[..., Tree]
+) -> None:
+    file = tmp_path / "my_paths.py"
+    file.write_text(PATHS)
+    load_extensions([file])
+    (path,) = small({"local": {"kind": "res_basic"}})["paths"]
+    timed = path | {"input": "frames", "frames": 2, "temporal": {"kind": "last"}}
+    tree = {"paths": [path, timed], "fusion": {"kind": "product"}}
+    tree["losses"] = {"orth": {"kind": "dot", "weight": 0.5}}
+    network = build(parse(tree), 3)
+    flow, frames = torch.randn(2, 3, 28, 28), torch.randn(2, 2, 1, 28, 28)
+    output = network(flow, frames)
+    assert set(output.losses) == {"orth"}
+    others = torch.cat([torch.randn(2, 1, 1, 28, 28), frames[:, 1:]], dim=1)
+    network.eval()
+    assert torch.equal(network(flow, frames).logits, network(flow, others).logits)
 
 
 def test_its_settings_are_checked_like_all_others(gate: Path, small: Callable[..., Tree]) -> None:
