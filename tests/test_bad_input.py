@@ -454,6 +454,20 @@ def test_more_groups_than_subjects(refused: Refused, tiny: list[str]) -> None:
     )
 
 
+def test_licensed_data_without_a_root_or_with_a_wrong_one(
+    refused: Refused, tiny: list[str], here: Path
+) -> None:
+    assert refused("search", *tiny, "data=samm") == (
+        "data.root: SAMM needs the folder that holds SAMM_Micro_FACS_Codes_v2.xlsx and SAMM; "
+        "data.root=DIR names it"
+    )
+    (here / "faces").mkdir()
+    assert refused("search", *tiny, "data=samm", "data.root=faces") == (
+        "data.root: faces does not hold SAMM with the clips of SAMM; it holds nothing. Unpack the "
+        "archive there, or name the folder where it lies: data.root=DIR"
+    )
+
+
 # Studies and clusters --------------------------------------------------------------------------
 
 

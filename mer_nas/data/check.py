@@ -75,9 +75,8 @@ def check(config: DataConfig, progress: Progress = lambda done, of: None) -> Rep
         try:
             readings.append(read(place(config, layout)))
         except DataError as error:
-            findings.append(
-                Finding("error", "a data set that cannot be read", layout.name, str(error))
-            )
+            kind = "a data set that cannot be read"
+            findings.append(Finding("error", kind, layout.name, str(error)))
     findings += [_placed(reading, finding) for reading in readings for finding in reading.findings]
     findings += _frames([record for reading in readings for record in reading.records], progress)
     counts = [count for reading in readings for count in _counts(reading, labels)]

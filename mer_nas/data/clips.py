@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import DataError
+from mer_nas.wording import count
 
 FLOW = "flow_uvs"
 FLOW_RGB = "flow_rgb"
@@ -99,6 +100,8 @@ class ClipSet:
     """How the inputs were made from frames; None: others made them, and how is not known."""
     left_out: int = 0
     """Clips that are listed but have no readable image, left out because the user allowed it."""
+    warnings: int = 0
+    """Oddities of the files that were made good or passed over; a check of the data lists them."""
 
     def __post_init__(self) -> None:
         """Refuse what no protocol could use."""
@@ -198,6 +201,8 @@ class ClipSet:
         text = f"{self.name}: {_count_text(self.counts())}"
         if self.left_out:
             text += f"; {self.left_out} listed clips without a readable image left out"
+        if self.warnings:
+            text += f"; {count(self.warnings, 'warning')}, listed by `mer-nas data check`"
         if self.official is None:
             return text
         if self.official == self.counts():

@@ -61,34 +61,29 @@ def _from_row(row: Row, layout: Layout, findings: list[Finding]) -> Iterator[Ent
     cells: Cells = row.cells
     text = cells.get("clip", cells.get("path", ""))
     subject = layout.subject_of(cells.get("subject", ""))
-    if _is_remark(cells, layout):
-        told = " | ".join(filter(None, cells.values()))
-        findings.append(
-            Finding("warning", "a row is no clip", row.place, f"passed over: {told[:80]}")
-        )
-        return
     if subject is None or not text:
-        what = "no clip" if subject else f"no subject: {cells.get('subject', '')!r}"
-        right = layout.subject.format(1) if layout.subject != "{}" else "a name"
-        findings.append(
-            Finding("error", "a row names no clip", row.place, f"{what}; such as {right} is right")
-        )
+        findings.append(_no_clip(row, layout))
         return
     if (quirk := _quirk(layout, subject, text, cells)) is not None:
         cells = {**cells, **quirk.then}
         told = ", ".join(f"{name} {value}" for name, value in quirk.then.items())
-        findings.append(
-            Finding(
-                "warning",
-                "a known fault is put right",
-                f"{subject}/{text}",
-                f"{told} ({quirk.source})",
-            )
-        )
+        where, kind = f"{subject}/{text}", "a known fault is put right"
+        findings.append(Finding("warning", kind, where, f"{told} ({quirk.source})"))
     for span in _spans(cells, layout):
         entry = _entry({**span, "onset_annotated": row.cells.get("onset", "")}, layout, subject)
         findings.extend(_oddities(entry, layout, row.place))
         yield entry
+
+
+def _no_clip(row: Row, layout: Layout) -> Finding:
+    """Say that a row lacks subject or clip; below the clips of a table there may be remarks."""
+    told = " | ".join(filter(None, row.cells.values()))[:80]
+    counted = any(_number(row.cells.get(name, "")) for name in ("onset", "apex", "offset"))
+    if not counted and not (layout.table and "onset" in layout.table.optional):
+        return Finding("warning", "a row is no clip", row.place, f"passed over: {told}")
+    right = f"such as {layout.subject.format(1)}" if layout.prefix else "in its column"
+    text = f"a subject {right} and a clip are needed, not {told!r}"
+    return Finding("error", "a row names no clip", row.place, text)
 
 
 def _spans(cells: Cells, layout: Layout) -> Iterator[Cells]:
@@ -122,7 +117,7 @@ def _entry(cells: Cells, layout: Layout, subject: str) -> Entry:
         first=_number(cells.get("first", "")),
         emotion=emotion,
         action_units=read_action_units(cells.get("action_units", "")),
-        fps=float(_number(cells.get("fps", "")) or 0) or layout.fps,
+        fps=_rate(cells.get("fps", "")) or layout.fps,
     )
 
 
@@ -130,18 +125,14 @@ def _oddities(entry: Entry, layout: Layout, place: str) -> Iterator[Finding]:
     if layout.emotions and entry.emotion not in layout.emotions:
         text = f"{entry.emotion!r} ({place}); known: {', '.join(layout.emotions)}"
         yield Finding("warning", "an unknown emotion", entry.id, text)
+    rate = entry.values.get("fps", "")
+    if rate and _rate(rate) is None:
+        text = f"fps {rate!r} is no number above 0: it is taken for unknown"
+        yield Finding("warning", "a frame rate that is none", entry.id, text)
     units = entry.values.get("action_units", "")
     if has_alternatives(units):
         text = f"{units!r}: the first is taken"
         yield Finding("warning", "action units with an or", entry.id, text)
-
-
-def _is_remark(cells: Cells, layout: Layout) -> bool:
-    """Return whether a row of a table that counts frames has no number of a frame."""
-    assert layout.table is not None
-    if "onset" in layout.table.optional:
-        return False
-    return not any(_number(cells.get(name, "")) for name in ("onset", "apex", "offset"))
 
 
 def _number(text: str) -> int | None:
@@ -152,6 +143,15 @@ def _number(text: str) -> int | None:
     """
     whole, _, rest = text.partition(".")
     return int(whole) if whole.isdecimal() and not rest.strip("0") else None
+
+
+def _rate(text: str) -> float | None:
+    """Return frames a second, or None where the text is no number above 0.
+
+    >>> _rate("59.94"), _rate("slow"), _rate("0")
+    (59.94, None, None)
+    """
+    return float(text) if re.fullmatch(r"[0-9]*\.?[0-9]+", text) and float(text) else None
 
 
 def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | None:

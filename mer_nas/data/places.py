@@ -228,7 +228,7 @@ class _Search:
             f
             for f in files
             if f.name.startswith(LOCK)
-            and any(fnmatchcase(LOCK + f.name[2:].casefold(), LOCK + p) for p in patterns)
+            and any(fnmatchcase(f.name.removeprefix(LOCK).casefold(), p) for p in patterns)
         ]
         return [f for f in dict.fromkeys(found) if not f.name.startswith(LOCK)], locks
 

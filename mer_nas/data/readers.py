@@ -110,6 +110,7 @@ def classified(config: RecordedData, readings: Sequence[Reading]) -> RecordSet:
         tuple(label for _, label in kept),
         official=labels.counts(names),
         left_out=sum(len(reading.errors) for reading in readings),
+        warnings=sum(len(reading.findings) - len(reading.errors) for reading in readings),
     )
 
 
@@ -121,7 +122,7 @@ def read(place: Place) -> Reading:
     """
     findings: list[Finding] = [
         Finding(
-            "warning", "a workbook is open in Excel", lock.name, "what it shows may not be saved"
+            "warning", "a workbook is open in Excel", str(lock), "close it, so that it is saved"
         )
         for lock in place.locks
     ]

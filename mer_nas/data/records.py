@@ -130,6 +130,8 @@ class RecordSet:
     """Counts of the full set where they are known: clips, subjects and each class."""
     left_out: int = 0
     """Clips without usable frames, left out because the user allowed it."""
+    warnings: int = 0
+    """Oddities that were made good or passed over; a check of the data lists them."""
 
     @cached_property
     def clips(self) -> tuple[Clip, ...]:

@@ -130,9 +130,35 @@ def test_what_the_table_has_wrong(casme2: Path) -> None:
     )
     assert told["no interval"] == "casme2:sub04/EP12_01f: onset 265 is not before offset 261"
     assert told["a row names no clip"] == (
-        "casme2:CASME2-coding-20140508.xlsx, row 6: no subject: 'average'; such as sub01 is right"
+        "casme2:CASME2-coding-20140508.xlsx, row 6: a subject such as sub01 and a clip are needed, "
+        "not 'average | EP03_06 | 5 | 7 | 9 | 4 | others'"
     )
     assert told["a row is no clip"].startswith("casme2:CASME2-coding-20140508.xlsx, row 7: ")
+
+
+def test_a_clip_whose_frames_nobody_numbered_is_an_error_and_no_remark(casme2: Path) -> None:
+    row = ("01", "EP02_01f", None, "", None, "?", None, 4, "happiness")
+    workbook(casme2 / "CASME2-coding-20140508.xlsx", Sheet1=[CASME2_HEADER, row])
+    told = {finding.kind: str(finding) for finding in looked(casme2).findings}
+    assert told["no interval"] == "casme2:sub01/EP02_01f: onset '' is no number of a frame"
+
+
+def test_a_workbook_that_is_open_is_read_and_told(casme2: Path) -> None:
+    lock = casme2 / "~$CASME2-coding-20140508.xlsx"
+    lock.write_bytes(b"\x05anna")
+    report = looked(casme2)
+    told = {finding.kind: str(finding) for finding in report.findings}
+    assert told["a workbook is open in Excel"] == f"casme2:{lock}: close it, so that it is saved"
+    assert report.errors == 0
+
+
+def test_a_frame_rate_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,subject,label,fps\na,anna,smile,slow\n")
+    images(tmp_path, "a/1..3.png")
+    report = looked(tmp_path, "manifest", labels="as_annotated")
+    assert [str(finding) for finding in report.findings] == [
+        "manifest:anna/a: fps 'slow' is no number above 0: it is taken for unknown"
+    ]
 
 
 def test_one_set_that_is_not_there_does_not_hide_another(casme2: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from click.testing import Result
 from openpyxl import load_workbook
 
+from mer_nas.data import load
 from mer_nas.data.check import check
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import FLOW, ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.protocols import plan
 from mer_nas.data.readers import labelled, places, read
@@ -154,11 +155,34 @@ def test_a_few_clips_move_and_come_back(tmp_path: Path, layout: str) -> None:
     assert np.abs(apex - onset).mean() > 0.5
 
 
+@pytest.mark.parametrize("layout", ["casme2", "samm", "smic", "casme_sq", "casme3"])
+def test_clips_of_every_layout_become_tensors(tmp_path: Path, layout: str) -> None:
+    synthesize(Synthesis(layout=layout, out=tmp_path / "set", frames=5, size=32))
+    tree = {
+        "name": "a",
+        "layouts": [layout],
+        "root": tmp_path / "set",
+        "cache": tmp_path / "cache",
+        "pipeline": {"align": "none", "flow": {"kind": "farneback"}},
+    }
+    clips = load(RecordedData.model_validate(tree))
+    assert clips.inputs[FLOW].shape == (len(clips), 3, 28, 28)
+    assert clips.classes == ("negative", "positive", "surprise")
+    assert set(clips.labels.tolist()) == {0, 1, 2}
+    assert len(clips.subjects) == len({group.lower() for group in clips.subjects}) >= 2
+    # Two apexes; two apexes and an "or"; an offset of 0; two of these and a known fault.
+    odd = {"casme2": 2, "samm": 3, "smic": 0, "casme_sq": 1, "casme3": 3}[layout]
+    assert clips.warnings == odd
+    assert (f"; {odd} warning" in clips.describe()) == bool(odd)
+
+
 def test_the_command_writes_and_names_the_next_step(call: Call, here: Path) -> None:
     result = call("data", "synthesize", "layout=smic", "out=set", "frames=3", "size=16")
-    assert result.stdout == ("16 clips in set; mer-nas data check data=smic data.root=set\n"), (
-        result.output
-    )
+    assert result.stdout.splitlines() == [
+        "16 clips in set; next:",
+        "  mer-nas data check data=smic data.root=set",
+        "  mer-nas search data=smic data.root=set data.pipeline.align=none",
+    ], result.output
     assert call("data", "check", "data=smic", "data.root=set").exit_code == 0
 
 

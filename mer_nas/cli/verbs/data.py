@@ -105,11 +105,11 @@ def synthesize(words: tuple[str, ...], quiet: bool) -> None:
     synthesis = validate(Synthesis, tree, "synthesize")
     with _bar("clips", quiet=quiet) as progress:
         clips = write(synthesis, progress)
-    preset = synthesis.layout
-    click.echo(
-        f"{count(clips, 'clip')} in {synthesis.out}; "
-        f"mer-nas data check data={preset} data.root={synthesis.out}"
-    )
+    words_of_it = f"data={synthesis.layout} data.root={synthesis.out}"
+    click.echo(f"{count(clips, 'clip')} in {synthesis.out}; next:")
+    click.echo(f"  mer-nas data check {words_of_it}")
+    # Drawn faces fill the picture, and no detector knows them.
+    click.echo(f"  mer-nas search {words_of_it} data.pipeline.align=none")
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def prepared(
         official=records.official,
         scaling={name: _scaling(name, how.pipeline) for name in names},
         left_out=records.left_out,
+        warnings=records.warnings,
         how=how,
         by_fold=frozenset(changes if how.pipeline.values == "magnitude" else ()),
     )
