@@ -49,10 +49,11 @@ def _on_ray(config: RayConfig, tasks: Sequence[Task]) -> Iterator[tuple[Task, st
         tempfile.TemporaryDirectory(prefix="mer-nas-") as folder,
         cluster(plain, Path(folder)) as workers,
     ):
-        yield from _by_workers(workers, tasks)
+        yield from by_workers(workers, tasks)
 
 
-def _by_workers(workers: Cluster, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+def by_workers(workers: Cluster, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+    """Carry tasks out on the workers of a cluster, as many at a time as it has shares."""
     import ray
 
     remote = ray.remote(num_cpus=workers.shares.cpu, max_retries=1)(work)
