@@ -12,7 +12,7 @@ from mer_nas.cli.tally import Tally
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
-from mer_nas.report import Report
+from mer_nas.report import HeadlineFacts, Report, SelectionFacts
 from mer_nas.report.schema import Answer
 from mer_nas.report.tables import as_text
 from mer_nas.search.config import Folds
@@ -54,8 +54,9 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
         )
     if study.final is not None:
         lines.append(
-            f"final stage: {count(study.final.candidates, 'candidate')} x "
-            f"{count(study.final.seeds, 'seed')}, about {duration(planned.final_seconds)}"
+            f"final stage: {count(study.final.candidates, 'candidate')}"
+            f"{_beside(settings)} x {count(study.final.seeds, 'seed')}, "
+            f"about {duration(planned.final_seconds)}"
         )
     return "\n".join(lines)
 
@@ -90,7 +91,7 @@ def go_on(
     tally = Tally(
         settings.study.trials,
         settings.study.minutes,
-        final.candidates * final.seeds if final else 0,
+        final.jobs(len(settings.space.points)) if final else 0,
     )
     past = Memory(folder, folder.origin())
     for event in past.events():
@@ -115,6 +116,13 @@ def _under(folds: Folds) -> str:
     return f"{folds} subject groups" if isinstance(folds, int) else f"full {folds.upper()}"
 
 
+def _beside(settings: Settings) -> str:
+    """Return which warm starts are trained beside the finalists, in words; empty for none."""
+    final = settings.study.final
+    warm = min(final.warm_starts, len(settings.space.points)) if final else 0
+    return f" and at most {count(warm, 'warm start')}" if warm else ""
+
+
 def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: ClipSet) -> None:
     folds = settings.study.folds
     protocol = _under(folds) + (" instead of LOSO, for speed" if isinstance(folds, int) else "")
@@ -122,7 +130,10 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
     after = " and no final stage"
     if final is not None:
         seeds = count(final.seeds, "seed")
-        after = f"; the best {final.candidates} then under {_under(final.folds)} with {seeds}"
+        after = (
+            f"; the best {final.candidates}{_beside(settings)} then under "
+            f"{_under(final.folds)} with {seeds}"
+        )
     watching.say(f"{folder.name}: {protocol}{after}")
     watching.say(f"{settings.space.place} on {clips.describe()}")
     watching.say(
@@ -160,6 +171,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
         f"{outcomes['pruned']} pruned, {outcomes['failed']} failed; "
         f"pruning saved {study.compute.saved:.0%} of the folds",
         *_answer(report.answer),
+        *_worth(report),
         *_front(report),
         *(as_text(table) for table in report.tables),
         f"report    {folder.path / 'report.html'}",
@@ -170,6 +182,46 @@ def closing(report: Report, folder: StudyFolder) -> str:
     width = max(len(step.command) for step in study.next_steps)
     lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]
     return "\n".join(lines)
+
+
+def _worth(report: Report) -> list[str]:
+    """Return what to expect of the winner, by how much it was flattered, and how it compares."""
+    study, answer = report.study, report.answer
+    if answer is None:
+        return []
+    lines = []
+    if study.headline is not None and study.selection is not None:
+        lines += _headline(study.headline, study.selection)
+    lines.append(f"          {answer.honesty}")
+    of = count(len(study.comparisons), "comparison")
+    for other in study.comparisons:
+        lead = other.difference
+        lines.append(
+            f"          {lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}] against "
+            f"{other.label} ({other.origin}), p = {other.adjusted:.2g} ({of})"
+        )
+    return lines
+
+
+def _headline(found: HeadlineFacts, chosen: SelectionFacts) -> list[str]:
+    uf1 = found.uf1
+    at_most, at_least = ("at most ", "at least ") if found.upper_bound else ("", "")
+    why = f"; {chosen.caveat}" if chosen.caveat else ""
+    corrected = ", ".join(
+        f"{name} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
+        for name, score in (
+            ("UF1", chosen.uf1),
+            ("UAR", chosen.uar),
+            ("accuracy", chosen.accuracy),
+        )
+    )
+    return [
+        f"headline  UF1 {at_most}{uf1.value:.3f} [{uf1.low:.3f}, {uf1.high:.3f}] "
+        f"on new subjects: {found.mean:.3f} less {at_least}{found.optimism:.3f}",
+        f"optimism  {at_least}{found.optimism:.3f} for the best of "
+        f"{count(chosen.candidates, 'complete trial')} ({chosen.protocol}{why})",
+        f"          corrected: {corrected}",
+    ]
 
 
 def _front(report: Report) -> list[str]:
@@ -197,7 +249,6 @@ def _answer(answer: Answer | None) -> list[str]:
         *([f"          {answer.fidelity}: {answer.source}"] if answer.fidelity else []),
         f"UF1       {uf1.mean:.3f}{spread} over {count(uf1.seeds, 'seed')}, {answer.protocol}"
         + (f"; {', '.join(rest)}" if rest else ""),
-        f"          {answer.honesty}",
     ]
     if answer.against is not None:
         other = answer.against

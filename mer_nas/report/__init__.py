@@ -6,28 +6,37 @@
 from mer_nas.report.build import build
 from mer_nas.report.facts import (
     BlockPoint,
+    ComparisonFacts,
     ComputeFacts,
     DataFacts,
+    EstimateFacts,
     ExportFacts,
     FinalistFacts,
+    HeadlineFacts,
     NextStep,
     SeedScores,
+    SelectionFacts,
     StudyFacts,
     TrialFacts,
 )
 from mer_nas.report.files import write
-from mer_nas.report.schema import HONESTY, Report, read_report
+from mer_nas.report.schema import CORRECTED, HONESTY, Report, read_report
 
 __all__ = [
+    "CORRECTED",
     "HONESTY",
     "BlockPoint",
+    "ComparisonFacts",
     "ComputeFacts",
     "DataFacts",
+    "EstimateFacts",
     "ExportFacts",
     "FinalistFacts",
+    "HeadlineFacts",
     "NextStep",
     "Report",
     "SeedScores",
+    "SelectionFacts",
     "StudyFacts",
     "TrialFacts",
     "build",

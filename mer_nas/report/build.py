@@ -14,6 +14,8 @@ from mer_nas.report.facts import (
     TrialFacts,
 )
 from mer_nas.report.schema import (
+    CORRECTED,
+    HONESTY,
     Answer,
     BestSoFar,
     Comparison,
@@ -91,12 +93,18 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
             stage="final",
             protocol=facts.final_protocol or facts.search_protocol,
             **spreads(winner.scores),
+            honesty=_honesty(facts),
             search_score=winner.search_score,
             against=_against_finalist(facts, winner) or _against_trial(facts, winner, complete),
             architecture=winner.architecture,
             trainer=winner.trainer,
         )
     return _search_answer(facts, complete) if complete else None
+
+
+def _honesty(facts: StudyFacts) -> str:
+    known = facts.headline is not None and not facts.headline.upper_bound
+    return CORRECTED if known else HONESTY
 
 
 def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
@@ -109,6 +117,7 @@ def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
         stage="search",
         protocol=facts.search_protocol,
         **(measured | {"uf1": spread([_value(best)])}),
+        honesty=_honesty(facts),
         search_score=best.value,
         against=_against_trial(facts, best, complete),
         architecture=best.architecture,

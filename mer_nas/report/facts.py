@@ -15,6 +15,7 @@ from mer_nas.space.published import PublishedTable
 from mer_nas.space.search_space import Fidelity
 
 Share = Annotated[float, Interval(ge=0, le=1)]
+Difference = Annotated[float, Interval(ge=-1, le=1)]
 Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
 Confusion = tuple[tuple[NonNegativeInt, ...], ...]
 """Clips by true class (rows) and chosen class (columns), in the order of the classes."""
@@ -112,6 +113,66 @@ class FinalistFacts(Described):
     """One a repetition."""
 
 
+class EstimateFacts(Config):
+    """A number with its 95 % interval over subjects."""
+
+    value: Difference
+    low: Difference
+    high: Difference
+
+
+class SelectionFacts(Config):
+    """What choosing the best of many does to its score, estimated over subjects (BBC-CV)."""
+
+    candidates: PositiveInt
+    """Complete trials, among which the choice was made."""
+    pruned: NonNegativeInt
+    """Trials that were stopped early, and could not be among them."""
+    protocol: str
+    score: Share
+    """UF1 by which the best was chosen."""
+    optimism: Difference
+    """By how much that flatters: the score minus the corrected UF1."""
+    uf1: EstimateFacts
+    """Corrected, as are the next two."""
+    uar: EstimateFacts
+    accuracy: EstimateFacts
+    caveat: str = ""
+    """Why the optimism is a lower bound; empty where it is an estimate."""
+
+
+class HeadlineFacts(Config):
+    """What to expect of the winner on new subjects of the same kind."""
+
+    uf1: EstimateFacts
+    """`mean` less `optimism`."""
+    mean: Share
+    """UF1 of the winner over all seeds."""
+    seeds: PositiveInt
+    optimism: NonNegativeFloat
+    """Of the choice, at the fidelity of the search."""
+    upper_bound: bool = False
+    """Whether the optimism is a lower bound, so that less is to be expected."""
+
+
+class ComparisonFacts(Config):
+    """The winner against another candidate, paired over subjects under one protocol."""
+
+    label: str
+    origin: str
+    warm_start: bool
+    protocol: str
+    uf1: Share
+    """Mean of the other candidate."""
+    seeds: PositiveInt
+    difference: EstimateFacts
+    """Winner minus other, in mean UF1."""
+    p: Share
+    """Two-sided exact signed-rank test over subjects of the number of correct answers."""
+    adjusted: Share
+    """The same, corrected for all comparisons (Holm)."""
+
+
 class DataFacts(Config):
     """The clips that everything was measured on."""
 
@@ -206,5 +267,11 @@ class StudyFacts(Config):
     importance_note: str = ""
     """How importance was estimated, or why it is absent."""
     finalists: tuple[FinalistFacts, ...] = ()
+    selection: SelectionFacts | None = None
+    selection_note: str = ""
+    """Why nothing is known of it."""
+    headline: HeadlineFacts | None = None
+    comparisons: tuple[ComparisonFacts, ...] = ()
+    """The winner against the runner-up and each warm start that was measured like it."""
     export: ExportFacts | None = None
     next_steps: tuple[NextStep, ...] = ()

@@ -6,20 +6,21 @@ other programs need no HTML. A change that old readers would not understand chan
 
 import json
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from annotated_types import Interval
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import StudyError
-from mer_nas.report.facts import Confusion, Described, Outcome, Share, StudyFacts
+from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
 from mer_nas.space.published import PublishedScores
 
-SCHEMA: Final = "mer-nas report 1"
+SCHEMA: Final = "mer-nas report 2"
 HONESTY: Final = "selected on these subjects; expect less on new ones"
-
-Difference = Annotated[float, Interval(ge=-1, le=1)]
+CORRECTED: Final = (
+    "the headline is corrected for being the best of many; what earlier studies learned from "
+    "these subjects is not"
+)
 
 
 class Spread(Config):
@@ -73,7 +74,8 @@ class Answer(Described):
     uf1: Spread
     uar: Spread | None
     accuracy: Spread | None
-    honesty: Literal["selected on these subjects; expect less on new ones"] = HONESTY
+    honesty: str
+    """How far the scores can be trusted, in a sentence."""
     search_score: Share | None
     against: Comparison | None
     """None where no warm start was measured under the same protocol, or the winner is one."""
@@ -183,7 +185,7 @@ class Report(Config):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_: Literal["mer-nas report 1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["mer-nas report 2"] = Field(default=SCHEMA, alias="schema")
     answer: Answer | None
     """None where no trial is complete."""
     ranking: tuple[Row, ...]

@@ -45,12 +45,20 @@ class FinalConfig(Config):
 
     candidates: PositiveInt = 3
     """How many of the best complete candidates are retrained."""
+    warm_starts: NonNegativeInt = 1
+    """How many of the points that the search began with are retrained, to be compared with the
+    winner under one protocol: the best ones, those among the candidates counted. Each costs as
+    much as a candidate; 0 turns it off."""
     seeds: PositiveInt = 3
     """Repetitions of the whole protocol for each of them."""
     folds: Folds = "loso"
     """loso, lodo, or a number of subject groups."""
     trainer: Tree = Field(default_factory=dict)
     """Changes to the search's trainer, such as {epochs: 60}."""
+
+    def jobs(self, points: int) -> int:
+        """Return how many repetitions there are at most, of a space with so many points."""
+        return (self.candidates + min(self.warm_starts, points)) * self.seeds
 
 
 class StudyConfig(Config):
@@ -108,6 +116,15 @@ class StudyConfig(Config):
         if self.closed:
             return f"every row of a {self.sampler} study goes through all folds"
         return "none was asked for" if self.pruner == "none" else ""
+
+    @property
+    def spares(self) -> bool:
+        """Whether the pruner leaves the runners-up without which optimism is underestimated.
+
+        The limits are those of `benchmarks/pruners.py`.
+        """
+        limits = {"bootstrap": self.chance <= 0.1, "bound": self.margin >= 0.04}
+        return bool(self.unpruned) or limits.get(self.pruner, False)
 
     @property
     def pruning(self) -> str:

@@ -62,7 +62,7 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
         trainer = trained_by(
             settings.trainer, final.trainer, settings.trainer_words, "study.final"
         )
-        jobs = final.candidates * final.seeds
+        jobs = final.jobs(len(settings.space.points))
         seconds = jobs * per_clip * shape.visits(trainer)
     return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers)
 
@@ -94,7 +94,8 @@ def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> 
         results = memory.under(search, tree["candidate"])
         spent = sum(result.seconds for result in results)
         trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
-        per_clip = spent / search.visits(trainer)
+        trained = sum(search.clips - len(result.clips) for result in results)
+        per_clip = spent / max(1, trainer.visits(trained, len(results)))
         total += per_clip * final.visits(entry.candidate.trainer) * study.final.seeds
     repetitions = f"{count(len(entries), 'candidate')} x {count(study.final.seeds, 'seed')}"
     return (

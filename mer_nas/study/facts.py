@@ -40,6 +40,8 @@ from mer_nas.report import (
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import read
 from mer_nas.search.objectives import front
+from mer_nas.statistics import Counts, by_subject
+from mer_nas.study import honesty
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
 
 Results = Sequence[FoldResult]
@@ -56,8 +58,10 @@ class Contender:
     """Whether it is a point."""
     candidate: Candidate
     """With the trainer of the final stage."""
-    value: float
-    """UF1 of its trial under the search protocol."""
+    searched: str
+    """Key of the candidate as the search trained it."""
+    value: float | None
+    """UF1 of its trial under the search protocol; none where that was stopped early."""
 
     @property
     def label(self) -> str:
@@ -180,19 +184,52 @@ class Memory:
         complete = [t for t in self.trials if t.state == TrialState.COMPLETE]
         if len(self.settings.study.objectives) > 1:
             complete = [complete[index] for index in front([tuple(t.values) for t in complete])]
+        best_first = sorted(complete, key=lambda t: (-t.values[0], t.number))
+        return [self._contender(trial) for trial in best_first]
+
+    def entrants(self) -> list[Contender]:
+        """Return who goes into the final stage: the best candidates, then warm starts.
+
+        Of the warm starts that are not among the best, the complete ones come first, by their
+        score, then those that were stopped early, in the order of the space.
+        """
+        final = self.settings.study.final
+        if final is None:
+            return []
+        ranked = self.ranked()
+        best = ranked[: final.candidates]
+        pruned = [t for t in self.trials if t.state == TrialState.PRUNED]
+        warm = [entry for entry in [*ranked, *map(self._contender, pruned)] if entry.warm_start]
+        inside = {entry.trial for entry in best}
+        missing = max(0, final.warm_starts - sum(entry.warm_start for entry in best))
+        return best + [entry for entry in warm if entry.trial not in inside][:missing]
+
+    def keys(self, outcome: str) -> list[str]:
+        """Return the candidates of the trials that came to an end, earliest first."""
+        ended = [trial.user_attrs for trial in self.trials]
+        return [known["candidate"] for known in ended if known["outcome"] == outcome]
+
+    def counts(self, shape: ProtocolShape, candidate: str, repetition: int = 0) -> Counts | None:
+        """Return the confusions (S, K, K) of a candidate, or none while a fold is missing."""
+        results = self.under(shape, candidate, repetition)
+        if len(results) < len(shape.folds):
+            return None
+        data = self.origin.data
+        return by_subject(results, list(data.subjects), len(data.classes))
+
+    def _contender(self, trial: FrozenTrial) -> Contender:
         final, words = self.settings.study.final, self.settings.trainer_words
-        found = []
-        for trial in sorted(complete, key=lambda t: (-t.values[0], t.number)):
-            tree = trial.user_attrs["tree"]
-            place = f"{self.folder.name}: trial {trial.number}"
-            drawn = Candidate.parse(tree, place)
-            trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
-            candidate = replace(drawn, trainer=trainer)
-            point = "point" in trial.user_attrs
-            found.append(
-                Contender(trial.number, self._origin(trial), point, candidate, trial.values[0])
-            )
-        return found
+        place = f"{self.folder.name}: trial {trial.number}"
+        drawn = Candidate.parse(trial.user_attrs["tree"], place)
+        trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
+        return Contender(
+            trial=trial.number,
+            origin=self._origin(trial),
+            candidate=replace(drawn, trainer=trainer),
+            searched=trial.user_attrs["candidate"],
+            warm_start="point" in trial.user_attrs,
+            value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
+        )
 
     def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:
         """Return those with a whole repetition of the final protocol, best mean UF1 first."""
@@ -200,7 +237,7 @@ class Memory:
         if final is None or shape is None:
             return []
         scored = []
-        for finalist in self.ranked()[: final.candidates]:
+        for finalist in self.entrants():
             key = finalist.candidate.key
             scores = [self.scored(shape, key, repetition) for repetition in range(final.seeds)]
             if whole := tuple(score for score in scores if score is not None):
@@ -214,6 +251,7 @@ class Memory:
         """Return everything the report says."""
         settings, study = self.settings, self.settings.study
         importance, note = self._importance()
+        chosen, selection_note = honesty.selection(self)
         return StudyFacts(
             name=self.folder.name,
             folder=str(self.folder.path),
@@ -241,6 +279,10 @@ class Memory:
                 self._finalist(rank, finalist, scores)
                 for rank, (finalist, scores) in enumerate(self.finalists(), start=1)
             ),
+            selection=chosen,
+            selection_note=selection_note,
+            headline=honesty.headline(self, chosen),
+            comparisons=honesty.comparisons(self),
             export=exported,
             next_steps=next_steps(self),
         )

@@ -7,6 +7,7 @@ runs/moe-synthetic-1/
 ├── ledger.jsonl     every finished fold with its predictions
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
+├── predictions.parquet   the ledger's predictions in columns, for other programs
 └── report.html, report.json
 """
 
@@ -119,6 +120,11 @@ class StudyFolder:
     def best(self) -> Path:
         """The winner as a space without open leaves."""
         return self.path / "best.yaml"
+
+    @property
+    def predictions(self) -> Path:
+        """The predictions of the ledger in columns."""
+        return self.path / "predictions.parquet"
 
     def export(self, rank: int) -> Path:
         """Return where the finalist of a rank is exported to."""

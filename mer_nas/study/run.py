@@ -29,6 +29,7 @@ from mer_nas.study.estimate import announcement
 from mer_nas.study.exports import export_winner
 from mer_nas.study.facts import Memory
 from mer_nas.study.folder import Origin, StudyFolder, add_session, settle
+from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import unchanged
 
 
@@ -165,7 +166,7 @@ def _driver(
 def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers) -> None:
     study = memory.settings.study
     assert study.final is not None
-    entries = memory.ranked()[: study.final.candidates]
+    entries = memory.entrants()
     protocol = plan(clips, study.final.folds, study.seed, study.block)
     stage = FinalStage(
         finalists=[Finalist(entry.label, entry.candidate) for entry in entries],
@@ -195,6 +196,10 @@ def _write_report(
 ) -> Report:
     built = report.build(memory.facts(exported, stopped, workers))
     report.write(memory.folder.path, built)
+    if memory.folder.ledger.is_file():
+        write_predictions(
+            memory.folder.ledger, memory.origin.data.classes, memory.folder.predictions
+        )
     return built
 
 

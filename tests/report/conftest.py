@@ -8,12 +8,16 @@ import pytest
 
 from mer_nas.report import (
     BlockPoint,
+    ComparisonFacts,
     ComputeFacts,
     DataFacts,
+    EstimateFacts,
     ExportFacts,
     FinalistFacts,
+    HeadlineFacts,
     NextStep,
     SeedScores,
+    SelectionFacts,
     StudyFacts,
     TrialFacts,
 )
@@ -192,6 +196,35 @@ def facts() -> StudyFacts:
                 scores(0, (47, 8, 5), (6, 14, 2), (4, 1, 13)),
                 scores(1, (47, 9, 4), (5, 15, 2), (5, 1, 12)),
                 warm=True,
+            ),
+        ),
+        selection=SelectionFacts(
+            candidates=19,
+            pruned=8,
+            protocol="4 subject groups",
+            score=0.8312,
+            optimism=0.0421,
+            uf1=EstimateFacts(value=0.7891, low=0.7123, high=0.8578),
+            uar=EstimateFacts(value=0.7717, low=0.7011, high=0.8432),
+            accuracy=EstimateFacts(value=0.8013, low=0.7318, high=0.8699),
+        ),
+        headline=HeadlineFacts(
+            uf1=EstimateFacts(value=0.7466, low=0.6543, high=0.8234),
+            mean=0.7887,
+            seeds=3,
+            optimism=0.0421,
+        ),
+        comparisons=(
+            ComparisonFacts(
+                label="trial <script>",
+                origin="tpe",
+                warm_start=False,
+                protocol="LOSO",
+                uf1=0.7659,
+                seeds=2,
+                difference=EstimateFacts(value=0.0228, low=-0.0191, high=0.0654),
+                p=0.2187,
+                adjusted=0.4374,
             ),
         ),
         export=ExportFacts(

@@ -38,7 +38,19 @@ def test_the_answer_is_the_first_finalist_over_its_seeds(facts: StudyFacts) -> N
     # Hits of the three seeds among 100 clips: 50 + 16 + 15, 52 + 15 + 14, 49 + 17 + 14.
     assert answer.accuracy is not None
     assert answer.accuracy.mean == pytest.approx((0.81 + 0.81 + 0.80) / 3)
-    assert answer.honesty == "selected on these subjects; expect less on new ones"
+
+
+def test_scores_count_as_corrected_only_where_the_optimism_is_an_estimate(
+    facts: StudyFacts,
+) -> None:
+    corrected = "the headline is corrected for being the best of many; what earlier studies learned from these subjects is not"
+    plain = "selected on these subjects; expect less on new ones"
+    bound = facts.headline.model_copy(update={"upper_bound": True})  # type: ignore[union-attr]
+    said = [
+        build(facts.model_copy(update={"headline": headline})).answer.honesty  # type: ignore[union-attr]
+        for headline in (facts.headline, bound, None)
+    ]
+    assert said == [corrected, plain, plain]
 
 
 def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: StudyFacts) -> None:

@@ -131,8 +131,40 @@ def test_the_page_opens_with_the_winner_and_the_honest_words(
 ) -> None:
     page = Page(write(tmp_path, build(facts))[1].read_text(encoding="utf-8"))
     text = " ".join("".join(page.text).split())
-    assert text.index("Winner: trial 27") < text.index("Selected on these subjects")
-    assert text.index("Selected on these subjects; expect less on new ones.") < text.index("Rank")
+    worth = text.index(
+        "On new subjects of the same kind: UF1 0.747 (0.654 to 0.823, 95 % interval over subjects). "
+        "That is 0.789 less 0.042, by which the choice of the best among 19 trials flatters it. "
+        "The headline is corrected for being the best of many;"
+    )
+    assert text.index("Winner: trial 27") < worth < text.index("Rank")
+
+
+def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
+    facts: StudyFacts, tmp_path: Path
+) -> None:
+    headline = facts.headline.model_copy(update={"upper_bound": True})  # type: ignore[union-attr]
+    selection = facts.selection.model_copy(
+        update={"caveat": "7 complete trials, and 10 are needed"}
+    )  # type: ignore[union-attr]
+    few = facts.model_copy(update={"headline": headline, "selection": selection})
+    page = Page(write(tmp_path, build(few))[1].read_text(encoding="utf-8"))
+    text = " ".join("".join(page.text).split())
+    assert "On new subjects of the same kind: UF1 at most 0.747" in text
+    assert "less at least 0.042, by which" in text
+    assert (
+        "flatters it (7 complete trials, and 10 are needed). Selected on these subjects;" in text
+    )
+
+
+def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
+    facts: StudyFacts, tmp_path: Path
+) -> None:
+    none = {"headline": None, "selection": None, "selection_note": "2 subjects are too few"}
+    page = Page(
+        write(tmp_path, build(facts.model_copy(update=none)))[1].read_text(encoding="utf-8")
+    )
+    text = " ".join("".join(page.text).split())
+    assert "The selection bias is unknown: 2 subjects are too few. Selected on" in text
 
 
 def test_tables_say_what_points_are_and_what_networks_cost(
@@ -191,10 +223,10 @@ def test_nothing_is_left_beside_the_files(files: tuple[Path, Path]) -> None:
 def test_a_report_of_another_version_is_refused(facts: StudyFacts, tmp_path: Path) -> None:
     path = write(tmp_path, build(facts))[0]
     path.write_text(
-        path.read_text(encoding="utf-8").replace("mer-nas report 1", "mer-nas report 0")
+        path.read_text(encoding="utf-8").replace("mer-nas report 2", "mer-nas report 1")
     )
     with pytest.raises(
-        StudyError, match="schema is 'mer-nas report 0', but this version reads 'mer-nas report 1'"
+        StudyError, match="schema is 'mer-nas report 1', but this version reads 'mer-nas report 2'"
     ):
         read_report(path)
 

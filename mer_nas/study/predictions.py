@@ -1,0 +1,77 @@
+"""`predictions.parquet`: every out-of-fold prediction of a study, a row a clip.
+
+A copy of the ledger in columns for other programs, made anew whenever the ledger has grown and
+read back by nothing here. The ledger stays the only store: it is appended to safely, and has every
+digit of the probabilities, which have single precision in the copy.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.search.ledger import read
+
+_BYTES = b"mer-nas ledger bytes"
+
+_OF_FOLD = ("candidate", "repetition", "seed", "protocol", "fold", "epochs", "data", "code")
+"""Columns with one value for all clips of a fold, called as in `FoldResult`."""
+_OF_CLIP = {
+    "subject": "clip_subjects",
+    "clip": "clips",
+    "label": "labels",
+    "predicted": "predicted",
+}
+
+
+def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
+    """Bring `file` up to the ledger; return whether there was anything to do.
+
+    Args:
+        ledger: Where the predictions are kept.
+        classes: Names of the classes; the column of a probability is called after its class.
+        file: What is replaced, in one step.
+
+    Raises:
+        StudyError: The ledger is damaged.
+    """
+    size = ledger.stat().st_size
+    if _made_from(file) == size:
+        return False
+    table = _table(read(ledger), classes).replace_schema_metadata({_BYTES: str(size).encode()})
+    part = file.with_name(f".{file.name}.part")
+    parquet.write_table(table, part, compression="zstd")
+    part.replace(file)
+    return True
+
+
+def _made_from(file: Path) -> int | None:
+    """Return how many bytes of ledger a file was made from; none where that cannot be read."""
+    try:
+        metadata = parquet.read_schema(file).metadata
+    except (OSError, pyarrow.ArrowInvalid):
+        return None
+    return int(metadata[_BYTES]) if metadata and _BYTES in metadata else None
+
+
+def _table(results: Sequence[FoldResult], classes: Sequence[str]) -> pyarrow.Table:
+    columns = {
+        name: _column([getattr(result, name) for result in results for _ in result.clips])
+        for name in _OF_FOLD
+    }
+    for name, source in _OF_CLIP.items():
+        columns[name] = _column([value for result in results for value in getattr(result, source)])
+    rows = [row for result in results for row in result.probabilities]
+    probabilities = np.array(rows, dtype=np.float32).reshape(-1, len(classes))
+    for index, name in enumerate(classes):
+        columns[f"p_{name}"] = pyarrow.array(probabilities[:, index])
+    return pyarrow.table(columns)
+
+
+def _column(values: Sequence[str | int]) -> pyarrow.Array:
+    if values and isinstance(values[0], int):
+        return pyarrow.array(values, pyarrow.int64())
+    return pyarrow.array(values, pyarrow.string()).dictionary_encode()
