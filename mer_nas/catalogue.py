@@ -17,7 +17,7 @@ from mer_nas.data.clips import FRAMES
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.space import Point, Reference, SearchSpace
+from mer_nas.space import Point, Reference, SearchSpace, recipe_of
 from mer_nas.space.domains import Choice, Leaf
 from mer_nas.training.config import TrainerConfig
 
@@ -164,9 +164,10 @@ def candidate(
     """
     load_extensions(space.extensions)
     entry = space.point(name)
-    recipe = entry.trainer if isinstance(entry, Reference) else entry.values.get("trainer", {})
     place = f"{space.place}: {name}"
-    return Candidate(_parsed(entry, place), trained_by(trainer, recipe, words or {}, place))
+    return Candidate(
+        _parsed(entry, place), trained_by(trainer, recipe_of(entry), words or {}, place)
+    )
 
 
 def only(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, Any]) -> Candidate:

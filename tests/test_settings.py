@@ -46,8 +46,8 @@ def test_the_mistakes_of_all_groups_are_said_at_once() -> None:
         "stdy.trials: no group is called 'stdy'; known: data, ray, space, study, trainer. "
         "Did you mean 'study'?",
         "trainer: no setting is called 'epoch'; known: augment, batch, clip_norm, device, epochs, "
-        "label_smoothing, loss, lr, name, optimizer, schedule, warmup, weight_decay. "
-        "Did you mean 'epochs'?",
+        "focal_power, label_smoothing, loss, lr, name, optimizer, prior_power, schedule, "
+        "step_every, step_factor, steps, warmup, weight_decay. Did you mean 'epochs'?",
         "data=sinthetic: no preset is called 'sinthetic'; known: "
         f"{', '.join(presets.names('data'))}. Did you mean 'synthetic'?",
         "study.trials: input should be greater than 0, not 0",

@@ -13,6 +13,7 @@ from mer_nas.space.search_space import (
     SearchSpace,
     SpaceFile,
     WarmStart,
+    recipe_of,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "SearchSpace",
     "SpaceFile",
     "WarmStart",
+    "recipe_of",
 ]

@@ -12,7 +12,9 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
+from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick, Reader
 from mer_nas.space.published import PublishedTable
@@ -72,8 +74,17 @@ class Point(Config):
     """Where it was published: DOI, arXiv number or address of the code."""
     fidelity: Fidelity
     """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    recipe: str = ""
+    """Trainer preset that it was published with. In a search only the settings that are searched
+    come from it, where they are in range."""
     values: Tree
     """The candidate in the form of the result; what is left out is drawn."""
+
+    @property
+    def changes(self) -> Tree:
+        """What it has otherwise than its recipe."""
+        changes: Tree = self.values.get("trainer", {})
+        return changes
 
 
 class Reference(Config):
@@ -87,8 +98,15 @@ class Reference(Config):
     classes: PositiveInt
     """Number of classes it was published for."""
     architecture: Tree
+    recipe: str = ""
+    """Trainer preset that it was published with."""
     trainer: Tree = Field(default_factory=dict)
-    """Its training recipe, as changes to the trainer."""
+    """What it has otherwise than its recipe, or than the trainer where it names none."""
+
+    @property
+    def changes(self) -> Tree:
+        """What it has otherwise than its recipe."""
+        return self.trainer
 
 
 class SpaceFile(Config):
@@ -321,20 +339,24 @@ class SearchSpace:
         return replace(space, points=tuple(points))
 
     def trained_with(self, trainer: Tree) -> SearchSpace:
-        """Return the space whose points take from `trainer` what they leave open of the recipe.
+        """Return the space whose points take from `trainer` what their own recipe leaves open.
 
         A value outside of the searched range stays open.
         """
-        return replace(self, points=tuple(self._with_recipe(p, trainer) for p in self.points))
+        points = (
+            self._with_recipe(point, merge(trainer, recipe_of(self.point(point.name))))
+            for point in self.points
+        )
+        return replace(self, points=tuple(points))
 
     def _with_recipe(self, point: WarmStart, trainer: Tree) -> WarmStart:
-        recipe: dict[str, Any] = {}
+        params: dict[str, Any] = {}
         for name, leaf in self.parameters().items():
             part, *keys = name.split(".")
             if part == "trainer":
                 with suppress(ConfigError):  # outside of the range
-                    recipe |= encode(leaf, reduce(getitem, keys, trainer), name)
-        return replace(point, params={**recipe, **point.params})
+                    params |= encode(leaf, reduce(getitem, keys, trainer), name)
+        return replace(point, params={**params, **point.params})
 
     def point(self, name: str) -> Point | Reference:
         """Return the point or reference called `name`.
@@ -356,6 +378,21 @@ class SearchSpace:
                 mistakes.append(f"{self.place}: point {point.name!r} lies outside: {error}")
         if strict and mistakes:
             raise ConfigError("\n".join(mistakes))
+
+
+def recipe_of(system: Point | Reference) -> Tree:
+    """Return how a system is trained, as changes to the trainer.
+
+    Raises:
+        ConfigError: It names a preset that does not exist.
+    """
+    if not system.recipe:
+        return system.changes
+    try:
+        preset = presets.read("trainer", system.recipe)
+    except ConfigError as error:
+        raise ConfigError(f"{system.name}: recipe: {error}") from None
+    return merge(preset, system.changes)
 
 
 def _lowered(limits: Limits, keys: list[str], value: Any, place: str) -> Limits:
