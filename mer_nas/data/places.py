@@ -7,6 +7,7 @@ is refused, and the message names the right one.
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -93,6 +94,22 @@ class Place:
     """Files that say a table is open in Excel."""
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """Say which folder or file may not be read.
+
+    Raises:
+        DataError: There is one.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise DataError(
+            f"{error.filename}: this may not be read; give yourself the right to, or copy it"
+        ) from None
+
+
+@readable()
 def locate(
     layout: Layout, root: Path | None, frames: Frames = "raw", table: str | None = None
 ) -> Place:
@@ -121,6 +138,7 @@ def locate(
     return search.place(root, table)
 
 
+@readable()
 def find_root(layout: Layout, above: Path, frames: Frames = "raw") -> Path:
     """Return the one folder at or below `above` that holds a data set.
 

@@ -16,7 +16,7 @@ from mer_nas.data.findings import Finding
 from mer_nas.data.frames import Listing, list_frames
 from mer_nas.data.label_maps import read_label_map
 from mer_nas.data.layouts import PLACEHOLDER, Layout, read_layout
-from mer_nas.data.places import Folders, Place, find_root, locate
+from mer_nas.data.places import Folders, Place, find_root, locate, readable
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.data.spans import Fault, frames_of, span_of
 from mer_nas.errors import ConfigError, DataError, unknown
@@ -114,11 +114,12 @@ def classified(config: RecordedData, readings: Sequence[Reading]) -> RecordSet:
     )
 
 
+@readable()
 def read(place: Place) -> Reading:
     """Return what a data set holds.
 
     Raises:
-        DataError: Its table cannot be read.
+        DataError: Its table, or a folder, cannot be read.
     """
     findings: list[Finding] = [
         Finding(

@@ -5,6 +5,7 @@ number that Excel holds as 46.0 is "46", and an empty cell is "".
 """
 
 import csv
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -76,16 +77,10 @@ def _sheets(path: Path) -> dict[str, Grid]:
         raise DataError(
             f"{path}: this is the format of Excel before 2007; save it as .xlsx beside it"
         )
-    from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        grids = {
-            sheet.title: [tuple(map(_text, row)) for row in sheet.iter_rows(values_only=True)]
-            for sheet in book.worksheets
-        }
-        book.close()
+        return _grids(path)
     except PermissionError:
         raise DataError(
             f"{path}: the workbook cannot be opened; close it where it is open, in Excel for "
@@ -95,6 +90,21 @@ def _sheets(path: Path) -> dict[str, Grid]:
         raise DataError(
             f"{path}: this is no workbook that can be read ({error}); copy the official file again"
         ) from None
+
+
+def _grids(path: Path) -> dict[str, Grid]:
+    from openpyxl import load_workbook
+
+    grids: dict[str, Grid] = {}
+    with warnings.catch_warnings():
+        # Styles and drop-down lists that openpyxl does not know hold no clips.
+        warnings.simplefilter("ignore", UserWarning)
+        book = load_workbook(path, read_only=True, data_only=True)
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()  # some programs note wrong ones
+            rows = sheet.iter_rows(values_only=True)
+            grids[sheet.title] = [tuple(map(_text, row)) for row in rows]
+        book.close()
     return grids
 
 

@@ -1,5 +1,6 @@
 """What people get wrong with licensed data: one message with the path, what is expected, what to do."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,32 @@ def test_a_file_that_is_no_workbook(casme2: Path) -> None:
     assert refused(casme2) == (
         f"{casme2 / TABLE}: this is no workbook that can be read (File is not a zip file); copy "
         "the official file again"
+    )
+
+
+def test_a_workbook_whose_program_noted_a_wrong_size_is_read_whole(casme2: Path) -> None:
+    file = casme2 / TABLE
+    with zipfile.ZipFile(file) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert b'<dimension ref="A1:I2"' in parts[sheet]
+    parts[sheet] = parts[sheet].replace(b'ref="A1:I2"', b'ref="A1:A1"')
+    with zipfile.ZipFile(file, "w") as book:
+        for name, part in parts.items():
+            book.writestr(name, part)
+    (record,) = labelled(RecordedData(layouts=("casme2",), root=casme2)).records
+    assert record.emotion == "happiness"
+
+
+def test_a_folder_that_may_not_be_read(casme2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = casme2 / RAW / "sub01" / "EP02_01f"
+
+    def scandir(folder: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("mer_nas.data.frames.os.scandir", scandir)
+    assert refused(casme2) == (
+        f"{locked}: this may not be read; give yourself the right to, or copy it"
     )
 
 
