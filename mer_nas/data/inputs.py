@@ -32,8 +32,8 @@ from mer_nas.data.clips import (
 )
 from mer_nas.data.flow import Dense, farneback, flow_uvs
 
-PICTURES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
-"""Those that show faces; the others show what changed."""
+MEASURED = (FLOW, DIFFERENCE, DYNAMIC_IMAGE)
+"""Those whose values are sizes of a change; the others are pictures, with a range of their own."""
 
 KEYS = (0.0, 1.0, 2.0)
 """The moments onset, apex and offset; others lie between them."""

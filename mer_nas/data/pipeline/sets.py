@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from mer_nas.data.clips import FLOW, Clip, ClipSet
-from mer_nas.data.inputs import PICTURES, SCALING
+from mer_nas.data.inputs import MEASURED, SCALING
 from mer_nas.data.pipeline.cache import Array, Cache, digest
 from mer_nas.data.pipeline.config import ApexBy, Pipeline, Preparation
 from mer_nas.data.pipeline.reels import Stills
@@ -84,7 +84,7 @@ def prepared(
         arrays = _joined(cache, keys)
     apexes = arrays.pop(APEX)
     clips = [_found(*each) for each in zip(records.records, records.clips, apexes, strict=True)]
-    changes = [name for name in names if name not in PICTURES]
+    measured = [name for name in names if name in MEASURED]
     return ClipSet(
         records.name,
         records.classes,
@@ -95,7 +95,7 @@ def prepared(
         left_out=records.left_out,
         warnings=records.warnings,
         how=how,
-        by_fold=frozenset(changes if how.pipeline.values == "magnitude" else ()),
+        by_fold=frozenset(measured if how.pipeline.values == "magnitude" else ()),
     )
 
 
@@ -215,7 +215,7 @@ def _found(record: Record, clip: Clip, apex: Array) -> Clip:
 
 def _scaling(name: str, pipeline: Pipeline) -> str:
     own = {FLOW: f"u, v (pixels of a face of {pipeline.face}) and strain", **SCALING}[name]
-    if name in PICTURES:
+    if name not in MEASURED:
         return own
     if pipeline.values == "min_max":
         return f"{own}; each clip stretched to -1..1"

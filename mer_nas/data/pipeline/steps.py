@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data import flow
 from mer_nas.data.clips import FLOW
-from mer_nas.data.inputs import PICTURES, Pixels, needed, see
+from mer_nas.data.inputs import MEASURED, Pixels, needed, see
 from mer_nas.data.pipeline.alignment import Crop, align
 from mer_nas.data.pipeline.apex import spot
 from mer_nas.data.pipeline.config import Flow, Pipeline, Preparation
@@ -170,7 +170,7 @@ def _stretched(name: str, values: Pixels) -> Pixels:
 
     The channels of flow_uvs are stretched each by itself, others together, so that colours stay.
     """
-    if name in PICTURES:
+    if name not in MEASURED:
         return values
     axes = (-2, -1) if name == FLOW else None
     low, high = values.min(axes, keepdims=True), values.max(axes, keepdims=True)

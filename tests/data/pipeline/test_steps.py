@@ -183,7 +183,7 @@ def test_min_max_stretches_each_channel_of_flow_and_leaves_faces_alone() -> None
     plain = prepare(moving((1, 0)), marks, PLAIN, INPUTS).inputs
     assert found["flow_uvs"].min((1, 2)).tolist() == pytest.approx([-1, -1, -1])
     assert found["flow_uvs"].max((1, 2)).tolist() == pytest.approx([1, 1, 1])
-    for name in ("keyframes", "keyframes_rgb", "frames"):
+    for name in ("keyframes", "keyframes_rgb", "frames", "flow_rgb"):
         np.testing.assert_array_equal(found[name], plain[name])
     still = Memory([surface(), surface()])
     nothing = prepare(still, Marks(0, 1, apex=1), how, ("difference",))
