@@ -1,7 +1,9 @@
 """Clips prepared on Ray's workers: the same arrays, told of one by one, and few without Ray."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,13 +11,14 @@ import pytest
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.pipeline.config import Farneback, Pipeline, Preparation
-from mer_nas.data.pipeline.sets import Runner, Task, one_by_one, prepared
+from mer_nas.data.pipeline.sets import Runner, Task, one_by_one, prepared, work
 from mer_nas.data.records import Frame, Record, RecordSet
 from mer_nas.errors import DataError
 from mer_nas.search import preparing
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Event, Preparing
-from mer_nas.search.preparing import FEW, preparer
+from mer_nas.search.preparing import FEW, by_workers, preparer
+from mer_nas.search.ray_runner import Shares
 
 HOW = Preparation(pipeline=Pipeline(align=None, face=16, flow=Farneback()), size=8, frames=2)
 
@@ -89,3 +92,42 @@ def test_what_was_prepared_before_an_interruption_is_kept(tmp_path: Path) -> Non
 
     load(found, tmp_path / "cache", run)
     assert [task.record.name for task in left[0]] == ["c3", "c4"]
+
+
+def test_a_clip_whose_worker_dies_is_named_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class RayError(Exception):
+        pass
+
+    class Remote:
+        def remote(self, task: Task) -> Task:
+            return task
+
+    def get(task: Task) -> str:
+        if task.record.name == "c1":
+            raise RayError("The worker died unexpectedly\nwith pages of advice")
+        return work(task)
+
+    def wait(running: list[Task]) -> tuple[list[Task], list[Task]]:
+        assert len(running) <= 2
+        return running[:1], running[1:]
+
+    ray = SimpleNamespace(
+        remote=lambda **_: lambda _: Remote(),
+        get=get,
+        wait=wait,
+        exceptions=SimpleNamespace(RayError=RayError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    workers = SimpleNamespace(shares=Shares(workers=2, cpu=1.0, gpu=0.0))
+    with pytest.raises(
+        DataError,
+        match=r"1 of 3 clips cannot be prepared[^\n]*\n"
+        r"  demo:s1/c1: its worker died: The worker died unexpectedly$",
+    ):
+        load(
+            records(tmp_path / "data", 3),
+            tmp_path / "cache",
+            lambda tasks: by_workers(workers, tasks),  # type: ignore[arg-type]
+        )
