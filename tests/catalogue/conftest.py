@@ -50,7 +50,8 @@ def affordable(closed: Draws) -> Draws:
         for architecture in closed(space):
             try:
                 if architecture is not None:
-                    space.limits.hold(space.name, *measure(architecture, classes=3))
+                    cost = measure(architecture, classes=3)
+                    space.limits.hold(space.name, params=cost.deployed, macs=cost.macs)
                 yield architecture
             except Infeasible:
                 yield None
