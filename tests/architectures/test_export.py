@@ -1,5 +1,6 @@
 """Blocks have an ONNX form that says the same."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures import build, parse
+from mer_nas.architectures import SLOTS, build, parse
 from mer_nas.export.onnx import Deployed, check_onnx, write_onnx
 
 Tree = dict[str, Any]
@@ -69,6 +70,83 @@ TOKENS: dict[str, Tree] = {
 }
 
 
+def _frames(temporal: str, where: str | int, **blocks: Any) -> Tree:
+    """Return a path over frames that pools them by `temporal`."""
+    stages = [{"local": {"kind": "res_basic"}}, {"down": {"kind": "in_block"}, **blocks}]
+    pool = {"kind": temporal, "where": where}
+    return {"input": "frames", "frames": 4, "stem": PATCHES, "stages": stages, "temporal": pool}
+
+
+def _fused(fusion: str, one: Tree, other: Tree, **losses: Any) -> Tree:
+    return {"paths": [one, other], "fusion": {"kind": fusion, "width": 16}, "losses": losses}
+
+
+BASIC = {"local": {"kind": "res_basic"}}
+CONVOLVED = {"down": {"kind": "conv_maxpool"}, **BASIC}
+FLOW = {"stem": PATCHES, "stages": [{"global": {"kind": "mhsa"}}, CONVOLVED]}
+SPARSE = {
+    "input": "keyframes",
+    "frames": 2,
+    "stem": PATCHES,
+    "stages": [{"global": {"kind": "sparse_vit", "blocks": 1, "heads": 2}}],
+}
+FUSED = {
+    "sum": _fused("sum", _frames("mean", "stem", **BASIC), _frames("max", "end", **BASIC)),
+    "concat": _fused("concat", FLOW, _frames("diff", 0, **BASIC)),
+    "gate": _fused("gate", FLOW, _frames("arp", "end", **BASIC)),
+    "sk": _fused(
+        "sk",
+        FLOW,
+        {**_frames("scored", "stem", **BASIC), "stem": {"kind": "conv", "stride": 2, "width": 8}},
+        rank=0.1,
+        dyn_image={"kind": "small"},
+        orth={"kind": "frob", "weight": 0.1},
+    ),
+    "cbam_concat": _fused("cbam_concat", FLOW, _frames("learned", 0, **BASIC)),
+    "cofm": _fused("cofm", FLOW, SPARSE, au=1.0, branch_cls=0.5, orth={"kind": "cos2"}),
+    "none": {"paths": [_frames("attn", "end", **BASIC)]},
+}
+RANKED = {
+    "paths": [
+        {**_frames("conv3d", "end", **BASIC), "stem": {"kind": "conv4", "width": 16}},
+    ],
+    "head": {"kind": "rank_fc", "hidden": 16},
+    "losses": {"dyn_image": {"kind": "segnet"}},
+}
+"""Rank features, and what only training has, which the graph must not hold."""
+
+
+def _kinds(tree: Any, slot: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every block of a closed form with its slot."""
+    for key, value in tree.items() if isinstance(tree, dict) else ():
+        if key == "kind":
+            yield slot, value
+        for part in value if isinstance(value, list) else [value]:
+            yield from _kinds(part, key)
+
+
+def test_the_graphs_hold_every_block_of_every_slot(covers: Tree) -> None:
+    token = [{"paths": [path]} for path in TOKENS.values()]
+    trees = [*covers.values(), *token, *FUSED.values(), RANKED]
+    found = {kind for tree in trees for kind in _kinds(parse(tree).model_dump(mode="json"))}
+    offered = {
+        (slot, kind)
+        for slot, registry in SLOTS.items()
+        for kind, block in registry.items()
+        if block.__module__.startswith("mer_nas.")
+    }
+    assert found == offered
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_a_graph_of_paths_and_frames_says_what_the_network_says(name: str, tmp_path: Path) -> None:
+    _compare(FUSED[name], tmp_path / "model.onnx")
+
+
+def test_a_graph_of_rank_features_says_what_the_network_says(tmp_path: Path) -> None:
+    _compare(RANKED, tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("name", ["residual", "embedding"])
 def test_a_graph_of_convolutional_blocks_says_what_the_network_says(
     name: str, covers: Tree, tmp_path: Path
@@ -89,9 +167,12 @@ def _compare(tree: Tree, path: Path) -> None:
         if parameter.ndim > 1:
             nn.init.kaiming_normal_(parameter)
     deployed = Deployed(network)
-    (source,) = architecture.inputs
-    shape = (7, *architecture.shapes[source])
-    clips = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    assert deployed(torch.from_numpy(clips)).std(0).min() > 1e-2  # clips make a difference
-    write_onnx(deployed, [source], [clips], {}, path)
-    check_onnx(deployed, [source], [clips], path)
+    names = architecture.inputs
+    chance = np.random.default_rng(0)
+    clips = [
+        chance.normal(size=(7, *architecture.shapes[name])).astype(np.float32) for name in names
+    ]
+    said = deployed(*map(torch.from_numpy, clips))
+    assert said.std(0).min() > 1e-2  # clips make a difference
+    write_onnx(deployed, names, clips, {}, path)
+    check_onnx(deployed, names, clips, path)
