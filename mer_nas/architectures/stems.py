@@ -47,12 +47,10 @@ class Conv(Stem):
 
     def build(self, site: Site) -> nn.Module:
         """Return the stem."""
-        pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
+        enter = ConvNorm(site.channels, self.width, self.kernel, self.stride)
         scales = self.multi_scale.build(self._inside(site))
-        return nn.Sequential(
-            ConvNorm(site.channels, self.width, self.kernel, self.stride),
-            *((pool, scales) if self._pool_first else (scales, pool)),
-        )
+        pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
+        return nn.Sequential(enter, *((pool, scales) if self._pool_first else (scales, pool)))
 
     def shape(self, site: Site) -> Shape:
         """Return the shape after all three parts."""

@@ -164,4 +164,4 @@ def _parameters(network: nn.Module) -> Iterator[tuple[nn.Parameter, bool]]:
     """
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            yield parameter, parameter.ndim > 1 and name.rpartition(".")[2] != "position"
+            yield parameter, parameter.ndim > 1 and name.rpartition(".")[2] == "weight"

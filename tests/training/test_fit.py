@@ -248,6 +248,15 @@ def test_biases_norms_and_position_tables_are_not_decayed() -> None:
     assert len(others["params"]) == 4
 
 
+@pytest.mark.parametrize("table", ["position", "time", "classes"])
+def test_tables_are_not_decayed(table: str) -> None:
+    network = nn.Linear(3, 2, bias=False)
+    network.register_parameter(table, nn.Parameter(torch.zeros(4, 5)))
+    decayed, others = build_optimizer(network, TrainerConfig()).param_groups
+    assert [parameter.shape for parameter in decayed["params"]] == [(2, 3)]
+    assert [parameter.shape for parameter in others["params"]] == [(4, 5)]
+
+
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_every_optimizer_learns(name: str, clips: Clips) -> None:
     losses = fit(Linear(), *clips, RECIPE.model_copy(update={"optimizer": name}), seed=1)
