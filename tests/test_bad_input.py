@@ -362,6 +362,42 @@ def write_rows(here: Path, rows: list[tuple[str, str, str, int]]) -> None:
     (here / "faces" / TABLE).write_text("\n".join(lines) + "\n")
 
 
+def test_a_space_that_reads_what_the_data_do_not_provide(
+    refused: Refused, flow: list[str]
+) -> None:
+    edit("space.yaml", "\n  - input: flow_uvs", "\n  - input: {choice: [flow_uvs, difference]}")
+    assert refused("search", *flow) == (
+        "space=./space.yaml reads difference, but data flow provides flow_uvs"
+    )
+    assert refused("search", *flow, "space.architecture.paths.0.input=difference") == (
+        "space=./space.yaml reads difference, but data flow provides flow_uvs"
+    )
+
+
+def test_a_point_at_another_size_than_the_data(refused: Refused) -> None:
+    assert refused("evaluate", "space=progressive", "point=prog") == (
+        "space=progressive: prog reads inputs of 224 pixels, but data synthetic provides them "
+        "with 28; size: 28 there, or data.size=224, would be right"
+    )
+
+
+def test_a_point_of_more_frames_than_the_data_have(refused: Refused) -> None:
+    assert refused("evaluate", "space=dynamic", "point=fdp_s", "data.frames=4") == (
+        "space=dynamic: fdp_s takes 8 frames, but data synthetic provides 4; data.frames=8 would "
+        "be right"
+    )
+
+
+def test_a_point_that_learns_action_units_of_data_without_any(
+    refused: Refused, flow: list[str]
+) -> None:
+    message = refused("evaluate", *flow[1:], "space=decoupled", "point=medn_s")
+    assert message.splitlines()[-1] == (
+        "space=decoupled: medn_s learns action units (losses.au), but no clip of data flow is "
+        "annotated with them; losses.au: 0 would be right"
+    )
+
+
 def test_a_data_root_that_is_not_named(refused: Refused, flow: list[str]) -> None:
     assert refused("search", *flow, "data.root=null") == (
         f"data.root: flow needs the folder that holds {TABLE} and the image folder {IMAGES}; "

@@ -80,7 +80,8 @@ def _misfits(needs: Needs, provides: Provides) -> Iterator[str]:
     elif provides.size is not None and needs.sizes not in ((), (provides.size,)):
         yield (
             f"{needs.place} reads inputs of {needs.sizes[0]} pixels, but {provides.place} "
-            f"provides them with {provides.size}; data.size={needs.sizes[0]} would be right"
+            f"provides them with {provides.size}; size: {provides.size} there, or "
+            f"data.size={needs.sizes[0]}, would be right"
         )
     if not lacking and provides.frames is not None and needs.frames > provides.frames:
         yield (

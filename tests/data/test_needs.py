@@ -26,7 +26,7 @@ EVERYTHING = Provides("data faces", INPUTS, size=28, frames=8, action_units=True
         (
             Needs("space=progressive: prog", (FLOW,), sizes=(224,)),
             "space=progressive: prog reads inputs of 224 pixels, but data flows provides them "
-            "with 28; data.size=224 would be right",
+            "with 28; size: 28 there, or data.size=224, would be right",
         ),
         (
             Needs("space=mixed", (FLOW,), sizes=(28, 64)),

@@ -198,7 +198,7 @@ def test_data_of_another_size_are_refused_with_both_sizes(
         Evaluator(small, evaluator.protocol, 7).fold(candidate, 0)
     assert str(refused.value) == (
         "the architecture reads inputs of 28 pixels, but synthetic provides them with 14; "
-        "data.size=28 would be right"
+        "size: 14 there, or data.size=28, would be right"
     )
 
 
