@@ -3,14 +3,13 @@
     python benchmarks/against_warm_starts.py runs/moe-synthetic-1 [seeds=2] [study.folds=loso] ...
 
 Evaluates the winner and every point of its space with the same trainer, seeds and folds, and
-prints pooled UF1 and the paired difference to the winner with a 95 % interval: subjects, the unit
-that is independent, are drawn with replacement, for both candidates the same. Finished folds are
+prints pooled UF1 and the paired difference to the winner with a 95 % interval over subjects and a
+p-value corrected for all comparisons (see `mer_nas.statistics`). Finished folds are
 kept, so an interrupted run goes on where it was.
 
 The trainer is that of the study's final stage with each candidate's own learning rate and decay.
 """
 
-import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,61 +17,25 @@ from dataclasses import replace
 import numpy as np
 
 from mer_nas.config import overrides
+from mer_nas.data.clips import ClipSet
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
+from mer_nas.statistics import Counts, by_subject, compare
 from mer_nas.study import find, load_clips
 from mer_nas.study.evaluate import Evaluated, evaluate
 
-DRAWS = 2000
 
-
-def answers(found: Evaluated, seeds: int) -> list[dict[str, tuple[str, int, int]]]:
-    """Return, for each seed, subject, label and prediction of every clip."""
-    tables: list[dict[str, tuple[str, int, int]]] = [{} for _ in range(seeds)]
-    results: tuple[FoldResult, ...] = read(found.folder / "ledger.jsonl")
-    for result in results:
+def counts(found: Evaluated, clips: ClipSet, seeds: int) -> Counts:
+    """Return the confusions (R, S, K, K) of every seed and subject, from the ledger."""
+    by_seed: list[list[FoldResult]] = [[] for _ in range(seeds)]
+    for result in read(found.folder / "ledger.jsonl"):
         same = (result.candidate, result.protocol, result.seed, result.data)
-        if same != (found.candidate.key, found.protocol, found.seed, found.data):
-            continue
-        if result.repetition < seeds:
-            for clip, label, said in zip(
-                result.clips, result.labels, result.predicted, strict=True
-            ):
-                tables[result.repetition][clip] = (clip.rpartition("/")[0], label, said)
-    return tables
-
-
-def bootstrap(one: Evaluated, other: Evaluated, seeds: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference in mean UF1 over drawn subjects."""
-    tables = [answers(one, seeds), answers(other, seeds)]
-    clips = sorted(tables[0][0])
-    subjects = np.array([tables[0][0][clip][0] for clip in clips])
-    rows = {subject: np.flatnonzero(subjects == subject) for subject in np.unique(subjects)}
-    labels = np.array([tables[0][0][clip][1] for clip in clips])
-    said = [[np.array([t[clip][2] for clip in clips]) for t in table] for table in tables]
-    chance = np.random.default_rng(0)
-    classes = int(labels.max()) + 1
-    differences = []
-    for _ in range(DRAWS):
-        drawn = np.concatenate([rows[s] for s in chance.choice(list(rows), len(rows))])
-        means = [
-            statistics.fmean(_uf1(labels[drawn], answer[drawn], classes) for answer in answers_)
-            for answers_ in said
-        ]
-        differences.append(means[0] - means[1])
-    # The fast UF1 above is the library's.
-    assert np.isclose(_uf1(labels, said[0][0], classes), one.scores[0].uf1)
-    low, high = np.percentile(differences, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _uf1(labels: np.ndarray, said: np.ndarray, classes: int) -> float:
-    confusion = np.bincount(labels * classes + said, minlength=classes**2).reshape(
-        classes, classes
-    )
-    right = confusion.diagonal()
-    return float(np.mean(2 * right / np.maximum(1, confusion.sum(0) + confusion.sum(1))))
+        wanted = (found.candidate.key, found.protocol, found.seed, found.data)
+        if same == wanted and result.repetition < seeds:
+            by_seed[result.repetition].append(result)
+    classes = len(clips.classes)
+    return np.stack([by_subject(results, clips.subjects, classes) for results in by_seed])
 
 
 def main(words: list[str]) -> None:
@@ -88,13 +51,17 @@ def main(words: list[str]) -> None:
     for point in stored.space.file.points:
         settings = _like(stored, resolve([f"space={stored.space.name}", *rest]))
         found[point.name] = evaluate(settings, clips, point.name, seeds, _progress(point.name))
+    tables = {name: counts(evaluated, clips, seeds) for name, evaluated in found.items()}
+    paired = compare(tables.pop("winner"), tables)
     for name, evaluated in found.items():
         each = ", ".join(f"{score.uf1:.4f}" for score in evaluated.scores)
         line = f"{name:<20} UF1 {evaluated.uf1:.4f} ({each}; {evaluated.protocol})"
-        if name != "winner":
-            low, high = bootstrap(found["winner"], evaluated, seeds)
-            difference = found["winner"].uf1 - evaluated.uf1
-            line += f"  winner {difference:+.4f}, 95 % [{low:+.4f}, {high:+.4f}]"
+        if name in paired:
+            lead = paired[name].difference
+            line += (
+                f"  winner {lead.value:+.4f}, 95 % [{lead.low:+.4f}, {lead.high:+.4f}], "
+                f"p {paired[name].adjusted:.2g}"
+            )
         print(line)
 
 

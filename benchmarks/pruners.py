@@ -125,7 +125,7 @@ class Study:
         self.hard = self._hard(self._dice(0), ())
         self._known: dict[tuple[int, Candidate | None], Candidate] = {}
         self._answers: dict[Candidate, Counts] = {}
-        self._truths: dict[Candidate, float] = {}
+        self._truths: dict[tuple[Candidate, int], float] = {}
 
     def propose(self, number: int, best: Candidate | None) -> Candidate:
         """Return the candidate of a trial, given the best so far."""
@@ -142,25 +142,25 @@ class Study:
             self._answers[candidate] = self._counts(candidate, self.hard + own)
         return self._answers[candidate]
 
-    def truth(self, candidate: Candidate) -> float:
+    def truth(self, candidate: Candidate, sets: int = FRESH) -> float:
         """Return the mean UF1 of a candidate on fresh sets."""
-        if candidate not in self._truths:
+        if (candidate, sets) not in self._truths:
             dice = self._dice(1, candidate.number)
-            shape = (FRESH, len(self.names), len(candidate.leaning))
+            shape = (sets, len(self.names), len(candidate.leaning))
             readings = np.sqrt(READING) * dice.standard_normal(shape)[:, self.subjects]
             chances = np.sqrt(CHANCE) * dice.standard_normal(readings.shape)
-            noise = self._hard(dice, (FRESH,)) + readings + chances
+            noise = self._hard(dice, (sets,)) + readings + chances
             counts = self._counts(candidate, noise)
-            self._truths[candidate] = float(uf1(counts.sum(-3)).mean())
-        return self._truths[candidate]
+            self._truths[candidate, sets] = float(uf1(counts.sum(-3)).mean())
+        return self._truths[candidate, sets]
 
     @cached_property
     def luck(self) -> float:
         """How much easier the clips of this study are than those of other sets, in UF1."""
         unchosen = [self.propose(number, None) for number in range(STARTUP)]
-        return float(
-            np.mean([float(uf1(self.answers(c).sum(0))) - self.truth(c) for c in unchosen])
-        )
+        scores = [float(uf1(self.answers(candidate).sum(0))) for candidate in unchosen]
+        truths = [self.truth(candidate, FRESH // STARTUP) for candidate in unchosen]
+        return float(np.mean(scores) - np.mean(truths))
 
     def _draw(self, number: int) -> Candidate:
         dice, spread = self._dice(2, number), WORLDS[self.world]
@@ -219,10 +219,19 @@ class Finished:
     """Of the winner."""
     missed: float
     """By how much a pruned candidate would have been better."""
-    truth: float
-    luck: float
-    """Of the set."""
     correction: Correction
+    study: Study
+    winner: Candidate
+
+    @property
+    def truth(self) -> float:
+        """Mean UF1 of the winner on fresh sets."""
+        return self.study.truth(self.winner)
+
+    @property
+    def luck(self) -> float:
+        """Of the set."""
+        return self.study.luck
 
 
 def search(study: Study, protocol: Protocol, pruner: Pruner, candidates: int) -> Finished:
@@ -257,9 +266,9 @@ def search(study: Study, protocol: Protocol, pruner: Pruner, candidates: int) ->
         complete=len(complete),
         score=best.value,
         missed=max(scores) - best.value,
-        truth=study.truth(drawn[best.number]),
-        luck=study.luck,
         correction=correct(pool, study.clips.classes, draws=DRAWS),
+        study=study,
+        winner=drawn[best.number],
     )
 
 

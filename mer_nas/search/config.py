@@ -123,7 +123,11 @@ class StudyConfig(Config):
 
         The limits are those of `benchmarks/pruners.py`.
         """
-        limits = {"bootstrap": self.chance <= 0.1, "bound": self.margin >= 0.04}
+        limits = {
+            "bootstrap": self.chance <= 0.05,
+            "bound": self.margin >= 0.04,
+            "wilcoxon": True,
+        }
         return bool(self.unpruned) or limits.get(self.pruner, False)
 
     @property

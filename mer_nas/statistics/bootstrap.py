@@ -6,7 +6,6 @@ by sqrt(n / (n - 1)) times the ratio of the t to the normal quantile, with n the
 of subjects by their clips, (sum of clips)^2 / sum of clips^2 (Kish 1965, Survey Sampling).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from mer_nas.statistics.counts import Counts, Values, uf1
+from mer_nas.statistics.counts import Counts, Metric, Values, uf1
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -40,17 +39,17 @@ def drawn(subjects: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.int64]
     return times
 
 
-def totals(weights: NDArray[np.int64], counts: Counts) -> Counts:
-    """Return the confusions (B, ..., K, K) of every draw (B, S) from counts (..., S, K, K)."""
+def totals(weights: NDArray[np.int64], counts: Counts) -> Values:
+    """Return the confusions (B, ..., K, K) of every draw (B, S) from counts (..., S, K, K).
+
+    They are whole numbers in floating point, for which alone there is a fast product of matrices.
+    """
     first = np.moveaxis(counts, -3, 0)
-    # Sums of counts are exact in floating point, and only that has a fast product of matrices.
     summed = weights.astype(np.float64) @ first.reshape(len(first), -1).astype(np.float64)
-    return np.rint(summed).astype(np.int64).reshape(len(weights), *first.shape[1:])
+    return summed.reshape(len(weights), *first.shape[1:])
 
 
-def estimate(
-    counts: Counts, metric: Callable[[Counts], Values] = uf1, *, less: float = 0.0
-) -> Estimate:
+def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Estimate:
     """Return a score, its mean over repetitions, with its interval.
 
     Args:

@@ -4,7 +4,8 @@ The scores are those of `evaluation.metrics`, which takes labels of one pool; th
 (..., K, K) and give (...). A class that does not occur counts 0 here as there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mer_nas.evaluation.evaluator import FoldResult
 
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
+Metric = Callable[[Counts | Values], Values]
 
 FEWEST_SUBJECTS = 3
 """Below, drawing subjects again says nothing."""
@@ -29,7 +31,7 @@ def by_subject(results: Iterable[FoldResult], subjects: Sequence[str], classes: 
     return counts
 
 
-def uf1(confusions: Counts) -> Values:
+def uf1(confusions: Counts | Values) -> Values:
     """Return the unweighted mean over classes of F1.
 
     >>> float(uf1(np.array([[3, 1], [0, 0]])))
@@ -39,7 +41,7 @@ def uf1(confusions: Counts) -> Values:
     return _mean(2 * _hits(confusions) / np.maximum(seen, 1))
 
 
-def uar(confusions: Counts) -> Values:
+def uar(confusions: Counts | Values) -> Values:
     """Return the unweighted mean over classes of recall.
 
     >>> float(uar(np.array([[3, 1], [0, 2]])))
@@ -48,7 +50,7 @@ def uar(confusions: Counts) -> Values:
     return _mean(_hits(confusions) / np.maximum(confusions.sum(-1), 1))
 
 
-def accuracy(confusions: Counts) -> Values:
+def accuracy(confusions: Counts | Values) -> Values:
     """Return the share of correct answers; 0 where there are none at all.
 
     >>> float(accuracy(np.array([[3, 1], [0, 0]])))
@@ -58,7 +60,7 @@ def accuracy(confusions: Counts) -> Values:
     return np.asarray(_hits(confusions).sum(-1) / total, dtype=np.float64)
 
 
-METRICS = {"uf1": uf1, "uar": uar, "accuracy": accuracy}
+METRICS: dict[str, Metric] = {"uf1": uf1, "uar": uar, "accuracy": accuracy}
 
 
 def check(counts: Counts, classes: Sequence[str]) -> None:
@@ -82,7 +84,7 @@ def check(counts: Counts, classes: Sequence[str]) -> None:
         )
 
 
-def _hits(confusions: Counts) -> Counts:
+def _hits(confusions: Counts | Values) -> NDArray[Any]:
     return np.diagonal(confusions, axis1=-2, axis2=-1)
 
 

@@ -112,7 +112,8 @@ def test_the_best_warm_start_is_trained_beside_the_finalists_where_asked_for(
     ("settings", "spares"),
     [
         ({}, True),
-        ({"chance": 0.2}, False),
+        ({"chance": 0.1}, False),
+        ({"pruner": "wilcoxon"}, True),
         ({"pruner": "bound", "margin": 0.0}, False),
         ({"pruner": "bound", "margin": 0.04}, True),
         ({"pruner": "hyperband"}, False),
