@@ -243,9 +243,10 @@ def _answer(answer: Answer | None) -> list[str]:
         for name, score in (("UAR", answer.uar), ("accuracy", answer.accuracy))
         if score is not None
     ]
+    whence = "a published point" if answer.label == answer.origin else answer.origin
     size = f"{answer.parameters:,} weights, " if answer.parameters else ""
     lines = [
-        f"winner    {answer.label} ({answer.origin}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
+        f"winner    {answer.label} ({whence}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
         *([f"          {answer.fidelity}: {answer.source}"] if answer.fidelity else []),
         f"UF1       {uf1.mean:.3f}{spread} over {count(uf1.seeds, 'seed')}, {answer.protocol}"
         + (f"; {', '.join(rest)}" if rest else ""),

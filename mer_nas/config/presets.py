@@ -95,9 +95,22 @@ def parse(text: str, place: str) -> Tree:
     return {str(key): value for key, value in tree.items()}
 
 
-def dump(tree: Tree) -> str:
-    """Return `tree` as YAML that `parse` reads back unchanged."""
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+def dump(tree: Tree, *, compact: bool = False) -> str:
+    """Return `tree` as YAML that `parse` reads back unchanged.
+
+    Args:
+        tree: What is written.
+        compact: Whether a mapping without further ones in it takes one line.
+    """
+    style = None if compact else False
+    return yaml.dump(
+        tree,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=96,
+        default_flow_style=style,
+    )
 
 
 class _Dumper(yaml.SafeDumper):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mer_nas.export.manifest import Manifest, as_yaml
+from mer_nas.config import presets
+from mer_nas.export.manifest import Manifest
 
 
 def write_card(manifest: Manifest, difference: float, path: Path) -> None:
@@ -26,6 +27,6 @@ def write_card(manifest: Manifest, difference: float, path: Path) -> None:
         autoescape=False,  # Markdown, not HTML
         keep_trailing_newline=True,
     )
-    environment.filters["yaml"] = lambda tree: as_yaml(tree).strip()
+    environment.filters["yaml"] = lambda tree: presets.dump(tree, compact=True).strip()
     card = environment.get_template("card.md.jinja").render(model=manifest, difference=difference)
     path.write_text(card, encoding="utf-8")

@@ -6,6 +6,7 @@ from typing import Final, Literal
 import yaml
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import ConfigError, ExportError
@@ -91,15 +92,8 @@ class Manifest(Config):
 
     def write(self, folder: Path) -> None:
         """Write `model.yaml` into `folder`."""
-        (folder / FILE).write_text(as_yaml(self.model_dump(mode="json")), encoding="utf-8")
-
-
-def as_yaml(tree: Tree) -> str:
-    """Return a tree as YAML with its leaves in one line each."""
-    text: str = yaml.safe_dump(
-        tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=96
-    )
-    return text
+        text = presets.dump(self.model_dump(mode="json"), compact=True)
+        (folder / FILE).write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -5,13 +5,12 @@ a program (and the tests) can check the page against `report.json`.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mer_nas.architectures import parse
+from mer_nas.config import presets
 from mer_nas.diagram import as_svg, draw
 from mer_nas.report import charts
 from mer_nas.report.schema import Answer, Report
@@ -102,14 +101,6 @@ def _metric(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _yaml(tree: Any) -> str:
-    """Write a tree with its leaves in one line each."""
-    dumped: str = yaml.safe_dump(
-        tree, sort_keys=False, allow_unicode=True, width=88, default_flow_style=None
-    )
-    return dumped.rstrip()
-
-
 def _soft(name: object) -> Markup:
     """Let a dotted name break behind its dots."""
     return escape(name).replace(".", Markup(".<wbr>"))
@@ -125,6 +116,6 @@ FILTERS: dict[str, Callable[..., object]] = {
     "ms": _written(lambda value: f"{value:.1f} ms"),
     "seconds": _written(_seconds),
     "tiny": _written(lambda value: f"{value:.1e}"),
-    "yaml": _yaml,
+    "yaml": lambda tree: presets.dump(tree, compact=True).rstrip(),
     "soft": _soft,
 }

@@ -392,8 +392,9 @@ def next_steps(memory: Memory) -> tuple[NextStep, ...]:
     folds = study.final.folds if study.final else study.folds
     measure = ["evaluate", f"space={memory.folder.best}", *data, f"study.folds={folds}"]
     storage = memory.folder.storage(study)
+    onward = [(("mer-nas", "resume", path, f"study.trials={trials}"), "search on")]
     steps = [
-        (("mer-nas", "resume", path, f"study.trials={trials}"), "search on"),
+        *([] if study.closed else onward),
         (("mer-nas", *measure), "measure the winner again"),
         (("optuna-dashboard", storage), "look at the trials (pip install optuna-dashboard)"),
     ]

@@ -126,3 +126,4 @@ def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
     assert again.stdout.splitlines()[2] == (
         f"seed, LOSO: mean UF1 {found['uf1']:.4f}; folds in {found['folder']}"
     )
+    assert again.stdout.splitlines()[3] == "seed is reading: none: for tests"

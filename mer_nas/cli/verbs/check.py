@@ -54,6 +54,8 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
         f"{space.name}: well formed, {len(space.parameters())} open parameters, "
         f"{feasible} of {len(draws)} draws feasible"
     )
+    if space.limits.timed:
+        click.echo("  limits of time are held by the search alone, which measures each proposal")
     for reason, times in reasons.items():
         click.echo(f"  {times} x such as: {reason}")
 

@@ -57,8 +57,6 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.tree(), indent=2))
         return
-    if found.fidelity:
-        click.echo(f"{found.name}: {found.fidelity}, {found.source}")
     for repetition, score in enumerate(found.scores):
         click.echo(
             f"seed {repetition}: UF1 {score.uf1:.4f}, UAR {score.uar:.4f}, "
@@ -67,3 +65,5 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     click.echo(
         f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}"
     )
+    if found.fidelity:
+        click.echo(f"{found.name} is {found.fidelity}: {found.source}")
