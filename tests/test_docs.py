@@ -132,7 +132,9 @@ def test_every_key_in_the_table_of_the_readme_exists() -> None:
     assert parts
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/own_block.md", "docs/data_sets.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/own_block.md", "docs/data_sets.md", "docs/preparing.md"]
+)
 def test_every_command_shown_is_one(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     commands = re.findall(r"^(?:    |\$ |.*&& )(mer-nas [a-z]+(?: .*)?)$", text, re.MULTILINE)
@@ -147,7 +149,9 @@ def test_every_command_shown_is_one(document: str) -> None:
         assert {key.split(".")[0] for key in words.dotted} <= {*FOLDERS, "ray"}, command
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/own_block.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/own_block.md", "docs/preparing.md", "CHANGELOG.md"]
+)
 def test_links_within_the_repository_lead_somewhere(document: str) -> None:
     file = ROOT / document
     for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
