@@ -2,8 +2,8 @@
 
 A loader returns a `ClipSet` with what is needed of it (`needs`) and nothing else;
 `protocols.plan` divides it by subject; nothing above this package knows which data set it works
-on. A new set of recorded clips is one YAML file in `layouts`; a new kind of data is one module with
-one function, a configuration that says what it provides, and one line in `load`.
+on. A new set of recorded clips is one YAML file in `layouts`; a new kind of data is one module
+with one function, a configuration that says what it provides, and one line in `load`.
 """
 
 from typing import TYPE_CHECKING
