@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import Block
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.heads import MeanOverMap
 from mer_nas.architectures.inputs import INPUTS
@@ -30,8 +29,8 @@ from mer_nas.architectures.state import Tap
 from mer_nas.architectures.temporal import FrameScore, Scored
 from mer_nas.architectures.walk import Visit, tapped
 
-ACTION_UNITS = 12
-"""Number of action units: 1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15 and 17."""
+UNITS = 12
+"""Number of action units: those of `mer_nas.data.clips.ACTION_UNITS`."""
 STILL = 1e-4
 """Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
 
@@ -47,12 +46,10 @@ def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Aux
     behind = {visit.slot: visit for visit in visits}
     site, last = behind["fusion"].site, len(architecture.paths) - 1
     makers: dict[str, Callable[[], nn.Module]] = {
-        "dyn_image": lambda: DynamicImageTask(
-            _built(behind["dyn_image"]), behind["dyn_image"].path
-        ),
+        "dyn_image": lambda: _image_task(behind["dyn_image"]),
         "rank": lambda: _rank_task(tapped(visits)),
         "orth": lambda: OrthTask(architecture.losses.orth.build(site)),
-        "au": lambda: PathHead(0, site.ends[0].channels, ACTION_UNITS),
+        "au": lambda: PathHead(0, site.ends[0].channels, UNITS),
         "branch_cls": lambda: PathHead(last, site.ends[last].channels, classes),
     }
     weights = architecture.losses.weights
@@ -181,9 +178,8 @@ def _rank_task(pools: list[Visit]) -> RankTask:
     return RankTask(scorers, rising)
 
 
-def _built(visit: Visit) -> nn.Module:
-    assert isinstance(visit.part, Block)
-    return visit.part.build(visit.site)
+def _image_task(decoder: Visit) -> DynamicImageTask:
+    return DynamicImageTask(decoder.build(), decoder.path)
 
 
 def rank_loss(scores: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Network(nn.Module):
         self.sources = [architecture.inputs.index(path.input) for path in architecture.paths]
         self.footage = [Footage(path.input, path.frames) for path in architecture.paths]
         self.fusion = _fusion(behind["fusion"])
-        self.head = _built(behind["head"])
+        self.head = behind["head"].build()
         self.auxiliary = tasks(architecture, visits, classes) if auxiliary else None
 
     def forward(self, *inputs: Tensor) -> Output:
@@ -72,7 +72,7 @@ class Network(nn.Module):
         """
         footage = [take(inputs[i]) for take, i in zip(self.footage, self.sources, strict=True)]
         walked = [
-            advance(path, seen.flatten(0, -4), State())
+            advance(path, seen.flatten(0, -4), State())  # (B T, C, H, W) of frames
             for path, seen in zip(self.paths, footage, strict=True)
         ]
         ends, states = [x for x, _ in walked], [state for _, state in walked]
@@ -159,12 +159,7 @@ def _fusion(visit: Visit) -> Together | None:
         return None
     site, width = visit.site, visit.part.width
     aligned = [Aligned(end, width, site.size) for end in site.ends]
-    return Together(aligned, visit.part.build(site))
-
-
-def _built(visit: Visit) -> nn.Module:
-    assert isinstance(visit.part, Block)
-    return visit.part.build(visit.site)
+    return Together(aligned, visit.build())
 
 
 def _means(losses: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:

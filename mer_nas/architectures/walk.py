@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from torch import nn
+
 from mer_nas.architectures.blocks import Block, Shape, Site
 from mer_nas.architectures.fusion import Fusion, smallest
 from mer_nas.architectures.grammar import Architecture, Path, Stage
@@ -25,6 +27,11 @@ class Visit(NamedTuple):
     """Field of the part in what holds it: "paths", "stem", "stages", "global_", "head"."""
     path: int
     """Index of the path; of fusion and head, of the last one."""
+
+    def build(self) -> nn.Module:
+        """Return the module of a block."""
+        assert isinstance(self.part, Block)
+        return self.part.build(self.site)
 
 
 def walk(architecture: Architecture, place: str = "architecture", classes: int = 2) -> list[Visit]:
