@@ -1,6 +1,6 @@
 """What preparing clips costs, as ratios of one run, so that a slow machine does not matter.
 
-    python benchmarks/preparing.py [flow=farneback|tvl1|dis] [clips=200]
+    python benchmarks/preparing.py [flow=tvl1|farneback|dis] [clips=200]
 
 Writes clips of noise that moves, and measures after start-up, OpenCV in one thread:
 
@@ -146,7 +146,8 @@ def main(words: list[str]) -> None:
     """Measure and print a line for each promise."""
     given = dict(word.split("=", 1) for word in words)
     count = int(given.get("clips", "200"))
-    tree = {"align": None, "face": SIDE, "flow": {"kind": given.get("flow", "farneback")}}
+    kind = given.get("flow", "tvl1")
+    tree = {"align": None, "face": SIDE, "flow": {"kind": kind}}
     how = Preparation(pipeline=Pipeline.model_validate(tree), size=28, frames=8)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -156,7 +157,7 @@ def main(words: list[str]) -> None:
         preparing = seconds(lambda: load(chosen, how, cache))
         hits = [seconds(lambda: load(chosen, how, cache)) for _ in range(5)]
         hit = statistics.median(hits)
-        print(f"{count} clips, {given.get('flow', 'farneback')}")
+        print(f"{count} clips, {kind}")
         print(f"preparing in one process {preparing:.2f} s, a cache hit {hit * 1000:.0f} ms")
         print(f"a cache hit is {preparing / hit:.0f} times as fast (at least 50)")
         print(f"flow with strain takes {overhead(how):.2f} of the library's call (at most 1.10)")
