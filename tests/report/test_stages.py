@@ -25,3 +25,30 @@ def test_blocks_are_told_with_what_is_not_their_default(facts: StudyFacts) -> No
 
 def test_without_an_architecture_there_are_no_parts() -> None:
     assert stage_rows(None, 3) == ()
+
+
+def test_the_parts_of_two_paths_and_of_what_brings_time_and_them_together() -> None:
+    stage = {"local": {"kind": "res_basic"}}
+    path = {"stem": {"kind": "conv", "width": 8}, "stages": [stage]}
+    timed = path | {"input": "frames", "frames": 3, "stages": [stage, stage]}
+    tree = {
+        "paths": [path, timed | {"temporal": {"kind": "attn", "where": 0}}],
+        "fusion": {"kind": "concat", "width": 16},
+        "losses": {"au": 1.0, "dyn_image": {"kind": "small"}},
+    }
+    rows = stage_rows(tree, 3)
+    assert [row.part for row in rows] == [
+        "path 1, stem",
+        "path 1, stage 1",
+        "path 2, stem",
+        "path 2, stage 1",
+        "path 2, temporal pool",
+        "path 2, stage 2",
+        "fusion",
+        "head",
+    ]
+    assert rows[4].parameters == 8
+    # Two alignments without bias, then 1 x 1 from both maps, and a norm.
+    assert rows[6].parameters == 2 * 8 * 16 + 2 * 16 * 16 + 2 * 16
+    assert rows[7].parameters == 16 * 3 + 3
+    assert sum(row.share for row in rows) == 1  # what only training uses has no share
