@@ -14,6 +14,9 @@ from mer_nas.architectures.blocks import SLOTS, Block
 from mer_nas.config.base import Tree
 from mer_nas.errors import unknown
 
+_OUTSIDE = frozenset({"fusion", "head", "dyn_image", "orth"})
+"""Slots that are no part of a path."""
+
 
 def expand(tree: Tree) -> Tree:
     """Return the tree of a path with its `shared` settings written into the blocks they are for.
@@ -33,13 +36,18 @@ def expand(tree: Tree) -> Tree:
 
 def describe(schema: dict[str, Any]) -> None:
     """Add `shared` to the JSON schema of a path, in which it is no field."""
-    kinds = [kind for slot in SLOTS.values() for kind in slot if kind != "none"]
     schema["properties"]["shared"] = {
         "type": "object",
         "description": "Settings for every block of a kind, by kind.",
-        "properties": {kind: {"type": "object"} for kind in kinds},
+        "properties": {kind: {"type": "object"} for kind in _inside_paths()},
         "additionalProperties": False,
     }
+
+
+def _inside_paths() -> dict[str, type[Block]]:
+    """Return the blocks that stand in paths, by their kind."""
+    slots = (registry for slot, registry in SLOTS.items() if slot not in _OUTSIDE)
+    return {kind: block for slot in slots for kind, block in slot.items() if kind != "none"}
 
 
 def _share(node: Any, shared: Tree) -> Any:
@@ -53,7 +61,7 @@ def _share(node: Any, shared: Tree) -> Any:
 
 
 def _check_shared(kind: object, settings: object) -> None:
-    known = {k: block for slot in SLOTS.values() for k, block in slot.items() if k != "none"}
+    known = _inside_paths()
     if kind not in known:
         raise ValueError(f"shared: {unknown('block', kind, known)}")
     block = known[str(kind)]

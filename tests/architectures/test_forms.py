@@ -75,6 +75,9 @@ def test_shared_settings_reach_blocks_that_do_not_have_their_own(small: Make) ->
     ("shared", "message"),
     [
         ({"exprt": {}}, "shared: no block is called 'exprt'; known: "),
+        # No part of a path takes these.
+        ({"rank_fc": {"hidden": 8}}, "shared: no block is called 'rank_fc'; known: "),
+        ({"segnet": {"weight": 2}}, "shared: no block is called 'segnet'; known: "),
         ({"expert": {"topk": 2}}, "Did you mean 'top_k'?"),
         ({"maa": {"square": "x"}}, "shared.maa.square: input should be a valid boolean"),
         ({"maa": 3}, "shared.maa: settings of the block, not 3"),
