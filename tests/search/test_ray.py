@@ -23,6 +23,7 @@ from scripted import Sketch, evaluator, history, search
 
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.provenance import code_version
 from mer_nas.search import local, ray_runner
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Ended, Note, WorkersReady
@@ -282,6 +283,7 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
             protocol=scripted.protocol,
             seed=0,
             ledger=ledger,
+            code=code_version(),
             on_event=heard.append,
         )
         workers.run(stage, scripted)

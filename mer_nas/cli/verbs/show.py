@@ -60,6 +60,7 @@ def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
     from mer_nas.diagram import as_text, draw
     from mer_nas.evaluation.timing import BATCH, clock
 
+    click.echo(f"timing a training step of {BATCH} clips", err=True)
     timing = clock(candidate, system.classes)
     trainer = candidate.trainer
     facts = {
