@@ -15,6 +15,7 @@ OPEN = {
     "dual_branch": 65,
     "decoupled": 43,
     "hybrid": 249,
+    "progressive_ablation": 6,
 }
 """Open parameters of every shipped space."""
 
