@@ -62,25 +62,31 @@ def noise(count: int, seed: int = 0) -> NDArray[np.float32]:
     return draw.uniform(-1, 1, (count, 3, 28, 28)).astype(np.float32)
 
 
-def clip_set(count: int) -> ClipSet:
-    """Return clips of noise from three subjects."""
+def seen_by(candidate: Candidate, count: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Return noise for every input that a network reads."""
+    draw = np.random.default_rng(seed)
+    return {
+        name: draw.uniform(-1, 1, (count, *shape)).astype(np.float32)
+        for name, shape in candidate.architecture.shapes.items()
+    }
+
+
+def clip_set(count: int, candidate: Candidate | None = None) -> ClipSet:
+    """Return clips of noise from three subjects, with what a network (by default: of flow) reads."""
     clips = tuple(
         Clip("casme2", f"{index % 3:02}", f"clip{index}", index % 3) for index in range(count)
     )
-    return ClipSet("noise", CLASSES, clips, {"flow_uvs": noise(count)})
+    inputs = seen_by(candidate, count) if candidate else {"flow_uvs": noise(count)}
+    return ClipSet("noise", CLASSES, clips, inputs)
 
 
 CLIPS = clip_set(10)
 
 
 def published() -> dict[str, Candidate]:
-    """Return every published point that the repository ships."""
-    found = {}
-    for name in presets.names("space"):
-        space = SearchSpace.read(presets.read("space", name), f"space={name}")
-        for point in space.file.points:
-            found[f"{name}-{point.name}"] = Candidate.parse(point.values, point.name)
-    return found
+    """Return every search-scale system and hybrid that the repository ships."""
+    space = SearchSpace.read(presets.read("space", "hybrid"), "space=hybrid")
+    return {point.name: Candidate.parse(point.values, point.name) for point in space.file.points}
 
 
 POINTS = published()
@@ -92,7 +98,7 @@ def trained(candidate: Candidate) -> Network:
     network = architectures.build(candidate.architecture, len(CLASSES))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
     for _ in range(2):
-        output = network(torch.from_numpy(CLIPS.inputs["flow_uvs"]))
+        output = network(*map(torch.from_numpy, seen_by(candidate, 10).values()))
         loss = output.logits.square().mean() + sum(output.losses.values())
         optimizer.zero_grad()
         loss.backward()
@@ -100,16 +106,16 @@ def trained(candidate: Candidate) -> Network:
     return network
 
 
-def logits(network: nn.Module, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+def logits(network: nn.Module, *clips: NDArray[np.float32]) -> NDArray[np.float32]:
     with torch.no_grad():
-        output: Tensor = network.eval()(torch.from_numpy(clips)).logits
+        output: Tensor = network.eval()(*map(torch.from_numpy, clips)).logits
     return np.asarray(output.numpy())
 
 
-def ran(folder: Path, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+def ran(folder: Path, **clips: NDArray[np.float32]) -> NDArray[np.float32]:
     path = str(folder / "model.onnx")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"flow_uvs": clips})[0])
+    return np.asarray(session.run(None, clips)[0])
 
 
 def small() -> Candidate:
@@ -129,7 +135,7 @@ def point(
     candidate = POINTS[request.param]
     network = trained(candidate)
     folder = tmp_path_factory.mktemp("export") / request.param
-    return network, export_network(network, candidate, CLIPS, folder, FACTS)
+    return network, export_network(network, candidate, clip_set(10, candidate), folder, FACTS)
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +158,11 @@ def exported(original: Exported, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("size", [1, 2, 7, 16])
 def test_the_graph_says_what_the_network_says(point: tuple[Network, Exported], size: int) -> None:
     network, found = point
-    clips = noise(size, seed=1)  # none of those that the export was checked on
-    expected = logits(network, clips)
-    assert ran(found.folder, clips) == pytest.approx(expected, abs=1e-4)
-    assert (ran(found.folder, clips).argmax(-1) == expected.argmax(-1)).all()
+    # None of those that the export was checked on.
+    clips = seen_by(POINTS[found.folder.name], size, seed=1)
+    expected = logits(network, *clips.values())
+    assert ran(found.folder, **clips) == pytest.approx(expected, abs=1e-4)
+    assert (ran(found.folder, **clips).argmax(-1) == expected.argmax(-1)).all()
 
 
 def test_an_export_is_four_files_and_its_difference_is_told(
@@ -171,8 +178,8 @@ def test_rebuilding_gives_the_very_same_network(point: tuple[Network, Exported])
     network, found = point
     rebuilt = load(found.folder)
     assert not rebuilt.network.training
-    clips = noise(5, seed=2)
-    assert (logits(rebuilt.network, clips) == logits(network, clips)).all()
+    clips = seen_by(POINTS[found.folder.name], 5, seed=2).values()
+    assert (logits(rebuilt.network, *clips) == logits(network, *clips)).all()
     assert rebuilt.manifest == found.manifest
 
 
@@ -240,7 +247,9 @@ def test_a_candidate_without_final_scores_gets_a_card_without_scores(tmp_path: P
 def test_fewer_clips_than_the_largest_batch_are_repeated(tmp_path: Path) -> None:
     network = trained(small())
     found = export_network(network, small(), clip_set(3), tmp_path / "export", FACTS)
-    assert ran(found.folder, noise(7)) == pytest.approx(logits(network, noise(7)), abs=1e-4)
+    assert ran(found.folder, flow_uvs=noise(7)) == pytest.approx(
+        logits(network, noise(7)), abs=1e-4
+    )
 
 
 def test_the_network_is_left_as_it_was(tmp_path: Path) -> None:
