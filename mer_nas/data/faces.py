@@ -177,7 +177,7 @@ def draw_tint(rng: np.random.Generator) -> tuple[float, float, float]:
     """Return the colour of a skin: more red than green, more green than blue, as bright as grey.
 
     >>> tint = draw_tint(np.random.default_rng(0))
-    >>> sum(part * share for part, share in zip(tint, LUMA)).round(6)
+    >>> round(sum(part * share for part, share in zip(tint, LUMA)), 6)
     1.0
     """
     red, blue = float(rng.uniform(1.1, 1.35)), float(rng.uniform(0.55, 0.8))

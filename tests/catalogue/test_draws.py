@@ -38,8 +38,8 @@ def test_nine_of_ten_draws_are_feasible_and_each_of_them_works(
 
 def learns(architecture: Architecture, clips: Clips) -> None:
     network = build(architecture, classes=3)
-    logits, losses, answers = network(*clips(architecture, 3))
-    assert logits.shape == (3, 3)
+    logits, losses, answers = network(*clips(architecture, 2))
+    assert logits.shape == (2, 3)
     said = [logits, *losses.values(), *answers.values()]
     torch.stack([part.square().mean() for part in said]).sum().backward()
     for name, parameter in network.named_parameters():
@@ -52,7 +52,7 @@ def gives_the_same_stacked(architecture: Architecture, clips: Clips) -> None:
     parameters, buffers = stack_module_state(networks)
     skeleton: Network = deepcopy(networks[0]).to("meta")
     seen = [
-        torch.stack(pair) for pair in zip(*(clips(architecture, 2) for _ in networks), strict=True)
+        torch.stack(pair) for pair in zip(*(clips(architecture, 1) for _ in networks), strict=True)
     ]
 
     def logits(
