@@ -13,8 +13,8 @@ import torch
 
 from mer_nas.architectures.extensions import loaded_files
 
-SCORING = ("architectures", "data", "training", "evaluation")
-"""The packages that can change a score; search, report and command line cannot."""
+SCORING = ("rank_pooling.py", "architectures", "data", "training", "evaluation")
+"""The parts that can change a score; search, report and command line cannot."""
 
 PACKAGES = (
     "mer-nas",
@@ -35,7 +35,7 @@ PACKAGES = (
 def code_version(extensions: Iterable[Path] = ()) -> str:
     """Return 12 hexadecimal digits over every file that can change a score.
 
-    Those are the Python files of the scoring packages and the users' files of the space at hand,
+    Those are the Python files of the scoring parts and the users' files of the space at hand,
     as they were when they were first read: what is edited later does not run in this process.
 
     Args:
@@ -49,9 +49,11 @@ def code_version(extensions: Iterable[Path] = ()) -> str:
 
 @cache
 def _scoring_files() -> tuple[tuple[str, str], ...]:
-    """Return the files of the scoring packages, each with its SHA-256."""
+    """Return the files of the scoring parts, each with its SHA-256."""
     package = Path(__file__).parent
-    files = sorted(file for part in SCORING for file in (package / part).rglob("*.py"))
+    files = sorted(
+        file for file in package.rglob("*.py") if file.relative_to(package).parts[0] in SCORING
+    )
     return tuple(
         (file.relative_to(package).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest())
         for file in files

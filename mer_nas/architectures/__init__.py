@@ -11,7 +11,7 @@ map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T,
     routing, expert_kinds, collaboration
                                 the parts of an expert layer
     recalibration               which channels and positions count
-    inputs, rank_pooling        what networks read; the weights of a dynamic image
+    inputs                      what networks read
     decoders, orthogonality     the blocks of auxiliary losses
     grammar, shared, walk       how blocks make an architecture, and where each then stands
     forms                       parse what was written, close what was drawn

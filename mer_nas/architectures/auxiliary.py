@@ -24,10 +24,10 @@ from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.heads import MeanOverMap
 from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.layers import linear
-from mer_nas.architectures.rank_pooling import coefficients
 from mer_nas.architectures.state import Tap
 from mer_nas.architectures.temporal import FrameScore, Scored
 from mer_nas.architectures.walk import Visit, tapped
+from mer_nas.rank_pooling import coefficients
 
 UNITS = 12
 """Number of action units: those of `mer_nas.data.clips.ACTION_UNITS`."""

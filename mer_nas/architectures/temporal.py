@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from mer_nas.architectures.blocks import TEMPORALS, Block, Idle, Shape, Site
 from mer_nas.architectures.layers import linear
-from mer_nas.architectures.rank_pooling import coefficients
 from mer_nas.architectures.state import State, Stateful, Tap
+from mer_nas.rank_pooling import coefficients
 
 
 @TEMPORALS.register

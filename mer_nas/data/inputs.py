@@ -31,6 +31,7 @@ from mer_nas.data.clips import (
     KEYFRAMES_RGB,
 )
 from mer_nas.data.flow import Dense, farneback, flow_uvs
+from mer_nas.rank_pooling import coefficients
 
 MEASURED = (FLOW, DIFFERENCE, DYNAMIC_IMAGE)
 """Those whose values are sizes of a change; the others are pictures, with a range of their own."""
@@ -148,28 +149,13 @@ def difference(frames: Frames, size: int) -> Pixels:
 def dynamic_image(frames: Frames, size: int) -> Pixels:
     """Return grey frames as one image (1, size, size) in [-1, 1]: what changed, and when.
 
-    The sum of the frames, weighted by `rank_weights` over the sum of their sizes. What stands
-    still adds up to zero.
+    The sum of the frames, weighted by approximate rank pooling and divided by the sum of the
+    weights' sizes. What stands still adds up to zero.
     """
-    weights = rank_weights(len(frames))
+    weights = np.array(coefficients(len(frames)))
     weights = (weights / np.abs(weights).sum()).astype(np.float32)
     pooled: Pixels = np.tensordot(weights, pictures(frames, size), axes=1)
     return pooled
-
-
-def rank_weights(count: int) -> NDArray[np.float64]:
-    """Return the weights of approximate rank pooling for frames 1 to T, (T,); they sum to zero.
-
-    alpha_t = 2 (T - t + 1) - (T + 1) (H_T - H_(t-1)), with harmonic numbers H: one step of the
-    ranking of running means (Bilen et al. 2016, "Dynamic image networks").
-
-    >>> rank_weights(3).round(4).tolist()
-    [-1.3333, 0.6667, 0.6667]
-    """
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, count + 1))])
-    later = count - np.arange(count)
-    weights: NDArray[np.float64] = 2.0 * later - (count + 1) * (harmonic[-1] - harmonic[:-1])
-    return weights
 
 
 def flow_rgb(flow: Pixels, full: float) -> Pixels:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import TEMPORALS, Path, Site, State, build, parse
-from mer_nas.architectures.rank_pooling import coefficients
 from mer_nas.architectures.state import advance
 from mer_nas.architectures.temporal import FrameScore, RankFeatures, Scored
 
@@ -48,22 +47,6 @@ def weighing(value: float) -> Callable[[nn.Module], None]:
         nn.init.constant_(score.score.weight, value)
 
     return prepare
-
-
-def test_eight_frames_have_the_coefficients_of_the_paper() -> None:
-    # alpha_t = sum_{k=t..8} (2 k - 9) / k, each worked out by hand.
-    expected = [-8.4607, -1.4607, 1.0393, 2.0393, 2.2893, 2.0893, 1.5893, 0.8750]
-    assert coefficients(8) == pytest.approx(expected, abs=5e-5)
-
-
-@pytest.mark.parametrize("frames", [2, 3, 8, 16])
-def test_what_stands_still_cancels(frames: int) -> None:
-    assert sum(coefficients(frames)) == pytest.approx(0, abs=1e-9)
-
-
-def test_coefficients_are_sums_of_the_original_form() -> None:
-    expected = [sum((2 * k - 6) / k for k in range(t, 6)) for t in range(1, 6)]
-    assert coefficients(5) == pytest.approx(expected)
 
 
 def test_a_mean_is_over_frames() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mer_nas.architectures import inputs as architectural
-from mer_nas.architectures.rank_pooling import coefficients
 from mer_nas.data.clips import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
@@ -22,7 +21,6 @@ from mer_nas.data.inputs import (
     flow_rgb,
     moments,
     pictures,
-    rank_weights,
     see,
 )
 
@@ -48,23 +46,6 @@ class Dots:
         frame = np.zeros((32, 32), np.uint8)
         frame[:, 8 + round(4 * moment)] = 200
         return frame
-
-
-def test_rank_pooling_of_eight_frames_has_the_published_weights() -> None:
-    published = [-8.4607, -1.4607, 1.0393, 2.0393, 2.2893, 2.0893, 1.5893, 0.8750]
-    np.testing.assert_allclose(rank_weights(8), published, atol=5e-5)
-
-
-@pytest.mark.parametrize("count", [2, 3, 8, 16])
-def test_rank_pooling_weights_are_the_sums_that_define_them(count: int) -> None:
-    # alpha_t = sum over k = t..T of (2 k - T - 1) / k
-    sums = [sum((2 * k - count - 1) / k for k in range(t, count + 1)) for t in range(1, count + 1)]
-    np.testing.assert_allclose(rank_weights(count), sums, atol=1e-12)
-
-
-def test_networks_pool_time_with_the_weights_of_dynamic_images() -> None:
-    for count in range(2, 17):
-        np.testing.assert_allclose(rank_weights(count), coefficients(count), atol=1e-12)
 
 
 def test_a_dynamic_image_of_three_frames_by_hand() -> None:

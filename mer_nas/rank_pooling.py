@@ -1,5 +1,7 @@
 """Approximate rank pooling: a sequence as one weighted sum that keeps the direction of time.
 
+Dynamic images and temporal pools both weigh frames so; neither torch nor numpy is needed.
+
 Source: Bilen et al. 2016, "Dynamic Image Networks for Action Recognition" (CVPR), equation (3).
 """
 
