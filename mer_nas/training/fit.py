@@ -149,11 +149,11 @@ def build_optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.O
     ]
     match trainer.optimizer:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=trainer.lr)
+            return torch.optim.AdamW(groups, lr=trainer.lr, fused=True)
         case "adam":
-            return torch.optim.Adam(groups, lr=trainer.lr)
+            return torch.optim.Adam(groups, lr=trainer.lr, fused=True)
         case "sgd":
-            return torch.optim.SGD(groups, lr=trainer.lr, momentum=0.9, nesterov=True)
+            return torch.optim.SGD(groups, lr=trainer.lr, momentum=0.9, nesterov=True, fused=True)
 
 
 def _parameters(network: nn.Module) -> Iterator[tuple[nn.Parameter, bool]]:
