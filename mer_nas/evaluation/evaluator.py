@@ -66,6 +66,8 @@ class FoldResult:
     epochs: int
     seconds: float
     """Wall time of training and prediction."""
+    losses: tuple[float, ...] = ()
+    """Mean training loss of each epoch, to six digits; of results of older versions none."""
 
     @property
     def key(self) -> FoldKey:
@@ -93,8 +95,8 @@ class FoldResult:
     def from_json(cls, line: str) -> "FoldResult":
         """Return the result that `to_json` wrote."""
         tree: dict[str, Any] = json.loads(line)
-        for name in ("subjects", "clips", "labels"):
-            tree[name] = tuple(tree[name])
+        for name in ("subjects", "clips", "labels", "losses"):
+            tree[name] = tuple(tree.get(name, ()))
         tree["probabilities"] = tuple(tuple(row) for row in tree["probabilities"])
         return cls(**tree)
 
@@ -150,7 +152,7 @@ class Evaluator:
         device = pick_device(candidate.trainer.device)
         with isolated(seed, device):
             units = self._units(candidate, fold.train)
-            network = self._trained(candidate, fold.train, units, seed, device)
+            network, losses = self._trained(candidate, fold.train, units, seed, device)
             probabilities = predict(network, self._inputs(candidate, fold.test, units, device))
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
@@ -169,6 +171,7 @@ class Evaluator:
             probabilities=tuple(tuple(row) for row in probabilities.tolist()),
             epochs=epochs_begun(candidate.trainer, len(fold.train)),
             seconds=round(time.perf_counter() - started, 3),
+            losses=tuple(float(f"{loss:.6g}") for loss in losses),
         )
 
     def evaluate(
@@ -202,7 +205,8 @@ class Evaluator:
         with isolated(seed, device):
             everyone = np.arange(len(self.clips))
             units = self._units(candidate, everyone)
-            return self._trained(candidate, everyone, units, seed, device).eval()
+            network, _ = self._trained(candidate, everyone, units, seed, device)
+            return network.eval()
 
     def check(self, candidate: Candidate) -> None:
         """Refuse a candidate that does not fit the clips, before time is spent on it.
@@ -227,9 +231,10 @@ class Evaluator:
         units: Units,
         seed: int,
         device: torch.device,
-    ) -> nn.Module:
+    ) -> tuple[nn.Module, list[float]]:
+        """Return the network, and its mean loss in each epoch."""
         network: nn.Module = build(candidate.architecture, len(self.clips.classes)).to(device)
-        fit(
+        losses = fit(
             network,
             self._inputs(candidate, train, units, device),
             self._targets(candidate, train, device),
@@ -237,7 +242,7 @@ class Evaluator:
             seed,
             auxiliary=candidate.architecture.losses.weights,
         )
-        return network
+        return network, losses
 
     def _targets(
         self, candidate: Candidate, train: NDArray[np.int64], device: torch.device

@@ -137,6 +137,21 @@ def test_the_held_out_fold_is_asked_once(
     assert asked == [len(evaluator.protocol.folds[0].test)]
 
 
+def test_a_result_keeps_the_loss_of_each_epoch_to_six_digits(
+    evaluator: Evaluator, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "fit", lambda *_, **__: [1.23456789, 2e-10 / 3])
+    assert evaluator.fold(candidate, 0).losses == (1.23457, 6.66667e-11)
+
+
+def test_a_result_of_a_version_that_kept_no_losses_is_read_without_them(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    tree = json.loads(evaluator.fold(candidate, 0).to_json())
+    assert len(tree.pop("losses")) == 2
+    assert FoldResult.from_json(json.dumps(tree)).losses == ()
+
+
 def test_a_result_survives_json_to_the_last_bit(
     evaluator: Evaluator, candidate: Candidate
 ) -> None:
@@ -207,8 +222,11 @@ def test_inputs_may_be_scaled_by_the_training_clips_of_the_fold_and_no_others(
 ) -> None:
     seen: list[torch.Tensor] = []
 
-    def fit(network: object, inputs: dict[str, torch.Tensor], *_: object, **__: object) -> None:
+    def fit(
+        network: object, inputs: dict[str, torch.Tensor], *_: object, **__: object
+    ) -> list[float]:
         seen.append(inputs[FLOW])
+        return []
 
     monkeypatch.setattr(module, "fit", fit)
     scaled = dataclasses.replace(clips, by_fold=frozenset({FLOW}))
