@@ -32,6 +32,8 @@ class SeedScores(Config):
     """Unweighted average recall."""
     accuracy: Share
     confusion: Confusion
+    subjects: tuple[Confusion, ...] = ()
+    """The same of each subject, in the order of `DataFacts.subjects`; empty where unknown."""
 
 
 class BlockPoint(Config):

@@ -5,6 +5,7 @@ other programs need no HTML. A change that old readers would not understand chan
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,12 +16,16 @@ from mer_nas.errors import StudyError
 from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
 from mer_nas.space.published import PublishedScores
 
-SCHEMA: Final = "mer-nas report 2"
+SCHEMA: Final = "mer-nas report 3"
 HONESTY: Final = "selected on these subjects; expect less on new ones"
 CORRECTED: Final = (
     "the headline is corrected for being the best of many; what earlier studies learned from "
     "these subjects is not"
 )
+
+_BREAK = re.compile(r",\n\s+")
+_NUMBERS = re.compile(r'\[\n\s+([^][{}"]+?)\n\s+\]')
+_ROWS = re.compile(r"\[\n\s+(\[[^][\n]*\](?:,\n\s+\[[^][\n]*\])*)\n\s+\]")
 
 
 class Spread(Config):
@@ -185,7 +190,7 @@ class Report(Config):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_: Literal["mer-nas report 2"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["mer-nas report 3"] = Field(default=SCHEMA, alias="schema")
     answer: Answer | None
     """None where no trial is complete."""
     ranking: tuple[Row, ...]
@@ -215,7 +220,18 @@ class Report(Config):
     def to_json(self) -> str:
         """Return the text of `report.json`."""
         tree = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return _matrices_in_lines(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _matrices_in_lines(text: str) -> str:
+    """Return indented JSON with every list of numbers, and every list of those, in one line.
+
+    A line a number would make a file of subjects' confusions ten times as long. Text inside
+    quotes has no line breaks in JSON, so it is never touched.
+    """
+    for lists in (_NUMBERS, _ROWS):
+        text = lists.sub(lambda found: f"[{_BREAK.sub(', ', found[1])}]", text)
+    return text + "\n"
 
 
 def read_report(path: Path) -> Report:

@@ -167,13 +167,15 @@ class Memory:
         results = self.under(shape, candidate, repetition)
         if len(results) < len(shape.folds):
             return None
-        scores = pool(results)
+        scores, subjects = pool(results), self.counts(shape, candidate, repetition)
+        assert subjects is not None
         return SeedScores(
             repetition=repetition,
             uf1=scores.uf1,
             uar=scores.uar,
             accuracy=scores.accuracy,
             confusion=scores.confusion,
+            subjects=subjects.tolist(),
         )
 
     def ranked(self) -> list[Contender]:

@@ -126,6 +126,21 @@ def test_the_json_comes_back_as_it_was(files: tuple[Path, Path]) -> None:
     assert read_report(files[0]).to_json() == files[0].read_text(encoding="utf-8")
 
 
+def test_a_matrix_of_numbers_takes_a_line_of_the_json_and_text_is_left_alone(
+    facts: StudyFacts, tmp_path: Path
+) -> None:
+    said = "a list\n[\n  1,\n  2\n]"
+    seed = facts.finalists[0].scores[0].model_copy(update={"subjects": (((1, 2), (0, 3)),) * 2})
+    winner = facts.finalists[0].model_copy(update={"scores": (seed,)})
+    fields = {"finalists": (winner,), "environment": {"note": said}}
+    path = write(tmp_path, build(facts.model_copy(update=fields)))[0]
+    text = path.read_text(encoding="utf-8")
+    assert text.count("              [[1, 2], [0, 3]]") == 2
+    assert "[[50, 6, 4], [4, 16, 2], [2, 1, 15]]" in text
+    assert read_report(path).study.environment == {"note": said}
+    assert read_report(path).study.finalists[0].scores[0].subjects == seed.subjects
+
+
 def test_the_page_opens_with_the_winner_and_the_honest_words(
     facts: StudyFacts, tmp_path: Path
 ) -> None:
@@ -223,10 +238,10 @@ def test_nothing_is_left_beside_the_files(files: tuple[Path, Path]) -> None:
 def test_a_report_of_another_version_is_refused(facts: StudyFacts, tmp_path: Path) -> None:
     path = write(tmp_path, build(facts))[0]
     path.write_text(
-        path.read_text(encoding="utf-8").replace("mer-nas report 2", "mer-nas report 1")
+        path.read_text(encoding="utf-8").replace("mer-nas report 3", "mer-nas report 1")
     )
     with pytest.raises(
-        StudyError, match="schema is 'mer-nas report 1', but this version reads 'mer-nas report 2'"
+        StudyError, match="schema is 'mer-nas report 1', but this version reads 'mer-nas report 3'"
     ):
         read_report(path)
 

@@ -144,6 +144,12 @@ def test_every_score_of_the_report_follows_from_the_ledger(searched: "Searched")
             assert scores["uar"] == pytest.approx(recall, abs=1e-12)
             counts = confusion_matrix(labels, chosen, labels=CLASSES)
             assert scores["confusion"] == counts.tolist()
+            for subject, own in zip(
+                report["study"]["data"]["subjects"], scores["subjects"], strict=True
+            ):
+                (fold,) = [row for row in folds if row["subjects"] == [subject]]
+                counts = confusion_matrix(*pooled([fold]), labels=CLASSES)
+                assert own == counts.tolist()
     means = [statistics.fmean(s["uf1"] for s in finalist["scores"]) for finalist in finalists]
     assert means == sorted(means, reverse=True)
     answer, seeds = report["answer"], [s["uf1"] for s in finalists[0]["scores"]]
