@@ -75,6 +75,15 @@ class Clip:
         return f"{self.group}/{self.name}"
 
 
+def dataset_of(clip: str) -> str:
+    """Return the data set of a clip by its id.
+
+    >>> dataset_of("samm:006/006_1_2")
+    'samm'
+    """
+    return clip.partition(":")[0]
+
+
 @dataclass(frozen=True, eq=False)
 class ClipSet:
     """Labelled clips and the arrays that networks see.

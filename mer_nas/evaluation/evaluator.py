@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mer_nas.architectures import build
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import ClipSet, dataset_of
 from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.isolation import isolated
-from mer_nas.evaluation.metrics import Scores, scores
+from mer_nas.evaluation.metrics import Scores, macro_f1, scores
 from mer_nas.provenance import code_version
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import TrainingDiverged, epochs_begun, fit, predict
@@ -283,3 +283,29 @@ def pool(results: Sequence[FoldResult]) -> Scores:
     labels = [label for result in results for label in result.labels]
     predicted = [label for result in results for label in result.predicted]
     return scores(labels, predicted, classes=len(results[0].probabilities[0]))
+
+
+def pool_by_dataset(results: Sequence[FoldResult]) -> dict[str, Scores]:
+    """Score the predictions of several folds together, those of each data set apart.
+
+    The guideline of MEGC 2019 does so: the same predictions, and no networks of a data set's own.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    for result in results:
+        for clip, answer in zip(
+            result.clips, zip(result.labels, result.predicted, strict=True), strict=True
+        ):
+            found.setdefault(dataset_of(clip), []).append(answer)
+    classes = len(results[0].probabilities[0])
+    return {
+        name: scores([label for label, _ in answers], [said for _, said in answers], classes)
+        for name, answers in sorted(found.items())
+    }
+
+
+def fold_average(results: Sequence[FoldResult]) -> float:
+    """Return the mean over folds of the F1 of each, as papers state it that do not pool.
+
+    Of a fold, the classes that occur in it are averaged: most subjects do not show every one.
+    """
+    return float(np.mean([macro_f1(result.labels, result.predicted) for result in results]))

@@ -29,6 +29,8 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
     """Counts; a row is a true class, a column a predicted one."""
     per_class_f1: tuple[float, ...]
+    weighted_f1: float
+    """Mean of the F1 of the classes, each counted as often as it has clips."""
 
 
 def scores(labels: Labels, predicted: Labels, classes: int) -> Scores:
@@ -47,4 +49,14 @@ def scores(labels: Labels, predicted: Labels, classes: int) -> Scores:
         accuracy=float(accuracy_score(labels, predicted)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class_f1=tuple(float(value) for value in per_class),
+        weighted_f1=float(np.average(per_class, weights=confusion.sum(1))),
     )
+
+
+def macro_f1(labels: Labels, predicted: Labels) -> float:
+    """Return the mean F1 of the classes that occur among labels or predictions.
+
+    >>> macro_f1([0, 0, 1], [0, 1, 1]) == macro_f1([0, 0, 2], [0, 2, 2]) == 2 / 3
+    True
+    """
+    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))

@@ -21,6 +21,17 @@ Confusion = tuple[tuple[NonNegativeInt, ...], ...]
 """Clips by true class (rows) and chosen class (columns), in the order of the classes."""
 
 
+class DatasetScores(Config):
+    """Scores on the clips of one data set, out of the predictions on all of them."""
+
+    name: str
+    uf1: Share
+    uar: Share
+    accuracy: Share
+    weighted_f1: Share
+    confusion: Confusion
+
+
 class SeedScores(Config):
     """Scores of one repetition of a protocol, from predictions pooled over all held-out folds."""
 
@@ -34,6 +45,12 @@ class SeedScores(Config):
     confusion: Confusion
     subjects: tuple[Confusion, ...] = ()
     """The same of each subject, in the order of `DataFacts.subjects`; empty where unknown."""
+    weighted_f1: Share | None = None
+    """Mean of the F1 of the classes, each counted as often as it has clips."""
+    fold_f1: Share | None = None
+    """Mean over folds of the F1 of each, of the classes that occur in it; not pooled."""
+    datasets: tuple[DatasetScores, ...] = ()
+    """The same predictions by data set, where there are several."""
 
 
 class BlockPoint(Config):

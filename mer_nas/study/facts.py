@@ -24,12 +24,13 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.evaluation.evaluator import FoldResult, fold_average, pool, pool_by_dataset
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.provenance import environment
 from mer_nas.report import (
     BlockPoint,
     ComputeFacts,
+    DatasetScores,
     ExportFacts,
     FinalistFacts,
     NextStep,
@@ -176,6 +177,9 @@ class Memory:
             accuracy=scores.accuracy,
             confusion=scores.confusion,
             subjects=subjects.tolist(),
+            weighted_f1=scores.weighted_f1,
+            fold_f1=fold_average(results),
+            datasets=_by_dataset(results),
         )
 
     def ranked(self) -> list[Contender]:
@@ -429,6 +433,21 @@ def as_tree(memory: Memory, finalist: Contender) -> Tree:
     }
     del tree["trainer"]["device"]
     return tree
+
+
+def _by_dataset(results: Results) -> tuple[DatasetScores, ...]:
+    found = pool_by_dataset(results)
+    return tuple(
+        DatasetScores(
+            name=name,
+            uf1=scores.uf1,
+            uar=scores.uar,
+            accuracy=scores.accuracy,
+            weighted_f1=scores.weighted_f1,
+            confusion=scores.confusion,
+        )
+        for name, scores in (found.items() if len(found) > 1 else ())
+    )
 
 
 def _seconds(results: Iterable[FoldResult]) -> float:

@@ -21,6 +21,7 @@ def test_a_count_by_hand() -> None:
     assert found.uar == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     assert found.accuracy == pytest.approx(4 / 6)
     assert found.confusion == ((2, 1, 0), (1, 1, 0), (0, 0, 1))
+    assert found.weighted_f1 == pytest.approx((3 * 2 / 3 + 2 * 1 / 2 + 1 * 1.0) / 6)
 
 
 def test_a_class_that_has_not_come_yet_counts_zero() -> None:

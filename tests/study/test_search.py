@@ -150,6 +150,11 @@ def test_every_score_of_the_report_follows_from_the_ledger(searched: "Searched")
                 (fold,) = [row for row in folds if row["subjects"] == [subject]]
                 counts = confusion_matrix(*pooled([fold]), labels=CLASSES)
                 assert own == counts.tolist()
+            weighted = f1_score(labels, chosen, average="weighted", zero_division=0)
+            assert scores["weighted_f1"] == pytest.approx(weighted, abs=1e-12)
+            each = [f1_score(*pooled([row]), average="macro", zero_division=0) for row in folds]
+            assert scores["fold_f1"] == pytest.approx(statistics.fmean(each), abs=1e-12)
+            assert scores["datasets"] == []  # there is only one
     means = [statistics.fmean(s["uf1"] for s in finalist["scores"]) for finalist in finalists]
     assert means == sorted(means, reverse=True)
     answer, seeds = report["answer"], [s["uf1"] for s in finalists[0]["scores"]]
