@@ -29,6 +29,8 @@ from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
 from mer_nas.study.facts import Memory
 from mer_nas.study.folder import StudyFolder
+from mer_nas.study.reproduce import Reproduction, read_claim
+from mer_nas.study.reproduce import reproduce as _reproduce
 
 __all__ = [
     "Study",
@@ -38,6 +40,7 @@ __all__ = [
     "load_study",
     "point",
     "predict",
+    "reproduce",
     "search",
     "settings",
 ]
@@ -144,6 +147,22 @@ def evaluate(*words: str, point: str | None = None, seeds: int = 1) -> Evaluated
     """
     resolved = resolve(words)
     return _evaluate(resolved, load_clips(resolved, point), point, seeds)
+
+
+def reproduce(report: str | Path, *words: str, on_event: Listener = ignore) -> Reproduction:
+    """Train the winner of a report again and compare every number that follows from it.
+
+    Args:
+        report: The file, a folder that holds one, or the name of a study under `runs`.
+        *words: What is another here: "data.root=DIR", "trainer.device=cpu", "ray.workers=4".
+        on_event: Is told what happens.
+
+    Raises:
+        StudyError: There is no report, another version wrote it, or it names no winner.
+        DataError: The clips here are others than the report's.
+    """
+    claim = read_claim(str(report), words)
+    return _reproduce(claim, load_clips(claim.settings, on_event=on_event), on_event)
 
 
 def predict(folder: str | Path, clip: str | Path) -> Prediction:

@@ -54,7 +54,7 @@ def edit(file: str, old: str, new: str) -> None:
 def test_an_unknown_verb(refused: Refused) -> None:
     assert refused("serch", "space=moe") == (
         "no verb is called 'serch'; known: check, completion, copy, data, evaluate, export, list, predict, "
-        "report, resume, schema, search, show. Did you mean 'search'?"
+        "report, reproduce, resume, schema, search, show. Did you mean 'search'?"
     )
 
 

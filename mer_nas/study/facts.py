@@ -30,6 +30,7 @@ from mer_nas.provenance import environment
 from mer_nas.report import (
     BlockPoint,
     ComputeFacts,
+    DataFacts,
     DatasetScores,
     ExportFacts,
     FinalistFacts,
@@ -168,19 +169,7 @@ class Memory:
         results = self.under(shape, candidate, repetition)
         if len(results) < len(shape.folds):
             return None
-        scores, subjects = pool(results), self.counts(shape, candidate, repetition)
-        assert subjects is not None
-        return SeedScores(
-            repetition=repetition,
-            uf1=scores.uf1,
-            uar=scores.uar,
-            accuracy=scores.accuracy,
-            confusion=scores.confusion,
-            subjects=subjects.tolist(),
-            weighted_f1=scores.weighted_f1,
-            fold_f1=fold_average(results),
-            datasets=_by_dataset(results),
-        )
+        return seed_scores(results, self.origin.data, repetition)
 
     def ranked(self) -> list[Contender]:
         """Return the complete trials as candidates of the final stage, best first.
@@ -388,6 +377,23 @@ class Memory:
         if not any(value > 0 for value in found.values()):
             return None, "no parameter separates the best trials from the others"
         return dict(found), f"PED-ANOVA over {len(complete)} complete trials"
+
+
+def seed_scores(results: Results, data: DataFacts, repetition: int) -> SeedScores:
+    """Return what all folds of a repetition come to: pooled, by subject and by data set."""
+    scores = pool(results)
+    subjects = by_subject(results, list(data.subjects), len(data.classes))
+    return SeedScores(
+        repetition=repetition,
+        uf1=scores.uf1,
+        uar=scores.uar,
+        accuracy=scores.accuracy,
+        confusion=scores.confusion,
+        subjects=subjects.tolist(),
+        weighted_f1=scores.weighted_f1,
+        fold_f1=fold_average(results),
+        datasets=_by_dataset(results),
+    )
 
 
 def next_steps(memory: Memory) -> tuple[NextStep, ...]:

@@ -35,6 +35,7 @@ def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
         "list",
         "predict",
         "report",
+        "reproduce",
         "resume",
         "schema",
         "search",

@@ -1,0 +1,138 @@
+"""`mer-nas reproduce`: the winner of a report trained again, every number compared."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from mer_nas.cli.words import as_json, quiet, words
+from mer_nas.wording import count, duration
+
+if TYPE_CHECKING:
+    from mer_nas.search.events import Event
+    from mer_nas.study.reproduce import Claim, Number, Reproduction
+
+REPRODUCED, DIFFERENT, INTERRUPTED = 0, 1, 130
+
+
+@click.command()
+@click.argument("report", type=click.Path())
+@words
+@as_json
+@quiet
+def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Train the winner of a report again and say of every number whether it is the same.
+
+    The exit status is 0 where all are identical or within the range that the seeds of the report
+    have, 1 where one is not, and 2 where it cannot be checked.
+
+    \b
+    mer-nas reproduce runs/moe-synthetic-1/report.json
+    mer-nas reproduce report.json data.root=DIR ray.workers=4
+    """
+    from mer_nas.cli.loading import load
+    from mer_nas.study.reproduce import changes, held_against, read_claim, reproduce
+
+    claim = read_claim(report, words)
+    say = _silent if quiet else _say
+    say(_opening(claim))
+    found = changes(claim)
+    for change in found:
+        say(f"not as it was: {change}")
+    clips = load(claim.settings, quiet=quiet)
+    for change in (other := held_against(claim, clips)):
+        say(f"not as it was: {change}")
+    if not (*found, *other):
+        say("code, packages, machine and clips are as they were")
+    say(f"training took {duration(claim.seconds)} then, on one worker")
+    try:
+        done = reproduce(claim, clips, _ignore if quiet else _Progress(claim))
+    except KeyboardInterrupt:
+        click.echo("interrupted; the same command goes on from here", err=True)
+        sys.exit(INTERRUPTED)
+    click.echo(json.dumps(done.tree(), indent=2) if as_json else _table(done))
+    sys.exit(DIFFERENT if done.verdict == "different" else REPRODUCED)
+
+
+def _opening(claim: Claim) -> str:
+    answer, study = claim.answer, claim.report.study
+    seeds = count(len(claim.scores), "seed")
+    return (
+        f"{study.name}: {answer.label} ({answer.origin}) again, {answer.protocol} on "
+        f"{study.data.name}, {seeds}; the search is not repeated"
+    )
+
+
+def _table(done: Reproduction) -> str:
+    """Return a line a number, and what they come to."""
+    lines = [*map(_line, done.numbers)]
+    many = count(len(done.numbers), "number")
+    match done.verdict:
+        case "identical":
+            lines.append(f"reproduced: all {many} are identical")
+        case "within tolerance":
+            lines.append(
+                f"reproduced: {done.count('identical')} of {many} are identical, the others "
+                "within the range over the seeds of the report"
+            )
+        case "different":
+            lines.append(
+                f"not reproduced: {done.count('different')} of {many} differ by more than the "
+                f"seeds of the report do, {done.count('identical')} are identical"
+            )
+    return "\n".join([*lines, f"folds in {done.folder}"])
+
+
+def _line(number: Number) -> str:
+    text = f"{number.verdict:<17} {number.name:<48} {_value(number.stored)}"
+    if number.verdict == "identical":
+        return text
+    return (
+        f"{text}, here {_value(number.found)} ({number.difference:+.4g}; seeds differ by "
+        f"{number.tolerance:.4g})"
+    )
+
+
+def _value(value: float) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+
+
+class _Progress:
+    """Says after each fold how many are done, and how long the others will take."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.repetitions = claim.repetitions
+        self.began = time.monotonic()
+        self.here = 0
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        from mer_nas.search.events import FoldDone, Note
+
+        if isinstance(event, Note):
+            _say(event.text)
+        elif isinstance(event, FoldDone):
+            self.here += 1
+            behind = int(event.job.rpartition("/")[2]) * event.of + event.done
+            missing = self.repetitions * event.of - behind
+            left = (time.monotonic() - self.began) / self.here * missing
+            _say(
+                f"{event.label}: {event.fold}, {event.done} of {event.of} folds; about "
+                f"{duration(left)} left"
+            )
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+def _ignore(event: Event) -> None:
+    """Show nothing."""

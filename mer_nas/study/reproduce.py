@@ -1,0 +1,444 @@
+"""A report taken at its word: its winner trained again, and every number held against the first.
+
+Repeated is what the answer of the report rests on: the winner, under the protocol and with the
+seeds that gave its scores. The search is not, so the optimism of its choice is taken from the
+report. Scores follow from candidate, clips, held-out subjects, seed and code alone; on one machine
+they come out the same to the last bit. Another processor or another version of a package rounds
+otherwise, and training makes much of little; so a number that differs is held against how far the
+seeds of the report differ among themselves.
+
+runs/reproductions/moe-synthetic-1-<digest of the report>-1/
+├── ledger.jsonl       every finished fold: an interrupted reproduction goes on from here
+└── reproduced.json    what came out; the next reproduction of the report begins anew beside it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mer_nas.architectures import measure
+from mer_nas.architectures.extensions import load_extensions
+from mer_nas.config import overrides
+from mer_nas.config.base import Config, Tree, validate
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import plan
+from mer_nas.errors import ConfigError, DataError, StudyError, unknown
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import Evaluator, FoldResult
+from mer_nas.provenance import code_version, environment
+from mer_nas.report import HeadlineFacts, Report, SeedScores, read_report
+from mer_nas.report.facts import Confusion
+from mer_nas.report.files import JSON
+from mer_nas.report.schema import Answer
+from mer_nas.report.spreads import spread
+from mer_nas.search import local
+from mer_nas.search.config import Folds, RayConfig
+from mer_nas.search.events import Listener, ignore
+from mer_nas.search.final import Finalist, FinalStage
+from mer_nas.search.ledger import Ledger
+from mer_nas.search.lock import StudyLock
+from mer_nas.search.ray_runner import cluster
+from mer_nas.settings import Settings, validate_data
+from mer_nas.statistics import by_subject, estimate
+from mer_nas.study.facts import seed_scores
+from mer_nas.study.folder import RUNS, write
+
+Verdict = Literal["identical", "within tolerance", "different"]
+WORDS = ("data.root", "data.roots", "data.cache", "trainer.device", "ray")
+"""What may be another here than in the report, with everything below it."""
+NAMES = {
+    "uf1": "UF1",
+    "uar": "UAR",
+    "macs": "multiply-accumulates",
+    "weighted_f1": "weighted F1",
+    "fold_f1": "F1, average of the folds",
+}
+"""What people call a number, where it is not the name of the field."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that decides numbers and is not here as it was when the report was written."""
+
+    what: str
+    """"package torch", "code that decides scores"."""
+    then: str
+    now: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.what}: {self.then} in the report, {self.now} here"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of the report, and what came out here."""
+
+    name: str
+    """"UF1, seed 1"."""
+    stored: float
+    found: float
+    tolerance: float = 0.0
+    """How far two seeds of the report lie apart; 0 where there is one seed, or no chance in it."""
+
+    @property
+    def difference(self) -> float:
+        """Found less stored."""
+        return self.found - self.stored
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the two compare."""
+        if self.found == self.stored:
+            return "identical"
+        return "within tolerance" if abs(self.difference) <= self.tolerance else "different"
+
+    def tree(self) -> Tree:
+        """Return it as a plain tree."""
+        return {**asdict(self), "difference": self.difference, "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a report says of its winner, with all that it takes to say it again."""
+
+    path: Path
+    """Of the report."""
+    report: Report
+    answer: Answer
+    scores: tuple[SeedScores, ...]
+    """Of the winner, one a seed."""
+    settings: Settings
+    """The study's, with data and workers as they are here."""
+    candidate: Candidate
+    folds: Folds
+    seconds: float
+    """What training the winner took then, on one worker."""
+    ray: RayConfig | None
+    """None: one fold after another in this process."""
+
+    @property
+    def repetitions(self) -> int:
+        """Number of repetitions to be trained."""
+        return 1 + max(score.repetition for score in self.scores)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of training the winner of a report again."""
+
+    claim: Claim
+    changes: tuple[Change, ...]
+    """What is not as it was; empty where everything is."""
+    numbers: tuple[Number, ...]
+    folder: Path
+    """Where the folds lie."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of a number."""
+        found = {number.verdict for number in self.numbers}
+        order: tuple[Verdict, ...] = ("different", "within tolerance", "identical")
+        return next(verdict for verdict in order if verdict in found)
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many numbers have a verdict."""
+        return sum(number.verdict == verdict for number in self.numbers)
+
+    def tree(self) -> Tree:
+        """Return everything as a plain tree."""
+        return {
+            "report": str(self.claim.path),
+            "study": self.claim.report.study.name,
+            "winner": self.claim.answer.label,
+            "verdict": self.verdict,
+            "changes": [asdict(change) for change in self.changes],
+            "numbers": [number.tree() for number in self.numbers],
+            "folder": str(self.folder),
+        }
+
+
+def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
+    """Return what a report claims.
+
+    Args:
+        word: The file, a folder that holds one, or the name of a study under `runs`.
+        words: Such as "data.root=DIR"; see `WORDS`.
+
+    Raises:
+        StudyError: There is no report, another version wrote it, or it names no winner.
+        ConfigError: A word may not change, or what the report says cannot be built.
+    """
+    path = _file(word)
+    report = read_report(path)
+    answer, scores = _winner(path, report)
+    read = overrides.parse(words)
+    for key in (*read.plain, *read.dotted):
+        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in WORDS):
+            raise ConfigError(unknown("key to change", key, WORDS))
+    settings = _settings(path, report)
+    load_extensions(settings.space.extensions)
+    data = overrides.apply(settings.data.model_dump(mode="json"), read.of("data"))
+    trained = Candidate.parse(
+        {
+            "architecture": answer.architecture,
+            "trainer": overrides.apply(answer.trainer or {}, read.of("trainer")),
+        },
+        f"{path}: answer",
+    )
+    ray = read.of("ray")
+    final = settings.study.final
+    return Claim(
+        path,
+        report,
+        answer,
+        scores,
+        replace(settings, data=validate_data(data, "data")),
+        trained,
+        final.folds if answer.stage == "final" and final else settings.study.folds,
+        _seconds(report, answer),
+        validate(RayConfig, overrides.apply({}, ray), "ray") if ray else None,
+    )
+
+
+def changes(claim: Claim) -> tuple[Change, ...]:
+    """Return what of code, packages and machine is not as the report has it."""
+    study = claim.report.study
+    files = claim.settings.space.extensions
+    then: Tree = study.environment
+    now: Tree = environment(files)
+    pairs: list[tuple[str, Any, Any]] = [
+        ("code that decides scores", study.code_version, code_version(files)),
+        *((name, then.get(name), now.get(name)) for name in ("python", "platform", "cpu")),
+        ("gpu", _gpus(then), _gpus(now)),
+    ]
+    if claim.candidate.key != claim.answer.key:
+        pairs.append(("key of the winner", claim.answer.key, claim.candidate.key))
+    old, new = then.get("packages", {}), now.get("packages", {})
+    pairs += [(f"package {name}", old.get(name), new.get(name)) for name in sorted({*old, *new})]
+    return tuple(
+        Change(what, str(before or "none"), str(here or "none"))
+        for what, before, here in pairs
+        if before != here
+    )
+
+
+def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
+    """Return whether the clips are those of the report, to the last pixel.
+
+    Clips of the same names and classes may have been prepared otherwise; what was learned from
+    them can still be compared.
+
+    Raises:
+        DataError: They are clips of other subjects or classes, so that nothing can be checked.
+    """
+    data = claim.report.study.data
+    subjects = {group: int((clips.groups == group).sum()) for group in clips.subjects}
+    for what, then, now in (
+        ("classes", list(data.classes), list(clips.classes)),
+        ("counts", data.counts, clips.counts()),
+        ("clips of each subject", data.subjects, subjects),
+    ):
+        if then != now:
+            raise DataError(
+                f"{claim.path}: the report was made with other clips: {what} {then}, here {now}; "
+                "data.root= should name the same set"
+            )
+    if clips.fingerprint == data.fingerprint:
+        return ()
+    return (Change("clips (fingerprint)", data.fingerprint, clips.fingerprint),)
+
+
+def reproduce(
+    claim: Claim, clips: ClipSet, on_event: Listener = ignore, runs: Path = RUNS
+) -> Reproduction:
+    """Train the winner again and compare every number that follows from it.
+
+    Folds of a reproduction that was interrupted are not trained twice.
+
+    Args:
+        claim: What the report says.
+        clips: The data that its settings name.
+        on_event: Is told what happens.
+        runs: Below which folder the folds are kept.
+
+    Raises:
+        DataError: The clips are others than the report's.
+        StudyError: A fold cannot be trained, so that nothing can be compared.
+    """
+    study, files = claim.settings.study, claim.settings.space.extensions
+    found = (*changes(claim), *held_against(claim, clips))
+    protocol = plan(clips, claim.folds, study.seed, study.block)
+    evaluator = Evaluator(clips, protocol, study.seed, files)
+    evaluator.check(claim.candidate)
+    folder = _folder(claim, runs)
+    with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
+        stage = FinalStage(
+            finalists=[Finalist(claim.answer.label, claim.candidate)],
+            seeds=claim.repetitions,
+            clips=clips,
+            protocol=protocol,
+            seed=study.seed,
+            ledger=ledger,
+            code=code_version(files),
+            on_event=on_event,
+        )
+        if claim.ray is None or not stage.missing:
+            local.run(stage, evaluator)
+        else:
+            with cluster(claim.ray, folder, on_event, lock) as workers:
+                workers.run(stage, evaluator, files)
+    if stage.failures:
+        label, reason = next(iter(stage.failures.items()))
+        raise StudyError(f"{claim.path}: {label} cannot be trained here: {reason}")
+    by_repetition = {repetition: done for (_, repetition), done in stage.results.items()}
+    results = [by_repetition[score.repetition] for score in claim.scores]
+    done = Reproduction(claim, found, tuple(_numbers(claim, results)), folder)
+    write(folder / "reproduced.json", json.dumps(done.tree(), indent=2) + "\n")
+    return done
+
+
+# What the report says ----------------------------------------------------------------------------
+
+
+def _file(word: str) -> Path:
+    for path in (Path(word), RUNS / word):
+        if path.is_dir() and (path / JSON).is_file():
+            return path / JSON
+    return Path(word)
+
+
+def _winner(path: Path, report: Report) -> tuple[Answer, tuple[SeedScores, ...]]:
+    answer, study = report.answer, report.study
+    if answer is None:
+        raise StudyError(f"{path}: no trial was complete, so there is no winner to train again")
+    if answer.stage == "final":
+        scores = next((f.scores for f in study.finalists if f.key == answer.key), ())
+    else:
+        whole = (trial for trial in study.trials if trial.outcome == "complete")
+        scores = tuple(t.scores for t in whole if t.key == answer.key and t.scores)
+    if answer.architecture is None or not scores:
+        raise StudyError(
+            f"{path}: the report does not hold the architecture and the scores of its winner, "
+            f"{answer.label}; `mer-nas report STUDY` writes it anew"
+        )
+    return answer, scores
+
+
+def _settings(path: Path, report: Report) -> Settings:
+    try:
+        return Settings.load(report.study.settings, str(path))
+    except (KeyError, TypeError) as error:
+        raise StudyError(f"{path}: study.settings cannot be read as settings: {error}") from None
+
+
+def _seconds(report: Report, answer: Answer) -> float:
+    study = report.study
+    if answer.stage == "search":
+        return next(trial.seconds for trial in study.trials if trial.key == answer.key)
+    seeds = {finalist.key: len(finalist.scores) for finalist in study.finalists}
+    return study.compute.final_seconds * seeds[answer.key] / sum(seeds.values())
+
+
+def _gpus(tree: Tree) -> str:
+    return ", ".join(tree.get("gpu") or ())
+
+
+def _folder(claim: Claim, runs: Path) -> Path:
+    """Return the folder of an interrupted reproduction, or a new one."""
+    digest = hashlib.sha256(claim.path.read_bytes()).hexdigest()[:8]
+    for number in itertools.count(1):
+        folder = runs / "reproductions" / f"{claim.report.study.name}-{digest}-{number}"
+        if not (folder / "reproduced.json").is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+    raise AssertionError
+
+
+# Number by number --------------------------------------------------------------------------------
+
+
+def _numbers(claim: Claim, results: Sequence[Sequence[FoldResult]]) -> Iterable[Number]:
+    """Yield every number that follows from the winner; results are one protocol a seed."""
+    answer, data = claim.answer, claim.report.study.data
+    cost = measure(claim.candidate.architecture, len(data.classes))._asdict()
+    for name in ("parameters", "deployed", "macs"):
+        if (stored := getattr(answer, name)) is not None:
+            yield Number(NAMES.get(name, f"weights, {name}"), stored, cost[name])
+    found = [
+        seed_scores(folds, data, score.repetition)
+        for score, folds in zip(claim.scores, results, strict=True)
+    ]
+    yield from _metrics(claim.scores, found)
+    for index, part in enumerate(claim.scores[0].datasets):
+        then = [score.datasets[index] for score in claim.scores]
+        yield from _metrics(then, [score.datasets[index] for score in found], f"{part.name}: ")
+    yield from _confusions(claim.scores, found)
+    headline = claim.report.study.headline
+    if headline is not None and answer.stage == "final":
+        yield from _headline(claim, headline, results)
+
+
+def _metrics(then: Sequence[Config], now: Sequence[Config], of: str = "") -> Iterable[Number]:
+    """Yield every score that all seeds have; `of` goes before its name."""
+    for field in type(then[0]).model_fields:
+        old, new = ([getattr(score, field) for score in scores] for scores in (then, now))
+        if all(type(value) is float for value in (*old, *new)):
+            yield from _metric(of + NAMES.get(field, field.replace("_", " ")), old, new)
+
+
+def _metric(name: str, then: Sequence[float], now: Sequence[float]) -> Iterable[Number]:
+    tolerance = max(then) - min(then)
+    for seed, (stored, found) in enumerate(zip(then, now, strict=True), start=1):
+        yield Number(f"{name}, seed {seed}", stored, found, tolerance)
+    old, new = spread(then), spread(now)
+    if old.deviation is not None and new.deviation is not None:
+        yield Number(f"{name}, mean", old.mean, new.mean, tolerance)
+        yield Number(f"{name}, deviation", old.deviation, new.deviation, tolerance)
+
+
+def _confusions(then: Sequence[SeedScores], now: Sequence[SeedScores]) -> Iterable[Number]:
+    """Yield how many clips stand in another cell than in the report, in all and by subject."""
+    tables: dict[str, Callable[[SeedScores], Sequence[Confusion]]] = {
+        "clips in other cells of the confusion": lambda score: [score.confusion],
+        "clips in other cells of their subjects'": lambda score: score.subjects,
+    }
+    for name, of in tables.items():
+        stored, found = [of(score) for score in then], [of(score) for score in now]
+        if not all(stored):
+            continue
+        pairs = itertools.combinations(stored, 2)
+        tolerance = max((_moved(one, other) for one, other in pairs), default=0)
+        for seed, (old, new) in enumerate(zip(stored, found, strict=True), start=1):
+            yield Number(f"{name}, seed {seed}", 0, _moved(old, new), tolerance)
+
+
+def _moved(one: Sequence[Confusion], other: Sequence[Confusion]) -> int:
+    """Return how many clips would have to change their cell to make one of the other."""
+    return int(np.abs(np.array(one) - np.array(other)).sum()) // 2
+
+
+def _headline(
+    claim: Claim, headline: HeadlineFacts, results: Sequence[Sequence[FoldResult]]
+) -> Iterable[Number]:
+    data = claim.report.study.data
+    counts = np.stack(
+        [by_subject(folds, list(data.subjects), len(data.classes)) for folds in results]
+    )
+    scores = [score.uf1 for score in claim.scores]
+    found = estimate(counts, less=headline.optimism)
+    for name in ("value", "low", "high"):
+        yield Number(
+            "headline UF1" + ("" if name == "value" else f", {name}"),
+            getattr(headline.uf1, name),
+            getattr(found, name),
+            max(scores) - min(scores),
+        )
