@@ -50,6 +50,7 @@ from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import by_subject, estimate
 from mer_nas.study.facts import seed_scores
 from mer_nas.study.folder import RUNS, write
+from mer_nas.training.device import pick_device
 
 Verdict = Literal["identical", "within tolerance", "different"]
 WORDS = ("data.root", "data.roots", "data.cache", "trainer.device", "ray")
@@ -272,6 +273,7 @@ def reproduce(
 
     Raises:
         DataError: The clips are others than the report's.
+        ConfigError: The machine has no such device as the report trained on.
         StudyError: A fold cannot be trained, so that nothing can be compared.
     """
     study, files = claim.settings.study, claim.settings.space.extensions
@@ -279,6 +281,8 @@ def reproduce(
     protocol = plan(clips, claim.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
     evaluator.check(claim.candidate)
+    if claim.ray is None:
+        pick_device(claim.candidate.trainer.device)  # refused here rather than in the first fold
     folder = _folder(claim, runs)
     with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
         stage = FinalStage(
