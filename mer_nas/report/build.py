@@ -5,38 +5,39 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
+from mer_nas.report.confusions import matrix, summed
 from mer_nas.report.facts import (
-    Confusion,
     FinalistFacts,
     Outcome,
     SeedScores,
     StudyFacts,
     TrialFacts,
 )
+from mer_nas.report.parallel import axis, is_choice, parallel
 from mer_nas.report.schema import (
     CORRECTED,
     HONESTY,
     Answer,
     BestSoFar,
     Comparison,
-    ConfusionMatrix,
     Important,
     Report,
     Row,
     Slice,
     SlicePoint,
+    Spread,
     SubjectSizes,
 )
-from mer_nas.report.spreads import spread, spreads
+from mer_nas.report.slots import slots
+from mer_nas.report.spreads import others, spread, spreads
 from mer_nas.report.stages import stage_rows
+from mer_nas.report.subjects import datasets, subject_rows
 from mer_nas.report.tables import compare
 from mer_nas.search.objectives import Objective, front
 
 SHOWN = 5
 """Rows of the ranking where no final stage limits them."""
 SLICES = 2
-FEW = 8
-"""A number that takes no more values than this, some of them twice, is shown like a choice."""
 
 
 def build(facts: StudyFacts) -> Report:
@@ -47,21 +48,34 @@ def build(facts: StudyFacts) -> Report:
     complete = _best_first(facts.trials)
     answer = _answer(facts, complete)
     outcomes = Counter(trial.outcome for trial in facts.trials)
-    important = _important(facts.importance or {})
+    important = _important(facts.importance or {}, complete)
+    measured = _measured(facts, complete)
+    protocol = (facts.finalists and facts.final_protocol) or facts.search_protocol
     return Report(
         answer=answer,
         ranking=_ranking(facts, complete),
         front=_front(facts, complete),
         warm_starts=tuple(_trial_row(trial) for trial in facts.trials if trial.warm_start),
-        confusion=_confusion(facts, complete),
+        confusion=matrix(
+            summed([score.confusion for score in measured]),
+            facts.data.classes,
+            len(measured),
+            protocol,
+        )
+        if measured
+        else None,
         outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
         counted=sum(outcomes[outcome] for outcome in ("complete", "pruned", "failed")),
         course=_course(facts.trials),
         important=important,
         slices=_slices(important, facts.trials),
+        parallel=parallel(important, complete),
+        slots=slots(complete, answer.architecture if answer else None),
         stages=stage_rows(answer.architecture, len(facts.data.classes)) if answer else (),
         tables=compare(facts),
         subject_sizes=_subject_sizes(list(facts.data.subjects.values())),
+        datasets=datasets(facts.data, measured, protocol),
+        subjects=subject_rows(facts.data, measured),
         study=facts,
     )
 
@@ -93,6 +107,7 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
             stage="final",
             protocol=facts.final_protocol or facts.search_protocol,
             **spreads(winner.scores),
+            **others(winner.scores),
             honesty=_honesty(facts),
             search_score=winner.search_score,
             against=_against_finalist(facts, winner) or _against_trial(facts, winner, complete),
@@ -109,7 +124,9 @@ def _honesty(facts: StudyFacts) -> str:
 
 def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
     best = complete[0]
-    measured = spreads([best.scores]) if best.scores else {"uar": None, "accuracy": None}
+    measured: dict[str, Spread | None] = {"uar": None, "accuracy": None}
+    if best.scores:
+        measured |= {**spreads([best.scores]), **others([best.scores])}
     return Answer(
         label=_label(best),
         key=best.key,
@@ -208,36 +225,11 @@ def _label(trial: TrialFacts) -> str:
     return trial.origin if trial.warm_start else f"trial {trial.number}"
 
 
-def _confusion(facts: StudyFacts, complete: Sequence[TrialFacts]) -> ConfusionMatrix | None:
-    scores: Sequence[SeedScores] = ()
-    protocol = facts.search_protocol
+def _measured(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Sequence[SeedScores]:
+    """Return the scores of the winner, one a seed; none where the ledger lacks a fold of it."""
     if facts.finalists:
-        scores = _finalists(facts)[0].scores
-        protocol = facts.final_protocol or protocol
-    elif complete and complete[0].scores:
-        scores = [complete[0].scores]
-    if not scores:
-        return None
-    counts = _summed([score.confusion for score in scores])
-    totals = tuple(sum(row) for row in counts)
-    return ConfusionMatrix(
-        classes=facts.data.classes,
-        counts=counts,
-        shares=tuple(
-            tuple(count / max(total, 1) for count in row)
-            for row, total in zip(counts, totals, strict=True)
-        ),
-        totals=totals,
-        seeds=len(scores),
-        protocol=protocol,
-    )
-
-
-def _summed(matrices: Sequence[Confusion]) -> Confusion:
-    return tuple(
-        tuple(sum(counts) for counts in zip(*rows, strict=True))
-        for rows in zip(*matrices, strict=True)
-    )
+        return _finalists(facts)[0].scores
+    return [complete[0].scores] if complete and complete[0].scores else []
 
 
 def _course(trials: Sequence[TrialFacts]) -> tuple[BestSoFar, ...]:
@@ -248,11 +240,20 @@ def _course(trials: Sequence[TrialFacts]) -> tuple[BestSoFar, ...]:
     return tuple(course)
 
 
-def _important(importance: dict[str, float]) -> tuple[Important, ...]:
+def _important(
+    importance: dict[str, float], complete: Sequence[TrialFacts]
+) -> tuple[Important, ...]:
     largest = max(importance.values(), default=0.0)
     ordered = sorted(importance.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
-        Important(parameter=name, importance=value, relative=value / largest if largest else 0.0)
+        Important(
+            parameter=name,
+            importance=value,
+            relative=value / largest if largest else 0.0,
+            tried=axis(name, values)
+            if (values := [t.params[name] for t in complete if name in t.params])
+            else None,
+        )
         for name, value in ordered
     )
 
@@ -267,10 +268,8 @@ def _slices(important: Sequence[Important], trials: Iterable[TrialFacts]) -> tup
 
 def _slice(name: str, trials: Sequence[TrialFacts]) -> Slice:
     points = [SlicePoint(value=trial.params[name], uf1=_value(trial)) for trial in trials]
-    values = {point.value for point in points}
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    few = len(values) <= FEW and len(values) < len(points)
-    return Slice(parameter=name, choice=few or not numbers, points=tuple(points))
+    choice = is_choice([point.value for point in points])
+    return Slice(parameter=name, choice=choice, points=tuple(points))
 
 
 def _subject_sizes(clips: Sequence[int]) -> SubjectSizes | None:

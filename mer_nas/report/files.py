@@ -1,21 +1,36 @@
 """Writing a report into a study's folder."""
 
 from pathlib import Path
+from typing import NamedTuple
 
+from mer_nas.report.markdown import as_markdown
 from mer_nas.report.page import render
 from mer_nas.report.schema import Report
 
-JSON, HTML = "report.json", "report.html"
+
+class Written(NamedTuple):
+    """Where a report lies."""
+
+    json: Path
+    """For programs: every number of the other two, exactly."""
+    html: Path
+    """For people."""
+    markdown: Path
+    """For people where no page can be shown, and for comparing two reports line by line."""
 
 
-def write(folder: Path, report: Report) -> tuple[Path, Path]:
-    """Write `report.json` and `report.html` to `folder`, and return their paths.
+def write(folder: Path, report: Report) -> Written:
+    """Write `report.json`, `report.html` and `report.md` to `folder`, and return their paths.
 
     Each file is replaced in one step: whoever reads while it is written sees the earlier one.
     """
-    texts = {JSON: report.to_json(), HTML: render(report)}
+    texts = {
+        "report.json": report.to_json(),
+        "report.html": render(report),
+        "report.md": as_markdown(report),
+    }
     for name, text in texts.items():
         part = folder / f".{name}.part"
         part.write_text(text, encoding="utf-8")
         part.replace(folder / name)
-    return folder / JSON, folder / HTML
+    return Written(*(folder / name for name in texts))

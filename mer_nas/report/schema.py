@@ -79,6 +79,10 @@ class Answer(Described):
     uf1: Spread
     uar: Spread | None
     accuracy: Spread | None
+    weighted_f1: Spread | None = None
+    """F1 of the classes, each counted as often as it has clips."""
+    fold_f1: Spread | None = None
+    """Mean over folds of the F1 of each; not pooled, so not to be compared with `uf1`."""
     honesty: str
     """How far the scores can be trusted, in a sentence."""
     search_score: Share | None
@@ -110,6 +114,19 @@ class BestSoFar(Config):
     uf1: Share
 
 
+class Axis(Config):
+    """The values of a parameter, as a drawing lays them out."""
+
+    parameter: str
+    choices: tuple[str, ...] = ()
+    """Its values in order, evenly spaced; empty for a number."""
+    low: float | None = None
+    """The least value of a number, at place 0, and the largest, at place 1."""
+    high: float | None = None
+    log: bool = False
+    """Whether a number's places are those of its logarithm."""
+
+
 class Important(Config):
     """A parameter of the search and how much of the score's variation it explains."""
 
@@ -117,6 +134,8 @@ class Important(Config):
     importance: NonNegativeFloat
     relative: Share
     """Importance divided by the largest one."""
+    tried: Axis | None = None
+    """The values that complete trials took; none where no trial has the parameter."""
 
 
 class SlicePoint(Config):
@@ -133,6 +152,51 @@ class Slice(Config):
     choice: bool
     """Whether it takes so few values that they are shown one by one."""
     points: tuple[SlicePoint, ...]
+
+
+class Line(Config):
+    """A complete trial in the parallel coordinates."""
+
+    number: NonNegativeInt
+    uf1: Share
+    places: tuple[Share | None, ...]
+    """Where it crosses each axis; none where the trial does not have the parameter."""
+
+
+class ParallelCoordinates(Config):
+    """The complete trials over the parameters that mattered most, the best trial last."""
+
+    axes: tuple[Axis, ...]
+    lines: tuple[Line, ...]
+
+
+class SlotRow(Config):
+    """A block that can stand in a slot, over the complete trials."""
+
+    slot: str
+    """Dotted where a block stands in another: "stem.multi_scale"."""
+    block: str
+    trials: PositiveInt
+    """Complete trials that have it there, in whichever path or stage."""
+    best: NonNegativeInt
+    """Of the best quarter of them."""
+    uf1: Share
+    """Mean search score of those that have it."""
+    others: Share | None
+    """Of those that do not; none where all have it."""
+    winner: bool
+    """Whether the winner has it."""
+
+
+class Slots(Config):
+    """Which blocks the good networks have; an association, as others change along."""
+
+    complete: PositiveInt
+    """Complete trials."""
+    best: PositiveInt
+    """Size of their best quarter."""
+    rows: tuple[SlotRow, ...]
+    """By slot; of each the block with the best mean first."""
 
 
 class StageRow(Config):
@@ -177,6 +241,35 @@ class ComparedTable(Config):
     rows: tuple[ComparedRow, ...]
 
 
+class DatasetPart(Config):
+    """The clips of one data set among those of the study."""
+
+    name: str
+    subjects: PositiveInt
+    clips: PositiveInt
+    classes: dict[str, NonNegativeInt] | None
+    """Clips of each class; none where no trial is complete."""
+    uf1: Spread | None = None
+    """Of the winner, as are the next ones; none where there is one data set, or no winner."""
+    uar: Spread | None = None
+    accuracy: Spread | None = None
+    weighted_f1: Spread | None = None
+    confusion: ConfusionMatrix | None
+
+
+class SubjectRow(Config):
+    """How the winner did on one subject."""
+
+    subject: str
+    """Name without the data set."""
+    dataset: str
+    clips: PositiveInt
+    right: NonNegativeFloat
+    """Clips it got right, mean over seeds."""
+    share: Share
+    """The same as a share."""
+
+
 class SubjectSizes(Config):
     """How many clips the subjects have."""
 
@@ -209,11 +302,19 @@ class Report(Config):
     """Parameters, most important first."""
     slices: tuple[Slice, ...]
     """Of the two most important parameters."""
+    parallel: ParallelCoordinates | None = None
+    """None where importance is unknown."""
+    slots: Slots | None = None
+    """None where fewer trials are complete than make a best quarter, or no slot was searched."""
     stages: tuple[StageRow, ...]
     """Of the winner; empty where there is none."""
     tables: tuple[ComparedTable, ...] = ()
     """Published tables with our scores."""
     subject_sizes: SubjectSizes | None
+    datasets: tuple[DatasetPart, ...] = ()
+    """Empty where the study does not know its subjects."""
+    subjects: tuple[SubjectRow, ...] = ()
+    """In the order of `DataFacts.subjects`; empty where there is no winner."""
     study: StudyFacts
     """Everything above is derived from this."""
 

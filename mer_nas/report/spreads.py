@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from mer_nas.report.facts import SeedScores
+from mer_nas.report.facts import DatasetScores, SeedScores
 from mer_nas.report.schema import Spread
 
 
@@ -24,9 +24,22 @@ def spread(values: Sequence[float]) -> Spread:
     )
 
 
-def spreads(scores: Sequence[SeedScores]) -> dict[str, Spread]:
+def spreads(scores: Sequence[SeedScores | DatasetScores]) -> dict[str, Spread]:
     """Return the spread of each score of several repetitions, by its name."""
     return {
         name: spread([getattr(score, name) for score in scores])
         for name in ("uf1", "uar", "accuracy")
+    }
+
+
+def others(scores: Sequence[SeedScores | DatasetScores]) -> dict[str, Spread]:
+    """Return the spread of each score that papers state instead, where every repetition has it."""
+    found = {
+        name: [getattr(score, name, None) for score in scores]
+        for name in ("weighted_f1", "fold_f1")
+    }
+    return {
+        name: spread([value for value in values if value is not None])
+        for name, values in found.items()
+        if values and None not in values
     }

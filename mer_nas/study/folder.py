@@ -8,7 +8,7 @@ runs/moe-synthetic-1/
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
 ├── predictions.parquet   the ledger's predictions in columns, for other programs
-└── report.html, report.json
+└── report.html, report.json, report.md
 """
 
 from __future__ import annotations

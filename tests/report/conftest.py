@@ -1,6 +1,7 @@
 """A study made up by hand: every kind of trial, finalists with three seeds, a label to escape."""
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from mer_nas.report import (
     ComparisonFacts,
     ComputeFacts,
     DataFacts,
+    DatasetScores,
     EstimateFacts,
     ExportFacts,
     FinalistFacts,
@@ -134,7 +136,7 @@ def finalist(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def facts() -> StudyFacts:
     return StudyFacts(
         name="moe-synthetic-1",
@@ -241,3 +243,75 @@ def facts() -> StudyFacts:
             ),
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def two_sets(facts: StudyFacts) -> StudyFacts:
+    """The study on 8 clips of three subjects out of two data sets; its winner has two seeds."""
+    one, two, three = (
+        ((2, 1, 0), (0, 1, 0), (0, 0, 0)),
+        ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        ((0, 0, 0), (1, 0, 0), (0, 0, 0)),
+    )
+    seeds = tuple(
+        scores(repetition, *rows).model_copy(
+            update={
+                "subjects": subjects,
+                "weighted_f1": 0.75,
+                "fold_f1": 0.5,
+                "datasets": tuple(
+                    DatasetScores(
+                        name=name,
+                        uf1=0.5,
+                        uar=0.5,
+                        accuracy=accuracy,
+                        weighted_f1=0.5,
+                        confusion=own,
+                    )
+                    for name, accuracy, own in (
+                        ("samm", hits / 7, ((3, 1, 0), (0, 2, 0), (0, 0, 1))),
+                        ("smic", 0.0, three),
+                    )
+                ),
+            }
+        )
+        for repetition, hits, subjects, rows in (
+            (0, 6, (one, two, three), ((3, 1, 0), (1, 2, 0), (0, 0, 1))),
+            (1, 5, (one, ((0, 1, 0), *two[1:]), three), ((2, 2, 0), (1, 2, 0), (0, 0, 1))),
+        )
+    )
+    winner = facts.finalists[0].model_copy(update={"scores": seeds})
+    data = facts.data.model_copy(
+        update={
+            "counts": {"clips": 8, "subjects": 3, "negative": 4, "positive": 3, "surprise": 1},
+            "subjects": {"samm:006": 4, "samm:011": 3, "smic:s1": 1},
+        }
+    )
+    gateless = gated("none")
+    trials = tuple(
+        trial.model_copy(update={"architecture": gateless})
+        if trial.number % 2 and trial.architecture
+        else trial
+        for trial in facts.trials
+    )
+    return facts.model_copy(update={"finalists": (winner,), "data": data, "trials": trials})
+
+
+def gated(kind: str) -> dict[str, Any]:
+    """Return the architecture with another gate in all stages."""
+    path = ARCHITECTURE["paths"][0]
+    stages = [stage | {"gate": {"kind": kind}} for stage in path["stages"]]
+    return ARCHITECTURE | {"paths": [path | {"stages": stages}]}
+
+
+class Undrawn:
+    """Stands in for the drawings, which take most of the time of a page."""
+
+    def __getattr__(self, name: str) -> Callable[..., str]:
+        return lambda *_: ""
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pages be written without their charts, for tests of what stands around them."""
+    monkeypatch.setattr("mer_nas.report.page.charts", Undrawn())

@@ -11,6 +11,7 @@ import pytest
 
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.report import StudyFacts, build, read_report, write
+from mer_nas.report.files import Written
 
 ADDRESS = re.compile(r"https?://|url\((?!#)|@import", re.IGNORECASE)
 LEADING_OUT = ("src", "href", "action", "poster", "srcset", "data", "xlink:href")
@@ -72,79 +73,91 @@ def numbers(tree: Any) -> Iterator[float]:
         yield float(tree)
 
 
-@pytest.fixture(params=["whole", "no final stage", "nothing complete", "one trial", "no trial"])
-def files(request: pytest.FixtureRequest, facts: StudyFacts, tmp_path: Path) -> tuple[Path, Path]:
+STATES = ["whole", "two sets", "no final stage", "nothing complete", "one trial", "no trial"]
+
+
+@pytest.fixture(scope="module", params=STATES)
+def files(
+    request: pytest.FixtureRequest,
+    facts: StudyFacts,
+    two_sets: StudyFacts,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Written:
     """The files of studies in every state in which a report may be asked for."""
     kept = {"nothing complete": (4, 9, 14, 21), "one trial": (5,), "no trial": ()}
     numbers_kept = kept.get(request.param, range(30))
-    fields: dict[str, Any] = {"trials": tuple(facts.trials[number] for number in numbers_kept)}
-    if request.param != "whole":
+    study = two_sets if request.param == "two sets" else facts
+    fields: dict[str, Any] = {"trials": tuple(study.trials[number] for number in numbers_kept)}
+    if request.param not in ("whole", "two sets"):
         fields |= {"finalists": (), "final_protocol": None, "export": None}
-    if request.param not in ("whole", "no final stage"):
+    if request.param not in ("whole", "two sets", "no final stage"):
         note = "Two complete trials are needed to tell what mattered."
         fields |= {"importance": None, "importance_note": note}
-    return write(tmp_path, build(facts.model_copy(update=fields)))
+    return write(tmp_path_factory.mktemp("study"), build(study.model_copy(update=fields)))
 
 
-def test_every_number_of_the_page_stands_in_the_json(files: tuple[Path, Path]) -> None:
-    known = set(numbers(json.loads(files[0].read_text(encoding="utf-8"))))
-    page = Page(files[1].read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def whole(facts: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the whole study."""
+    return write(tmp_path_factory.mktemp("whole"), build(facts)).html.read_text(encoding="utf-8")
+
+
+def test_every_number_of_the_page_stands_in_the_json(files: Written) -> None:
+    known = set(numbers(json.loads(files.json.read_text(encoding="utf-8"))))
+    page = Page(files.html.read_text(encoding="utf-8"))
     assert len(page.values) > 20
     assert {value for value, _ in page.values if float(value) not in known} == set()
 
 
-def test_every_number_in_a_table_comes_from_the_report(files: tuple[Path, Path]) -> None:
-    page = Page(files[1].read_text(encoding="utf-8"))
+def test_every_number_in_a_table_comes_from_the_report(files: Written) -> None:
+    page = Page(files.html.read_text(encoding="utf-8"))
     made_up = [text for text, marked in page.cells if re.search(r"\d", text) and not marked]
     assert made_up == []
 
 
-def test_what_is_printed_is_the_rounded_value(files: tuple[Path, Path]) -> None:
-    page = Page(files[1].read_text(encoding="utf-8"))
+def test_what_is_printed_is_the_rounded_value(files: Written) -> None:
+    page = Page(files.html.read_text(encoding="utf-8"))
     plain = [(value, text) for value, text in page.values if re.fullmatch(r"\d\.\d{3}", text)]
     for value, text in plain:
         assert abs(float(value) - float(text)) <= 0.0005 + 1e-12
 
 
-def test_the_page_needs_nothing_from_outside(files: tuple[Path, Path]) -> None:
-    text = files[1].read_text(encoding="utf-8")
+def test_the_page_needs_nothing_from_outside(files: Written) -> None:
+    text = files.html.read_text(encoding="utf-8")
     page = Page(text)
     assert [lead for lead in page.leads if not lead.startswith("#")] == []
     assert ADDRESS.search(text) is None
     assert not {"script", "link", "iframe", "img", "object", "embed"} & set(page.tags)
 
 
-def test_names_inside_the_page_are_unique_and_found(files: tuple[Path, Path]) -> None:
-    text = files[1].read_text(encoding="utf-8")
+def test_names_inside_the_page_are_unique_and_found(files: Written) -> None:
+    text = files.html.read_text(encoding="utf-8")
     page = Page(text)
     assert len(page.names) == len(set(page.names))
     referred = {lead[1:] for lead in page.leads} | set(re.findall(r"url\(#([^)]+)\)", text))
     assert referred <= set(page.names)
 
 
-def test_the_json_comes_back_as_it_was(files: tuple[Path, Path]) -> None:
-    assert read_report(files[0]).to_json() == files[0].read_text(encoding="utf-8")
+def test_the_json_comes_back_as_it_was(files: Written) -> None:
+    assert read_report(files.json).to_json() == files.json.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_matrix_of_numbers_takes_a_line_of_the_json_and_text_is_left_alone(
-    facts: StudyFacts, tmp_path: Path
+    two_sets: StudyFacts, tmp_path: Path
 ) -> None:
     said = "a list\n[\n  1,\n  2\n]"
-    seed = facts.finalists[0].scores[0].model_copy(update={"subjects": (((1, 2), (0, 3)),) * 2})
-    winner = facts.finalists[0].model_copy(update={"scores": (seed,)})
-    fields = {"finalists": (winner,), "environment": {"note": said}}
-    path = write(tmp_path, build(facts.model_copy(update=fields)))[0]
-    text = path.read_text(encoding="utf-8")
-    assert text.count("              [[1, 2], [0, 3]]") == 2
-    assert "[[50, 6, 4], [4, 16, 2], [2, 1, 15]]" in text
+    odd = two_sets.model_copy(update={"environment": {"note": said}})
+    path = write(tmp_path, build(odd)).json
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    assert lines.count("[[2, 1, 0], [0, 1, 0], [0, 0, 0]],") == 2  # of 006, two seeds
+    assert '"confusion": [[3, 1, 0], [1, 2, 0], [0, 0, 1]],' in lines
     assert read_report(path).study.environment == {"note": said}
-    assert read_report(path).study.finalists[0].scores[0].subjects == seed.subjects
+    assert read_report(path).study.finalists == odd.finalists
 
 
-def test_the_page_opens_with_the_winner_and_the_honest_words(
-    facts: StudyFacts, tmp_path: Path
-) -> None:
-    page = Page(write(tmp_path, build(facts))[1].read_text(encoding="utf-8"))
+def test_the_page_opens_with_the_winner_and_the_honest_words(whole: str) -> None:
+    page = Page(whole)
     text = " ".join("".join(page.text).split())
     worth = text.index(
         "On new subjects of the same kind: UF1 0.747 (0.654 to 0.823, 95 % interval over subjects). "
@@ -154,6 +167,7 @@ def test_the_page_opens_with_the_winner_and_the_honest_words(
     assert text.index("Winner: trial 27") < worth < text.index("Rank")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
     facts: StudyFacts, tmp_path: Path
 ) -> None:
@@ -171,6 +185,7 @@ def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
     facts: StudyFacts, tmp_path: Path
 ) -> None:
@@ -182,10 +197,8 @@ def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
     assert "The selection bias is unknown: 2 subjects are too few. Selected on" in text
 
 
-def test_tables_say_what_points_are_and_what_networks_cost(
-    facts: StudyFacts, tmp_path: Path
-) -> None:
-    page = Page(write(tmp_path, build(facts))[1].read_text(encoding="utf-8"))
+def test_tables_say_what_points_are_and_what_networks_cost(whole: str) -> None:
+    page = Page(whole)
     text = " ".join("".join(page.text).split())
     assert "prog_s published point, reading" in text
     assert "dre_s doi:10.1234/dre_s: our reading of the text" in text
@@ -194,26 +207,24 @@ def test_tables_say_what_points_are_and_what_networks_cost(
     assert "Both as measured on a processor, one thread." in text
 
 
-def test_the_winners_network_is_drawn(facts: StudyFacts, tmp_path: Path) -> None:
-    html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
-    (drawing,) = re.findall(r'<svg[^>]*aria-label="Diagram.*?</svg>', html, flags=re.DOTALL)
+def test_the_winners_network_is_drawn(whole: str) -> None:
+    (drawing,) = re.findall(r'<svg[^>]*aria-label="Diagram.*?</svg>', whole, flags=re.DOTALL)
     assert drawing.count(">stage ") == 4
     assert ">128 x 4 x 4<" in drawing
 
 
-def test_whatever_people_write_stays_text(facts: StudyFacts, tmp_path: Path) -> None:
-    html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
-    assert "<script" not in html
-    assert "trial &lt;script&gt;" in html
-    assert "the loss is &lt;nan&gt; after 3 steps" in html
+def test_whatever_people_write_stays_text(whole: str) -> None:
+    assert "<script" not in whole
+    assert "trial &lt;script&gt;" in whole
+    assert "the loss is &lt;nan&gt; after 3 steps" in whole
 
 
-def test_text_in_drawings_can_be_selected(facts: StudyFacts, tmp_path: Path) -> None:
-    html = write(tmp_path, build(facts))[1].read_text(encoding="utf-8")
-    drawings = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(drawings) == 7
+def test_text_in_drawings_can_be_selected(whole: str) -> None:
+    drawings = re.findall(r"<svg.*?</svg>", whole, flags=re.DOTALL)
+    assert len(drawings) == 8
     assert all("<text" in drawing for drawing in drawings)
-    assert "best so far" in drawings[0]
+    assert any("best so far" in drawing for drawing in drawings)
+    assert any("best quarter" in drawing for drawing in drawings)
 
 
 def test_parameters_with_any_name_can_be_drawn(facts: StudyFacts, tmp_path: Path) -> None:
@@ -228,13 +239,15 @@ def test_parameters_with_any_name_can_be_drawn(facts: StudyFacts, tmp_path: Path
     assert re.search(r"<text[^>]*>\$x_1\$ &lt;i&gt;</text>", html)
 
 
-def test_nothing_is_left_beside_the_files(files: tuple[Path, Path]) -> None:
-    assert sorted(path.name for path in files[0].parent.iterdir()) == [
+def test_nothing_is_left_beside_the_files(files: Written) -> None:
+    assert sorted(path.name for path in files.json.parent.iterdir()) == [
         "report.html",
         "report.json",
+        "report.md",
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_another_version_is_refused(facts: StudyFacts, tmp_path: Path) -> None:
     path = write(tmp_path, build(facts))[0]
     path.write_text(
@@ -258,6 +271,7 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
         read_report(path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_that_was_edited_is_refused_with_the_place(
     facts: StudyFacts, tmp_path: Path
 ) -> None:

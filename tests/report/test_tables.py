@@ -43,6 +43,7 @@ def test_rows_are_compared_under_the_one_protocol_that_all_of_them_went_through(
     assert row.published["SMIC"].accuracy == 0.653
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_both_renderings_name_both_sources(
     facts: StudyFacts, table: PublishedTable, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_it_ends_well_and_leaves_a_complete_study(searched: "Searched") -> None:
         "origin.json",
         "predictions.parquet",
         "report.html",
+        "report.md",
         "report.json",
         "sessions.jsonl",
         "settings.yaml",

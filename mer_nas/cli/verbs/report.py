@@ -9,7 +9,7 @@ from mer_nas.cli.words import as_json, study_folder
 @study_folder
 @as_json
 def verb(study: str, as_json: bool) -> None:
-    """Write report.html and report.json of a study anew; train nothing.
+    """Write report.html, report.json and report.md of a study anew; train nothing.
 
     \b
     mer-nas report runs/moe-synthetic-1

@@ -1,0 +1,7 @@
+"""The drawings of a report, as SVG that stands inside its HTML."""
+
+from mer_nas.report.charts.cost import cost
+from mer_nas.report.charts.course import curves, history
+from mer_nas.report.charts.parameters import parallel, slice_
+
+__all__ = ["cost", "curves", "history", "parallel", "slice_"]

@@ -1,0 +1,169 @@
+"""What all drawings of a report share: colours, type, axes, and the way into the page.
+
+Text stays text (it can be selected and searched, and takes the page's font), nothing refers to
+anything outside, and the same report always gives the same drawing. Colours are from Okabe and
+Ito's palette, which people with any common colour blindness can tell apart; shapes repeat what
+colours say.
+
+Source: Okabe & Ito 2008, "Color Universal Design".
+"""
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from mer_nas.report.facts import TrialFacts
+from mer_nas.report.schema import Report
+
+BLUE, ORANGE, GREEN, INK, GREY, PALE = (
+    "#0072b2", "#d55e00", "#009e73", "#24292f", "#8c959f", "#d8dee4",
+)  # fmt: skip
+SIZE = (4.7, 3.1)
+"""Inches of a drawing, width first; two stand side by side on a screen, one on a telephone."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.titlesize": 8.5,
+    "grid.color": "#eaeef2",
+    "grid.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "text.color": INK,
+    "text.parse_math": False,  # names may hold dollars
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.handletextpad": 0.3,
+    "legend.columnspacing": 1.1,
+}
+
+
+def svg(
+    name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float] = SIZE
+) -> str:
+    """Return what `draw` draws, as an element of a page.
+
+    Args:
+        name: Tells the drawings of a page apart.
+        title: What it shows, for those who do not see it.
+        draw: Draws into an empty figure.
+        size: Inches, width first.
+    """
+    with rc_context({**STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=size)
+        figure.subplots_adjust(left=0.13, right=0.965, bottom=0.15, top=0.89)
+        draw(figure)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return _inline(text.getvalue(), name, title)
+
+
+def _inline(document: str, name: str, title: str) -> str:
+    """Return an SVG document as an element of an HTML page, with nothing that leads outside."""
+    svg = document[document.index("<svg") :]
+    # Addresses of standards, notes, and a style sheet that would rule the whole page.
+    for part in (r"<metadata>.*?</metadata>", r"<!--.*?-->", r"<style.*?</style>"):
+        svg = re.sub(part, "", svg, flags=re.DOTALL)
+    opening, rest = svg.split(">", 1)
+    opening = re.sub(r'\s(xmlns(:xlink)?|version|width|height)="[^"]*"', "", opening)
+    svg = f"{opening}>{rest}".replace("xlink:href", "href")
+    # Several drawings share a page: their names must differ.
+    prefix = re.sub(r"\W+", "-", name)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Say above the drawing what its marks are."""
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="upper center", ncol=3, bbox_to_anchor=(0.53, 1.0)
+    )
+
+
+def dots(axes: Axes, points: Sequence[tuple[float, float | None]], *, warm: bool) -> None:
+    """Mark published points by diamonds, proposals of the search by dots."""
+    if points:
+        xs, ys = zip(*points, strict=True)
+        axes.scatter(
+            xs,
+            ys,
+            s=34 if warm else 20,
+            marker="D" if warm else "o",
+            facecolor="white" if warm else BLUE,
+            edgecolor=ORANGE if warm else "white",
+            linewidth=1.3 if warm else 0.5,
+            zorder=3,
+            label="published point" if warm else "proposed by the search",
+        )
+
+
+def complete(report: Report) -> list[TrialFacts]:
+    """Return the trials that have a score."""
+    return [trial for trial in report.study.trials if trial.outcome == "complete"]
+
+
+def log_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Let x be logarithmic, with few round ticks."""
+    low, high = min(values), max(values)
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.35, high * 1.35)
+    axes.set_xticks(_log_ticks(low / 1.35, high * 1.35), minor=False)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: metric(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return round numbers between `low` and `high`, few enough to stand side by side.
+
+    >>> _log_ticks(900, 60_000)
+    [1000.0, 3000.0, 10000.0, 30000.0]
+    """
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [float(f"{s}e{e}") for e in exponents for s in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= 5:
+            return ticks
+    return ticks[:: math.ceil(len(ticks) / 5)]
+
+
+def metric(value: float) -> str:
+    """Write a number as people say it.
+
+    >>> metric(318_463), metric(2e7), metric(0.003), metric(5)
+    ('318 k', '20 M', '0.003', '5')
+    """
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.4g}"
+
+
+def short(parameter: str, room: int = 48) -> str:
+    """Return the end of a dotted name that fits under an axis."""
+    return parameter if len(parameter) <= room else "…" + parameter[1 - room :]
+
+
+def wrapped(text: str, room: int = 12) -> str:
+    """Return the beginning of a text that fits under a tick."""
+    return text if len(text) <= room else text[: room - 1] + "…"

@@ -1,0 +1,49 @@
+"""Score against what a network costs."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from matplotlib.figure import Figure
+
+from mer_nas.report.charts.canvas import GREEN, complete, dots, legend, log_axis, svg
+from mer_nas.report.facts import TrialFacts
+from mer_nas.report.schema import Report
+from mer_nas.search.objectives import front
+
+Cost = Literal["parameters", "macs", "clip_ms"]
+LABELS: dict[Cost, str] = {
+    "parameters": "parameters",
+    "macs": "multiply-accumulates for a clip (nominal)",
+    "clip_ms": "milliseconds of a clip at inference",
+}
+
+
+def cost(report: Report, what: Cost) -> str:
+    """Draw the search score of complete trials against a cost, and which no other betters.
+
+    Nothing where the cost is not known of any.
+    """
+    points = [
+        (float(getattr(trial, what)), trial) for trial in complete(report) if getattr(trial, what)
+    ]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for warm in (False, True):
+            some = [(x, t.value) for x, t in points if t.warm_start == warm]
+            dots(axes, some, warm=warm)
+        steps = zip(*_front(points), strict=True)
+        axes.plot(*steps, color=GREEN, linewidth=1, drawstyle="steps-post", zorder=1,
+                  label="best at this cost")  # fmt: skip
+        log_axis(axes, [x for x, _ in points])
+        axes.set_xlabel(LABELS[what])
+        axes.set_ylabel("search UF1")
+        legend(figure, axes)
+
+    return svg(f"cost-{what}", f"Search score against {LABELS[what]}", draw) if points else ""
+
+
+def _front(points: Sequence[tuple[float, TrialFacts]]) -> list[tuple[float, float]]:
+    """Return cost and score of the trials that no other betters, cheapest first."""
+    found = front([(trial.value or 0.0, cost) for cost, trial in points])
+    return [(points[index][0], points[index][1].value or 0.0) for index in reversed(found)]

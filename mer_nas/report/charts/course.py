@@ -1,0 +1,99 @@
+"""The course of the search: every trial as it ended, and on its way there."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, complete, dots, legend, svg
+from mer_nas.report.facts import TrialFacts
+from mer_nas.report.schema import Report
+
+
+def history(report: Report) -> str:
+    """Draw the score of each complete trial, the best so far, and where trials ended early."""
+
+    def draw(figure: Figure) -> None:
+        top, strip = figure.subplots(
+            2, 1, sharex=True, gridspec_kw={"height_ratios": [5, 1.1], "hspace": 0.12}
+        )
+        _scores(top, report)
+        _early_ends(strip, report)
+        figure.legend(
+            *top.get_legend_handles_labels(),
+            loc="upper center",
+            ncol=3,
+            bbox_to_anchor=(0.53, 1.0),
+        )
+
+    return svg("history", "Search score of every trial", draw)
+
+
+def curves(report: Report) -> str:
+    """Draw pooled UF1 after each block of folds, for every trial that reached one."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for trial in sorted(report.study.trials, key=_drawing_order):
+            _curve(axes, trial, best=_is_best(report, trial))
+        axes.set_xlabel("share of the clips held out so far")
+        axes.set_ylabel("partial UF1")
+        axes.set_xlim(0, 1.03)
+        axes.set_ylim(0, 1.02)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+        for colour, label in ((BLUE, "complete"), (ORANGE, "best"), (GREY, "pruned")):
+            axes.plot([], [], color=colour, label=label, marker="x" if label == "pruned" else "")
+        legend(figure, axes)
+
+    return svg("curves", "Partial score by share of the clips", draw)
+
+
+def _scores(axes: Axes, report: Report) -> None:
+    ended = complete(report)
+    for warm in (False, True):
+        dots(axes, [(t.number, t.value) for t in ended if t.warm_start == warm], warm=warm)
+    if report.course:
+        last = max(trial.number for trial in report.study.trials)
+        xs = [*(step.number for step in report.course), last]
+        ys = [*(step.uf1 for step in report.course), report.course[-1].uf1]
+        axes.plot(xs, ys, color=ORANGE, linewidth=1.3, drawstyle="steps-post", zorder=1,
+                  label="best so far")  # fmt: skip
+    axes.set_ylabel("search UF1")
+    axes.margins(y=0.12)
+
+
+def _early_ends(axes: Axes, report: Report) -> None:
+    marks = {"pruned": ("x", GREY), "failed": ("^", INK)}
+    for level, (outcome, (marker, colour)) in enumerate(reversed(marks.items())):
+        numbers = [trial.number for trial in report.study.trials if trial.outcome == outcome]
+        axes.plot(numbers, [level] * len(numbers), marker, color=colour, markersize=4)
+    axes.set_yticks(range(len(marks)), list(reversed(marks)))
+    axes.set_ylim(-0.6, len(marks) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("trial")
+
+
+def _curve(axes: Axes, trial: TrialFacts, *, best: bool) -> None:
+    if not trial.curve or trial.outcome not in ("complete", "pruned"):
+        return
+    xs, ys = [p.clips for p in trial.curve], [p.uf1 for p in trial.curve]
+    pruned = trial.outcome == "pruned"
+    colour = ORANGE if best else GREY if pruned else BLUE
+    axes.plot(xs, ys, color=colour, linewidth=1.8 if best else 0.8, alpha=1 if best else 0.55)
+    if pruned:
+        axes.plot(xs[-1:], ys[-1:], "x", color=colour, markersize=4)
+    elif len(xs) == 1:
+        axes.plot(xs, ys, "o", color=colour, markersize=3)
+
+
+def _is_best(report: Report, trial: TrialFacts) -> bool:
+    if not report.course or trial.outcome != "complete":
+        return False
+    best = next(step for step in report.course if step.uf1 == report.course[-1].uf1)
+    return trial.number == best.number
+
+
+def _drawing_order(trial: TrialFacts) -> tuple[bool, float]:
+    """Order lines so that the better lie on top."""
+    return (trial.outcome == "complete", trial.value or 0.0)

@@ -1,0 +1,156 @@
+"""Score against the parameters of the search."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mer_nas.report.charts.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    SIZE,
+    log_axis,
+    metric,
+    short,
+    svg,
+    wrapped,
+)
+from mer_nas.report.parallel import ORDERS, in_order
+from mer_nas.report.schema import Axis, Line, ParallelCoordinates, Slice, SlicePoint
+
+MANY = 8
+"""More choices than this have their names turned."""
+FAN = 0.05
+"""Share of an axis over which lines fan out that cross it at one choice."""
+FAINT = "#b6bec7"
+ROW = 0.46
+"""Inches from one of the parallel axes to the next."""
+
+
+def slice_(piece: Slice) -> str:
+    """Draw search score against the values of one parameter."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        (_choice_slice if piece.choice else _number_slice)(axes, piece.points)
+        axes.set_xlabel(short(piece.parameter))
+        axes.set_ylabel("search UF1")
+        figure.subplots_adjust(top=0.96)
+
+    title = f"Search score against {piece.parameter}"
+    return svg(f"slice-{piece.parameter}", title, draw) if piece.points else ""
+
+
+def parallel(found: ParallelCoordinates) -> str:
+    """Draw every complete trial as a line from the most important parameter down to its score.
+
+    The axes lie below each other, so that their names have room and the drawing fits a telephone.
+    """
+    scores = [line.uf1 for line in found.lines]
+    axes = [*found.axes, Axis(parameter="search UF1", low=min(scores), high=max(scores))]
+    best = len(found.lines) - max(1, len(found.lines) // 4)
+
+    def draw(figure: Figure) -> None:
+        plane = figure.subplots()
+        for rank, line in enumerate(found.lines):
+            last = rank == len(found.lines) - 1
+            colour, width = (
+                (ORANGE, 1.9) if last else (BLUE, 0.9) if rank >= best else (FAINT, 0.7)
+            )
+            fan = FAN * ((rank + 0.5) / len(found.lines) - 0.5)
+            xs = _crossings(line, axes, fan)
+            _trace(plane, xs, color=colour, linewidth=width, zorder=2 + rank / 1e3)
+        for level, axis in enumerate(axes):
+            _parallel_axis(plane, axis, level)
+        for colour, width, label in (
+            (ORANGE, 1.9, "best trial"),
+            (BLUE, 0.9, "best quarter"),
+            (FAINT, 0.7, "other complete trials"),
+        ):
+            plane.plot([], [], color=colour, linewidth=width, label=label)
+        plane.set_xlim(-0.04, 1.04)
+        plane.set_ylim(len(axes) - 0.45, -0.5)
+        plane.set_axis_off()
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.0, top=1 - 0.28 / height)
+        figure.legend(
+            *plane.get_legend_handles_labels(), loc="upper left", ncol=3, bbox_to_anchor=(0, 1)
+        )
+
+    height = 0.3 + ROW * (len(axes) + 0.1)
+    return svg("parallel", "Every complete trial over parameters", draw, (SIZE[0], height))
+
+
+def _trace(plane: Axes, xs: Sequence[float], **style: Any) -> None:
+    """Join the crossings of a line; dotted past an axis that it does not cross."""
+    levels = [level for level, x in enumerate(xs) if not math.isnan(x)]
+    for here, there in itertools.pairwise(levels):
+        dash = "-" if there == here + 1 else ":"
+        plane.plot([xs[here], xs[there]], [here, there], dash, **style)
+
+
+def _crossings(line: Line, axes: Sequence[Axis], fan: float) -> list[float]:
+    """Return where a line crosses each axis, at choices a little beside; nan where it does not."""
+    places = [
+        math.nan if place is None else place + (fan if axis.choices else 0.0)
+        for place, axis in zip(line.places, axes[:-1], strict=True)
+    ]
+    low, high = axes[-1].low, axes[-1].high
+    assert low is not None
+    assert high is not None
+    return [*places, (line.uf1 - low) / (high - low) if high > low else 0.5]
+
+
+def _parallel_axis(plane: Axes, axis: Axis, level: int) -> None:
+    plane.plot([-0.03, 1.03], [level, level], color=GREY, linewidth=0.7, zorder=4)
+    halo = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
+    name = axis.parameter + (" (logarithmic)" if axis.log else "")
+    plane.text(
+        -0.03, level - 0.1, short(name, 66), va="bottom", size=7.6, weight="bold", color=INK,
+        bbox=halo, zorder=6,
+    )  # fmt: skip
+    last = max(1, len(axis.choices) - 1)
+    ticks = (
+        [(index / last, choice) for index, choice in enumerate(axis.choices)]
+        if axis.choices
+        else [(0.0, metric(axis.low or 0.0)), (1.0, metric(axis.high or 0.0))]
+    )
+    room = max(4, round(72 / len(ticks)))
+    for place, text in ticks:
+        side = "left" if place == 0 else "right" if place == 1 else "center"
+        plane.plot([place], [level], "|", color=GREY, markersize=5, zorder=4)
+        edge = {"left": -0.03, "right": 0.03}.get(side, 0.0)
+        plane.text(
+            place + edge, level + 0.12, wrapped(text, room), ha=side, va="top", size=7,
+            color=INK, bbox=halo, zorder=6,
+        )  # fmt: skip
+
+
+def _number_slice(axes: Axes, points: Sequence[SlicePoint]) -> None:
+    xs = [float(point.value) for point in points if point.value is not None]
+    _plain_dots(axes, xs, [point.uf1 for point in points])
+    if min(xs) > 0 and max(xs) / min(xs) >= ORDERS:
+        log_axis(axes, xs)
+
+
+def _choice_slice(axes: Axes, points: Sequence[SlicePoint]) -> None:
+    choices = in_order(point.value for point in points)
+    for place, choice in enumerate(choices):
+        scores = [point.uf1 for point in points if point.value == choice]
+        # Side by side in a fixed order: chance would draw each report differently.
+        offsets = [0.22 * math.sin(2.4 * index) for index in range(len(scores))]
+        _plain_dots(axes, [place + offset for offset in offsets], scores)
+        mean = sum(scores) / len(scores)
+        axes.plot([place - 0.3, place + 0.3], [mean, mean], color=ORANGE, linewidth=1.8, zorder=2)
+    names = [wrapped(str(choice)) for choice in choices]
+    axes.set_xticks(range(len(choices)), names, rotation=0 if len(names) <= MANY else 40)
+    axes.set_xlim(-0.6, len(choices) - 0.4)
+    axes.grid(visible=False, axis="x")
+
+
+def _plain_dots(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    axes.scatter(xs, ys, s=20, color=BLUE, edgecolor="white", linewidth=0.5, alpha=0.85, zorder=3)
