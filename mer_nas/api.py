@@ -25,6 +25,7 @@ from mer_nas.report import Report, read_report
 from mer_nas.search.events import Listener, ignore
 from mer_nas.settings import Settings, resolve
 from mer_nas.study import create, export, extended, find, load_clips, run, tentative
+from mer_nas.study.compare import ComparedCandidates, compare_candidates
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
 from mer_nas.study.facts import Memory
@@ -35,6 +36,7 @@ from mer_nas.study.reproduce import reproduce as _reproduce
 __all__ = [
     "Study",
     "build",
+    "compare",
     "evaluate",
     "load_model",
     "load_study",
@@ -105,6 +107,18 @@ def search(*words: str, on_event: Listener = ignore) -> Study:
     with tentative(folder):
         run(folder, clips, on_event)
     return Study(folder.path)
+
+
+def compare(*words: str) -> ComparedCandidates:
+    """Compare studies, candidates of a study and reports, as `mer-nas compare` does.
+
+    Args:
+        *words: Two or more, such as "runs/moe-synthetic-1", "prog_s" and "other/report.json".
+
+    Raises:
+        StudyError: They were not measured on the same clips under one protocol.
+    """
+    return compare_candidates(words)
 
 
 def load_study(folder: str | Path) -> Study:

@@ -53,7 +53,7 @@ def edit(file: str, old: str, new: str) -> None:
 
 def test_an_unknown_verb(refused: Refused) -> None:
     assert refused("serch", "space=moe") == (
-        "no verb is called 'serch'; known: check, completion, copy, data, evaluate, export, list, predict, "
+        "no verb is called 'serch'; known: check, compare, completion, copy, data, evaluate, export, list, predict, "
         "report, reproduce, resume, schema, search, show. Did you mean 'search'?"
     )
 

@@ -97,11 +97,7 @@ class StudyLock:
                     f"{self.path}: another process is taking over the study; try again"
                 )
         elif self._is_alive(owner, free=free):
-            raise StudyError(
-                f"{self.path.parent}: the study is being driven by process {owner['pid']} on host "
-                f"{owner['host']}, since {owner['since']}; stop that one first (Ctrl-C there), or "
-                "wait for its end"
-            )
+            raise StudyError(_driven(self.path.parent, owner))
         elif owner["host"] == socket.gethostname():
             self._clear(owner)
         self._write()
@@ -139,6 +135,30 @@ class StudyLock:
         }
         self._file.write(json.dumps(tree) + "\n")
         self._file.flush()
+
+
+def refuse_driven(folder: Path) -> None:
+    """Refuse a study that another process drives right now; change nothing and take no lock.
+
+    Raises:
+        StudyError: Its driver is alive.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        owner = _read(file)
+    here = owner is not None and owner["host"] == socket.gethostname()
+    if owner is not None and here and Process(owner["pid"], owner["started"]).alive():
+        raise StudyError(_driven(folder, owner))
+
+
+def _driven(folder: Path, owner: dict[str, Any]) -> str:
+    return (
+        f"{folder}: the study is being driven by process {owner['pid']} on host "
+        f"{owner['host']}, since {owner['since']}; stop that one first (Ctrl-C there), or "
+        "wait for its end"
+    )
 
 
 def _system_lock(file: IO[str]) -> bool:

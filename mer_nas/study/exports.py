@@ -15,6 +15,7 @@ from mer_nas.export.manifest import read_manifest
 from mer_nas.provenance import environment
 from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.lock import refuse_driven
 from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder, write
 from mer_nas.study.resume import unchanged
@@ -25,12 +26,15 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
 
     Raises:
         ExportError: There is no finalist of this rank.
-        StudyError: The clips or the code are not the study's own.
+        StudyError: The study still runs, or the clips or the code are not its own.
     """
+    refuse_driven(folder.path)
     origin = folder.origin()
     memory = Memory(folder, origin)
     unchanged(folder, origin, clips, memory.settings.space.extensions)
     entries = memory.finalists() or [(finalist, ()) for finalist in memory.ranked()]
+    if not entries:
+        raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
     if not 1 <= rank <= len(entries):
         raise ExportError(
             f"rank={rank}: {folder.path} has {len(entries)} finalists; 1 is the winner"

@@ -21,7 +21,7 @@ from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger
-from mer_nas.search.lock import StudyLock
+from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.settings import Settings
@@ -131,7 +131,12 @@ class _Workers:
 
 
 def rewrite_report(folder: StudyFolder) -> Report:
-    """Write the report of a study anew from its storage and ledger; train nothing."""
+    """Write the report of a study anew from its storage and ledger; train nothing.
+
+    Raises:
+        StudyError: The study still runs.
+    """
+    refuse_driven(folder.path)
     memory = Memory(folder, folder.origin())
     old = _last_report(folder)
     if old is None:

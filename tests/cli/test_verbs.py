@@ -27,6 +27,7 @@ def test_the_version(call: Call) -> None:
 def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
     verbs = [
         "check",
+        "compare",
         "completion",
         "copy",
         "data",

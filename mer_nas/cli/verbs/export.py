@@ -18,6 +18,7 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     mer-nas export runs/moe-synthetic-1 rank=2
     """
     from mer_nas.cli.loading import load
+    from mer_nas.search.lock import refuse_driven
     from mer_nas.study import export, extended, find
 
     read, known = overrides.parse(words), ["rank", "data.root"]
@@ -28,6 +29,7 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     if not isinstance(rank, int):
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
     folder = find(study)
+    refuse_driven(folder.path)
     roots = [word for word in words if word.startswith("data.root")]
     clips = load(extended(folder.settings(), roots))
     click.echo(str(export(folder, clips, rank)))

@@ -1,0 +1,92 @@
+"""The picture of a comparison: each score with its interval, and each difference to the first.
+
+Text stays text in SVG and PDF, and the same comparison always gives the same file.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mer_nas.errors import StudyError
+from mer_nas.report import EstimateFacts
+from mer_nas.report.charts import BLUE, GREY, INK, ORANGE, STYLE
+from mer_nas.study.compare import ComparedCandidates
+
+SUFFIXES = (".svg", ".png", ".pdf")
+ROW = 0.34
+"""Inches of a candidate."""
+
+
+def check_picture(file: Path) -> None:
+    """Refuse a file that cannot hold the picture, before anything is computed.
+
+    Raises:
+        StudyError: Its ending names no kind of picture, or its folder is missing.
+    """
+    if file.suffix.lower() not in SUFFIXES:
+        raise StudyError(
+            f"--picture {file}: ends in {file.suffix or 'nothing'}; "
+            f"one of {', '.join(SUFFIXES)} would be right"
+        )
+    if not file.parent.is_dir():
+        raise StudyError(f"--picture {file}: there is no folder {file.parent}")
+
+
+def draw(compared: ComparedCandidates, file: Path) -> None:
+    """Write the picture of a comparison to `file`; its ending says as what.
+
+    Raises:
+        StudyError: The ending names no kind of picture, or the folder is missing.
+    """
+    check_picture(file)
+    rows = compared.rows
+    with rc_context({**STYLE, "svg.hashsalt": "compare"}):
+        figure = Figure(figsize=(9.4, 1.35 + ROW * len(rows)), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        _intervals(left, [row.uf1 for row in rows])
+        _intervals(right, [row.against.difference if row.against else None for row in rows])
+        right.axvline(0, color=INK, linewidth=0.8, zorder=1)
+        left.set_yticks(range(len(rows)), [row.name for row in rows])
+        left.invert_yaxis()
+        left.set_xlabel("UF1, 95 % interval over subjects")
+        right.set_xlabel(f"UF1 above {rows[0].name}")
+        for place, row in enumerate(rows):
+            if row.against is not None:
+                right.annotate(
+                    f"p = {row.against.adjusted:.2g}",
+                    (row.against.difference.value, place),
+                    xytext=(0, 5),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7,
+                    color=INK,
+                )
+        figure.suptitle(
+            f"{compared.data}: {compared.clips} clips, {compared.subjects} subjects, "
+            f"{compared.protocol}",
+            fontsize=9,
+        )
+        # No date, so that the file can be compared; PNG knows no such entry.
+        dated = {".svg": "Date", ".pdf": "CreationDate"}.get(file.suffix.lower())
+        figure.savefig(file, dpi=160, metadata={dated: None} if dated else None)
+
+
+def _intervals(axes: Axes, found: Sequence[EstimateFacts | None]) -> None:
+    """Draw an interval a row, from top to bottom; the first has a mark of its own."""
+    for place, estimate in enumerate(found):
+        if estimate is None:
+            continue
+        first = place == 0
+        colour = ORANGE if first else BLUE
+        axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=1.6)
+        axes.plot([estimate.value], [place], "D" if first else "o", color=colour, markersize=5)
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", colors=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.spines["bottom"].set_color(GREY)
