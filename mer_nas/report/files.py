@@ -7,6 +7,9 @@ from mer_nas.report.markdown import as_markdown
 from mer_nas.report.page import render
 from mer_nas.report.schema import Report
 
+JSON, HTML, MARKDOWN = "report.json", "report.html", "report.md"
+"""What the files are called."""
+
 
 class Written(NamedTuple):
     """Where a report lies."""
@@ -25,9 +28,9 @@ def write(folder: Path, report: Report) -> Written:
     Each file is replaced in one step: whoever reads while it is written sees the earlier one.
     """
     texts = {
-        "report.json": report.to_json(),
-        "report.html": render(report),
-        "report.md": as_markdown(report),
+        JSON: report.to_json(),
+        HTML: render(report),
+        MARKDOWN: as_markdown(report),
     }
     for name, text in texts.items():
         part = folder / f".{name}.part"
