@@ -1,0 +1,92 @@
+"""The page in a real browser: nothing to complain of, nothing lost, nothing beyond a telephone's edge."""
+
+import html
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mer_nas.report import StudyFacts, build, write
+from mer_nas.report.files import Written
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason=f"no browser on this machine: none of {', '.join(NAMES)} is found"
+)
+
+FRAMES = """\
+<!DOCTYPE html><title>frames</title>
+<iframe style="width: 390px; height: 900px; border: 0" srcdoc="{page}"></iframe>
+<iframe style="width: 1280px; height: 900px; border: 0" srcdoc="{page}"></iframe>
+<ol></ol>
+<script>
+console.error("a complaint that must be heard");
+addEventListener("load", () => {{
+  for (const frame of document.querySelectorAll("iframe")) {{
+    const root = frame.contentDocument.documentElement;
+    const entry = document.createElement("li");
+    entry.textContent = `shown ${{root.clientWidth}} needed ${{root.scrollWidth}}`;
+    document.querySelector("ol").append(entry);
+    frame.remove();
+  }}
+}});
+</script>
+"""
+"""The page at the width of a telephone and of a screen; what is heard and measured of each."""
+
+
+@pytest.fixture(scope="module")
+def written(two_sets: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return write(tmp_path_factory.mktemp("study"), build(two_sets))
+
+
+def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
+    """Return what a browser makes of a page, and what it complains of."""
+    assert BROWSER is not None
+    done = subprocess.run(
+        [
+            BROWSER,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--enable-logging=stderr",
+            f"--user-data-dir={profile}",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def test_a_browser_opens_the_page_without_a_complaint(written: Written, tmp_path: Path) -> None:
+    page = written.html.read_text(encoding="utf-8")
+    dom, complaints = opened(written.html, tmp_path)
+    assert complaints == []
+    for tag in ("<data ", "<svg ", "<text ", "<tr", "<h2 ", "<figure"):
+        assert dom.count(tag) == page.count(tag) > 0
+    values = re.compile(r'<data value="([^"]+)">')
+    assert values.findall(dom) == values.findall(page)
+
+
+def test_nothing_runs_over_the_edge_of_a_telephone_or_a_screen(
+    written: Written, tmp_path: Path
+) -> None:
+    """The frame complains once itself, so that silence elsewhere is known to mean something."""
+    frames = tmp_path / "frames.html"
+    page = html.escape(written.html.read_text(encoding="utf-8"))
+    frames.write_text(FRAMES.format(page=page), encoding="utf-8")
+    dom, complaints = opened(frames, tmp_path / "profile")
+    assert ["a complaint that must be heard" in line for line in complaints] == [True]
+    found = re.findall(r"<li>shown (\d+) needed (\d+)</li>", dom)
+    assert len(found) == 2
+    for shown, needed in found:
+        assert int(needed) <= int(shown)
