@@ -12,13 +12,13 @@ from mer_nas.cli.tally import Tally
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
-from mer_nas.report import HeadlineFacts, Report, SelectionFacts
+from mer_nas.report import HeadlineFacts, NestedFacts, Report, SelectionFacts
 from mer_nas.report.schema import Answer
 from mer_nas.report.tables import as_text
 from mer_nas.search.config import Folds
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
-from mer_nas.study.estimate import Plan, estimate, machine_shares
+from mer_nas.study.estimate import Plan, estimate, machine_shares, outlay
 from mer_nas.study.facts import Memory
 from mer_nas.wording import count, duration
 
@@ -58,6 +58,8 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
             f"{_beside(settings)} x {count(study.final.seeds, 'seed')}, "
             f"about {duration(planned.final_seconds)}"
         )
+    if study.outer is not None:
+        lines.append(outlay(planned, settings))
     return "\n".join(lines)
 
 
@@ -74,6 +76,8 @@ def _plan_tree(settings: Settings, clips: ClipSet, planned: Plan) -> Tree:
         "search_seconds": planned.search_seconds,
         "final_repetitions": planned.final_jobs,
         "final_seconds": planned.final_seconds,
+        "searches": planned.searches,
+        "total_seconds": planned.total_seconds(settings.study.minutes),
     }
 
 
@@ -192,6 +196,7 @@ def _worth(report: Report) -> list[str]:
     lines = []
     if study.headline is not None and study.selection is not None:
         lines += _headline(study.headline, study.selection)
+    lines += _nested(study.nested, study.nested_note)
     lines.append(f"          {answer.honesty}")
     of = count(len(study.comparisons), "comparison")
     for other in study.comparisons:
@@ -221,6 +226,18 @@ def _headline(found: HeadlineFacts, chosen: SelectionFacts) -> list[str]:
         f"optimism  {at_least}{found.optimism:.3f} for the best of "
         f"{count(chosen.candidates, 'complete trial')} ({chosen.protocol}{why})",
         f"          corrected: {corrected}",
+    ]
+
+
+def _nested(found: NestedFacts | None, note: str) -> list[str]:
+    """Return what the searches that never saw their outer group came to, a line or two."""
+    if found is None:
+        return [f"nested    {note}"] if note else []
+    uf1, groups = found.uf1, count(len(found.groups), "outer group")
+    return [
+        f"nested    UF1 {uf1.value:.3f} [{uf1.low:.3f}, {uf1.high:.3f}] on {groups} that their "
+        f"searches never saw, {count(len(found.scores), 'seed')}",
+        f"          inside, the same searches chose their winners at {found.inside:.3f}",
     ]
 
 

@@ -65,7 +65,14 @@ class Protocol:
     """How many classes there are."""
 
 
-def plan(clips: ClipSet, folds: Scheme = "loso", seed: int = 0, block: float = 0.1) -> Protocol:
+def plan(
+    clips: ClipSet,
+    folds: Scheme = "loso",
+    seed: int = 0,
+    block: float = 0.1,
+    *,
+    blind: bool = False,
+) -> Protocol:
     """Divide `clips` by subject.
 
     Args:
@@ -73,6 +80,8 @@ def plan(clips: ClipSet, folds: Scheme = "loso", seed: int = 0, block: float = 0
         folds: "loso", "lodo", or into how many groups of subjects, stratified by class.
         seed: Decides the groups; LOSO and LODO do not depend on it.
         block: Share of the clips after which a block ends, in whole folds.
+        blind: Whether groups are alike in their number of clips alone, so that no label has a say
+            in who is held out with whom.
 
     Raises:
         DataError: The clips cannot be divided so.
@@ -84,7 +93,7 @@ def plan(clips: ClipSet, folds: Scheme = "loso", seed: int = 0, block: float = 0
         case "lodo":
             parts = [np.flatnonzero(clips.datasets == name) for name in np.unique(clips.datasets)]
         case number:
-            parts = _groups(clips, number, seed)
+            parts = _groups(clips, number, seed, blind=blind)
     held = sorted((_fold(clips, part) for part in parts), key=lambda f: (-len(f.test), f.subjects))
     held = [_named(clips, folds, fold, number) for number, fold in enumerate(held, start=1)]
     return Protocol(
@@ -118,12 +127,13 @@ def _refuse(clips: ClipSet, folds: Scheme) -> None:
         )
 
 
-def _groups(clips: ClipSet, folds: int, seed: int) -> list[Indices]:
+def _groups(clips: ClipSet, folds: int, seed: int, *, blind: bool) -> list[Indices]:
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer clips than groups is no mistake: scores are pooled over the folds.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        splits = list(splitter.split(np.zeros(len(clips)), clips.labels, clips.groups))
+        by = np.zeros(len(clips)) if blind else clips.labels
+        splits = list(splitter.split(np.zeros(len(clips)), by, clips.groups))
     parts = [np.asarray(test, dtype=np.int64) for _, test in splits]
     if any(len(part) == 0 for part in parts):
         raise DataError(

@@ -192,6 +192,38 @@ class ComparisonFacts(Config):
     """The same, corrected for all comparisons (Holm)."""
 
 
+class OuterGroup(Config):
+    """Subjects that a search of its own never saw, and the winner that was asked about them."""
+
+    name: str
+    """"group 1 (3 subjects)"."""
+    clips: PositiveInt
+    """Number of clips that the winner was asked about."""
+    winner: str
+    """How people call it: "trial 17", of the search without these subjects."""
+    origin: str
+    """Name of the published point it is, or of the sampler that proposed it."""
+    key: str
+    chosen_by: Share
+    """UF1 of the winner on the subjects of its search, by which it was chosen."""
+
+
+class NestedFacts(Config):
+    """What the whole procedure, search and choice included, is worth on subjects it never saw."""
+
+    groups: Annotated[tuple[OuterGroup, ...], Field(min_length=2)]
+    inside: Share
+    """Mean over the groups of `chosen_by`: what the searches themselves thought."""
+    scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
+    """Of the answers about all groups, pooled; one a seed."""
+    uf1: EstimateFacts
+    """Mean over the seeds, as are the next two."""
+    uar: EstimateFacts
+    accuracy: EstimateFacts
+    seconds: NonNegativeFloat
+    """Training time of it all, the searches included, summed over workers."""
+
+
 class DataFacts(Config):
     """The clips that everything was measured on."""
 
@@ -290,6 +322,10 @@ class StudyFacts(Config):
     selection_note: str = ""
     """Why nothing is known of it."""
     headline: HeadlineFacts | None = None
+    nested: NestedFacts | None = None
+    """None where it was not asked for (`study.outer`), or is not complete."""
+    nested_note: str = ""
+    """Why it is not complete."""
     comparisons: tuple[ComparisonFacts, ...] = ()
     """The winner against the runner-up and each warm start that was measured like it."""
     export: ExportFacts | None = None

@@ -103,6 +103,10 @@ class StudyConfig(Config):
     ] = Field(default_factory=FinalConfig)
     """The final stage; none skips it."""
 
+    outer: Annotated[int, Interval(ge=2)] | None = None
+    """Nested estimate: so many groups of subjects, each left out of a further search with the
+    whole budget, whose winner is then asked about them; null: none."""
+
     @property
     def closed(self) -> bool:
         """Whether what will be tried is known beforehand."""

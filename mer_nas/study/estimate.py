@@ -41,11 +41,23 @@ class Plan:
     final_jobs: int
     final_seconds: float
     """For random candidates on one worker, all repetitions together."""
+    searches: int = 1
+    """How many there are: the study's own, and one for each outer group of a nested estimate."""
 
     @property
     def search_seconds(self) -> float | None:
         """Time of the search if no trial were pruned; none where only minutes bound it."""
         return None if self.trials is None else self.trials * self.seconds_per_trial / self.workers
+
+    def total_seconds(self, minutes: float | None) -> float | None:
+        """Return the time of all searches and final stages at most; none where nothing bounds it.
+
+        Args:
+            minutes: Bound on each search.
+        """
+        bounds = [self.search_seconds, None if minutes is None else 60 * minutes]
+        known = [bound for bound in bounds if bound is not None]
+        return self.searches * (min(known) + self.final_seconds) if known else None
 
 
 def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
@@ -64,7 +76,8 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
         )
         jobs = final.jobs(len(settings.space.points))
         seconds = jobs * per_clip * shape.visits(trainer)
-    return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers)
+    searches = 1 + (study.outer or 0)
+    return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
 
 
 def _trials(settings: Settings) -> int | None:
@@ -101,6 +114,25 @@ def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> 
     return (
         f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')}), "
         f"about {duration(total / workers)}"
+    )
+
+
+def outlay(planned: Plan, settings: Settings) -> str:
+    """Say what a nested estimate comes to, the study's own search included."""
+    study = settings.study
+    assert study.outer is not None
+    all_of_it = [f"{planned.searches} searches"]
+    if planned.trials is not None:
+        all_of_it.append(f"{planned.searches * planned.trials:,} trials")
+    if study.final is not None:
+        all_of_it.append(f"{planned.searches} final stages")
+    total = planned.total_seconds(study.minutes)
+    if total is not None:
+        on = count(planned.workers, "worker")
+        all_of_it.append(f"at most about {duration(total)} on {on}")
+    return (
+        f"nested estimate: each of {study.outer} outer groups is left out of a further search "
+        f"with the whole budget; in all {', '.join(all_of_it)}"
     )
 
 

@@ -24,14 +24,12 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import FoldResult, fold_average, pool, pool_by_dataset
+from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.provenance import environment
 from mer_nas.report import (
     BlockPoint,
     ComputeFacts,
-    DataFacts,
-    DatasetScores,
     ExportFacts,
     FinalistFacts,
     NextStep,
@@ -43,10 +41,9 @@ from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import read
 from mer_nas.search.objectives import front
 from mer_nas.statistics import Counts, by_subject
-from mer_nas.study import honesty
+from mer_nas.study import honesty, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
-
-Results = Sequence[FoldResult]
+from mer_nas.study.scores import Results, seed_scores
 
 
 @dataclass(frozen=True)
@@ -239,6 +236,23 @@ class Memory:
                 scored.append((finalist, whole))
         return sorted(scored, key=lambda entry: -statistics.fmean(s.uf1 for s in entry[1]))
 
+    @property
+    def winner(self) -> Contender | None:
+        """The best finalist; without a final stage the best complete trial; none without one."""
+        ranked = [entry for entry, _ in self.finalists()] or self.ranked()
+        return ranked[0] if ranked else None
+
+    @cached_property
+    def inner(self) -> Sequence[Memory | None]:
+        """The searches that never saw an outer group; none where one has not begun."""
+        of = len(self.origin.outer.folds) if self.origin.outer else 0
+        folders = [self.folder.inner(number, of) for number in range(1, of + 1)]
+        begun = [(each.path / "origin.json").is_file() for each in folders]
+        return [
+            Memory(each, each.origin()) if there else None
+            for each, there in zip(folders, begun, strict=True)
+        ]
+
     def _origin(self, trial: FrozenTrial) -> str:
         return str(trial.user_attrs.get("point", self.settings.study.sampler))
 
@@ -247,6 +261,7 @@ class Memory:
         settings, study = self.settings, self.settings.study
         importance, note = self._importance()
         chosen, selection_note = honesty.selection(self)
+        outside, nested_note = nested.facts(self)
         return StudyFacts(
             name=self.folder.name,
             folder=str(self.folder.path),
@@ -277,6 +292,8 @@ class Memory:
             selection=chosen,
             selection_note=selection_note,
             headline=honesty.headline(self, chosen),
+            nested=outside,
+            nested_note=nested_note,
             comparisons=honesty.comparisons(self),
             export=exported,
             next_steps=next_steps(self),
@@ -379,23 +396,6 @@ class Memory:
         return dict(found), f"PED-ANOVA over {len(complete)} complete trials"
 
 
-def seed_scores(results: Results, data: DataFacts, repetition: int) -> SeedScores:
-    """Return what all folds of a repetition come to: pooled, by subject and by data set."""
-    scores = pool(results)
-    subjects = by_subject(results, list(data.subjects), len(data.classes))
-    return SeedScores(
-        repetition=repetition,
-        uf1=scores.uf1,
-        uar=scores.uar,
-        accuracy=scores.accuracy,
-        confusion=scores.confusion,
-        subjects=subjects.tolist(),
-        weighted_f1=scores.weighted_f1,
-        fold_f1=fold_average(results),
-        datasets=_by_dataset(results),
-    )
-
-
 def next_steps(memory: Memory) -> tuple[NextStep, ...]:
     """Return the commands worth running after a study."""
     settings, path = memory.settings, str(memory.folder.path)
@@ -439,21 +439,6 @@ def as_tree(memory: Memory, finalist: Contender) -> Tree:
     }
     del tree["trainer"]["device"]
     return tree
-
-
-def _by_dataset(results: Results) -> tuple[DatasetScores, ...]:
-    found = pool_by_dataset(results)
-    return tuple(
-        DatasetScores(
-            name=name,
-            uf1=scores.uf1,
-            uar=scores.uar,
-            accuracy=scores.accuracy,
-            weighted_f1=scores.weighted_f1,
-            confusion=scores.confusion,
-        )
-        for name, scores in (found.items() if len(found) > 1 else ())
-    )
 
 
 def _seconds(results: Iterable[FoldResult]) -> float:

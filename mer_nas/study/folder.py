@@ -8,6 +8,7 @@ runs/moe-synthetic-1/
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
 ├── predictions.parquet   the ledger's predictions in columns, for other programs
+├── outer/           with study.outer: the searches that never saw a group, and its answers
 └── report.html, report.json, report.md
 """
 
@@ -20,7 +21,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import PositiveInt, ValidationError
@@ -29,8 +30,8 @@ from mer_nas.catalogue import rows, vet
 from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol, plan
-from mer_nas.errors import MerNasError, StudyError, unknown
+from mer_nas.data.protocols import Fold, Protocol, plan
+from mer_nas.errors import DataError, MerNasError, StudyError, unknown
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
@@ -91,6 +92,8 @@ class Origin(Config):
     data: DataFacts
     search: ProtocolShape
     final: ProtocolShape | None = None
+    outer: ProtocolShape | None = None
+    """Groups of subjects that searches of their own never see; none without `study.outer`."""
     optuna: str = "search"
     """Name of the Optuna study in its storage, which others may share."""
 
@@ -129,6 +132,15 @@ class StudyFolder:
     def export(self, rank: int) -> Path:
         """Return where the finalist of a rank is exported to."""
         return self.path / "export" / f"rank{rank}"
+
+    def inner(self, number: int, of: int) -> StudyFolder:
+        """Return the search that does not see outer group `number` of so many."""
+        return StudyFolder(self.path / "outer" / f"{number}-of-{of}")
+
+    @property
+    def answers(self) -> Path:
+        """What the winners of the inner searches said of the outer groups: a ledger."""
+        return self.path / "outer" / "ledger.jsonl"
 
     def settings(self) -> Settings:
         """Return the settings as they hold now.
@@ -200,6 +212,7 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
         ),
         search=ProtocolShape.of(plan(clips, study.folds, study.seed, study.block)),
         final=_final(settings, clips),
+        outer=_outer(settings, clips),
         optuna="search" if study.storage is None else shared,
     )
     folder = StudyFolder(_make(settings))
@@ -209,13 +222,14 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
 
 
 def settle(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Origin:
-    """Write down the settings that hold from now on, and the folds of their final stage.
+    """Write down the settings that hold from now on, with their final stage and outer groups.
 
     Raises:
-        DataError: The clips cannot be divided as the final stage asks.
+        DataError: The clips cannot be divided as those ask.
     """
     old = folder.origin()
-    origin = old.model_copy(update={"final": _final(settings, clips)})
+    changed = {"final": _final(settings, clips), "outer": _outer(settings, clips)}
+    origin = old.model_copy(update=changed)
     if origin != old:
         write(folder.path / "origin.json", origin.model_dump_json(indent=2))
     folder.save(settings)
@@ -261,6 +275,44 @@ def _final(settings: Settings, clips: ClipSet) -> ProtocolShape | None:
     if study.final is None:
         return None
     return ProtocolShape.of(plan(clips, study.final.folds, study.seed, study.block))
+
+
+def outer_plan(study: StudyConfig, clips: ClipSet) -> Protocol:
+    """Return who is left out of which inner search.
+
+    No label decides it: not even who is asked together may follow from what is to be told.
+
+    Raises:
+        DataError: There are fewer subjects than groups.
+    """
+    assert study.outer is not None
+    if study.outer > (found := len(clips.subjects)):
+        raise DataError(
+            f"{clips.name}: study.outer={study.outer} asks for more groups than there are "
+            f"subjects ({found}); at most {found}"
+        )
+    return plan(clips, study.outer, study.seed, blind=True)
+
+
+def without(clips: ClipSet, fold: Fold) -> ClipSet:
+    """Return the clips of a search that never sees the subjects of an outer fold."""
+    return replace(
+        clips.subset(fold.train), name=f"{clips.name} without {fold.name}", official=None
+    )
+
+
+def _outer(settings: Settings, clips: ClipSet) -> ProtocolShape | None:
+    """Return the outer groups, once it is sure that each inner search can divide its clips."""
+    study = settings.study
+    if study.outer is None:
+        return None
+    protocol, bare = outer_plan(study, clips), replace(clips, inputs={})
+    for fold in protocol.folds:
+        inside = without(bare, fold)
+        plan(inside, study.folds, study.seed, study.block)
+        if study.final is not None:
+            plan(inside, study.final.folds, study.seed, study.block)
+    return ProtocolShape.of(protocol)
 
 
 def _make(settings: Settings) -> Path:

@@ -32,7 +32,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, DataError, StudyError, unknown
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import Evaluator, FoldResult
+from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.provenance import code_version, environment
 from mer_nas.report import HeadlineFacts, Report, SeedScores, read_report
 from mer_nas.report.facts import Confusion
@@ -48,8 +48,8 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.ray_runner import cluster
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import by_subject, estimate
-from mer_nas.study.facts import seed_scores
 from mer_nas.study.folder import RUNS, write
+from mer_nas.study.scores import Results, seed_scores
 from mer_nas.training.device import pick_device
 
 Verdict = Literal["identical", "within tolerance", "different"]
@@ -370,7 +370,7 @@ def _folder(claim: Claim, runs: Path) -> Path:
 # Number by number --------------------------------------------------------------------------------
 
 
-def _numbers(claim: Claim, results: Sequence[Sequence[FoldResult]]) -> Iterable[Number]:
+def _numbers(claim: Claim, results: Sequence[Results]) -> Iterable[Number]:
     """Yield every number that follows from the winner; results are one protocol a seed."""
     answer, data = claim.answer, claim.report.study.data
     cost = measure(claim.candidate.architecture, len(data.classes))._asdict()
@@ -431,7 +431,7 @@ def _moved(one: Sequence[Confusion], other: Sequence[Confusion]) -> int:
 
 
 def _headline(
-    claim: Claim, headline: HeadlineFacts, results: Sequence[Sequence[FoldResult]]
+    claim: Claim, headline: HeadlineFacts, results: Sequence[Results]
 ) -> Iterable[Number]:
     data = claim.report.study.data
     counts = np.stack(

@@ -16,7 +16,14 @@ from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.settings import Settings, validate_data
 from mer_nas.study.folder import Origin, StudyFolder
 
-MAY_CHANGE = ("study.trials", "study.minutes", "study.final", "data.root", "ray")
+MAY_CHANGE = (
+    "study.trials",
+    "study.minutes",
+    "study.final",
+    "study.outer",
+    "data.root",
+    "ray",
+)
 """Keys, with everything below them, whose change leaves all finished folds valid."""
 
 

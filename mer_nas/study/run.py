@@ -1,4 +1,8 @@
-"""The straight line: search, retrain the best, export the winner, report."""
+"""The straight line: search, retrain the best, export the winner, report.
+
+A nested estimate, where it was asked for, comes between the final stage and the export: it decides
+nothing, and whoever stops it keeps the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
@@ -25,7 +30,8 @@ from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.settings import Settings
-from mer_nas.study.estimate import announcement
+from mer_nas.study import nested
+from mer_nas.study.estimate import announcement, estimate, machine_shares, outlay
 from mer_nas.study.exports import export_winner
 from mer_nas.study.facts import Memory
 from mer_nas.study.folder import Origin, StudyFolder, add_session, settle
@@ -67,25 +73,16 @@ def run(
     begun, settings = folder.origin(), changed or folder.settings()
     load_extensions(settings.space.extensions)
     unchanged(folder, begun, clips, settings.space.extensions)
-    with (
-        StudyLock(folder.path, on_event) as lock,
-        _session(folder, command or begun.command),
-        Ledger(folder.ledger, on_event) as ledger,
-    ):
+    with StudyLock(folder.path, on_event) as lock, _session(folder, command or begun.command):
+        if settings.study.outer is not None and nested.unasked(folder, settings.study.outer):
+            planned = estimate(settings, clips, machine_shares(settings.ray).workers)
+            on_event(Note(outlay(planned, settings)))
         with ExitStack() as stack:
             workers = _Workers(settings, folder, on_event, lock, stack)
-            if not len(ledger):
-                workers.start()  # before the storage hears of the study: there may be no Ray
-            with closing(_driver(folder, begun, settings, clips, ledger, on_event)) as driver:
-                if not driver.idle:
-                    workers.start()  # before the new settings are kept
-                origin = settle(folder, settings, clips)
-                workers.run(driver, clips, driver.protocol, needed=not driver.idle)
-                stopped = driver.ended
-            memory = Memory(folder, origin)
-            if settings.study.final is not None and memory.ranked():
-                _final(memory, clips, ledger, workers)
-        memory = Memory(folder, origin)
+            memory, stopped = _search(folder, clips, settings, workers, on_event)
+            if settings.study.outer is not None:
+                nested.measure(memory, clips, workers, partial(_inner_search, workers), on_event)
+        memory = Memory(folder, memory.origin)
         memory.clock([entry for entry, _ in memory.finalists()] or memory.ranked()[:1])
         last = _last_report(folder)
         kept = last.study.export if last else None
@@ -130,6 +127,44 @@ class _Workers:
             local.run(source, evaluator)
 
 
+def _search(
+    folder: StudyFolder,
+    clips: ClipSet,
+    settings: Settings,
+    workers: _Workers,
+    on_event: Listener,
+) -> tuple[Memory, str]:
+    """Bring search and final stage to their end; return what is known, and why no more trials."""
+    begun = folder.origin()
+    with Ledger(folder.ledger, on_event) as ledger:
+        if not len(ledger):
+            workers.start()  # before the storage hears of the study: there may be no Ray
+        with closing(_driver(folder, begun, settings, clips, ledger, on_event)) as driver:
+            if not driver.idle:
+                workers.start()  # before the new settings are kept
+            origin = settle(folder, settings, clips)
+            workers.run(driver, clips, driver.protocol, needed=not driver.idle)
+            stopped = driver.ended
+        memory = Memory(folder, origin)
+        if settings.study.final is not None and memory.ranked():
+            _final(memory, clips, ledger, workers, on_event)
+    return Memory(folder, origin), stopped
+
+
+def _inner_search(
+    workers: _Workers,
+    folder: StudyFolder,
+    clips: ClipSet,
+    settings: Settings,
+    on_event: Listener,
+) -> Memory:
+    """Run a search that does not see an outer group, on the workers of the study."""
+    origin = folder.origin()
+    unchanged(folder, origin, clips, settings.space.extensions)
+    with StudyLock(folder.path, on_event), _session(folder, origin.command):
+        return _search(folder, clips, settings, workers, on_event)[0]
+
+
 def rewrite_report(folder: StudyFolder) -> Report:
     """Write the report of a study anew from its storage and ledger; train nothing.
 
@@ -168,7 +203,9 @@ def _driver(
     )
 
 
-def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers) -> None:
+def _final(
+    memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers, on_event: Listener
+) -> None:
     study = memory.settings.study
     assert study.final is not None
     entries = memory.entrants()
@@ -181,10 +218,10 @@ def _final(memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers) ->
         ledger=ledger,
         code=memory.origin.code,
         seed=study.seed,
-        on_event=workers.emit,
+        on_event=on_event,
     )
     if stage.missing:
-        workers.emit(Note(announcement(memory, entries, workers.start().shares.workers)))
+        on_event(Note(announcement(memory, entries, workers.start().shares.workers)))
     workers.run(stage, clips, protocol, needed=bool(stage.missing))
 
 

@@ -1,0 +1,247 @@
+"""What the whole procedure is worth: searched without some subjects, then asked about them.
+
+BBC-CV (`honesty`) estimates by how much the choice among trials flatters a score. It cannot see
+what a sampler that learns from scores has learned from the subjects. A nested estimate can: for
+each outer group of subjects a search with the whole budget runs on all other clips, as if there
+were no more; its winner is trained on these and asked about the group, once. The pooled answers
+score the procedure, not one network, and nothing that was chosen has seen what it is scored on.
+
+Outer subjects reach nothing of an inner search: it is given a set of clips in which they are not,
+in a folder of its own, so neither labels nor scaling nor a choice can follow from them. Not even
+who is in a group depends on a label.
+
+outer/
+├── 1-of-4/         a study like any other, but for its clips; `mer-nas report` writes its report
+├── ...
+└── ledger.jsonl    what each winner said of its group
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol as Folds
+from mer_nas.errors import DataError
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.report import EstimateFacts, NestedFacts, OuterGroup
+from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
+from mer_nas.search.final import Finalist, FinalStage
+from mer_nas.search.jobs import Source
+from mer_nas.search.ledger import Ledger, read
+from mer_nas.settings import Settings
+from mer_nas.statistics import accuracy, by_subject, estimate, uar, uf1
+from mer_nas.statistics.counts import Metric, check
+from mer_nas.study.folder import StudyFolder, create, outer_plan, without
+from mer_nas.study.scores import Results, seed_scores
+
+if TYPE_CHECKING:
+    from mer_nas.study.facts import Contender, Memory
+
+Search = Callable[[StudyFolder, ClipSet, Settings, Listener], "Memory"]
+"""Brings a study to the end of its final stage; returns what it knows then."""
+
+
+class Workers(Protocol):
+    """Whatever works off a source of jobs."""
+
+    def run(self, source: Source, clips: ClipSet, protocol: Folds, *, needed: bool) -> None:
+        """Work off a source; one that needs no training is only heard out."""
+
+
+class _Asked(NamedTuple):
+    """An outer group and its winner's answers."""
+
+    facts: OuterGroup
+    results: tuple[FoldResult | None, ...]
+    """One a seed; none where it was not asked."""
+    seconds: float
+    """Of the search and the answers."""
+
+
+def measure(
+    memory: Memory, clips: ClipSet, workers: Workers, search: Search, on_event: Listener
+) -> None:
+    """Search without each outer group in turn and ask the winner about it; nothing twice.
+
+    Args:
+        memory: The study, which has outer groups.
+        clips: All its clips.
+        workers: Train what is missing.
+        search: Runs an inner search.
+        on_event: Is told what happens, as notes: none of it is of the study's own search.
+    """
+    study, protocol = memory.settings.study, outer_plan(memory.settings.study, clips)
+    of = len(protocol.folds)
+    memory.folder.answers.parent.mkdir(exist_ok=True)
+    with Ledger(memory.folder.answers, on_event) as ledger:
+        for number, fold in enumerate(protocol.folds, start=1):
+            tell = _noted(on_event, f"outer group {number} of {of}")
+            inside = without(clips, fold)
+            settings = _inner(memory.settings, memory.folder.inner(number, of))
+            found = search(_opened(settings, inside, memory, fold.name), inside, settings, tell)
+            if (winner := found.winner) is None:
+                tell(Note("no trial was complete, so nobody can be asked"))
+                continue
+            alone = replace(protocol, folds=(fold,), blocks=((0,),))
+            stage = FinalStage(
+                finalists=[Finalist(f"{winner.label} asked about {fold.name}", winner.candidate)],
+                seeds=study.final.seeds if study.final else 1,
+                clips=clips,
+                protocol=alone,
+                seed=study.seed,
+                ledger=ledger,
+                code=memory.origin.code,
+                on_event=_noted(tell, "", scores=False),
+            )
+            workers.run(stage, clips, alone, needed=bool(stage.missing))
+
+
+def unasked(folder: StudyFolder, groups: int) -> int:
+    """Return about how many outer groups nobody was asked about yet."""
+    there = read(folder.answers) if folder.answers.is_file() else ()
+    return max(0, groups - len({result.fold for result in there}))
+
+
+def facts(memory: Memory) -> tuple[NestedFacts | None, str]:
+    """Return what the nested estimate came to, or why there is none."""
+    if memory.origin.outer is None:
+        return None, ""
+    asked = _asked(memory)
+    missing = [number for number, each in enumerate(asked, start=1) if each is None]
+    if missing:
+        numbers = ", ".join(map(str, missing))
+        return None, f"not asked yet: outer group {numbers} of {len(asked)}"
+    groups = [each for each in asked if each is not None]
+    answers = zip(*(each.results for each in groups), strict=True)
+    data, seeds = memory.origin.data, _seeds(memory)
+    whole: dict[int, Results] = {
+        repetition: [result for result in results if result is not None]
+        for repetition, results in zip(range(seeds), answers, strict=True)
+        if None not in results
+    }
+    if not whole:
+        return None, "training failed for some outer group with every seed"
+    counts = np.stack(
+        [by_subject(each, list(data.subjects), len(data.classes)) for each in whole.values()]
+    )
+    try:
+        check(counts, data.classes)
+    except DataError as error:
+        return None, str(error)
+
+    def estimated(metric: Metric) -> EstimateFacts:
+        value = estimate(counts, metric)
+        return EstimateFacts(value=value.value, low=value.low, high=value.high)
+
+    return NestedFacts(
+        groups=tuple(each.facts for each in groups),
+        inside=statistics.fmean(each.facts.chosen_by for each in groups),
+        scores=tuple(
+            seed_scores(results, data, repetition) for repetition, results in whole.items()
+        ),
+        uf1=estimated(uf1),
+        uar=estimated(uar),
+        accuracy=estimated(accuracy),
+        seconds=round(sum(each.seconds for each in groups), 3),
+    ), ""
+
+
+def _asked(memory: Memory) -> list[_Asked | None]:
+    """Return each outer group with its answers; none for one that was not asked."""
+    shape, data, code = memory.origin.outer, memory.origin.data, memory.origin.code
+    assert shape is not None
+    there = read(memory.folder.answers) if memory.folder.answers.is_file() else ()
+    known = {result.key: result for result in there}
+    found: list[_Asked | None] = []
+    for fold, inner in zip(shape.folds, memory.inner, strict=True):
+        winner = inner.winner if inner is not None and inner.begun else None
+        if inner is None or winner is None:
+            found.append(None)
+            continue
+        key, seed = winner.candidate.key, memory.settings.study.seed
+        results = tuple(
+            known.get((key, fold.key, repetition, seed, data.fingerprint, code))
+            for repetition in range(_seeds(memory))
+        )
+        if not any(results):
+            found.append(None)
+            continue
+        trained = [each for by_fold in inner.results.values() for each in by_fold.values()]
+        spent = sum(each.seconds for each in [*trained, *results] if each is not None)
+        chosen_by = _chosen_by(inner, winner)
+        group = OuterGroup(
+            name=fold.name,
+            clips=fold.clips,
+            winner=winner.label,
+            origin=winner.origin,
+            key=key,
+            chosen_by=chosen_by,
+        )
+        found.append(_Asked(group, results, spent))
+    return found
+
+
+def _chosen_by(inner: Memory, winner: Contender) -> float:
+    """Return the UF1 by which a winner was chosen: of the final stage where there was one."""
+    for entry, scores in inner.finalists():
+        if entry.trial == winner.trial:
+            return statistics.fmean(score.uf1 for score in scores)
+    assert winner.value is not None
+    return winner.value
+
+
+def _seeds(memory: Memory) -> int:
+    final = memory.settings.study.final
+    return final.seeds if final else 1
+
+
+def _inner(settings: Settings, folder: StudyFolder) -> Settings:
+    """Return the settings of a search that is like the study's own, in a folder of its own."""
+    changed = {"outer": None, "name": None, "folder": folder.path}
+    return replace(settings, study=settings.study.model_copy(update=changed))
+
+
+def _opened(settings: Settings, clips: ClipSet, memory: Memory, group: str) -> StudyFolder:
+    """Return the folder of an inner search, made if it is not there."""
+    assert settings.study.folder is not None
+    folder = StudyFolder(settings.study.folder)
+    if not folder.settings_file.is_file():
+        shutil.rmtree(folder.path, ignore_errors=True)  # killed while it was being made
+        create(settings, clips, f"{memory.origin.command}  # without {group}")
+    return folder
+
+
+def _noted(on_event: Listener, name: str, *, scores: bool = True) -> Listener:
+    """Return a listener that passes on what is worth a line, as notes.
+
+    Args:
+        on_event: Takes the notes.
+        name: Goes before each.
+        scores: Whether UF1 is said; what one group alone would score is not.
+    """
+
+    def tell(event: Event) -> None:
+        if text := _line(event, scores=scores):
+            on_event(Note(f"{name}: {text}" if name else text))
+
+    return tell
+
+
+def _line(event: Event, *, scores: bool) -> str:
+    match event:
+        case Ended(_, _, label, "complete", _, _, value, _):
+            return f"{label}: UF1 {value:.3f}" if scores else label
+        case Ended(_, _, label, outcome, done, of, _, reason):
+            return f"{label}: {outcome} after {done} of {of} folds: {reason}"
+        case SearchEnded(reason):
+            return f"search ended: {reason}"
+        case Note(text):
+            return text
+    return ""  # the others pass by
