@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mer_nas.errors import StudyError
 from mer_nas.report import EstimateFacts
-from mer_nas.report.charts import BLUE, GREY, INK, ORANGE, STYLE
+from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, STYLE
 from mer_nas.study.compare import ComparedCandidates
 
 SUFFIXES = (".svg", ".png", ".pdf")
