@@ -27,11 +27,12 @@ from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.hindsight import Watched
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, macro_f1, scores
 from mer_nas.provenance import code_version
 from mer_nas.training.device import pick_device
-from mer_nas.training.fit import TrainingDiverged, epochs_begun, fit, predict
+from mer_nas.training.fit import Observer, TrainingDiverged, epochs_begun, fit, predict
 from mer_nas.training.objectives import Targets
 
 FoldKey = tuple[str, str, int, int, str, str]
@@ -138,8 +139,20 @@ class Evaluator:
         self.seed = seed
         self.extensions = tuple(file.resolve() for file in extensions)
 
-    def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
+    def fold(
+        self,
+        candidate: Candidate,
+        index: int,
+        repetition: int = 0,
+        on_epoch: Observer | None = None,
+    ) -> FoldResult:
         """Train the candidate without the subjects of fold `index`, then ask it about them, once.
+
+        Args:
+            candidate: What is measured.
+            index: Of the fold in the protocol.
+            repetition: Decides the seed, with the study's and the held-out subjects.
+            on_epoch: Is shown the network as each epoch leaves it; the result is the same.
 
         Raises:
             ConfigError: The candidate does not fit the data or the machine.
@@ -152,7 +165,7 @@ class Evaluator:
         device = pick_device(candidate.trainer.device)
         with isolated(seed, device):
             units = self._units(candidate, fold.train)
-            network, losses = self._trained(candidate, fold.train, units, seed, device)
+            network, losses = self._trained(candidate, fold.train, units, seed, device, on_epoch)
             probabilities = predict(network, self._inputs(candidate, fold.test, units, device))
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
@@ -216,6 +229,20 @@ class Evaluator:
         """
         refuse_misfit(candidate.needs("the architecture"), provided(self.clips))
 
+    def watched(self) -> Watched:
+        """Return the same evaluator, ready to look back at each fold that it trains."""
+        return Watched(self)
+
+    def inputs(
+        self,
+        candidate: Candidate,
+        indices: NDArray[np.int64],
+        train: NDArray[np.int64],
+        device: torch.device,
+    ) -> dict[str, Tensor]:
+        """Return what a network that learned from the clips `train` sees of those at `indices`."""
+        return self._inputs(candidate, indices, self._units(candidate, train), device)
+
     def _units(self, candidate: Candidate, train: NDArray[np.int64]) -> Units:
         """Return what the training clips say that inputs are to be divided by."""
         return {
@@ -231,6 +258,7 @@ class Evaluator:
         units: Units,
         seed: int,
         device: torch.device,
+        on_epoch: Observer | None = None,
     ) -> tuple[nn.Module, list[float]]:
         """Return the network, and its mean loss in each epoch."""
         network: nn.Module = build(candidate.architecture, len(self.clips.classes)).to(device)
@@ -241,6 +269,7 @@ class Evaluator:
             candidate.trainer,
             seed,
             auxiliary=candidate.architecture.losses.weights,
+            on_epoch=on_epoch,
         )
         return network, losses
 

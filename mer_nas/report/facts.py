@@ -114,6 +114,46 @@ class TrialFacts(Described):
     """Why it failed or is infeasible."""
 
 
+class LearningFacts(Config):
+    """How the training loss of a finalist fell, over the folds of all its repetitions.
+
+    Where folds have unequal numbers of epochs, a part is an equal share of each one's training.
+    """
+
+    folds: PositiveInt
+    """Trainings whose losses are known."""
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    """After each epoch."""
+    low: tuple[float, ...]
+    """10 % of the folds lie below, and 10 % above `high`."""
+    high: tuple[float, ...]
+
+
+class HindsightFacts(Config):
+    """LEAKY: what the same trainings would have scored, had the held-out clips chosen the epoch.
+
+    For comparison with literature that does so; nothing was chosen by it. All scores are UF1 of
+    whole pools, means over the repetitions that were looked back at.
+    """
+
+    seeds: PositiveInt
+    """Repetitions of which a fold was looked back at."""
+    folds: PositiveInt
+    """Folds of theirs that were looked back at; the others count with their last epoch."""
+    of: PositiveInt
+    """Folds of theirs."""
+    epochs: PositiveInt
+    """Epochs among which each fold had the choice, at most."""
+    last: Share
+    """After the last epoch, which is the honest score of these repetitions."""
+    best_of_each: Share
+    """LEAKY: each fold with the epoch that tells most of its own held-out clips right."""
+    best_of_all: Share
+    """LEAKY: all folds of a repetition after the one part of the training that is best pooled."""
+    course: tuple[Share, ...]
+    """LEAKY: after each part of the training, as many as there are epochs."""
+
+
 class FinalistFacts(Described):
     """A candidate that was retrained under the final protocol with several seeds."""
 
@@ -130,6 +170,10 @@ class FinalistFacts(Described):
     """UF1 of its trial under the search protocol."""
     scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
     """One a repetition."""
+    learning: LearningFacts | None = None
+    """None where a version trained it that kept no losses."""
+    hindsight: HindsightFacts | None = None
+    """LEAKY; used for no choice. None where no fold was looked back at."""
 
 
 class EstimateFacts(Config):

@@ -55,6 +55,10 @@ class FinalConfig(Config):
     """loso, lodo, or a number of subject groups."""
     trainer: Tree = Field(default_factory=dict)
     """Changes to the search's trainer, such as {epochs: 60}."""
+    best_epoch: bool = True
+    """Whether each fold that the stage trains is looked back at, once its result is kept: what the
+    scores would have been had the epoch been chosen on the held-out clips, as much public code
+    does. Leaky, told apart in the report, and used for nothing else."""
 
     def jobs(self, points: int) -> int:
         """Return how many repetitions there are at most, of a space with so many points."""

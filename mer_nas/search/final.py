@@ -2,17 +2,19 @@
 
 A source of jobs like the search, one for each candidate and repetition, and all candidates' first
 repetitions before any second one: a stage that is stopped early has compared like with like.
-Nothing is pruned. What the ledger holds is not trained again; where the stage uses the folds and
+Nothing is pruned, and nothing that was seen in looking back (`evaluation.hindsight`) is heard of
+here. What the ledger holds is not trained again; where the stage uses the folds and
 the recipe of the search, its first repetition costs nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.search.events import Ended, FoldDone, Listener, Started, ignore
 from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import Ledger
@@ -52,6 +54,7 @@ class FinalStage:
         seed: Of the study.
         ledger: Where finished folds are kept.
         code: Version of the code that trains them.
+        hindsight: Takes the look back at each fold that is trained here; None: there is none.
         on_event: Is told what happens.
     """
 
@@ -65,9 +68,11 @@ class FinalStage:
         seed: int,
         ledger: Ledger,
         code: str,
+        hindsight: Callable[[Hindsight], object] | None = None,
         on_event: Listener = ignore,
     ) -> None:
         self._protocol = protocol
+        self._hindsight = hindsight
         self._record = Record(ledger, clips, protocol, seed, code)
         self._emit = on_event
         self._entries = {
@@ -118,7 +123,14 @@ class FinalStage:
             key, of = entry.finalist.candidate.key, len(found)
             self._emit(Started("final", job, entry.label, key, len(entry.done), of))
             if missing:
-                return Job(job, entry.label, entry.finalist.candidate, entry.repetition, missing)
+                return Job(
+                    job,
+                    entry.label,
+                    entry.finalist.candidate,
+                    entry.repetition,
+                    missing,
+                    self._hindsight,
+                )
             self.finish(job)
         return None
 

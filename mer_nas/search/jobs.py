@@ -5,11 +5,13 @@ A `Source` gives out jobs and takes their folds; the search (`driver`) is one an
 so neither runner knows what a trial or a pruner is, and no source knows what a worker is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.search.events import Outcome
 
 
@@ -24,6 +26,9 @@ class Job:
     repetition: int
     folds: tuple[int, ...]
     """Indices into the protocol's folds, in the order in which they are to be run."""
+    hindsight: Callable[[Hindsight], object] | None = None
+    """Takes what each fold would have said after its earlier epochs, once its result is kept;
+    None: nobody looks back."""
 
 
 class Source(Protocol):
@@ -52,6 +57,19 @@ class FoldEvaluator(Protocol):
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
         """Train `candidate` without the held-out subjects of fold `index` and predict those."""
 
+    def watched(self) -> "WatchedEvaluator":
+        """Return the same evaluator, ready to look back at each fold that it trains."""
+
+
+class WatchedEvaluator(Protocol):
+    """Can look back at the fold it has just trained; see `evaluation.hindsight`."""
+
+    def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
+        """Train and read a fold, as without being watched."""
+
+    def look_back(self) -> Hindsight:
+        """Return what the fold just trained would have said after each of its epochs."""
+
 
 def ending(done: int, of: int, error: str | None, stopped: str = "") -> tuple[Outcome, str]:
     """Return how a job ended and why, after `done` of `of` folds.
@@ -75,3 +93,11 @@ def describe(error: BaseException) -> str:
     """Return an exception as the one line that a failed trial keeps."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def looked_back(watched: WatchedEvaluator) -> tuple[Hindsight | None, str]:
+    """Look back at a fold; return what was seen, or why nothing was: a diagnostic fails nobody."""
+    try:
+        return watched.look_back(), ""
+    except Exception as error:  # the fold itself is safe
+        return None, describe(error)

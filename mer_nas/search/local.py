@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from mer_nas.search.events import Listener, ignore
-from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe
+from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back
 
 
 def run(source: Source, evaluator: FoldEvaluator, on_event: Listener = ignore) -> None:
@@ -53,11 +53,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _error(source: Source, evaluator: FoldEvaluator, job: Job) -> str | None:
     """Run the folds of a job; return what it failed of, if it did."""
+    watched = None if job.hindsight is None else evaluator.watched()
     for index in job.folds:
         try:
-            result = evaluator.fold(job.candidate, index, job.repetition)
+            result = (watched or evaluator).fold(job.candidate, index, job.repetition)
         except Exception as error:  # a network may fail of anything; the search goes on
             return describe(error)
-        if source.observe(job.id, result):
+        stop = source.observe(job.id, result)
+        if watched is not None and job.hindsight is not None:
+            back, _ = looked_back(watched)
+            if back is not None:
+                job.hindsight(back)
+        if stop:
             return None
     return None

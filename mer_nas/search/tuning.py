@@ -6,10 +6,11 @@ and everything they say is looked up there and answered by the source. Tune's ow
 trials is thrown away at the end of a run: what counts is in the study and in the ledger.
 
 A trial of Tune is one job, trained by a `Worker` one fold a step, so that between folds the
-source can stop it. Workers are reused: starting one costs seconds, a job on a running one
-milliseconds. What a fold gave travels to the driver in the result of the step. Ray's dashboard
-shows a reused worker under the name of its first trial; so each fold is a line in the worker's
-log that names its own, and is counted in a metric with the trial as a tag.
+source can stop it; a job that looks back takes one more step after each fold. Workers are reused:
+starting one costs seconds, a job on a running one milliseconds. What a fold gave travels to the
+driver in the result of the step. Ray's dashboard shows a reused worker under the name of its first
+trial; so each fold is a line in the worker's log that names its own, and is counted in a metric
+with the trial as a tag.
 """
 
 import itertools
@@ -34,9 +35,10 @@ from mer_nas.config.base import Tree
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.search.events import Note
 from mer_nas.search.faults import crash_point
-from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe
+from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back
 from mer_nas.search.ray_runner import Cluster
 
 RETRIES = 1
@@ -90,6 +92,7 @@ class _Session:
             "candidate": job.candidate.dump(),
             "repetition": job.repetition,
             "folds": list(job.folds),
+            "hindsight": job.hindsight is not None,
         }
 
     def result(self, trial: str, report: Tree) -> str:
@@ -103,8 +106,15 @@ class _Session:
         if report["error"]:
             return self._end(trial, report["error"])
         job = assignment.job
-        stop = self.source.observe(job.id, FoldResult.from_json(report["result"]))
-        assignment.job = replace(job, folds=job.folds[1:])
+        if report["result"]:
+            stop = self.source.observe(job.id, FoldResult.from_json(report["result"]))
+            assignment.job = replace(job, folds=job.folds[1:])
+            if job.hindsight is not None and not stop:
+                return str(TrialScheduler.CONTINUE)  # the result is safe: now it may look back
+        else:
+            stop = False
+            if job.hindsight is not None and report["hindsight"]:
+                job.hindsight(Hindsight.from_json(report["hindsight"]))
         if stop or not assignment.job.folds:
             return self._end(trial, None)
         return str(TrialScheduler.CONTINUE)
@@ -117,6 +127,9 @@ class _Session:
         """
         assignment = self.assigned.pop(trial, None)
         if assignment is None:
+            return
+        if not assignment.job.folds:  # it was only looking back at the last one
+            self.source.finish(assignment.job.id)
             return
         assignment.deaths += 1
         label = assignment.job.label
@@ -240,26 +253,41 @@ class Worker(tune.Trainable):
         self._job = new_config
         self._rest = list(new_config["folds"])
         self._candidate: Any = None
+        self._watched = self._evaluator.watched() if new_config["hindsight"] else None
+        self._behind = False
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train and read one fold.
+        """Train and read one fold, or look back at the one before, whose result is kept by now.
 
         The result never says that the job is done: Tune would not ask the scheduler any more.
         """
-        label, index = self._job["label"], self._rest.pop(0)
-        report: dict[str, Any] = {"label": label, "fold": index, "result": "", "error": ""}
+        label = self._job["label"]
+        report: dict[str, Any] = {"label": label, "result": "", "error": "", "hindsight": ""}
+        if self._behind:
+            return report | {"hindsight": self._look_back(label)}
+        index = self._rest.pop(0)
         try:
             if self._candidate is None:
                 self._candidate = self._parse(self._job["candidate"], label)
-            result = self._evaluator.fold(self._candidate, index, self._job["repetition"])
+            evaluator = self._watched or self._evaluator
+            result = evaluator.fold(self._candidate, index, self._job["repetition"])
         except Exception as error:  # a network may fail of anything; the search goes on
             self._log.exception("%s: fold %d failed", label, index)
             self._folds.inc(tags={"trial": label, "outcome": "failed"})
             return report | {"error": describe(error)}
         self._log.info("%s: %s done in %.1f s", label, result.fold_name, result.seconds)
         self._folds.inc(tags={"trial": label, "outcome": "done"})
+        self._behind = self._watched is not None
         return report | {"result": result.to_json()}
+
+    def _look_back(self, label: str) -> str:
+        assert self._watched is not None
+        self._behind = False
+        back, why = looked_back(self._watched)
+        if why:
+            self._log.info("%s: no look back: %s", label, why)
+        return "" if back is None else back.to_json()
 
 
 def run(

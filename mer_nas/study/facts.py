@@ -24,7 +24,8 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.evaluator import FoldKey, FoldResult
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.provenance import environment
 from mer_nas.report import (
@@ -38,10 +39,10 @@ from mer_nas.report import (
     TrialFacts,
 )
 from mer_nas.search.events import Ended, Rejected
-from mer_nas.search.ledger import read
+from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.statistics import Counts, by_subject
-from mer_nas.study import honesty, nested
+from mer_nas.study import honesty, learning, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
 from mer_nas.study.scores import Results, seed_scores
 
@@ -153,6 +154,12 @@ class Memory:
             if (result.seed, result.data, result.code) == wanted:
                 found[result.candidate, result.repetition][result.fold] = result
         return found
+
+    @cached_property
+    def hindsight(self) -> Mapping[FoldKey, Hindsight]:
+        """What folds of the final stage would have said after their earlier epochs; leaky."""
+        file = self.folder.hindsight
+        return {back.key: back for back in HINDSIGHT.read(file)} if file.is_file() else {}
 
     def under(self, shape: ProtocolShape, candidate: str, repetition: int = 0) -> Results:
         """Return what the ledger holds of a candidate under a protocol, in its order."""
@@ -349,6 +356,8 @@ class Memory:
             trainer=tree["trainer"],
             search_score=entry.value,
             scores=scores,
+            learning=learning.learning(self, entry),
+            hindsight=learning.hindsight(self, entry),
         )
 
     def _published(self, point: str | None) -> Tree:

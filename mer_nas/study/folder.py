@@ -5,6 +5,7 @@ runs/moe-synthetic-1/
 ├── origin.json      the command, the clips and the folds it began with
 ├── study.db         the Optuna study
 ├── ledger.jsonl     every finished fold with its predictions
+├── hindsight.jsonl leaky diagnostics of the final stage, which nothing but the report reads
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
 ├── predictions.parquet   the ledger's predictions in columns, for other programs
@@ -118,6 +119,11 @@ class StudyFolder:
     def ledger(self) -> Path:
         """Every finished fold."""
         return self.path / "ledger.jsonl"
+
+    @property
+    def hindsight(self) -> Path:
+        """What the folds of the final stage would have said after their earlier epochs."""
+        return self.path / "hindsight.jsonl"
 
     @property
     def best(self) -> Path:

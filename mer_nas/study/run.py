@@ -25,7 +25,8 @@ from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.jobs import Source
-from mer_nas.search.ledger import Ledger
+from mer_nas.search.journal import Journal
+from mer_nas.search.ledger import HINDSIGHT, Ledger
 from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.ray_runner import Cluster, cluster
@@ -210,19 +211,24 @@ def _final(
     assert study.final is not None
     entries = memory.entrants()
     protocol = plan(clips, study.final.folds, study.seed, study.block)
-    stage = FinalStage(
-        finalists=[Finalist(entry.label, entry.candidate) for entry in entries],
-        seeds=study.final.seeds,
-        clips=clips,
-        protocol=protocol,
-        ledger=ledger,
-        code=memory.origin.code,
-        seed=study.seed,
-        on_event=on_event,
-    )
-    if stage.missing:
-        on_event(Note(announcement(memory, entries, workers.start().shares.workers)))
-    workers.run(stage, clips, protocol, needed=bool(stage.missing))
+    with ExitStack() as stack:
+        back = None
+        if study.final.best_epoch:
+            back = stack.enter_context(Journal(HINDSIGHT, memory.folder.hindsight, on_event))
+        stage = FinalStage(
+            finalists=[Finalist(entry.label, entry.candidate) for entry in entries],
+            seeds=study.final.seeds,
+            clips=clips,
+            protocol=protocol,
+            ledger=ledger,
+            code=memory.origin.code,
+            seed=study.seed,
+            hindsight=back.append if back is not None else None,
+            on_event=on_event,
+        )
+        if stage.missing:
+            on_event(Note(announcement(memory, entries, workers.start().shares.workers)))
+        workers.run(stage, clips, protocol, needed=bool(stage.missing))
 
 
 def _last_report(folder: StudyFolder) -> Report | None:

@@ -9,7 +9,7 @@ Shapes speak of N clips, B of them in a batch, K classes.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ Inputs = Mapping[str, Tensor]
 """By name, in the order in which the network takes them, each (N, C, H, W) or (N, T, C, H, W)."""
 
 
+Observer = Callable[[int, nn.Module], None]
+"""Is shown the network after each epoch, counted from 1. It looks, and changes nothing."""
+
+
 class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the candidate has failed, not the program."""
 
@@ -35,6 +39,7 @@ def fit(
     trainer: TrainerConfig,
     seed: int,
     auxiliary: Mapping[str, float] | None = None,
+    on_epoch: Observer | None = None,
 ) -> list[float]:
     """Train `network` in place and return the mean loss of each epoch.
 
@@ -45,6 +50,7 @@ def fit(
         trainer: The recipe.
         seed: Decides batches and augmentation; dropout and router noise draw from torch itself.
         auxiliary: Weight of each auxiliary loss of the network; one that is not named counts 1.
+        on_epoch: Is shown the network as each epoch leaves it.
 
     Raises:
         TrainingDiverged: A loss is infinite or not a number.
@@ -84,6 +90,8 @@ def fit(
                 f"the loss is {mean} in epoch {epoch} of {epochs} (trainer.lr={trainer.lr:g})"
             )
         history.append(mean)
+        if on_epoch is not None:
+            on_epoch(epoch, network)
     return history
 
 

@@ -110,9 +110,9 @@ def test_training_never_sees_the_held_out_clips(
     seen: list[torch.Tensor] = []
     learn = module.fit
 
-    def watched(network, inputs, labels, trainer, seed, auxiliary):  # type: ignore[no-untyped-def]
+    def watched(network, inputs, *others, **named):  # type: ignore[no-untyped-def]
         seen.append(inputs[FLOW])
-        return learn(network, inputs, labels, trainer, seed, auxiliary)
+        return learn(network, inputs, *others, **named)
 
     monkeypatch.setattr(module, "fit", watched)
     evaluator.fold(candidate, 0)

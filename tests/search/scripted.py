@@ -22,6 +22,7 @@ from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.price import Price
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
@@ -138,6 +139,31 @@ class ScriptedEvaluator:
                 label if dice.random() < candidate.quality else (label + dice.choice((1, 2))) % 3
                 for label in labels
             ],
+        )
+
+    def watched(self) -> "Watched":
+        """Return what a runner takes for jobs that look back."""
+        return Watched(self)
+
+
+@dataclass
+class Watched:
+    """Looks back at two epochs of each fold: none right, then what the fold said."""
+
+    evaluator: ScriptedEvaluator
+    last: FoldResult | None = None
+
+    def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
+        """Return what the evaluator does."""
+        self.last = self.evaluator.fold(candidate, index, repetition)
+        return self.last
+
+    def look_back(self) -> Hindsight:
+        """Return both epochs."""
+        assert self.last is not None
+        wrong = tuple((label + 1) % 3 for label in self.last.labels)
+        return Hindsight(
+            *self.last.key, epochs=(1, 2), predicted=(wrong, self.last.predicted), seconds=0.0
         )
 
 

@@ -3,14 +3,17 @@ from typing import Any
 
 import pytest
 from conftest import Heard
-from scripted import ScriptedEvaluator, Sketch, evaluator, search
+from scripted import ScriptedEvaluator, Sketch, Watched, evaluator, search
 
+from mer_nas.errors import StudyError
 from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.events import Ended, FoldDone, Started
 from mer_nas.search.final import Finalist, FinalStage
-from mer_nas.search.ledger import Ledger, read
+from mer_nas.search.journal import Journal
+from mer_nas.search.ledger import HINDSIGHT, Ledger, read
 
 SKETCHES = [Sketch((("kind", "plain"), ("x", x), ("y", 0))) for x in (0.9, 0.4)]
 
@@ -126,3 +129,63 @@ def test_the_first_repetition_of_the_searchs_own_folds_costs_nothing(tmp_path: P
         local.run(final, scripted)
     assert scripted.runs == []
     assert pool(final.results[sketch.key, 0]).uf1 == pytest.approx(best.value, abs=1e-12)
+
+
+def test_a_fold_is_looked_back_at_once_its_result_is_on_the_disk(tmp_path: Path) -> None:
+    path, scripted, seen = tmp_path / "ledger", evaluator(), []
+
+    def take(back: Hindsight) -> None:
+        seen.append(back.key)
+        assert back.key in {result.key for result in read(path)}
+
+    with Ledger(path) as ledger:
+        final = stage(scripted, ledger, hindsight=take)
+        local.run(final, scripted)
+    assert seen == [result.key for result in read(path)]
+
+
+def test_a_fold_that_the_ledger_holds_is_not_trained_to_be_looked_back_at(tmp_path: Path) -> None:
+    scripted, seen = evaluator(), []
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.append(scripted.fold(SKETCHES[0], 3))
+        held = ledger.of(SKETCHES[0].key)[0].key
+        local.run(stage(scripted, ledger, hindsight=seen.append), scripted)
+    assert len(scripted.runs) == 48
+    assert held not in [back.key for back in seen]
+
+
+def test_the_ledger_is_the_same_whether_anyone_looks_back_or_fails_to(tmp_path: Path) -> None:
+    class Failing(Watched):
+        def look_back(self) -> Hindsight:
+            raise MemoryError("out of memory")
+
+    class Unlucky(ScriptedEvaluator):
+        def watched(self) -> Watched:
+            return Failing(self)
+
+    base, ledgers, seen = evaluator(), [], []
+    for name, scripted, hindsight in (
+        ("without", base, None),
+        ("with", base, lambda _: None),
+        ("failing", Unlucky(base.clips, base.protocol), seen.append),
+    ):
+        with Ledger(tmp_path / name) as ledger:
+            final = stage(scripted, ledger, hindsight=hindsight)
+            local.run(final, scripted)
+            assert not final.failures
+        ledgers.append((tmp_path / name).read_bytes())
+    assert ledgers[0] == ledgers[1] == ledgers[2]
+    assert seen == []
+
+
+def test_what_was_seen_in_looking_back_has_a_file_of_its_own_in_which_it_is_found_again(
+    tmp_path: Path,
+) -> None:
+    scripted, file = evaluator(), tmp_path / "hindsight.jsonl"
+    for _ in range(2):  # the second session finds everything done
+        with Ledger(tmp_path / "ledger") as ledger, Journal(HINDSIGHT, file) as back:
+            local.run(stage(scripted, ledger, hindsight=back.append), scripted)
+    found = HINDSIGHT.read(file)
+    assert [back.key for back in found] == [result.key for result in read(tmp_path / "ledger")]
+    with pytest.raises(StudyError, match="this is no mer-nas fold ledger"):
+        Ledger(file)

@@ -53,6 +53,7 @@ def test_it_ends_well_and_leaves_a_complete_study(searched: "Searched") -> None:
         "export/rank1/model.onnx",
         "export/rank1/model.safetensors",
         "export/rank1/model.yaml",
+        "hindsight.jsonl",
         "ledger.jsonl",
         "origin.json",
         "predictions.parquet",

@@ -24,6 +24,7 @@ from mer_nas.training.fit import (
     predict,
 )
 from mer_nas.training.objectives import Targets
+from mer_nas.training.weights import EpochWeights
 
 
 class Output(NamedTuple):
@@ -100,7 +101,7 @@ def test_a_fold_is_learned(clips: Clips) -> None:
 
 def test_the_held_out_clips_are_no_argument_of_fit() -> None:
     assert list(inspect.signature(fit).parameters) == [
-        "network", "inputs", "targets", "trainer", "seed", "auxiliary",
+        "network", "inputs", "targets", "trainer", "seed", "auxiliary", "on_epoch",
     ]  # fmt: skip
 
 
@@ -111,6 +112,23 @@ def test_one_seed_gives_one_network(clips: Clips) -> None:
         fit(network, *clips, RECIPE, seed=seed)
         found.append(predict(network, clips[0]).tolist())
     assert found[0] == found[1] != found[2]
+
+
+def test_an_observer_is_shown_every_epoch_and_changes_nothing(clips: Clips) -> None:
+    shown: list[tuple[int, float]] = []
+    watched, alone = Linear(), Linear()
+    weights = EpochWeights(20)
+
+    def observe(epoch: int, network: nn.Module) -> None:
+        assert network is watched
+        shown.append((epoch, float(watched.last.bias[0].detach())))
+        weights.keep(epoch, network)
+
+    assert fit(watched, *clips, RECIPE, 1, on_epoch=observe) == fit(alone, *clips, RECIPE, 1)
+    assert [epoch for epoch, _ in shown] == list(range(1, 21))
+    assert len({bias for _, bias in shown}) == 20
+    for one, other in zip(watched.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_an_auxiliary_loss_counts_with_its_weight(

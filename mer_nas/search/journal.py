@@ -1,0 +1,216 @@
+"""Append-only files of JSON lines, from which no kill and no full disk takes what was written.
+
+The first line names the format; each further one is an entry. A line is on the disk before
+anything else hears of it. A last line without its end is what a kill or a full disk leaves;
+opening the file to write cuts it off. Any other damage is refused: nobody else writes here.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from mer_nas.errors import StudyError
+from mer_nas.search.events import Listener, Note, ignore
+
+
+class Entry(Protocol):
+    """What a line holds."""
+
+    @property
+    def key(self) -> Hashable:
+        """What identifies it: of equal keys, only the first is kept."""
+
+    def to_json(self) -> str:
+        """Return it as one line."""
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[E]):
+    """What such a file is about."""
+
+    format: str
+    """What the first line calls it: "mer-nas fold ledger"."""
+    version: int
+    parse: Callable[[str], E]
+    """Returns the entry that a line holds."""
+    torn: str
+    """What follows from a line that was cut short."""
+    safe: str
+    """What follows from a disk that takes no more, `{count}` entries being safe."""
+
+    @property
+    def header(self) -> bytes:
+        """The first line."""
+        return json.dumps({"format": self.format, "version": self.version}).encode() + b"\n"
+
+    def read(self, path: Path) -> tuple[E, ...]:
+        """Return the entries of a file that another process may be writing to; change nothing.
+
+        Raises:
+            StudyError: The file is missing, of another kind, or damaged.
+        """
+        try:
+            found, _ = self.entries(path, path.read_bytes())
+        except OSError as error:
+            raise StudyError(f"{path}: {_said(error)}") from error
+        return tuple({entry.key: entry for entry in reversed(found)}.values())[::-1]
+
+    def entries(self, path: Path, content: bytes) -> tuple[list[E], int]:
+        """Return the entries of all whole lines, and how many bytes those lines take."""
+        lines = content.splitlines(keepends=True)
+        if not lines or (self.header.startswith(lines[0]) and lines[0] != self.header):
+            return [], 0  # a file that was killed at its very beginning
+        self._check_header(path, lines[0])
+        found: list[E] = []
+        size = len(lines[0])
+        for number, line in enumerate(lines[1:], start=2):
+            try:
+                found.append(self._entry(line))
+            except (ValueError, KeyError, TypeError) as error:
+                if number == len(lines):
+                    break
+                raise StudyError(
+                    f"{path}: line {number} is damaged ({error}), and it is not the last; restore "
+                    f"the file from a copy, or delete the line, and {self.torn}"
+                ) from error
+            size += len(line)
+        return found, size
+
+    def _entry(self, line: bytes) -> E:
+        if not line.endswith(b"\n"):
+            raise ValueError("it has no end")
+        return self.parse(line.decode())
+
+    def _check_header(self, path: Path, line: bytes) -> None:
+        try:
+            header = json.loads(line)
+            found, version = header["format"], header["version"]
+        except (ValueError, KeyError, TypeError):
+            found, version = None, None
+        if found != self.format:
+            raise StudyError(f"{path}: this is no {self.format}: it begins with {line[:60]!r}")
+        if version != self.version:
+            raise StudyError(
+                f"{path}: the file has format version {version!r}; "
+                f"this mer-nas reads {self.version}"
+            )
+
+
+class Journal(Generic[E]):
+    """Such a file, opened to write; to be opened by one process at a time (see `lock`).
+
+    Args:
+        kind: What it is about.
+        path: The file; made if it does not exist.
+        on_event: Is told when a torn line was cut off.
+
+    Raises:
+        StudyError: The file is of another kind, is damaged, or cannot be written.
+    """
+
+    def __init__(self, kind: Kind[E], path: Path, on_event: Listener = ignore) -> None:
+        self.path = path
+        self._kind = kind
+        self._entries: dict[Hashable, E] = {}
+        self._file = -1
+        try:
+            content = path.read_bytes() if path.exists() else b""
+            whole = self._load(content)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            if whole < len(content):
+                os.ftruncate(self._file, whole)
+                os.fsync(self._file)
+                on_event(Note(f"{path}: the last line was cut short; {kind.torn}"))
+            self._size = whole
+            if not whole:
+                self._write(kind.header)
+                _sync_folder(path.parent)
+        except OSError as error:
+            raise StudyError(f"{path}: {_said(error)}") from error
+
+    def append(self, entry: E) -> bool:
+        """Bring an entry to the disk; return False if it was there already.
+
+        Raises:
+            StudyError: The disk does not take it. The file is then as it was before.
+        """
+        if entry.key in self._entries:
+            return False
+        try:
+            self._write(entry.to_json().encode() + b"\n")
+        except OSError as error:
+            with contextlib.suppress(OSError):  # else before the next line, or at the next opening
+                os.ftruncate(self._file, self._size)
+            safe = self._kind.safe.format(count=len(self))
+            raise StudyError(f"{self.path}: {_said(error)}; {safe}") from error
+        self._entries[entry.key] = entry
+        return True
+
+    def at(self, key: Hashable) -> E | None:
+        """Return the entry of a key if there is one."""
+        return self._entries.get(key)
+
+    def __iter__(self) -> Iterator[E]:
+        """Go through all entries in the order in which they were written."""
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return len(self._entries)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        """Return the file."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the file."""
+        self.close()
+
+    def _load(self, content: bytes) -> int:
+        """Take in the lines of a file; return how many of its bytes are whole lines."""
+        whole, size = self._kind.entries(self.path, content)
+        for entry in whole:
+            self._entries.setdefault(entry.key, entry)
+        return size
+
+    def _write(self, data: bytes) -> None:
+        if os.fstat(self._file).st_size != self._size:  # what an earlier failure left behind
+            os.ftruncate(self._file, self._size)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        os.fsync(self._file)
+        self._size += len(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a new file's name to the disk; not every system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _said(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
