@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 from mer_nas.cli.sessions import closing
 from mer_nas.data.clips import ClipSet
 from mer_nas.evaluation.evaluator import FoldResult
-from mer_nas.report import read_report
+from mer_nas.report import Report, read_report
 from mer_nas.search import local
 from mer_nas.search.events import Event, Note
 from mer_nas.search.ray_runner import Shares
@@ -104,8 +104,17 @@ def alone() -> Iterator[list[int]]:
     def cluster(*_: Any) -> Iterator[Alone]:
         yield Alone()
 
+    def no_export(*_: Any) -> None:
+        """What the study itself leaves in the end is tested where there is no nested estimate."""
+
+    def no_page(folder: Path, report: Report) -> None:
+        (folder / "report.json").write_text(report.to_json())
+
+    run = import_module("mer_nas.study.run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("mer_nas.study.run"), "cluster", cluster)
+        patch.setattr(run, "cluster", cluster)
+        patch.setattr(run, "export_winner", no_export)
+        patch.setattr(run.report, "write", no_page)
         yield trained
 
 
