@@ -57,6 +57,20 @@ def clock(candidate: Candidate, classes: int) -> Timing:
     return Timing(round(1000 * step, 3), round(1000 * clip, 3), f"{machine}, one thread")
 
 
+def clock_clip(candidate: Candidate, classes: int) -> float:
+    """Return the milliseconds of one clip at inference, as `clock` does, without timing a step.
+
+    Raises:
+        ConfigError: There is no such device as the trainer names.
+    """
+    device = pick_device(candidate.trainer.device)
+    shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
+    with isolated(0, device):
+        network: nn.Module = build(candidate.architecture, classes).to(device).eval()
+        inputs = [torch.rand(1, *shapes[name], device=device) for name in names]
+        return round(1000 * _clip(network, inputs), 3)
+
+
 def _step(
     network: nn.Module, clips: dict[str, Tensor], candidate: Candidate, classes: int
 ) -> float:

@@ -17,7 +17,7 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
-from mer_nas.errors import StudyError
+from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import ExportFacts, Report
 from mer_nas.search import local
@@ -85,6 +85,7 @@ def run(
                 nested.measure(memory, clips, workers, partial(_inner_search, workers), on_event)
         memory = Memory(folder, memory.origin)
         memory.clock([entry for entry, _ in memory.finalists()] or memory.ranked()[:1])
+        memory.clock_clips()
         last = _last_report(folder)
         kept = last.study.export if last else None
         exported = export_winner(memory, clips, kept, on_event)
@@ -235,7 +236,7 @@ def _last_report(folder: StudyFolder) -> Report | None:
     """Return the report as it was, if this version can read it."""
     try:
         return report.read_report(folder.path / "report.json")
-    except StudyError:
+    except (StudyError, ConfigError):
         return None
 
 

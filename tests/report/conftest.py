@@ -17,12 +17,18 @@ from mer_nas.report import (
     ExportFacts,
     FinalistFacts,
     HeadlineFacts,
+    NestedFacts,
     NextStep,
+    OuterGroup,
     SeedScores,
     SelectionFacts,
     StudyFacts,
     TrialFacts,
+    build,
+    write,
 )
+from mer_nas.report.files import Written
+from mer_nas.wording import count
 
 CLASSES = ("negative", "positive", "surprise")
 GATE = "architecture.paths.0.stages.1.gate.kind"
@@ -294,7 +300,31 @@ def two_sets(facts: StudyFacts) -> StudyFacts:
         else trial
         for trial in facts.trials
     )
-    return facts.model_copy(update={"finalists": (winner,), "data": data, "trials": trials})
+    found = {"finalists": (winner,), "data": data, "trials": trials, "nested": nested(seeds)}
+    return facts.model_copy(update=found)
+
+
+def nested(seeds: tuple[SeedScores, ...]) -> NestedFacts:
+    """Return a nested estimate of two outer groups."""
+    return NestedFacts(
+        groups=tuple(
+            OuterGroup(
+                name=f"group {number} ({count(subjects, 'subject')})",
+                clips=clips,
+                winner=f"trial {7 * number}",
+                origin="tpe",
+                key=f"{number:012x}",
+                chosen_by=0.8125 + number / 100,
+            )
+            for number, subjects, clips in ((1, 1, 4), (2, 2, 4))
+        ),
+        inside=0.8275,
+        scores=seeds,
+        uf1=EstimateFacts(value=0.6789, low=0.5432, high=0.7891),
+        uar=EstimateFacts(value=0.6543, low=0.5321, high=0.7654),
+        accuracy=EstimateFacts(value=0.7012, low=0.6012, high=0.8012),
+        seconds=4321.5,
+    )
 
 
 def gated(kind: str) -> dict[str, Any]:
@@ -302,6 +332,18 @@ def gated(kind: str) -> dict[str, Any]:
     path = ARCHITECTURE["paths"][0]
     stages = [stage | {"gate": {"kind": kind}} for stage in path["stages"]]
     return ARCHITECTURE | {"paths": [path | {"stages": stages}]}
+
+
+@pytest.fixture(scope="session")
+def whole(facts: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The files of the study."""
+    return write(tmp_path_factory.mktemp("whole"), build(facts))
+
+
+@pytest.fixture(scope="session")
+def whole_two_sets(two_sets: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The files of the study on two data sets."""
+    return write(tmp_path_factory.mktemp("two_sets"), build(two_sets))
 
 
 class Undrawn:

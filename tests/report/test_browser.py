@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.report import StudyFacts, build, write
 from mer_nas.report.files import Written
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -39,11 +38,6 @@ addEventListener("load", () => {{
 """The page at the width of a telephone and of a screen; what is heard and measured of each."""
 
 
-@pytest.fixture(scope="module")
-def written(two_sets: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return write(tmp_path_factory.mktemp("study"), build(two_sets))
-
-
 def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
     """Return what a browser makes of a page, and what it complains of."""
     assert BROWSER is not None
@@ -67,9 +61,11 @@ def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 
-def test_a_browser_opens_the_page_without_a_complaint(written: Written, tmp_path: Path) -> None:
-    page = written.html.read_text(encoding="utf-8")
-    dom, complaints = opened(written.html, tmp_path)
+def test_a_browser_opens_the_page_without_a_complaint(
+    whole_two_sets: Written, tmp_path: Path
+) -> None:
+    page = whole_two_sets.html.read_text(encoding="utf-8")
+    dom, complaints = opened(whole_two_sets.html, tmp_path)
     assert complaints == []
     for tag in ("<data ", "<svg ", "<text ", "<tr", "<h2 ", "<figure"):
         assert dom.count(tag) == page.count(tag) > 0
@@ -78,11 +74,11 @@ def test_a_browser_opens_the_page_without_a_complaint(written: Written, tmp_path
 
 
 def test_nothing_runs_over_the_edge_of_a_telephone_or_a_screen(
-    written: Written, tmp_path: Path
+    whole_two_sets: Written, tmp_path: Path
 ) -> None:
     """The frame complains once itself, so that silence elsewhere is known to mean something."""
     frames = tmp_path / "frames.html"
-    page = html.escape(written.html.read_text(encoding="utf-8"))
+    page = html.escape(whole_two_sets.html.read_text(encoding="utf-8"))
     frames.write_text(FRAMES.format(page=page), encoding="utf-8")
     dom, complaints = opened(frames, tmp_path / "profile")
     assert ["a complaint that must be heard" in line for line in complaints] == [True]

@@ -178,6 +178,7 @@ def test_every_trial_of_the_report_follows_from_the_ledger(searched: "Searched")
         ]
         assert len(folds) == 2
         assert trial["value"] == pytest.approx(uf1(folds), abs=1e-12)
+        assert trial["clip_ms"] > 0
 
 
 def test_the_report_knows_what_the_point_is_and_what_the_finalists_cost(

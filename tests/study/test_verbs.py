@@ -106,6 +106,16 @@ def test_report_writes_the_same_report_anew(call: Call, study: Path) -> None:
     assert after == before
 
 
+def test_a_report_that_was_edited_into_something_else_is_written_anew(
+    call: Call, study: Path
+) -> None:
+    file = study / "report.json"
+    before = file.read_text()
+    file.write_text(before.replace('"counted": ', '"conted": '))
+    assert call("report", str(study)).exit_code == 0
+    assert '"counted": ' in file.read_text()
+
+
 def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
     words = ["evaluate", *tiny, "point=seed", "seeds=2", "study.folds=loso"]
     first = call(*words, "--json")
