@@ -20,11 +20,12 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
 from mer_nas.export.card import write_card
 from mer_nas.export.folder import whole
-from mer_nas.export.manifest import InputSpec, Manifest, Provenance, read_manifest
+from mer_nas.export.manifest import InputSpec, Manifest, Portion, Provenance, read_manifest
 from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
 
 ONNX, WEIGHTS, CARD = "model.onnx", "model.safetensors", "card.md"
 FILES = (ONNX, WEIGHTS, manifests.FILE, CARD)
+SELECTED = "selected on these subjects; expect less on new ones"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
         "study": facts.study,
         "candidate": facts.label,
         "data": f"{clips.name} {clips.fingerprint}",
-        "score": "selected on these subjects; expect less on new ones",
+        "score": facts.worth.said if facts.worth else SELECTED,
     }
 
 
@@ -121,9 +122,17 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: 
         data=clips.name,
         fingerprint=clips.fingerprint,
         clips=len(clips.clips),
-        subjects=len(set(clips.groups)),
+        subjects=len(clips.subjects),
+        portions=tuple(_portion(clips, name) for name in np.unique(clips.datasets).tolist()),
         provenance=facts,
     )
+
+
+def _portion(clips: ClipSet, name: str) -> Portion:
+    part = clips.subset(np.flatnonzero(clips.datasets == name))
+    counts = part.counts()
+    classes = {label: counts[label] for label in clips.classes}
+    return Portion(name=name, clips=len(part), subjects=len(part.subjects), classes=classes)
 
 
 def _units(clips: ClipSet) -> dict[str, Divisors]:

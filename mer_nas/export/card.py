@@ -8,7 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_nas.config import presets
-from mer_nas.export.manifest import Manifest
+from mer_nas.config.base import Tree
+from mer_nas.data.layouts import names, read_layout
+from mer_nas.export.manifest import Manifest, Portion
 
 
 def write_card(manifest: Manifest, difference: float, path: Path) -> None:
@@ -28,5 +30,19 @@ def write_card(manifest: Manifest, difference: float, path: Path) -> None:
         keep_trailing_newline=True,
     )
     environment.filters["yaml"] = lambda tree: presets.dump(tree, compact=True).strip()
-    card = environment.get_template("card.md.jinja").render(model=manifest, difference=difference)
+    card = environment.get_template("card.md.jinja").render(
+        model=manifest,
+        difference=difference,
+        sets=[_known(portion) for portion in manifest.portions],
+        aligned=manifest.how is not None and manifest.how.pipeline.align is not None,
+    )
     path.write_text(card, encoding="utf-8")
+
+
+def _known(portion: Portion) -> Tree:
+    """Return what is known of a data set: its proper name, its paper, its terms."""
+    if portion.name not in names():
+        return {"part": portion, "title": portion.name, "paper": "", "terms": ""}
+    layout = read_layout(portion.name)
+    told = {"title": layout.title, "paper": layout.paper, "terms": layout.terms}
+    return {"part": portion, **told}

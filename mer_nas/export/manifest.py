@@ -10,6 +10,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import ConfigError, ExportError
+from mer_nas.wording import count
 
 FORMAT: Final = "mer-nas model 1"
 FILE = "model.yaml"
@@ -32,6 +33,51 @@ class InputSpec(Config):
     """Smallest value of each channel over the training clips."""
     high: tuple[float, ...]
     """Largest value of each channel over the training clips."""
+
+
+class Worth(Config):
+    """What to expect of a study's winner on new subjects of the same kind: UF1, in three parts."""
+
+    uf1: float
+    """`mean` less `optimism`."""
+    low: NonNegativeFloat
+    """Of the 95 % interval over subjects, as is the next."""
+    high: NonNegativeFloat
+    mean: NonNegativeFloat
+    """Over the seeds, all subjects held out once."""
+    seeds: PositiveInt
+    optimism: NonNegativeFloat
+    """By how much having been chosen on these subjects flatters the mean."""
+    caveat: str = ""
+    """Why the optimism is a lower bound, so that less is to be expected; empty: an estimate."""
+    candidates: PositiveInt
+    """Complete trials among which the choice was made."""
+
+    @property
+    def said(self) -> str:
+        """The headline in a sentence.
+
+        >>> Worth(
+        ...     uf1=0.66, low=0.55, high=0.75, mean=0.7, seeds=3, optimism=0.04, candidates=9
+        ... ).said.partition(": ")[0]
+        'UF1 0.660 [0.550, 0.750] on new subjects'
+        """
+        at_most, at_least = ("at most ", "at least ") if self.caveat else ("", "")
+        trials = count(self.candidates, "complete trial")
+        return (
+            f"UF1 {at_most}{self.uf1:.3f} [{self.low:.3f}, {self.high:.3f}] on new subjects: "
+            f"{self.mean:.3f} less {at_least}{self.optimism:.3f} for the best of {trials}"
+        )
+
+
+class Portion(Config):
+    """What a data set gave to the training."""
+
+    name: str
+    clips: PositiveInt
+    subjects: PositiveInt
+    classes: dict[str, NonNegativeInt]
+    """Clips of each class."""
 
 
 class Provenance(Config):
@@ -60,6 +106,8 @@ class Provenance(Config):
     accuracy: NonNegativeFloat | None = None
     uf1_spread: NonNegativeFloat | None = None
     """Standard deviation of UF1 over the repetitions."""
+    worth: Worth | None = None
+    """What to expect on new subjects; None where it is no winner, or nothing is known of it."""
     extensions: tuple[str, ...] = ()
     """Files with blocks of the user's own, to be loaded before the network can be rebuilt."""
 
@@ -88,6 +136,8 @@ class Manifest(Config):
     """Hash of that data: arrays, labels, names and classes."""
     clips: PositiveInt
     subjects: PositiveInt
+    portions: tuple[Portion, ...] = ()
+    """The data sets that the clips come from, by name."""
     provenance: Provenance
 
     def write(self, folder: Path) -> None:

@@ -92,6 +92,11 @@ def expectation(manifest: Manifest) -> str:
             f"no score on unseen people is known: {origin.label} of {origin.study} was never "
             f"measured under a final protocol; it was trained on {manifest.data}"
         )
+    if origin.worth is not None:
+        return (
+            f"to be expected of networks of this architecture on people of the kind of "
+            f"{manifest.data}: {origin.worth.said}; less still on other footage"
+        )
     spread = f" ± {origin.uf1_spread:.3f}" if origin.uf1_spread is not None else ""
     return (
         f"on unseen people of {manifest.data} networks of this architecture reach UF1 "
@@ -111,5 +116,6 @@ def expected(manifest: Manifest) -> Tree:
         "uf1_spread": origin.uf1_spread,
         "uar": origin.uar,
         "accuracy": origin.accuracy,
+        "on_new_subjects": origin.worth.model_dump() if origin.worth else None,
         "selected_on_these_subjects": True,
     }

@@ -11,11 +11,12 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ExportError, MerNasError
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.export import Provenance, export_network
-from mer_nas.export.manifest import read_manifest
+from mer_nas.export.manifest import Worth, read_manifest
 from mer_nas.provenance import environment
 from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.lock import refuse_driven
+from mer_nas.study import honesty
 from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder, write
 from mer_nas.study.resume import unchanged
@@ -121,5 +122,27 @@ def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenan
         uar=statistics.fmean(s.uar for s in scores) if scores else None,
         accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
         uf1_spread=spread,
+        worth=_worth(memory, finalist),
         extensions=tuple(str(path) for path in settings.space.extensions),
+    )
+
+
+def _worth(memory: Memory, finalist: Contender) -> Worth | None:
+    """Return the headline of the study as the winner's card says it; None for anybody else."""
+    finalists = memory.finalists()
+    if not finalists or finalists[0][0].trial != finalist.trial:
+        return None
+    chosen, _ = honesty.selection(memory)
+    found = honesty.headline(memory, chosen)
+    if chosen is None or found is None:
+        return None
+    return Worth(
+        uf1=found.uf1.value,
+        low=found.uf1.low,
+        high=found.uf1.high,
+        mean=found.mean,
+        seeds=found.seeds,
+        optimism=found.optimism,
+        caveat=chosen.caveat,
+        candidates=chosen.candidates,
     )

@@ -20,11 +20,15 @@ from torch import Tensor, nn
 from mer_nas import architectures
 from mer_nas.architectures import Network
 from mer_nas.config import presets
+from mer_nas.data import layouts
 from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.pipeline.config import Pipeline, Preparation
 from mer_nas.errors import ConfigError, ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load
 from mer_nas.export import onnx as onnx_files
+from mer_nas.export.card import write_card
+from mer_nas.export.manifest import Portion, Worth
 from mer_nas.space import SearchSpace
 
 CLASSES = ("negative", "positive", "surprise")
@@ -215,10 +219,80 @@ def test_the_graph_alone_still_knows_its_classes(original: Exported) -> None:
 
 def test_the_card_says_the_honest_words_and_how_to_load(original: Exported) -> None:
     card = (original.folder / "card.md").read_text(encoding="utf-8")
-    assert "**Selected on these subjects; expect less on new ones.**" in card
+    assert (
+        "**Selected on these subjects; expect less on new ones.** By how much less is not" in card
+    )
     assert "| LOSO on noise | 3 | 0.713 ± 0.012 | 0.720 | 0.750 |" in card
     assert "10 clips of 3 subjects" in card
-    assert "Whether somebody lies" in card
+
+
+WORTH = Worth(uf1=0.671, low=0.55, high=0.78, mean=0.713, seeds=3, optimism=0.042, candidates=19)
+
+
+def card_of(exported: Exported, folder: Path, worth: Worth | None = WORTH, **changes: Any) -> str:
+    facts = exported.manifest.provenance.model_copy(update={"worth": worth})
+    told = exported.manifest.model_copy(update={"provenance": facts, **changes})
+    write_card(told, exported.max_difference, folder / "card.md")
+    return (folder / "card.md").read_text(encoding="utf-8")
+
+
+def test_the_card_opens_with_the_headline_in_its_three_parts(
+    original: Exported, tmp_path: Path
+) -> None:
+    told = (
+        "UF1 0.671 [0.550, 0.780] on new subjects: 0.713 less 0.042 for the best of 19 complete "
+        "trials"
+    )
+    card = card_of(original, tmp_path)
+    assert f"## What to expect\n\n**{told}.**" in card
+    assert "Selected on these subjects" not in card
+    few = "3 complete trials, and 10 are needed"
+    bound = card_of(original, tmp_path, WORTH.model_copy(update={"caveat": few}))
+    assert "**UF1 at most 0.671 [0.550, 0.780] on new subjects: 0.713 less at least 0.042" in bound
+    assert f"lower bound: {few}." in bound
+
+
+def test_the_card_names_intended_and_unsupported_uses_and_the_bias_of_the_data(
+    original: Exported,
+) -> None:
+    card = (original.folder / "card.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (.+)\n\n((?:(?!## ).*\n)*)", card, flags=re.MULTILINE))
+    assert {"Intended use", "Uses that are not supported", "Bias and limits", "Licences"} <= set(
+        sections
+    )
+    assert "agreed" in sections["Intended use"]
+    for word in ("Lie detection", "Hiring", "consented"):
+        assert word in sections["Uses that are not supported"]
+    assert "mostly have 16 to 30 each" in sections["Bias and limits"]
+
+
+def test_the_card_counts_each_data_set_and_says_on_which_terms_it_is_given_out(
+    original: Exported, tmp_path: Path
+) -> None:
+    portions = (
+        Portion(
+            name="casme2", clips=10, subjects=3, classes=dict(zip(CLASSES, (4, 3, 3), strict=True))
+        ),
+        Portion(
+            name="home", clips=6, subjects=2, classes=dict(zip(CLASSES, (1, 0, 5), strict=True))
+        ),
+    )
+    assert original.manifest.portions == portions[:1]  # every third clip of ten is of one class
+    how = Preparation(pipeline=Pipeline(), size=28, frames=8)
+    card = card_of(original, tmp_path, portions=portions, how=how)
+    assert "| CASME II | 10 | 3 | 4 | 3 | 3 | Yan et al. 2014, PLoS ONE 9(1): e86041 |" in card
+    assert "| home | 6 | 2 | 1 | 0 | 5 | " in card
+    assert "- CASME II: signed agreement with the Institute of Psychology, Chinese Academy" in card
+    assert "- home: terms not known to mer-nas" in card
+    assert "iBUG 300-W, whose licence excludes commercial use" in card
+    plain = how.model_copy(update={"pipeline": Pipeline(align=None)})
+    assert "- No landmark model was used." in card_of(original, tmp_path, how=plain)
+    assert "may have used a landmark model" in card_of(original, tmp_path, how=None)
+
+
+@pytest.mark.parametrize("name", layouts.names())
+def test_every_data_set_says_on_which_terms_it_is_given_out(name: str) -> None:
+    assert layouts.read_layout(name).terms
 
 
 def test_the_code_of_the_card_runs(

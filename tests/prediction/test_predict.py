@@ -83,6 +83,23 @@ def test_the_table_says_what_was_used_and_which_score_to_expect(
     )
 
 
+def test_a_winner_says_its_headline(
+    changed: Callable[..., Path], model: Path, frames: Path, call: Call
+) -> None:
+    facts = read_manifest(model).provenance.model_dump(mode="json")
+    worth = {"uf1": 0.671, "low": 0.55, "high": 0.78, "mean": 0.713, "seeds": 3}
+    told = {**worth, "optimism": 0.042, "candidates": 19, "caveat": ""}
+    folder = changed(provenance={**facts, "worth": told})
+    said = call("predict", str(folder), str(frames / "clip0")).stdout.splitlines()
+    assert said[-1] == (
+        "to be expected of networks of this architecture on people of the kind of synthetic: UF1 "
+        "0.671 [0.550, 0.780] on new subjects: 0.713 less 0.042 for the best of 19 complete trials; "
+        "less still on other footage"
+    )
+    tree = json.loads(call("predict", str(folder), str(frames / "clip0"), "--json").stdout)
+    assert tree["expected"]["on_new_subjects"] == told
+
+
 def test_a_network_that_was_never_measured_says_so(
     changed: Callable[..., Path], model: Path, frames: Path, call: Call
 ) -> None:

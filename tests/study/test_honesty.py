@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 from scipy.stats import PermutationMethod, wilcoxon
 
+from mer_nas.export.manifest import read_manifest
 from mer_nas.search.config import StudyConfig
 
 
@@ -49,6 +50,11 @@ def test_three_complete_trials_give_a_lower_bound_of_the_optimism_and_say_so(stu
         headline["mean"] - max(0.0, chosen["optimism"])
     )
     assert headline["uf1"]["low"] < headline["uf1"]["value"] < headline["uf1"]["high"]
+    worth = read_manifest(study / "export" / "rank1").provenance.worth
+    assert worth is not None
+    assert (worth.uf1, worth.mean, worth.optimism, worth.caveat) == pytest.approx(
+        (headline["uf1"]["value"], headline["mean"], headline["optimism"], chosen["caveat"])
+    )
 
 
 def test_the_last_lines_print_all_three_parts_of_the_headline(

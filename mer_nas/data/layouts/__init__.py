@@ -125,6 +125,8 @@ class Layout(Config):
     """The emotions that occur, each with its other spellings; empty: any."""
     quirks: tuple[Quirk, ...] = ()
     official: Official = Official()
+    terms: str = ""
+    """On which terms its authors give it out, for those who pass on what was trained on it."""
     notes: str = ""
     """What a user should know before comparing scores."""
 
