@@ -49,6 +49,8 @@ def _drawings(report: Report) -> dict[str, str]:
         "macs": charts.cost(report, "macs"),
         "clip_ms": charts.cost(report, "clip_ms"),
         "parallel": charts.parallel(report.parallel) if report.parallel else "",
+        "losses": charts.losses(report),
+        "hindsight": charts.hindsight(report),
         "network": _network(report.answer, len(report.study.data.classes)),
     }
 

@@ -17,6 +17,8 @@ from mer_nas.report import (
     ExportFacts,
     FinalistFacts,
     HeadlineFacts,
+    HindsightFacts,
+    LearningFacts,
     NestedFacts,
     NextStep,
     OuterGroup,
@@ -286,7 +288,24 @@ def two_sets(facts: StudyFacts) -> StudyFacts:
             (1, 5, (one, ((0, 1, 0), *two[1:]), three), ((2, 2, 0), (1, 2, 0), (0, 0, 1))),
         )
     )
-    winner = facts.finalists[0].model_copy(update={"scores": seeds})
+    winner = facts.finalists[0].model_copy(
+        update={
+            "scores": seeds,
+            "learning": LearningFacts(
+                folds=6, mean=(1.1, 0.7, 0.4), low=(0.9, 0.5, 0.2), high=(1.3, 0.9, 0.6)
+            ),
+            "hindsight": HindsightFacts(
+                seeds=2,
+                folds=5,
+                of=6,
+                epochs=3,
+                last=0.5123,
+                best_of_each=0.7321,
+                best_of_all=0.6543,
+                course=(0.4, 0.6543, 0.5123),
+            ),
+        }
+    )
     data = facts.data.model_copy(
         update={
             "counts": {"clips": 8, "subjects": 3, "negative": 4, "positive": 3, "surprise": 1},

@@ -214,6 +214,22 @@ def test_the_estimates_of_one_search_stand_side_by_side_with_what_they_cost(
     assert "| nested: subjects never seen | 0.679 | 0.543 to 0.789 | 1 h 12 min |" in lines
 
 
+def test_what_an_epoch_chosen_in_hindsight_would_give_is_marked_as_leaky_wherever_it_stands(
+    whole_two_sets: Written,
+) -> None:
+    html = whole_two_sets.html.read_text(encoding="utf-8")
+    parsed = Page(html)
+    words = " ".join("".join(parsed.text).split())
+    assert "last epoch: reported leaky: best of each fold leaky: one best for all" in words
+    assert "trial 27 0.512 0.732 0.654 5 of 6" in words
+    assert "The leaky columns are no scores." in words
+    assert [value for value, _ in parsed.values].count("0.7321") == 1
+    assert "best, leaky" in html  # in the drawing
+    text = whole_two_sets.markdown.read_text(encoding="utf-8")
+    assert "## Leaky: the epoch chosen on the test subjects" in text
+    assert "| trial 27 | 0.512 | 0.732 | 0.654 | 5 of 6 |" in text
+
+
 def test_tables_say_what_points_are_and_what_networks_cost(page: str) -> None:
     parsed = Page(page)
     text = " ".join("".join(parsed.text).split())
