@@ -204,7 +204,12 @@ def _seeds(memory: Memory) -> int:
 
 def _inner(settings: Settings, folder: StudyFolder) -> Settings:
     """Return the settings of a search that is like the study's own, in a folder of its own."""
-    changed = {"outer": None, "name": None, "folder": folder.path}
+    final = settings.study.final
+    if final is not None:
+        final = final.model_copy(
+            update={"best_epoch": False}
+        )  # which would cost and choose nothing
+    changed = {"outer": None, "name": None, "folder": folder.path, "final": final}
     return replace(settings, study=settings.study.model_copy(update=changed))
 
 

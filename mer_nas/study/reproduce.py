@@ -314,10 +314,10 @@ def reproduce(
 
 
 def _file(word: str) -> Path:
-    for path in (Path(word), RUNS / word):
-        if path.is_dir() and (path / JSON).is_file():
-            return path / JSON
-    return Path(word)
+    path = Path(word)
+    if not path.exists() and (RUNS / word).is_dir():
+        path = RUNS / word
+    return path / JSON if path.is_dir() else path
 
 
 def _winner(path: Path, report: Report) -> tuple[Answer, tuple[SeedScores, ...]]:

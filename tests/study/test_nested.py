@@ -32,6 +32,7 @@ SMALL = (
     "study.trials=2",
     "study.final.candidates=1",
     "study.final.seeds=1",
+    "study.final.best_epoch=false",
 )
 
 
