@@ -196,6 +196,8 @@ def _worth(report: Report) -> list[str]:
     lines = []
     if study.headline is not None and study.selection is not None:
         lines += _headline(study.headline, study.selection)
+    elif study.selection_note:
+        lines.append(f"headline  unknown: {study.selection_note}")
     lines += _nested(study.nested, study.nested_note)
     lines.append(f"          {answer.honesty}")
     of = count(len(study.comparisons), "comparison")

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import Result
 
@@ -137,3 +139,57 @@ def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
         f"seed, LOSO: mean UF1 {found['uf1']:.4f}; folds in {found['folder']}"
     )
     assert again.stdout.splitlines()[3] == "seed is reading: none: for tests"
+
+
+# A study that cannot say what others can
+
+
+def test_with_fewer_than_three_subjects_a_search_says_why_there_is_no_headline(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    words = [*tiny, "data.subjects=2", "study.trials=2", "study.final=none", "study.name=two"]
+    result = call("search", *words)
+    assert result.exit_code == 0, result.output
+    why = "statistics draw subjects again, and 2 are too few for it; at least 3 are needed"
+    assert f"headline  unknown: {why}" in result.stdout.splitlines()
+    study = json.loads(Path("runs/two/report.json").read_text())["study"]
+    assert (study["headline"], study["selection_note"], study["comparisons"]) == (None, why, [])
+
+
+def test_of_a_study_without_a_complete_trial_there_is_nothing_to_export_but_a_report(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    call("search", *tiny, "study.trials=1", "trainer.lr=1e30", "study.name=none")
+    refused = call("export", "none")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (
+        2,
+        "mer-nas: runs/none: no trial is complete, so there is nothing to export",
+    )
+    told = call("report", "none")
+    assert told.exit_code == 0
+    assert "no trial was complete, so there is no winner" in told.stdout.splitlines()
+
+
+def test_a_study_whose_data_root_is_gone_is_told_where_to_look(
+    call: Call, tiny: list[str], in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mer_nas.search.local.run", interrupted)
+    images = Path("faces/STSNet_whole_norm_u_v_os")
+    images.mkdir(parents=True)
+    rows = [("casme2", f"sub{s:02}", f"EP{c}", c) for s in range(3) for c in range(3)]
+    lines = ["dataset,sub,filename_o,label", *(",".join(map(str, row)) for row in rows)]
+    Path("faces/combined_3_class2_for_optical_flow.csv").write_text("\n".join(lines) + "\n")
+    for _, subject, name, label in rows:
+        image = np.full((28, 28, 3), 80 * label, np.uint8)
+        cv2.imwrite(str(images / f"{subject}_{name} .png"), image)
+    words = ["data=megc2019_flow", "data.root=faces", "study.name=gone"]
+    assert call("search", *tiny, *words).exit_code == 130
+    Path("faces").rename("moved")
+    for verb in ("resume", "export"):
+        result = call(verb, "gone")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "mer-nas: data.root: there is no folder faces\n"
+    assert call("resume", "gone", "data.root=moved").exit_code == 130
