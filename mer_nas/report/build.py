@@ -13,6 +13,7 @@ from mer_nas.report.facts import (
     StudyFacts,
     TrialFacts,
 )
+from mer_nas.report.literature import literature
 from mer_nas.report.parallel import axis, is_choice, parallel
 from mer_nas.report.schema import (
     CORRECTED,
@@ -73,6 +74,12 @@ def build(facts: StudyFacts) -> Report:
         slots=slots(complete, answer.architecture if answer else None),
         stages=stage_rows(answer.architecture, len(facts.data.classes)) if answer else (),
         tables=compare(facts),
+        literature=literature(
+            facts.data.counts["clips"],
+            facts.data.counts["subjects"],
+            len(facts.data.classes),
+            facts.final_protocol or facts.search_protocol,
+        ),
         subject_sizes=_subject_sizes(list(facts.data.subjects.values())),
         datasets=datasets(facts.data, measured, protocol),
         subjects=subject_rows(facts.data, measured),

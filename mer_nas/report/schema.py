@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.errors import StudyError
 from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
+from mer_nas.report.literature import Literature
 from mer_nas.space.published import PublishedScores
 
 SCHEMA: Final = "mer-nas report 3"
@@ -310,6 +311,8 @@ class Report(Config):
     """Of the winner; empty where there is none."""
     tables: tuple[ComparedTable, ...] = ()
     """Published tables with our scores."""
+    literature: Literature | None = None
+    """What papers state for the composite of MEGC 2019, and how they came by it."""
     subject_sizes: SubjectSizes | None
     datasets: tuple[DatasetPart, ...] = ()
     """Empty where the study does not know its subjects."""
