@@ -144,13 +144,14 @@ def test_every_command_shown_is_one(document: str) -> None:
         verb, *rest = shlex.split(command, comments=True)[1:]
         assert verb in verbs, command
         words = parse(word for word in rest if re.match(r"[a-z]+[\w.]*=.", word))
-        own = Synthesis.model_fields if "synthesize" in rest else {"point", "seeds", "rank"}
+        own = Synthesis.model_fields if "synthesize" in rest else {"point", "seeds", "rank", "out"}
         assert set(words.plain) <= {*FOLDERS, *own}, command
         assert {key.split(".")[0] for key in words.dotted} <= {*FOLDERS, "ray"}, command
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/own_block.md", "docs/preparing.md", "CHANGELOG.md"]
+    "document",
+    ["README.md", "docs/own_block.md", "docs/data_sets.md", "docs/preparing.md", "CHANGELOG.md"],
 )
 def test_links_within_the_repository_lead_somewhere(document: str) -> None:
     file = ROOT / document

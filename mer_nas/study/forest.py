@@ -1,50 +1,30 @@
-"""The picture of a comparison: each score with its interval, and each difference to the first.
-
-Text stays text in SVG and PDF, and the same comparison always gives the same file.
-"""
+"""The picture of a comparison: each score with its interval, and each difference to the first."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mer_nas.errors import StudyError
 from mer_nas.report import EstimateFacts
-from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, STYLE
+from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE
+from mer_nas.report.pictures import check_picture, save, style
 from mer_nas.study.compare import ComparedCandidates
 
-SUFFIXES = (".svg", ".png", ".pdf")
 ROW = 0.34
 """Inches of a candidate."""
-
-
-def check_picture(file: Path) -> None:
-    """Refuse a file that cannot hold the picture, before anything is computed.
-
-    Raises:
-        StudyError: Its ending names no kind of picture, or its folder is missing.
-    """
-    if file.suffix.lower() not in SUFFIXES:
-        raise StudyError(
-            f"--picture {file}: ends in {file.suffix or 'nothing'}; "
-            f"one of {', '.join(SUFFIXES)} would be right"
-        )
-    if not file.parent.is_dir():
-        raise StudyError(f"--picture {file}: there is no folder {file.parent}")
 
 
 def draw(compared: ComparedCandidates, file: Path) -> None:
     """Write the picture of a comparison to `file`; its ending says as what.
 
     Raises:
-        StudyError: The ending names no kind of picture, or the folder is missing.
+        ConfigError: The ending names no kind of picture, or the folder is missing.
     """
-    check_picture(file)
+    check_picture(file, "--picture ")
     rows = compared.rows
-    with rc_context({**STYLE, "svg.hashsalt": "compare"}):
+    with style("compare"):
         figure = Figure(figsize=(9.4, 1.35 + ROW * len(rows)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         _intervals(left, [row.uf1 for row in rows])
@@ -70,9 +50,7 @@ def draw(compared: ComparedCandidates, file: Path) -> None:
             f"{compared.protocol}",
             fontsize=9,
         )
-        # No date, so that the file can be compared; PNG knows no such entry.
-        dated = {".svg": "Date", ".pdf": "CreationDate"}.get(file.suffix.lower())
-        figure.savefig(file, dpi=160, metadata={dated: None} if dated else None)
+        save(figure, file)
 
 
 def _intervals(axes: Axes, found: Sequence[EstimateFacts | None]) -> None:

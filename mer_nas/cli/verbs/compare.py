@@ -38,9 +38,9 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
     from mer_nas.study.compare import compare_candidates
 
     if picture is not None:
-        from mer_nas.study.forest import check_picture
+        from mer_nas.report.pictures import check_picture
 
-        check_picture(picture)
+        check_picture(picture, "--picture ")
     found = compare_candidates(words)
     if picture is not None:
         from mer_nas.study.forest import draw

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ import click
 from mer_nas.cli import SubVerbs
 from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config.overrides import parse, value
+from mer_nas.errors import ConfigError
 from mer_nas.settings import resolve
 from mer_nas.wording import count
 
@@ -25,7 +27,7 @@ SHOWN = 20
 
 @click.group(cls=SubVerbs)
 def verb() -> None:
-    """Look a data set through without training, or write one of the same form.
+    """Look a data set through without training, draw it, or write one of the same form.
 
     \b
     mer-nas data check data=casme2 data.root=DIR
@@ -110,6 +112,36 @@ def synthesize(words: tuple[str, ...], quiet: bool) -> None:
     click.echo(f"  mer-nas data check {words_of_it}")
     # Drawn faces fill the picture, and no detector knows them.
     click.echo(f"  mer-nas search {words_of_it} data.pipeline.align=none")
+
+
+@verb.command()
+@words
+def picture(words: tuple[str, ...]) -> None:
+    """Draw a typical clip of each class: onset, apex, flow, strain and dynamic image.
+
+    The ending of the file says as what: .svg, .png or .pdf.
+
+    \b
+    mer-nas data picture data=synthetic data.size=112 out=synthetic.png
+    mer-nas data picture data=casme2 data.root=DIR out=casme2.png
+    """
+    read = parse(words)
+    if "out" not in read.plain:
+        raise ConfigError("data picture: out= is missing; out=FILE names the picture")
+    settings, file = resolve(words, also=("out",)), Path(read.plain["out"])
+    from mer_nas import data
+    from mer_nas.data.needs import Needs
+    from mer_nas.report import gallery
+    from mer_nas.report.pictures import check_picture
+    from mer_nas.search.preparing import preparer
+
+    check_picture(file, "out=")
+    # Only synthetic clips are sure to have action units; who asks others in vain is refused.
+    units = settings.data.kind == "synthetic"
+    needs = Needs("the picture", gallery.INPUTS, action_units=units)
+    clips = data.load(settings.data, needs, preparer(settings.ray))
+    gallery.draw(clips, file)
+    click.echo(str(file))
 
 
 @contextmanager
