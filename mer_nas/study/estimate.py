@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import random
-import time
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from mer_nas.architectures import build, close
+from mer_nas.architectures import close
 from mer_nas.catalogue import draw_one, rows, trained_by, vet
 from mer_nas.config.base import validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.timing import BATCH, clock
 from mer_nas.search.config import RayConfig
 from mer_nas.search.ray_runner import Shares, share
 from mer_nas.settings import Settings
@@ -66,7 +67,8 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
     study, final = settings.study, settings.study.final
     protocol = plan(clips, study.folds, study.seed, study.block)
     probes = _probes(settings)
-    per_clip = sum(_seconds_per_clip(probe, clips) for probe in probes) / len(probes)
+    steps = [clock(probe, len(clips.classes)).step_ms / 1000 for probe in probes]
+    per_clip = statistics.fmean(steps) / BATCH
     trial = per_clip * ProtocolShape.of(protocol).visits(settings.trainer)
     jobs, seconds = 0, 0.0
     if final is not None:
@@ -156,18 +158,3 @@ def _drawn(settings: Settings, chance: random.Random) -> Candidate | None:
     except Infeasible:
         return None
     return Candidate(architecture, settings.trainer)
-
-
-def _seconds_per_clip(candidate: Candidate, clips: ClipSet) -> float:
-    """Return the time of a forward and backward pass for one clip."""
-    torch.set_num_threads(1)
-    network = build(candidate.architecture, len(clips.classes))
-    batch = min(16, len(clips))
-    seen = candidate.sees(clips, range(batch))
-    inputs = [torch.tensor(array) for array in seen.values()]
-    for repeat in range(2):
-        began = time.perf_counter()
-        network(*inputs).logits.sum().backward()
-        if repeat:
-            return (time.perf_counter() - began) / batch
-    raise AssertionError
