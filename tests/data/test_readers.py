@@ -10,6 +10,7 @@ from trees import CASME2_HEADER, images, workbook
 from mer_nas.data.config import RecordedData
 from mer_nas.data.readers import Reading, labelled, places, read
 from mer_nas.data.records import Record
+from mer_nas.errors import ConfigError
 
 
 def reading(layout: str, root: Path, **words: Any) -> Reading:
@@ -120,6 +121,25 @@ def test_smic_clips_say_everything_by_their_folders(tmp_path: Path) -> None:
     ]
     assert found.findings == ()
     assert {record.apex_source for record in found.records} == {"estimated"}
+
+
+@pytest.mark.parametrize("camera", ["VIS", "NIR"])
+def test_each_camera_of_smic_is_read_by_itself(tmp_path: Path, camera: str) -> None:
+    root = tmp_path / "SMIC_all_raw"
+    for folder, frames in (("HS", "1..90"), ("VIS", "11..22"), ("NIR", "11..22")):
+        first, last = frames.split("..")
+        clip = f"s11/micro/negative/s11_ne_01/image{int(first):06d}..{last}.bmp"
+        images(root / folder, clip)
+    found = reading(f"smic_{camera.lower()}", tmp_path)
+    assert [told(record) for record in found.records] == [
+        (f"smic_{camera.lower()}:s11/s11_ne_01", 11, 16, 22, "negative", "")
+    ]
+    (record,) = found.records
+    assert record.fps == 25
+    assert {frame.path.parts[-6] for frame in record.frames} == {camera}
+    both = RecordedData(name="both", layouts=("smic", f"smic_{camera.lower()}"), root=tmp_path)
+    with pytest.raises(ConfigError, match="show the same people"):
+        places(both)
 
 
 @pytest.mark.parametrize("inner", ["HS/", ""])
