@@ -1,7 +1,7 @@
 """What papers state for the composite of MEGC 2019, how they came by it, and what is built here.
 
-The figures lie in `literature.yaml` beside this file; how faithful a system is here is read from the
-search space that offers it, so that the two cannot part.
+The figures lie in `literature.yaml` beside this file; how faithful a system is here is read from
+the search space that offers it, so that the two cannot part.
 """
 
 from functools import cache
