@@ -312,6 +312,46 @@ class ExportFacts(Config):
     """Largest absolute difference of logits between the exported and the trained network."""
 
 
+Map = tuple[tuple[float, ...], ...]
+"""Rows of a small map, top to bottom; each from the left of the picture to its right."""
+
+
+class ExpertLook(Config):
+    """Which experts of a layer the winner uses, and where, by true class of the clips."""
+
+    layer: str
+    """Where in the network: "stage 2, layer 1"."""
+    experts: PositiveInt
+    chosen: PositiveInt
+    """How many of them a position is sent to."""
+    use: tuple[tuple[Share, ...], ...]
+    """By class, then expert: its share of the say, over clips and positions; a row sums to 1."""
+    maps: tuple[tuple[Map, ...], ...] = ()
+    """By class, then expert: the same at each position; empty where a clip is sent as a whole."""
+
+
+class GateLook(Config):
+    """Where a progressive gate of the winner lets through, by true class of the clips."""
+
+    layer: str
+    maps: tuple[Map, ...]
+    """By class: the mean of what features are multiplied with, in [0, 1]."""
+
+
+class LooksFacts(Config):
+    """What the exported winner looks at, over all clips, which it has learned from."""
+
+    key: str
+    """Of the candidate."""
+    clips: PositiveInt
+    input: str
+    seen: tuple[Map, ...]
+    """By class: the root mean square of that input at each position, to lay the maps upon."""
+    experts: tuple[ExpertLook, ...] = ()
+    """Layer by layer, input to output."""
+    gates: tuple[GateLook, ...] = ()
+
+
 class NextStep(Config):
     """A command worth running after reading the report."""
 
@@ -373,4 +413,6 @@ class StudyFacts(Config):
     comparisons: tuple[ComparisonFacts, ...] = ()
     """The winner against the runner-up and each warm start that was measured like it."""
     export: ExportFacts | None = None
+    looks: LooksFacts | None = None
+    """None where the winner was not exported, or has neither experts nor progressive gates."""
     next_steps: tuple[NextStep, ...] = ()

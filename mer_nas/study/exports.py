@@ -19,6 +19,7 @@ from mer_nas.search.lock import refuse_driven
 from mer_nas.study import honesty
 from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder, write
+from mer_nas.study.looks import look
 from mer_nas.study.resume import unchanged
 
 
@@ -89,9 +90,11 @@ def _export(
     study = memory.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
     on_event(Note(f"training {finalist.label} on all {len(clips)} clips for export"))
-    network = Evaluator(clips, protocol, study.seed, memory.settings.space.extensions).train(
-        finalist.candidate
-    )
+    evaluator = Evaluator(clips, protocol, study.seed, memory.settings.space.extensions)
+    network = evaluator.train(finalist.candidate)
+    if rank == 1:
+        looks = look(network, finalist.candidate, evaluator)
+        write(memory.folder.looks, "null" if looks is None else looks.model_dump_json())
     done = export_network(
         network,
         finalist.candidate,

@@ -6,6 +6,7 @@ study's origin. So a report can be made wherever the folder is.
 
 from __future__ import annotations
 
+import json
 import shlex
 import statistics
 import warnings
@@ -33,6 +34,7 @@ from mer_nas.report import (
     ComputeFacts,
     ExportFacts,
     FinalistFacts,
+    LooksFacts,
     NextStep,
     SeedScores,
     StudyFacts,
@@ -323,6 +325,7 @@ class Memory:
             nested_note=nested_note,
             comparisons=honesty.comparisons(self),
             export=exported,
+            looks=self._looks(),
             next_steps=next_steps(self),
         )
 
@@ -379,6 +382,18 @@ class Memory:
             learning=learning.learning(self, entry),
             hindsight=learning.hindsight(self, entry),
         )
+
+    def _looks(self) -> LooksFacts | None:
+        """Return what the winner looks at; none where the file is of another, or not there."""
+        winner = next((entry for entry, _ in self.finalists()), None)
+        if winner is None or not self.folder.looks.is_file():
+            return None
+        try:
+            tree = json.loads(self.folder.looks.read_text(encoding="utf-8"))
+            found = None if tree is None else LooksFacts.model_validate(tree)
+        except ValueError:  # of another version, or edited: the next export writes it anew
+            return None
+        return found if found and found.key == winner.candidate.key else None
 
     def _published(self, point: str | None) -> Tree:
         """Return source and fidelity of a point; nothing for what the search proposed."""

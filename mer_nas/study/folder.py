@@ -8,6 +8,7 @@ runs/moe-synthetic-1/
 ├── hindsight.jsonl leaky diagnostics of the final stage, which nothing but the report reads
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
+├── looks.json       what that network looks at
 ├── predictions.parquet   the ledger's predictions in columns, for other programs
 ├── outer/           with study.outer: the searches that never saw a group, and its answers
 └── report.html, report.json, report.md
@@ -129,6 +130,11 @@ class StudyFolder:
     def best(self) -> Path:
         """The winner as a space without open leaves."""
         return self.path / "best.yaml"
+
+    @property
+    def looks(self) -> Path:
+        """What the winner looks at."""
+        return self.path / "looks.json"
 
     @property
     def predictions(self) -> Path:

@@ -55,6 +55,7 @@ def test_it_ends_well_and_leaves_a_complete_study(searched: "Searched") -> None:
         "export/rank1/model.yaml",
         "hindsight.jsonl",
         "ledger.jsonl",
+        "looks.json",
         "origin.json",
         "predictions.parquet",
         "report.html",
