@@ -108,7 +108,7 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
     if facts.finalists:
         winner = _finalists(facts)[0]
         return Answer(
-            label=winner.label,
+            label=winner.name,
             key=winner.key,
             **winner.said(),
             stage="final",
@@ -157,7 +157,7 @@ def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Comparison | 
     ours, theirs = spreads(winner.scores)["uf1"], spreads(warm[0].scores)["uf1"]
     deviations = [s.deviation for s in (ours, theirs) if s.deviation is not None]
     return Comparison(
-        label=warm[0].label,
+        label=warm[0].name,
         protocol=facts.final_protocol or facts.search_protocol,
         winner=ours.mean,
         warm_start=theirs.mean,
@@ -207,7 +207,7 @@ def _costs(trial: TrialFacts, names: Sequence[Objective]) -> list[float]:
 def _finalist_row(finalist: FinalistFacts) -> Row:
     return Row(
         rank=finalist.rank,
-        label=finalist.label,
+        label=finalist.name,
         outcome="complete",
         search_score=finalist.search_score,
         **spreads(finalist.scores),

@@ -175,6 +175,11 @@ class FinalistFacts(Described):
     hindsight: HindsightFacts | None = None
     """LEAKY; used for no choice. None where no fold was looked back at."""
 
+    @property
+    def name(self) -> str:
+        """The published point that it is, else its label."""
+        return self.origin if self.warm_start else self.label
+
 
 class EstimateFacts(Config):
     """A number with its 95 % interval over subjects."""

@@ -14,6 +14,7 @@ from mer_nas.config import presets
 from mer_nas.diagram import as_svg, draw
 from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
+from mer_nas.report.heat import heat, least, most
 from mer_nas.report.schema import Answer, Report
 
 _DATA = Markup('<data value="{}">{}</data>')
@@ -75,6 +76,9 @@ def _soft(name: object) -> Markup:
 
 FILTERS: dict[str, Callable[..., object]] = {
     **{name: _written(format_) for name, format_ in FORMATS.items()},
+    "heat": lambda rows, low, high, title: Markup(heat(rows, low, high, title)),
+    "least": least,
+    "most": most,
     "yaml": lambda tree: presets.dump(tree, compact=True).rstrip(),
     "soft": _soft,
 }

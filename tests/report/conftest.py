@@ -14,11 +14,14 @@ from mer_nas.report import (
     DataFacts,
     DatasetScores,
     EstimateFacts,
+    ExpertLook,
     ExportFacts,
     FinalistFacts,
+    GateLook,
     HeadlineFacts,
     HindsightFacts,
     LearningFacts,
+    LooksFacts,
     NestedFacts,
     NextStep,
     OuterGroup,
@@ -66,6 +69,31 @@ ARCHITECTURE: dict[str, Any] = {
     "drop_path": 0.0,
     "losses": {"balance": 0.0},
 }
+
+
+SEEN = (((0.1, 0.2), (0.3, 0.4)),) * 3
+LOOKS = LooksFacts(
+    key="00000000001b",
+    clips=8,
+    input="flow_uvs",
+    seen=SEEN,
+    experts=(
+        ExpertLook(
+            layer="stage 1, layer 1",
+            experts=2,
+            chosen=1,
+            use=((0.71, 0.29), (0.55, 0.45), (0.52, 0.48)),
+            maps=(tuple(SEEN[:2]),) * 3,
+        ),
+        ExpertLook(
+            layer="stage 2, layer 1",
+            experts=2,
+            chosen=2,
+            use=((0.6, 0.4), (0.5, 0.5), (0.4, 0.6)),
+        ),
+    ),
+    gates=(GateLook(layer="stage 1", maps=(((0.51, 0.52),), ((0.53, 0.54),), ((0.55, 0.56),))),),
+)
 
 
 def scores(repetition: int, *rows: tuple[int, int, int]) -> SeedScores:
@@ -320,6 +348,7 @@ def two_sets(facts: StudyFacts) -> StudyFacts:
         for trial in facts.trials
     )
     found = {"finalists": (winner,), "data": data, "trials": trials, "nested": nested(seeds)}
+    found["looks"] = LOOKS
     return facts.model_copy(update=found)
 
 

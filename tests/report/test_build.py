@@ -80,6 +80,15 @@ def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudyFacts)
     assert answer.against is None
 
 
+def test_a_published_point_among_the_finalists_is_called_by_its_name(facts: StudyFacts) -> None:
+    point = facts.finalists[2].model_copy(update={"label": "trial 1"})
+    report = build(changed(facts, finalists=(*facts.finalists[:2], point)))
+    assert [row.label for row in report.ranking] == ["trial 27", "trial <script>", "prog_s"]
+    assert report.answer is not None
+    assert report.answer.against is not None
+    assert report.answer.against.label == "prog_s"
+
+
 def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudyFacts) -> None:
     matrix = build(facts).confusion
     assert matrix is not None

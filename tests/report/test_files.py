@@ -230,6 +230,20 @@ def test_what_an_epoch_chosen_in_hindsight_would_give_is_marked_as_leaky_whereve
     assert "| trial 27 | 0.512 | 0.732 | 0.654 | 5 of 6 |" in text
 
 
+def test_maps_of_what_the_winner_looks_at_are_drawn_by_class(whole_two_sets: Written) -> None:
+    html = whole_two_sets.html.read_text(encoding="utf-8")
+    words = " ".join("".join(Page(html).text).split())
+    maps = re.findall(r'<svg class="heat".*?aria-label="([^"]*)"', html)
+    assert len(maps) == 3 + 3 + 6  # input, gate, two experts of a layer: each for three classes
+    assert "Gate of stage 1, class surprise" in maps
+    assert "Expert 2 of stage 1, layer 1, class negative" in maps
+    assert "stage 1 gate 0.51 to 0.56" in words
+    assert "stage 1, layer 1 each position goes to 1 of 2 experts; darkest 0.4" in words
+    assert "stage 2, layer 1 each clip goes to 2 of 2 experts" in words
+    lines = whole_two_sets.markdown.read_text(encoding="utf-8").splitlines()
+    assert "| negative | 71 % | 29 % |" in lines
+
+
 def test_published_results_stand_with_what_their_epoch_was_chosen_by(whole: Written) -> None:
     words = " ".join("".join(Page(whole.html.read_text(encoding="utf-8")).text).split())
     assert "here htnet_ref of moe, code leaky 0.860" in words

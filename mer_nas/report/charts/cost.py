@@ -34,7 +34,7 @@ def cost(report: Report, what: Cost) -> str:
             dots(axes, some, warm=warm)
         steps = zip(*_front(points), strict=True)
         axes.plot(*steps, color=GREEN, linewidth=1, drawstyle="steps-post", zorder=1,
-                  label="best at this cost")  # fmt: skip
+                  label="Pareto front")  # fmt: skip
         log_axis(axes, [x for x, _ in points])
         axes.set_xlabel(LABELS[what])
         axes.set_ylabel("search UF1")

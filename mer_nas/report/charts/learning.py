@@ -57,7 +57,7 @@ def _loss(axes: Axes, finalist: FinalistFacts, colour: str, dash: str, *, first:
     assert found is not None
     epochs = range(1, len(found.mean) + 1)
     axes.plot(
-        epochs, found.mean, dash, color=colour, linewidth=1.8 if first else 1, label=finalist.label
+        epochs, found.mean, dash, color=colour, linewidth=1.8 if first else 1, label=finalist.name
     )
     if first:
         axes.fill_between(epochs, found.low, found.high, color=colour, alpha=0.15, linewidth=0)
