@@ -19,10 +19,11 @@ import pytest
 from conftest import Heard
 from killed import TRIALS, Parsing
 from optuna.trial import TrialState
-from scripted import Sketch, evaluator, history, search
+from scripted import Sketch, Watched, evaluator, history, search
 
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.provenance import code_version
 from mer_nas.search import local, ray_runner
 from mer_nas.search.config import RayConfig
@@ -63,6 +64,10 @@ class Telling(Parsing):
             file.write(json.dumps([candidate.key, index, place, time.time()]) + "\n")
         return super().fold(candidate, index, repetition)
 
+    def watched(self) -> Watched:
+        """Look back, or die of it."""
+        return Dying(self)
+
     def _together(self) -> bool:
         """Wait until all workers have started, which takes longer than whole trials here."""
         (self.folder / f"worker-{os.getpid()}").touch()
@@ -70,6 +75,21 @@ class Telling(Parsing):
         while len(list(self.folder.glob("worker-*"))) < self.workers and time.monotonic() < end:
             time.sleep(0.02)
         return time.monotonic() < end
+
+
+class Dying(Watched):
+    """Dies while it looks back at the fold that the candidate names."""
+
+    def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
+        """Train, and remember whether to die."""
+        self.dies = dict(candidate.values).get("blind") == index
+        return super().fold(candidate, index, repetition)
+
+    def look_back(self) -> Hindsight:
+        """Look back, or die."""
+        if self.dies:
+            os._exit(1)
+        return super().look_back()
 
 
 def telling(folder: Path, workers: int = 1, delay: float = 0.0) -> Telling:
@@ -267,11 +287,13 @@ def _counted(trial: str, wanted: Mapping[str, float]) -> bool:
 def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
     session: Cluster, tmp_path: Path, heard: Heard
 ) -> None:
-    scripted = telling(tmp_path)
+    scripted, backs = telling(tmp_path), []
+    plain = (("kind", "plain"), ("x", 0.5), ("y", 0))
     sketches = {
-        name: Sketch((("dies", dies), ("kind", "plain"), ("x", 0.5), ("y", 0)))
+        name: Sketch((("dies", dies), *plain))
         for name, dies in [("sturdy", 0), ("frail", 1), ("doomed", 2)]
     }
+    sketches["blind"] = Sketch((("blind", 11), *plain))
     with (
         in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
         Ledger(tmp_path / "ledger") as ledger,
@@ -284,6 +306,7 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
             seed=0,
             ledger=ledger,
             code=code_version(),
+            hindsight=backs.append,
             on_event=heard.append,
         )
         workers.run(stage, scripted)
@@ -292,7 +315,12 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
         "sturdy, seed 1 of 1": ("complete", 12),
         "frail, seed 1 of 1": ("complete", 12),
         "doomed, seed 1 of 1": ("failed", 3),
+        "blind, seed 1 of 1": ("complete", 12),
     }
+    looks = Counter(back.candidate for back in backs)
+    assert {name: looks[sketch.key] for name, sketch in sketches.items()} == {
+        "sturdy": 12, "frail": 12, "doomed": 3, "blind": 11,
+    }  # fmt: skip
     trained = Counter((key, index) for key, index, *_ in places(tmp_path))
     assert set(trained.values()) == {1}
     notes = [event.text for event in heard.of(Note) if isinstance(event, Note)]
