@@ -1,24 +1,87 @@
-"""One candidate under one protocol, resumable: what a search does to each of its trials."""
+"""One candidate under one protocol, resumable: what a search does to each of its trials.
+
+runs/evaluations/prog_s-synthetic-0123456789ab/
+├── ledger.jsonl       every finished fold
+└── evaluation.json    what they come to under each protocol, for `mer-nas compare`
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import ConfigDict, Field
 
 from mer_nas import catalogue
-from mer_nas.config.base import Tree
+from mer_nas.architectures import measure
+from mer_nas.config.base import Tree, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, MerNasError, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator, FoldResult, pool
 from mer_nas.evaluation.metrics import Scores
 from mer_nas.provenance import code_version
+from mer_nas.report import DataFacts, SeedScores
+from mer_nas.report.facts import Described
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.settings import Settings
+from mer_nas.study.folder import data_facts, write
+from mer_nas.study.scores import seed_scores
+
+FILE: Final = "evaluation.json"
+SCHEMA: Final = "mer-nas evaluation 1"
+BY_DATA = ("LOSO", "LODO")
+"""Protocols whose folds follow from the data; the others also depend on the seed of the study."""
+
+
+class Evaluation(Described):
+    """`evaluation.json`: what one candidate came to, under each protocol it was taken through."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["mer-nas evaluation 1"] = Field(default=SCHEMA, alias="schema")
+    name: str
+    data: DataFacts
+    data_settings: Tree
+    code_version: str
+    protocols: dict[str, tuple[SeedScores, ...]]
+    """Scores of each repetition, by `folds_of` the protocol."""
+
+
+def folds_of(protocol: str, seed: int) -> str:
+    """Return what decides the folds of a protocol besides the clips.
+
+    >>> folds_of("LOSO", 7), folds_of("4 subject groups", 7)
+    ('LOSO', '4 subject groups, study.seed=7')
+    """
+    return protocol if protocol in BY_DATA else f"{protocol}, study.seed={seed}"
+
+
+def read_evaluation(file: Path) -> Evaluation:
+    """Return what an evaluation left.
+
+    Raises:
+        StudyError: The file is not readable, or another version of mer-nas wrote it.
+        ConfigError: It has been edited into something else, with every mistake.
+    """
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{file}: not readable as JSON: {error}") from None
+    found = tree.get("schema") if isinstance(tree, dict) else None
+    if found != SCHEMA:
+        raise StudyError(
+            f"{file}: schema is {found!r}, but this version reads {SCHEMA!r}; the command that "
+            "evaluated it writes it anew, and trains no fold twice"
+        )
+    return validate(Evaluation, tree, str(file))
 
 
 @dataclass(frozen=True)
@@ -99,7 +162,8 @@ def evaluate(
     evaluator.check(candidate)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     folder.mkdir(parents=True, exist_ok=True)
-    scores, done, of = [], 0, seeds * len(protocol.folds)
+    scores, pooled, done, of = [], [], 0, seeds * len(protocol.folds)
+    data = data_facts(clips)
     with StudyLock(folder), Ledger(folder / "ledger.jsonl") as ledger:
         for repetition in range(seeds):
             results = []
@@ -121,7 +185,21 @@ def evaluate(
                         on_fold(result, done, of)
                 results.append(result)
             scores.append(pool(results))
-    entry = settings.space.point(point) if point is not None else None
+            pooled.append(seed_scores(results, data, repetition))
+        entry = settings.space.point(point) if point is not None else None
+        evaluation = Evaluation(
+            name=name,
+            origin=name,
+            warm_start=entry is not None,
+            source=entry.source if entry is not None else "",
+            fidelity=entry.fidelity if entry is not None else None,
+            **measure(candidate.architecture, len(clips.classes))._asdict(),
+            data=data,
+            data_settings=settings.data.model_dump(mode="json"),
+            code_version=code,
+            protocols={folds_of(protocol.name, study.seed): tuple(pooled)},
+        )
+        _keep(evaluation, folder / FILE)
     return Evaluated(
         name,
         candidate,
@@ -133,6 +211,18 @@ def evaluate(
         code,
         *((entry.source, entry.fidelity) if entry is not None else ()),
     )
+
+
+def _keep(evaluation: Evaluation, file: Path) -> None:
+    """Write an evaluation down, beside other protocols of the same clips and code."""
+    before: dict[str, tuple[SeedScores, ...]] = {}
+    if file.is_file():
+        with contextlib.suppress(MerNasError):
+            old = read_evaluation(file)
+            if (old.data, old.code_version) == (evaluation.data, evaluation.code_version):
+                before = old.protocols
+    whole = evaluation.model_copy(update={"protocols": before | evaluation.protocols})
+    write(file, whole.model_dump_json(indent=2, by_alias=True) + "\n")
 
 
 def _candidate(settings: Settings, point: str | None) -> tuple[str, Candidate]:

@@ -191,6 +191,19 @@ class StudyFolder:
         write(self.settings_file, presets.dump(settings.dump()))
 
 
+def data_facts(clips: ClipSet) -> DataFacts:
+    """Return what a report says of the clips."""
+    return DataFacts(
+        name=clips.name,
+        fingerprint=clips.fingerprint,
+        classes=clips.classes,
+        counts=clips.counts(),
+        official=dict(clips.official or {}),
+        subjects={group: int((clips.groups == group).sum()) for group in clips.subjects},
+        inputs={name: array.shape[1:] for name, array in clips.inputs.items()},
+    )
+
+
 def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
     """Make the folder of a new study and write down what it begins with.
 
@@ -213,15 +226,7 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
     origin = Origin(
         command=command,
         code=code_version(settings.space.extensions),
-        data=DataFacts(
-            name=clips.name,
-            fingerprint=clips.fingerprint,
-            classes=clips.classes,
-            counts=clips.counts(),
-            official=dict(clips.official or {}),
-            subjects={group: int((clips.groups == group).sum()) for group in clips.subjects},
-            inputs={name: array.shape[1:] for name, array in clips.inputs.items()},
-        ),
+        data=data_facts(clips),
         search=ProtocolShape.of(plan(clips, study.folds, study.seed, study.block)),
         final=_final(settings, clips),
         outer=_outer(settings, clips),

@@ -331,7 +331,7 @@ def refusal(call: Call, *words: str) -> str:
     return done.stderr.removeprefix("mer-nas: ").rstrip("\n")
 
 
-HOW = "STUDY, STUDY:POINT, STUDY:17 for a trial, a report.json, or a bare POINT of the first study"
+HOW = "STUDY, STUDY:POINT, STUDY:17 for a trial, a report.json, a folder of `mer-nas evaluate`, or a bare POINT of the first study"
 
 
 def test_words_that_name_nothing_or_one_thing(one: Path, call: Call) -> None:

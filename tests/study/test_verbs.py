@@ -141,6 +141,41 @@ def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
     assert again.stdout.splitlines()[3] == "seed is reading: none: for tests"
 
 
+def test_what_was_evaluated_can_be_compared(call: Call, tiny: list[str]) -> None:
+    architecture = "space.architecture.paths.0"
+    closed = [f"{architecture}.stem.width=16", f"{architecture}.stages.repeat=1"]
+    point, wider = ["point=seed"], [*closed, "space.trainer.lr=5e-3"]
+    for words in ([*point, "study.folds=2"], [*point, "seeds=2"], wider):
+        loso = [] if "study.folds=2" in words else ["study.folds=loso"]
+        assert call("evaluate", *tiny, *words, *loso, "--quiet").exit_code == 0
+    seed, small = sorted(Path("runs/evaluations").iterdir())
+    told = json.loads((seed / "evaluation.json").read_text())["protocols"]
+    assert {name: len(scores) for name, scores in told.items()} == {
+        "2 subject groups, study.seed=0": 1,
+        "LOSO": 2,
+    }
+    found = json.loads(call("compare", str(seed), str(small), "--json").stdout)
+    one, other = found["rows"]
+    assert (found["protocol"], found["clips"], found["subjects"]) == ("LOSO", 24, 4)
+    assert [row["name"] for row in (one, other)] == ["evaluated:seed", "evaluated:small"]
+    assert [(row["stage"], row["seeds"]) for row in (one, other)] == [
+        ("evaluation", 2),
+        ("evaluation", 1),
+    ]
+    assert one["uf1"]["value"] == pytest.approx(np.mean([s["uf1"] for s in told["LOSO"]]))
+    assert one["parameters"] == 1443  # as counted in the tests of `check`
+    (note,) = found["notes"]  # a point was named, the other may have been chosen by its score
+    assert note.endswith("by how much that flatters it is not known: evaluated:small")
+    file = small / "evaluation.json"
+    file.write_text(file.read_text().replace("mer-nas evaluation 1", "mer-nas evaluation 0"))
+    refused = call("compare", str(seed), str(small))
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"mer-nas: {file}: schema is 'mer-nas evaluation 0', but this version reads 'mer-nas "
+        "evaluation 1'; the command that evaluated it writes it anew, and trains no fold twice\n",
+    )
+
+
 # A study that cannot say what others can
 
 

@@ -28,7 +28,8 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
 
     The first is compared with each of the others, over the same subjects. A study or a report.json
     stands for its winner, STUDY:POINT and STUDY:17 for a point and a trial of it, and a bare POINT
-    for one of the first study. Nothing is trained.
+    for one of the first study. What `mer-nas evaluate` measured is named by its folder. Nothing is
+    trained.
 
     \b
     mer-nas compare runs/moe-synthetic-1 runs/hybrid-synthetic-1
