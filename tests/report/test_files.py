@@ -238,7 +238,7 @@ def test_maps_of_what_the_winner_looks_at_are_drawn_by_class(whole_two_sets: Wri
     assert "Gate of stage 1, class surprise" in maps
     assert "Expert 2 of stage 1, layer 1, class negative" in maps
     assert "stage 1 gate 0.51 to 0.56" in words
-    assert "stage 1, layer 1 each position goes to 1 of 2 experts; darkest 0.4" in words
+    assert "stage 1, layer 1 each position goes to 1 of 2 experts; white 0, darkest 0.4" in words
     assert "stage 2, layer 1 each clip goes to 2 of 2 experts" in words
     lines = whole_two_sets.markdown.read_text(encoding="utf-8").splitlines()
     assert "| negative | 71 % | 29 % |" in lines
