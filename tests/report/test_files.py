@@ -220,14 +220,14 @@ def test_what_an_epoch_chosen_in_hindsight_would_give_is_marked_as_leaky_whereve
     html = whole_two_sets.html.read_text(encoding="utf-8")
     parsed = Page(html)
     words = " ".join("".join(parsed.text).split())
-    assert "last epoch: reported leaky: best of each fold leaky: one best for all" in words
-    assert "trial 27 0.512 0.732 0.654 5 of 6" in words
+    assert "last epoch, same seeds leaky: best of each fold leaky: one best for all" in words
+    assert "trial 27 2 0.512 0.732 0.654 5 of 6" in words
     assert "The leaky columns are no scores." in words
     assert [value for value, _ in parsed.values].count("0.7321") == 1
     assert "best, leaky" in html  # in the drawing
     text = whole_two_sets.markdown.read_text(encoding="utf-8")
     assert "## Leaky: the epoch chosen on the test subjects" in text
-    assert "| trial 27 | 0.512 | 0.732 | 0.654 | 5 of 6 |" in text
+    assert "| trial 27 | 2 | 0.512 | 0.732 | 0.654 | 5 of 6 |" in text
 
 
 def test_maps_of_what_the_winner_looks_at_are_drawn_by_class(whole_two_sets: Written) -> None:
