@@ -6,20 +6,22 @@ nothing, and whoever stops it keeps the rest.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
-from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import ExportFacts, Report
+from mer_nas.report.files import JSON
 from mer_nas.search import local
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
@@ -86,10 +88,9 @@ def run(
         memory = Memory(folder, memory.origin)
         memory.clock([entry for entry, _ in memory.finalists()] or memory.ranked()[:1])
         memory.clock_clips()
-        last = _last_report(folder)
-        kept = last.study.export if last else None
-        exported = export_winner(memory, clips, kept, on_event)
-    many = workers.many or (last.study.compute.workers if last else 1)
+        before = _told_before(folder)
+        exported = export_winner(memory, clips, before.export, on_event)
+    many = workers.many or before.workers
     written = _write_report(memory, exported, stopped, many)
     return Outcome(folder, written, written.outcomes["failed"])
 
@@ -175,10 +176,8 @@ def rewrite_report(folder: StudyFolder) -> Report:
     """
     refuse_driven(folder.path)
     memory = Memory(folder, folder.origin())
-    old = _last_report(folder)
-    if old is None:
-        return _write_report(memory, None, "", 1)
-    return _write_report(memory, old.study.export, old.study.stopped, old.study.compute.workers)
+    before = _told_before(folder)
+    return _write_report(memory, before.export, before.stopped, before.workers)
 
 
 def _driver(
@@ -232,12 +231,22 @@ def _final(
         workers.run(stage, clips, protocol, needed=bool(stage.missing))
 
 
-def _last_report(folder: StudyFolder) -> Report | None:
-    """Return the report as it was, if this version can read it."""
+class _Told(NamedTuple):
+    """What nothing but the last report knows."""
+
+    export: ExportFacts | None = None
+    stopped: str = ""
+    workers: int = 1
+
+
+def _told_before(folder: StudyFolder) -> _Told:
+    """Return what the last report knew, whichever version wrote it; nothing without one."""
     try:
-        return report.read_report(folder.path / "report.json")
-    except (StudyError, ConfigError):
-        return None
+        study = json.loads((folder.path / JSON).read_text(encoding="utf-8"))["study"]
+        known = study["export"] and ExportFacts.model_validate(study["export"])
+        return _Told(known or None, str(study["stopped"]), int(study["compute"]["workers"]))
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that was edited
+        return _Told()
 
 
 def _write_report(
