@@ -9,6 +9,8 @@ import pytest
 from click.testing import Result
 from sklearn.metrics import f1_score
 
+import mer_nas
+
 if TYPE_CHECKING:
     from conftest import Searched
 
@@ -131,3 +133,20 @@ def test_the_learning_curve_is_the_mean_loss_of_the_folds(searched: "Searched") 
         ]
         assert finalist["learning"]["folds"] == len(losses) == 8
         assert finalist["learning"]["mean"] == [pytest.approx(sum(losses) / 8)]
+
+
+def test_what_chooses_and_what_corrects_do_not_know_of_it() -> None:
+    package = Path(mer_nas.__path__[0])
+    knowing = {
+        str(file.relative_to(package).with_suffix(""))
+        for folder in ("search", "study", "statistics", "export", "prediction")
+        for file in (package / folder).rglob("*.py")
+        if "hindsight" in file.read_text(encoding="utf-8")
+    }
+    assert knowing == {
+        # Hand it on, and keep it.
+        "search/jobs", "search/local", "search/tuning", "search/final", "search/ledger",
+        "study/folder", "study/run",
+        # Read it, for the report.
+        "study/facts", "study/learning",
+    }  # fmt: skip
