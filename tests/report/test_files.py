@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from mer_nas.errors import ConfigError, StudyError
-from mer_nas.report import StudyFacts, build, read_report, write
+from mer_nas.report import StudyFacts, build, charts, read_report, write
 from mer_nas.report.files import Written
 
 ADDRESS = re.compile(r"https?://|url\((?!#)|@import", re.IGNORECASE)
@@ -110,6 +110,14 @@ def test_every_number_of_the_page_stands_in_the_json(files: Written) -> None:
     page = Page(files.html.read_text(encoding="utf-8"))
     assert len(page.values) > 20
     assert {value for value, _ in page.values if float(value) not in known} == set()
+
+
+def test_every_score_of_the_text_is_a_number_of_the_json_rounded(files: Written) -> None:
+    known = {f"{abs(n):.3f}" for n in numbers(json.loads(files.json.read_text(encoding="utf-8")))}
+    text = files.markdown.read_text(encoding="utf-8")
+    found = re.findall(r"(?<![\w./])\d\.\d{3}(?![\w.])", text)
+    assert len(found) > 20
+    assert [score for score in found if score not in known] == []
 
 
 def test_every_number_in_a_table_comes_from_the_report(files: Written) -> None:
@@ -284,16 +292,17 @@ def test_text_in_drawings_can_be_selected(page: str) -> None:
     assert any("best quarter" in drawing for drawing in drawings)
 
 
-def test_parameters_with_any_name_can_be_drawn(facts: StudyFacts, tmp_path: Path) -> None:
+def test_parameters_with_any_name_can_be_drawn(facts: StudyFacts) -> None:
     name = "a <b> & $c_d$"
     trials = tuple(
         trial.model_copy(update={"params": {name: f"$x_{trial.number % 3}$ <i>"}})
         for trial in facts.trials
     )
-    odd = facts.model_copy(update={"trials": trials, "importance": {name: 1.0}})
-    html = write(tmp_path, build(odd))[1].read_text(encoding="utf-8")
-    assert "<i>" not in html
-    assert re.search(r"<text[^>]*>\$x_1\$ &lt;i&gt;</text>", html)
+    report = build(facts.model_copy(update={"trials": trials, "importance": {name: 1.0}}))
+    assert report.parallel is not None
+    for drawing in (charts.slice_(report.slices[0]), charts.parallel(report.parallel)):
+        assert "<i>" not in drawing
+        assert re.search(r"<text[^>]*>\$x_1\$ &lt;i&gt;</text>", drawing)
 
 
 def test_nothing_is_left_beside_the_files(files: Written) -> None:
