@@ -31,7 +31,7 @@ def python(*words: str, folder: Path) -> str:
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     env = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=180
+        [sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -103,7 +103,7 @@ def test_the_block_of_ones_own_works_as_shown(
         json.loads(line)
         for line in python("-c", COMMANDS, json.dumps(commands), folder=here).splitlines()
     ]
-    assert "halves: well formed, 3 open parameters, 200 of 200 draws feasible" in said[0]
+    assert "halves: well formed, 3 open parameters, 100 of 100 draws feasible" in said[0]
     assert re.search(r"gate\.halves +One learned weight for the upper and one", said[1])
     assert '"halves"' in said[2]
     answer = json.loads((here / "runs/halves-faces-1/report.json").read_text())["answer"]

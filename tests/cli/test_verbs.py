@@ -143,7 +143,7 @@ def test_check_counts_parameters_and_feasible_draws(call: Call, tiny: list[str])
     # stem 3 x 3 x 3 x 8 + 16, block 2 x (3 x 3 x 8 x 8 + 16) and head 8 x 3 + 3 make 1,443 weights
     assert result.stdout.splitlines()[0].split("weights")[0].split() == ["seed", "point", "1,443"]
     assert result.stdout.splitlines()[1] == (
-        "small: well formed, 3 open parameters, 200 of 200 draws feasible"
+        "small: well formed, 3 open parameters, 100 of 100 draws feasible"
     )
     found = json.loads(call("check", *tiny, "--json").stdout)
     assert (found["parameters"], found["feasible"], found["reasons"]) == (3, 1.0, {})

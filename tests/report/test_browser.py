@@ -55,7 +55,7 @@ def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]

@@ -67,7 +67,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int, str
         folder.mkdir()
     words = [f"{point}/{n}/{pruner}/{folders[point, n, pruner]}" for point, n, pruner in MOMENTS]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "each", *words], capture_output=True, text=True, timeout=120
+        [sys.executable, str(SCRIPT), "each", *words], capture_output=True, text=True, timeout=600
     )
     assert done.stdout.split() == [str(-signal.SIGKILL)] * len(MOMENTS), done.stderr
     return folders

@@ -43,7 +43,7 @@ def searched(
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
-        timeout=180,
+        timeout=600,
     )
     return Searched(folder, words, done.returncode, done.stdout, done.stderr)
 

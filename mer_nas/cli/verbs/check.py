@@ -15,7 +15,7 @@ from mer_nas.settings import resolve
 if TYPE_CHECKING:
     from mer_nas.catalogue import Draw
 
-DRAWS = 200
+DRAWS = 100
 
 
 @click.command()

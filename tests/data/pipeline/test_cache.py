@@ -124,7 +124,7 @@ def test_processes_that_write_the_same_at_once_do_not_disturb_each_other(tmp_pat
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:
-        writer.communicate("go\n", timeout=60)
+        writer.communicate("go\n", timeout=600)
     assert [writer.returncode for writer in writers] == [0, 0]
     found = Cache.open(tmp_path).set(KEYS)
     assert found is not None
