@@ -461,6 +461,8 @@ def test_a_search_survives_ctrl_c_and_then_a_kill(tmp_path: Path) -> None:
 
 def test_ray_is_imported_only_where_it_is_used() -> None:
     code = "import sys, mer_nas.search.driver, mer_nas.search.ray_runner as r; print('ray' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600
+    )
     assert done.stdout == "False\n", done.stderr
     assert ray_runner.ENVIRONMENT["RAY_USAGE_STATS_ENABLED"] == "0"
