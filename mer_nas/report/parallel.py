@@ -9,7 +9,7 @@ from mer_nas.report.schema import Axis, Important, Line, ParallelCoordinates
 AXES = 8
 """Parameters shown at most."""
 FEW = 8
-"""A number that takes no more values than this, some of them twice, is shown like a choice."""
+"""A count that takes no more values than this, some of them twice, is shown like a choice."""
 ORDERS = 30
 """A parameter whose largest value is this many times its smallest gets a logarithmic axis."""
 
@@ -85,7 +85,10 @@ def is_choice(values: Sequence[Value]) -> bool:
     """Return whether values are so few, or of such a kind, that they are shown one by one."""
     different = set(values)
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in different)
-    return not numbers or (len(different) <= FEW and len(different) < len(values))
+    if not numbers:
+        return True
+    counts = all(float(v).is_integer() for v in different)  # type: ignore[arg-type]
+    return counts and len(different) <= FEW and len(different) < len(values)
 
 
 def _varies(axis: Axis) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from mer_nas.report import StudyFacts, build
-from mer_nas.report.parallel import axis, place
+from mer_nas.report.parallel import axis, is_choice, place
 
 
 def test_subjects_count_what_the_winner_got_right_over_its_seeds(two_sets: StudyFacts) -> None:
@@ -90,6 +90,12 @@ def test_parallel_coordinates_join_every_complete_trial_the_best_last(facts: Stu
     assert found.lines[-1].places[0] == 0.0  # odd trials have no gate
     scores = [line.uf1 for line in found.lines]
     assert scores == sorted(scores)
+
+
+def test_counts_that_come_again_are_choices_and_measures_never() -> None:
+    assert is_choice([2, 4, 4])
+    assert not is_choice([3e-3, 3e-3, 1.4e-3])
+    assert not is_choice(range(9))
 
 
 def test_a_parameter_that_fewer_than_half_of_the_trials_have_is_no_axis(facts: StudyFacts) -> None:
