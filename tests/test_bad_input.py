@@ -84,7 +84,8 @@ def test_an_unknown_key_and_an_unknown_group(refused: Refused, tiny: list[str]) 
 def test_an_unknown_setting(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "study.trails=3") == (
         "study: no setting is called 'trails'; known: block, chance, final, folder, folds, margin, "
-        "minutes, name, objectives, pruner, sampler, seed, startup, storage, trials. Did you mean 'trials'?"
+        "minutes, name, objectives, outer, pruner, sampler, seed, startup, storage, trials. "
+        "Did you mean 'trials'?"
     )
 
 

@@ -65,7 +65,7 @@ def axis(parameter: str, values: Sequence[Value]) -> Axis:
 def place(axis: Axis, value: Value) -> float:
     """Return where a value lies on its axis, in [0, 1].
 
-    >>> place(Axis(parameter="lr", low=1e-4, high=1e-2, log=True), 1e-3)
+    >>> round(place(Axis(parameter="lr", low=1e-4, high=1e-2, log=True), 1e-3), 9)
     0.5
     >>> place(Axis(parameter="kind", choices=("none", "prog", "se")), "prog")
     0.5
