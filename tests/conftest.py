@@ -62,15 +62,6 @@ points:
 """A search of seconds, by the files it needs."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file in one of pytest's processes, and in one all that share the one long search."""
-    for item in items:
-        shares = "searched" in getattr(item, "fixturenames", ())
-        group = "searched" if shares else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory."""
