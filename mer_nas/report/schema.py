@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config, Tree, validate
+from mer_nas.config.base import C, Config, Tree, validate
 from mer_nas.errors import StudyError
 from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
 from mer_nas.report.literature import Literature
@@ -347,14 +347,29 @@ def read_report(path: Path) -> Report:
     """
     if not path.is_file():
         raise StudyError(f"{path}: no such file; `mer-nas report STUDY` writes it")
+    return read_document(Report, path, SCHEMA, "`mer-nas report STUDY` writes it anew")
+
+
+def read_document(model: type[C], path: Path, schema: str, remedy: str) -> C:
+    """Return what a JSON file of a versioned schema holds.
+
+    Args:
+        model: What it is to be.
+        path: The file.
+        schema: The version that is read.
+        remedy: What to do about a file of another one.
+
+    Raises:
+        StudyError: It is not readable as JSON, or of another version.
+        ConfigError: It has been edited into something else, with every mistake.
+    """
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise StudyError(f"{path}: not readable as JSON: {error}") from None
     found = tree.get("schema") if isinstance(tree, dict) else None
-    if found != SCHEMA:
+    if found != schema:
         raise StudyError(
-            f"{path}: schema is {found!r}, but this version reads {SCHEMA!r}; "
-            "`mer-nas report STUDY` writes it anew"
+            f"{path}: schema is {found!r}, but this version reads {schema!r}; {remedy}"
         )
-    return validate(Report, tree, str(path))
+    return validate(model, tree, str(path))

@@ -8,7 +8,6 @@ runs/evaluations/prog_s-synthetic-0123456789ab/
 from __future__ import annotations
 
 import contextlib
-import json
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +18,17 @@ from pydantic import ConfigDict, Field
 
 from mer_nas import catalogue
 from mer_nas.architectures import measure
-from mer_nas.config.base import Tree, validate
+from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ConfigError, MerNasError, StudyError
+from mer_nas.errors import ConfigError, MerNasError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator, FoldResult, pool
 from mer_nas.evaluation.metrics import Scores
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts, SeedScores
 from mer_nas.report.facts import Described
+from mer_nas.report.schema import read_document
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.settings import Settings
@@ -71,17 +71,8 @@ def read_evaluation(file: Path) -> Evaluation:
         StudyError: The file is not readable, or another version of mer-nas wrote it.
         ConfigError: It has been edited into something else, with every mistake.
     """
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{file}: not readable as JSON: {error}") from None
-    found = tree.get("schema") if isinstance(tree, dict) else None
-    if found != SCHEMA:
-        raise StudyError(
-            f"{file}: schema is {found!r}, but this version reads {SCHEMA!r}; the command that "
-            "evaluated it writes it anew, and trains no fold twice"
-        )
-    return validate(Evaluation, tree, str(file))
+    remedy = "the command that evaluated it writes it anew, and trains no fold twice"
+    return read_document(Evaluation, file, SCHEMA, remedy)
 
 
 @dataclass(frozen=True)
