@@ -162,7 +162,11 @@ class Attn(Pool):
 
 @TEMPORALS.register
 class Conv3D(Pool):
-    """Rank features: each frame as a learned grid, and filters through the stack of grids."""
+    """Rank features: each frame as a learned grid, and filters through the stack of grids.
+
+    Frames meet as vectors, when places are no longer apart. Where motions are small and clips few,
+    pools that stand early learn more.
+    """
 
     kind: Literal["conv3d"] = "conv3d"
     channels: PositiveInt = 8
