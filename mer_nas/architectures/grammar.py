@@ -64,6 +64,7 @@ from mer_nas.architectures.fusion import NoFusion
 from mer_nas.architectures.gates import NoGate
 from mer_nas.architectures.heads import Gap
 from mer_nas.architectures.inputs import INPUTS
+from mer_nas.architectures.layouts import Layout
 from mer_nas.architectures.local_blocks import NoLocal, ResBasic
 from mer_nas.architectures.orthogonality import NoOrth
 from mer_nas.architectures.shared import describe, expand
@@ -141,6 +142,10 @@ class Path(Config):
     """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
     size: PositiveInt = 28
     """Height and width of the input, in pixels."""
+    # Left out of the closed form where it changes nothing, so that older ones read the same.
+    layout: Annotated[Layout, Field(exclude_if=lambda layout: layout == "whole")] = "whole"
+    """tiles4: in place of the whole face, four squares of half its side, around eyes and corners
+    of the mouth, put together; an aligned face has them at fixed places."""
     frames: PositiveInt = 1
     """Frames that the path takes of an input that is a sequence; 1 for an image."""
     stem: Annotated[Stem, Slot(STEMS)]
@@ -168,18 +173,24 @@ class Path(Config):
         return min(where, last) if isinstance(where, int) else -1 if where == "stem" else last
 
     def check(self, site: Site) -> None:
-        """Refuse frames that the input does not have, and time that is not pooled once."""
+        """Refuse frames that the input does not have, time that is not pooled once, odd halves."""
         self._check_frames(site)
         self._check_pools(site)
         if (size := self._size(site)) != self.size:
             found = f"{self.input!r} read at size {self.size}, by an earlier path at {size}"
             raise site.refuse(found, "one size for one input")
+        if self.layout == "tiles4" and self.size % 2:
+            found = f"tiles of half a side of {self.size} pixels"
+            raise site.refuse(found, "an even size, or layout: whole")
 
     def repair(self, site: Site) -> "Path":
-        """Take as many frames as the input has, and pool them once."""
+        """Take as many frames as the input has, pool them once, and leave odd images whole."""
         read, frames = INPUTS[self.input], max(2, self.frames)
         frames = min(frames, read.length or frames) if read.timed else 1
-        changes: dict[str, object] = {"frames": frames, "size": self._size(site)}
+        size = self._size(site)
+        changes: dict[str, object] = {"frames": frames, "size": size}
+        if size % 2:
+            changes["layout"] = "whole"
         if frames == 1 or len(self._pools(site)) > 1:
             changes["temporal"] = NoTemporal()
         elif not self._pools(site):

@@ -19,6 +19,7 @@ from mer_nas.architectures.blocks import Block, Stem
 from mer_nas.architectures.fusion import Aligned, Fusion
 from mer_nas.architectures.grammar import Architecture, Stage
 from mer_nas.architectures.inputs import INPUTS
+from mer_nas.architectures.layouts import Layout, laid_out
 from mer_nas.architectures.state import State, Steps, advance
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 
@@ -59,7 +60,7 @@ class Network(nn.Module):
         behind = {visit.slot: visit for visit in visits if visit.slot in BEHIND}
         self.paths = nn.ModuleList(_path([v for v in p if v.slot not in BEHIND]) for p in paths)
         self.sources = [architecture.inputs.index(path.input) for path in architecture.paths]
-        self.footage = [Footage(path.input, path.frames) for path in architecture.paths]
+        self.footage = [Footage(p.input, p.frames, p.layout) for p in architecture.paths]
         self.fusion = _fusion(behind["fusion"])
         self.head = behind["head"].build()
         self.auxiliary = tasks(architecture, visits, classes) if auxiliary else None
@@ -90,9 +91,13 @@ class Footage(NamedTuple):
 
     input: str
     frames: int
+    layout: Layout
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return an image (B, C, H, W) as it is, of a sequence (B, T, C, H, W) the frames."""
+        """Return an image (B, C, H, W), or the frames of a sequence (B, T, C, H, W), laid out."""
+        return laid_out(self._chosen(x), self.layout)
+
+    def _chosen(self, x: Tensor) -> Tensor:
         if not INPUTS[self.input].timed:
             return x
         given = x.shape[1]

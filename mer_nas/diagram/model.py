@@ -58,7 +58,8 @@ def draw(architecture: Architecture, classes: int) -> Diagram:
     for index, path in enumerate(architecture.paths):
         own = [v for v in visits if v.path == index and v.slot not in BEHIND]
         start = own[0].site
-        entry = Line(path.input, _shape(start.frames, start.channels, start.size))
+        laid_out = "" if path.layout == "whole" else f" ({path.layout})"
+        entry = Line(path.input + laid_out, _shape(start.frames, start.channels, start.size))
         columns.append((Box("input", (entry,)), *_boxes(own)))
     behind = [visit for visit in visits if visit.slot in BEHIND - {"dyn_image"}]
     weights = architecture.losses.weights

@@ -83,7 +83,11 @@ def _fused(fusion: str, one: Tree, other: Tree, **losses: Any) -> Tree:
 
 BASIC = {"local": {"kind": "res_basic"}}
 CONVOLVED = {"down": {"kind": "conv_maxpool"}, **BASIC}
-FLOW = {"stem": PATCHES, "stages": [{"global": {"kind": "mhsa"}}, CONVOLVED]}
+FLOW = {
+    "layout": "tiles4",
+    "stem": PATCHES,
+    "stages": [{"global": {"kind": "mhsa"}}, CONVOLVED],
+}
 SPARSE = {
     "input": "keyframes",
     "frames": 2,

@@ -1,0 +1,82 @@
+"""What a path sees of a face: the whole of it, or eyes and corners of the mouth side by side."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from mer_nas.architectures import build, close, measure, parse
+from mer_nas.architectures.layouts import tiles
+from mer_nas.errors import Infeasible
+
+Tree = dict[str, Any]
+Make = Callable[..., Tree]
+
+RES = {"local": {"kind": "res_basic"}}
+
+
+@pytest.fixture
+def laid(small: Make) -> Callable[..., Tree]:
+    """Return a maker of networks of one path in that layout."""
+
+    def make(layout: str, **path: Any) -> Tree:
+        tree = small(RES)
+        tree["paths"][0] |= {"layout": layout, **path}
+        return tree
+
+    return make
+
+
+def test_tiles_are_squares_of_half_a_side_around_eyes_and_corners_of_the_mouth() -> None:
+    """Of 28 pixels the eye on the left is around (9.5, 10.6), the corner below at (10.4, 19.9)."""
+    rows, columns = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
+    seen = tiles(torch.stack([rows, columns]))
+    up, down = list(range(4, 18)), list(range(13, 27))
+    left, right = list(range(3, 17)), list(range(11, 25))
+    assert seen[0, :, 0].tolist() == seen[0, :, 27].tolist() == up + down
+    assert seen[1, 0].tolist() == seen[1, 27].tolist() == left + right
+
+
+@pytest.mark.parametrize("size", [2, 4, 28, 46, 224])
+def test_a_mirrored_face_has_mirrored_tiles(size: int) -> None:
+    x = torch.rand(2, 8, 1, size, size)
+    assert tiles(x).shape == x.shape
+    assert torch.equal(tiles(x).flip(-1), tiles(x.flip(-1)))
+
+
+@pytest.mark.parametrize(
+    "path", [{}, {"input": "frames", "frames": 4, "temporal": {"kind": "arp"}}]
+)
+def test_a_path_of_tiles_sees_nothing_else_and_costs_the_same(
+    path: Tree, laid: Callable[..., Tree]
+) -> None:
+    torch.manual_seed(0)
+    architecture = parse(laid("tiles4", **path))
+    network = build(architecture, classes=3).eval()
+    (shape,) = architecture.shapes.values()
+    clip = torch.randn(1, *shape)
+    hair, eye = clip.clone(), clip.clone()
+    hair[..., :4, :] += 1
+    eye[..., 10, 10] += 1
+    with torch.no_grad():
+        said = [network(x).logits for x in (clip, hair, eye)]
+    assert torch.equal(said[0], said[1])
+    assert not torch.equal(said[0], said[2])
+    assert measure(architecture, 3) == measure(parse(laid("whole", **path)), 3)
+
+
+def test_only_tiles_are_written_down(laid: Callable[..., Tree]) -> None:
+    whole, tiled = (parse(laid(layout)) for layout in ("whole", "tiles4"))
+    assert "layout" not in whole.model_dump(mode="json")["paths"][0]
+    assert tiled.model_dump(mode="json")["paths"][0]["layout"] == "tiles4"
+    assert parse(tiled.model_dump(mode="json")) == tiled != whole
+
+
+def test_an_odd_image_has_no_tiles(laid: Callable[..., Tree]) -> None:
+    with pytest.raises(Infeasible) as error:
+        parse(laid("tiles4", size=27), "net")
+    assert str(error.value) == (
+        "net.paths.0: tiles of half a side of 27 pixels; right: an even size, or layout: whole"
+    )
+    assert close(laid("tiles4", size=27)) == parse(laid("whole", size=27))
