@@ -7,14 +7,19 @@ convolutions count; sums, norms and pools do not.
 Nothing is computed: the network is built on the meta device, which knows shapes and no numbers.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.network import build
+
+_Operator: TypeAlias = Any
+"""An operator of ATen; torch has no public type for it."""
 
 
 class Cost(NamedTuple):
@@ -30,25 +35,99 @@ class Cost(NamedTuple):
 
 def measure(architecture: Architecture, classes: int) -> Cost:
     """Return the cost of an architecture for a number of classes."""
-    with torch.device("meta"):
-        network = build(architecture, classes).eval()
-        clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    meter = _Meter()
+    with torch.inference_mode(False), torch.no_grad(), meter:
+        with torch.device("meta"):
+            network = build(architecture, classes).eval()
+            clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
+        meter.flops = 0
+        partly = [
+            (share, meter.spent_in(module))
+            for module in network.modules()
+            if isinstance(share := getattr(module, "active_share", None), float)
+        ]
         network(*clip)
-    idle = sum(
-        (1 - module.active_share) * _flops(counter, network, name)
-        for name, module in network.named_modules()
-        if isinstance(getattr(module, "active_share", None), float)
-    )
+    idle = sum((1 - share) * sum(spent) for share, spent in partly)
     parameters = _parameters(network)
     deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
-    return Cost(parameters, round((counter.get_total_flops() - idle) / 2), deployed)
+    return Cost(parameters, round((meter.flops - idle) / 2), deployed)
 
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _flops(counter: FlopCounterMode, network: nn.Module, name: str) -> int:
-    counts = counter.get_flop_counts().get(f"{type(network).__name__}.{name}", {})
-    return sum(counts.values())
+class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations by torch's own formulas, as its `FlopCounterMode` does in twice the time.
+
+    That one keeps a table of all modules, and waits for torch to work out shapes on the meta
+    device in Python; here the commonest of them are answered at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    def spent_in(self, module: nn.Module) -> list[int]:
+        """Return a list that will hold what each call of a module takes."""
+        began: list[int] = []
+        spent: list[int] = []
+        module.register_forward_pre_hook(lambda *_: began.append(self.flops))
+        module.register_forward_hook(lambda *_: spent.append(self.flops - began.pop()))
+        return spent
+
+    def __torch_dispatch__(
+        self,
+        func: _Operator,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        known = func in _ANSWERS and args[0].is_meta
+        found = (_ANSWERS[func] if known else func)(*args, **given)
+        formula: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **given, out_val=found)
+        return found
+
+
+def _itself(x: Tensor, *_: object, **__: object) -> Tensor:
+    return x
+
+
+def _alike(x: Tensor, *_: object, **__: object) -> Tensor:
+    return x.new_empty(x.shape)
+
+
+def _normed(x: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    """Answer without the statistics, for which nobody asks."""
+    return _alike(x), x.new_empty(0), x.new_empty(0)
+
+
+def _layer_normed(x: Tensor, shape: Sequence[int], *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    if list(x.shape[-len(shape) :]) != list(shape):
+        raise RuntimeError(f"a norm over {list(shape)} of a tensor {list(x.shape)}")
+    return _normed(x)
+
+
+def _added(x: Tensor, y: Tensor | float, **given: Any) -> Any:
+    alike = isinstance(y, Tensor) and (x.shape, x.dtype) == (y.shape, y.dtype)
+    return _alike(x) if alike else _ATEN.add.Tensor(x, y, **given)
+
+
+def _linear(_: Tensor, x: Tensor, weight: Tensor, **__: object) -> Any:
+    return _ATEN.mm.default(x, weight)
+
+
+_ATEN = torch.ops.aten
+_ANSWERS: dict[_Operator, Callable[..., Any]] = {
+    _ATEN.normal_.default: _itself,
+    _ATEN.uniform_.default: _itself,
+    _ATEN.relu.default: _alike,
+    _ATEN.gelu.default: _alike,
+    _ATEN.native_batch_norm.default: _normed,
+    _ATEN.native_layer_norm.default: _layer_normed,
+    _ATEN.add.Tensor: _added,
+    _ATEN.addmm.default: _linear,
+}

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -43,6 +44,8 @@ COUNTS = {
     "hyb_dual_expert_sparse": Count(3, 150_068, 0.023279),
 }
 SMALL = [name for name in COUNTS if name.endswith("_s") or name.startswith("hyb")]
+ROUTED = re.compile("dre|expert")
+"""Those that run more than they are counted for."""
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -84,6 +87,16 @@ def test_what_is_measured_is_what_is_built(name: str, points: Tree) -> None:
     assert sum(p.numel() for p in network.parameters()) == COUNTS[name].parameters
     clips = [torch.randn(2, *architecture.shapes[name]) for name in architecture.inputs]
     assert network(*clips).logits.shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if not ROUTED.search(name)])
+def test_the_macs_are_those_that_torch_counts_in_the_real_network(name: str, points: Tree) -> None:
+    architecture = parse(points[name], name)
+    network = build(architecture, classes=3).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(*(torch.randn(1, *architecture.shapes[name]) for name in architecture.inputs))
+    with torch.inference_mode():  # where torch takes products apart no more
+        assert 2 * measure(architecture, classes=3).macs == counter.get_total_flops()
 
 
 def test_measuring_leaves_the_random_numbers_alone(points: Tree) -> None:
