@@ -330,10 +330,9 @@ class SearchSpace:
         for key in keys:
             trainer = _drop(trainer, key.split("."))
         space = replace(self, tree=Block({**self.tree.entries, "trainer": trainer}))
+        known = space.parameters()
         points = (
-            replace(
-                point, params={k: v for k, v in point.params.items() if k in space.parameters()}
-            )
+            replace(point, params={k: v for k, v in point.params.items() if k in known})
             for point in self.points
         )
         return replace(space, points=tuple(points))
