@@ -1,5 +1,6 @@
 """One real search, through the command line and Ray, for all tests of a study."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,28 @@ class Searched:
 
 @pytest.fixture(scope="session")
 def searched(
-    tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[[Path], list[str]]
+    tmp_path_factory: pytest.TempPathFactory,
+    write_tiny: Callable[[Path], list[str]],
+    worker_id: str,
 ) -> Searched:
-    """A search of 3 trials in 2 groups, then 2 finalists x 2 seeds under LOSO of 4 subjects."""
-    folder = tmp_path_factory.mktemp("searched")
+    """A search of 3 trials in 2 groups, then 2 finalists x 2 seeds under LOSO of 4 subjects.
+
+    The processes of one run of the tests share it: whoever comes first makes it. Nobody may write
+    to it; who wants to takes `study`, a copy.
+    """
+    if worker_id == "master":
+        return search(tmp_path_factory.mktemp("searched"), write_tiny)
+    folder = tmp_path_factory.getbasetemp().parent / "searched"
+    with FileLock(f"{folder}.lock"):
+        folder.mkdir(exist_ok=True)
+        said = folder.with_suffix(".json")
+        if not said.exists():
+            made = search(folder, write_tiny)
+            said.write_text(json.dumps([made.words, made.code, made.out, made.err]))
+    return Searched(folder, *json.loads(said.read_text()))
+
+
+def search(folder: Path, write_tiny: Callable[[Path], list[str]]) -> Searched:
     words = write_tiny(folder)
     root = Path(__file__).parents[2]
     paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
