@@ -20,7 +20,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
@@ -128,6 +127,8 @@ def _refuse(clips: ClipSet, folds: Scheme) -> None:
 
 
 def _groups(clips: ClipSet, folds: int, seed: int, *, blind: bool) -> list[Indices]:
+    from sklearn.model_selection import StratifiedGroupKFold  # not in workers: see `metrics`
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer clips than groups is no mistake: scores are pooled over the folds.

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 Labels = Sequence[int] | NDArray[np.int64]
 
@@ -39,6 +38,9 @@ def scores(labels: Labels, predicted: Labels, classes: int) -> Scores:
     >>> scores([0, 0, 1, 2], [0, 0, 1, 1], classes=3).confusion
     ((2, 0, 0), (0, 1, 0), (0, 1, 0))
     """
+    # Two seconds to import, and workers, which predict and do not score, start without.
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
     known = list(range(classes))
     per_class = f1_score(labels, predicted, labels=known, average=None, zero_division=0.0)
     recalls = recall_score(labels, predicted, labels=known, average=None, zero_division=0.0)
@@ -59,4 +61,6 @@ def macro_f1(labels: Labels, predicted: Labels) -> float:
     >>> macro_f1([0, 0, 1], [0, 1, 1]) == macro_f1([0, 0, 2], [0, 2, 2]) == 2 / 3
     True
     """
+    from sklearn.metrics import f1_score
+
     return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
