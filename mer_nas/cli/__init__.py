@@ -4,6 +4,10 @@ Exit status: 0 done, 1 a trial or an export failed, 2 the user's mistake, 130 in
 Results go to stdout, everything else to stderr.
 """
 
+import atexit
+import contextlib
+import os
+import sys
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -63,3 +67,25 @@ def main() -> None:
     mer-nas search space=moe.yaml
     mer-nas search data=megc2019_flow data.root=DIR study=standard trainer=proxy
     """
+
+
+def run() -> None:
+    """Be the command `mer-nas`, and leave as soon as everything is said.
+
+    Taking apart what was imported would keep the shell waiting for seconds more. Whatever asked to
+    be told of the end still is: what is registered first is called last.
+    """
+    status = 1
+
+    def leave() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(status)
+
+    atexit.register(leave)
+    try:
+        main(prog_name="mer-nas")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise

@@ -1,5 +1,5 @@
 """`python -m mer_nas.cli`: the command line without its entry point."""
 
-from mer_nas.cli import main
+from mer_nas.cli import run
 
-main(prog_name="mer-nas")
+run()

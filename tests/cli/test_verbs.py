@@ -217,3 +217,19 @@ def test_a_plan_trains_nothing_and_makes_nothing(call: Call, tiny: list[str], he
     assert plan["search_seconds"] == pytest.approx(3 * plan["seconds_per_trial"])
     assert plan["settings"]["study"]["folds"] == "loso"
     assert sorted(here.rglob("*")) == before
+
+
+def test_the_command_leaves_with_its_status_and_tells_whoever_asked_to_be_told() -> None:
+    code = """
+import atexit, sys
+from mer_nas import cli
+def main(prog_name):
+    atexit.register(print, "told", prog_name)
+    sys.exit(3)
+cli.main = main
+cli.run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert (done.returncode, done.stdout) == (3, "told mer-nas\n")
