@@ -10,6 +10,7 @@ import json
 import shlex
 import statistics
 import warnings
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ from mer_nas.report import (
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
+from mer_nas.search.storage import close_storage
 from mer_nas.statistics import Counts, by_subject
 from mer_nas.study import honesty, learning, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
@@ -87,9 +89,10 @@ class Memory:
 
     @cached_property
     def optuna(self) -> optuna.Study:
-        """The Optuna study."""
+        """The Optuna study, whose storage is let go when nobody remembers it any more."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = self.folder.storage(self.settings.study)
+        storage = optuna.storages.get_storage(self.folder.storage(self.settings.study))
+        weakref.finalize(self, close_storage, storage)
         return optuna.load_study(study_name=self.origin.optuna, storage=storage)
 
     @cached_property
