@@ -438,7 +438,8 @@ def test_a_search_survives_ctrl_c_and_then_a_kill(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=600)
     assert process.returncode in (1, -signal.SIGINT, 130), output + errors
-    assert errors.splitlines()[-1].startswith("KeyboardInterrupt")
+    # Inside Ray's own code the signal is raised without its name.
+    assert errors.splitlines()[-1] in ("KeyboardInterrupt: SIGINT", "KeyboardInterrupt")
     assert (tmp_path / FILE).read_text() == ""
     kept = read(ledger)
     assert len(kept) >= 6
