@@ -13,7 +13,6 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import AfterValidator
-from timm.layers.eca import EcaModule
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,7 +20,7 @@ from mer_nas.architectures.blocks import DOWNS, Name, Site, some
 from mer_nas.architectures.downs import Halving
 from mer_nas.architectures.kernels import KernelSet, check_kernels, largest
 from mer_nas.architectures.layers import ChannelNorm, conv, linear
-from mer_nas.architectures.recalibration import CoordinateAttention, SqueezeExcite
+from mer_nas.architectures.recalibration import CoordinateAttention, SqueezeExcite, efficient
 
 
 def _in_order(orientations: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,7 +36,7 @@ SQUARE = 3
 
 ATTENTIONS: Mapping[str, Callable[[int], nn.Module]] = {
     "se": SqueezeExcite,
-    "eca": EcaModule,
+    "eca": efficient,
     "coord": CoordinateAttention,
     "none": lambda _: nn.Identity(),
 }

@@ -16,12 +16,11 @@ the other or in parallel, and the two attentions over channels alone.
 from typing import ClassVar, Literal, Self
 
 import torch
-from timm.layers.eca import EcaModule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures.blocks import GATES, Block, Idle, Site, Size, shrink
-from mer_nas.architectures.recalibration import CBAM, SqueezeExcite
+from mer_nas.architectures.recalibration import CBAM, SqueezeExcite, efficient
 from mer_nas.architectures.state import State, Stateful
 
 Carry = Literal["mul", "geo", "mean", "max", "learned", "none"]
@@ -96,7 +95,7 @@ class ECA(Block):
 
     def build(self, site: Site) -> nn.Module:
         """Return the attention."""
-        return EcaModule(site.channels)
+        return efficient(site.channels)
 
 
 @GATES.register

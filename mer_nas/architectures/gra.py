@@ -20,12 +20,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from annotated_types import Ge, Interval
 from pydantic import PositiveFloat, PositiveInt
-from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from mer_nas.architectures.attention import NARROWEST, NoGlobal, check_tokens
 from mer_nas.architectures.blocks import GLOBALS, Block, Shape, Site, grown
-from mer_nas.architectures.layers import linear
+from mer_nas.architectures.layers import drop, linear
 from mer_nas.architectures.lra import Feed, embedding, relation, rounded
 
 
@@ -150,7 +149,7 @@ class GlobalAggregator(nn.Module):
         self.aside = embedding(attend.channels, rest)
         self.mix = relation(rest)
         self.feed = Feed(outputs, hidden)
-        self.skip = DropPath(drop_path)
+        self.skip = drop(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take x through the three parts."""

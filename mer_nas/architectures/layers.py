@@ -2,15 +2,16 @@
 
 Shapes speak of B clips, C channels, H x W maps, and N tokens of a clip or window.
 
-Convolutions start from He's normal distribution, linear maps from a normal one truncated at two
-standard deviations (0.02), as vision transformers do.
+Convolutions start from He's normal distribution, linear maps from a normal one with a standard
+deviation of 0.02, as vision transformers do.
+
+timm takes seconds to import, so it is imported where a layer of its kind is made: most commands
+make none.
 """
 
 from collections.abc import Iterable
 
 import torch
-from timm.layers.drop import DropPath
-from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 
 from mer_nas.architectures.state import State, Stateful, advance
@@ -18,8 +19,10 @@ from mer_nas.architectures.state import State, Stateful, advance
 
 def spread(parameter: Tensor) -> None:
     """Fill a matrix or table with small numbers."""
-    # Counting builds networks without numbers, and truncation is slow to pretend.
+    # Counting builds networks without numbers, and the draw is slow to pretend.
     if not parameter.is_meta:
+        from timm.layers.weight_init import trunc_normal_
+
         trunc_normal_(parameter, std=0.02)
 
 
@@ -50,6 +53,15 @@ def conv(
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def drop(rate: float) -> nn.Module:
+    """Return what drops a branch for a clip at this rate in training (arXiv:1603.09382)."""
+    if rate == 0:
+        return nn.Identity()
+    from timm.layers.drop import DropPath
+
+    return DropPath(rate)
 
 
 class ConvNorm(nn.Sequential):
@@ -114,7 +126,7 @@ class TokenLayer(Stateful):
         self.mixer = mixer
         self.feed_norm = nn.LayerNorm(dim)
         self.feed = FeedForward(dim, hidden)
-        self.skip = DropPath(drop_path)
+        self.skip = drop(drop_path)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Take tokens x (B, N, C) through the layer."""

@@ -11,11 +11,10 @@ network, Zhan et al. 2024 (DOI 10.3724/SP.J.1249.2024.06756); ResNet-12 as the d
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
-from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks import LOCALS, Block, Idle, Shape, Site, shrink
-from mer_nas.architectures.layers import ConvNorm
+from mer_nas.architectures.layers import ConvNorm, drop
 
 
 @LOCALS.register
@@ -122,7 +121,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*body)
         self.shortcut = shortcut
-        self.skip = DropPath(drop_path)
+        self.skip = drop(drop_path)
         self.active = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:

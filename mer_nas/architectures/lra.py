@@ -14,11 +14,10 @@ Shapes speak of B clips (or their frames), C channels and H x W maps.
 from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
-from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks import LOCALS, Block, Site
-from mer_nas.architectures.layers import conv, spread
+from mer_nas.architectures.layers import conv, drop, spread
 from mer_nas.architectures.local_blocks import ResBasic, Stack
 
 
@@ -81,7 +80,7 @@ class Aggregator(nn.Module):
         super().__init__()
         self.mix = mix
         self.feed = feed
-        self.skip = DropPath(drop_path)
+        self.skip = drop(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take x through both."""

@@ -5,7 +5,7 @@ Every module maps (B, C, H, W) to the same shape and multiplies by numbers betwe
 Sources: squeeze and excitation, Hu et al. 2018 (arXiv:1709.01507); the convolutional block
 attention module (CBAM), Woo et al. 2018 (arXiv:1807.06521). timm has neither in this form: its
 squeeze rounds the hidden width to eights, its CBAM ends in a BatchNorm. The efficient channel
-attention of Wang et al. 2020 (arXiv:1910.03151) it has, as `EcaModule`.
+attention of Wang et al. 2020 (arXiv:1910.03151) it has.
 """
 
 import torch
@@ -28,6 +28,13 @@ class SqueezeExcite(nn.Module):
         """Scale x (B, C, H, W)."""
         scaled: Tensor = x * self.scale(x.mean((2, 3)))[:, :, None, None]
         return scaled
+
+
+def efficient(channels: int) -> nn.Module:
+    """Return efficient channel attention: a channel listens to its neighbours."""
+    from timm.layers.eca import EcaModule
+
+    return EcaModule(channels)
 
 
 class CoordinateAttention(nn.Module):

@@ -189,7 +189,11 @@ def test_stochastic_depth_rises_linearly(small: Make) -> None:
         {"global": {"kind": "expert", "blocks": 2}},
         drop_path=0.3,
     )
-    rates = [m.skip.drop_prob for m in build(parse(tree), 3).modules() if hasattr(m, "skip")]
+    rates = [
+        getattr(m.skip, "drop_prob", 0.0)
+        for m in build(parse(tree), 3).modules()
+        if hasattr(m, "skip")
+    ]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
