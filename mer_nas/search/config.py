@@ -73,7 +73,8 @@ class StudyConfig(Config):
     folder: Path | None = None
     """Where the study lies; takes the place of runs/<name>."""
     storage: str | None = None
-    """Any Optuna storage URL; by default SQLite in the study folder."""
+    """URL of an Optuna storage, or a file NAME.log for its journal, which a folder on a network
+    can hold; by default SQLite in the study folder."""
     seed: NonNegativeInt = 0
     """Decides proposals, groups and the seed of every fold."""
     trials: PositiveInt | None = 60

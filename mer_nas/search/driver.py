@@ -98,7 +98,7 @@ class StudyDriver:
         protocol: The folds of a trial.
         ledger: Where finished folds are kept.
         code: Version of the code that trains them.
-        storage: URL of an Optuna storage.
+        storage: URL or file of an Optuna storage.
         name: Of the study within the storage.
         rows: Tried after the points, and nothing after them; none to ask the sampler instead.
         on_event: Is told what happens.

@@ -1,10 +1,15 @@
-"""The Optuna study in its storage: SQLite in the study's folder, or any that Optuna knows."""
+"""The Optuna study in its storage: SQLite in the study's folder, or any that Optuna knows.
+
+A storage is named by its URL, or by a file name ending in .log: Optuna's journal, which can lie in
+a folder on a network, where SQLite cannot lock.
+"""
 
 import contextlib
 import sqlite3
 from pathlib import Path
 
 import optuna
+from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import event
 
 from mer_nas.errors import StudyError
@@ -13,6 +18,7 @@ from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
 
 _SQLITE = "sqlite:///"
+_JOURNAL = ".log"
 
 
 def sqlite_url(folder: Path) -> str:
@@ -30,9 +36,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        backend = optuna.storages.get_storage(
-            _sqlite(storage) if storage.startswith(_SQLITE) else storage
-        )
+        backend = open_storage(storage)
         sampler = RepeatableSampler(settings.sampler, settings.startup, settings.seed)
         study = optuna.create_study(
             storage=backend,
@@ -48,6 +52,15 @@ def open_study(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error
     return study, backend
+
+
+def open_storage(storage: str) -> optuna.storages.BaseStorage:
+    """Open the storage of that URL or file name; each kind has errors of its own."""
+    if storage.startswith(_SQLITE):
+        return optuna.storages.get_storage(_sqlite(storage))
+    if storage.endswith(_JOURNAL):
+        return optuna.storages.JournalStorage(JournalFileBackend(storage))
+    return optuna.storages.get_storage(storage)
 
 
 def _sqlite(url: str) -> optuna.storages.RDBStorage:

@@ -183,7 +183,7 @@ class StudyFolder:
             raise StudyError(f"{file}: cannot be read: {error}") from None
 
     def storage(self, study: StudyConfig) -> str:
-        """Return the URL of the Optuna storage."""
+        """Return the URL or the file of the Optuna storage."""
         return study.storage or sqlite_url(self.path)
 
     def save(self, settings: Settings) -> None:

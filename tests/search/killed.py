@@ -17,6 +17,7 @@ from mer_nas.search import local, ray_runner
 from mer_nas.search.config import RayConfig
 from mer_nas.search.faults import VARIABLE
 from mer_nas.search.lock import StudyLock
+from mer_nas.search.storage import sqlite_url
 
 TRIALS = 9
 
@@ -35,13 +36,15 @@ def main(
     scripted = Parsing(base.clips, base.protocol, base.seed, base.delay)
     with StudyLock(folder, report) as lock:
         if runner == "local":
-            with search(folder, scripted, trials=TRIALS, pruner=pruner) as driver:
+            with search(
+                folder, scripted, trials=TRIALS, pruner=pruner, storage=sqlite_url
+            ) as driver:
                 local.run(driver, scripted)
             return
         config = RayConfig(workers=workers, address=address, dashboard=False)
         with (
             ray_runner.cluster(config, folder, report, lock, cpus=2) as cluster,
-            search(folder, scripted, trials=TRIALS, pruner=pruner) as driver,
+            search(folder, scripted, trials=TRIALS, pruner=pruner, storage=sqlite_url) as driver,
         ):
             cluster.run(driver, scripted)
 

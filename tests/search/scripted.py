@@ -7,7 +7,7 @@ unequal size) and is fast enough to be run a thousand times.
 import hashlib
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,6 @@ from mer_nas.search.driver import Rows, StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
-from mer_nas.search.storage import sqlite_url
 
 CLASSES = ("negative", "positive", "surprise")
 
@@ -197,6 +196,11 @@ def evaluator(subjects: int = 12, seed: int = 0, delay: float = 0.0) -> Scripted
     return ScriptedEvaluator(clips, plan(clips), seed, delay)
 
 
+def journal(folder: Path) -> str:
+    """Return the fastest storage that outlives a process."""
+    return str(folder / "study.log")
+
+
 @contextmanager
 def search(
     folder: Path,
@@ -206,6 +210,7 @@ def search(
     points: tuple[Point, ...] = POINTS,
     rows: Rows | None = None,
     on_event: Listener = ignore,
+    storage: Callable[[Path], str] = journal,
     **settings: Any,
 ) -> Iterator[StudyDriver]:
     """Open the search in `folder`."""
@@ -219,7 +224,7 @@ def search(
             protocol=scripted.protocol,
             ledger=ledger,
             code=code_version(),
-            storage=sqlite_url(folder),
+            storage=storage(folder),
             on_event=on_event,
         )
         try:

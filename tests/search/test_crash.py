@@ -20,6 +20,7 @@ from scripted import evaluator, history, search
 
 from mer_nas.search import local
 from mer_nas.search.ledger import read
+from mer_nas.search.storage import sqlite_url
 
 SCRIPT = Path(__file__).with_name("killed.py")
 
@@ -85,7 +86,7 @@ def test_a_search_killed_at_any_moment_ends_as_if_nothing_had_been(
     assert (running is None) == (moment[0] == "after_tell")
 
     scripted = evaluator()
-    with search(folder, scripted, trials=TRIALS, pruner=pruner) as driver:
+    with search(folder, scripted, trials=TRIALS, pruner=pruner, storage=sqlite_url) as driver:
         local.run(driver, scripted)
         resumed = history(driver)
 

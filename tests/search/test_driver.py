@@ -15,6 +15,7 @@ from scripted import (
     Sketch,
     evaluator,
     history,
+    journal,
     priced,
     propose,
     result_of,
@@ -29,6 +30,7 @@ from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Ended, FoldDone, Rejected, SearchEnded, Started
 from mer_nas.search.proposals import Proposal
 from mer_nas.search.samplers import SamplerName, build
+from mer_nas.search.storage import sqlite_url
 
 
 def run(folder: Path, scripted: ScriptedEvaluator, **words: Any) -> list[tuple[Any, ...]]:
@@ -313,8 +315,7 @@ def test_names_choose_optunas_samplers() -> None:
 def test_what_the_ledger_holds_is_not_trained_again(tmp_path: Path) -> None:
     first, second = evaluator(), evaluator()
     run(tmp_path, first, trials=10)
-    for file in tmp_path.glob("study.db*"):
-        file.unlink()
+    (tmp_path / "study.log").unlink()
     histories = run(tmp_path, second, trials=10)
     assert second.runs == []
     assert sum(row[5] in ("complete", "pruned") for row in histories) == 10
@@ -389,8 +390,17 @@ def test_a_second_finish_changes_nothing(tmp_path: Path) -> None:
 # The storage
 
 
+def test_every_storage_holds_the_same_search(tmp_path: Path) -> None:
+    histories = [
+        run(tmp_path / storage.__name__, evaluator(), storage=storage)
+        for storage in (journal, sqlite_url)
+    ]
+    assert histories[0] == histories[1]
+    assert {file.name for file in tmp_path.rglob("study.*")} == {"study.log", "study.db"}
+
+
 def test_optunas_tools_can_read_while_the_search_writes(tmp_path: Path) -> None:
-    run(tmp_path, evaluator(), trials=2)
+    run(tmp_path, evaluator(), trials=2, storage=sqlite_url)
     with sqlite3.connect(tmp_path / "study.db") as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
@@ -429,8 +439,7 @@ def test_results_of_other_conditions_do_not_count(tmp_path: Path) -> None:
     with Ledger(path) as ledger:
         for result in old:
             ledger.append(result)
-    for file in tmp_path.glob("study.db*"):
-        file.unlink()
+    (tmp_path / "study.log").unlink()
     again = evaluator()
     run(tmp_path, again, trials=1)
     assert again.runs == scripted.runs

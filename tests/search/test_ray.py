@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
 from mer_nas.search.processes import Process
 from mer_nas.search.ray_runner import Cluster, Shares, cluster, share
+from mer_nas.search.storage import sqlite_url
 
 SCRIPT = Path(__file__).with_name("killed.py")
 
@@ -211,6 +213,8 @@ def test_one_worker_does_what_this_process_does_bit_for_bit(
     scripted = Parsing(base.clips, base.protocol)
     for name in ("here", "ray"):
         (tmp_path / name).mkdir()
+    extension = tmp_path / "blocks.py"
+    extension.write_text("import pathlib\npathlib.Path(__file__).with_suffix('.loaded').touch()\n")
     with search(tmp_path / "here", scripted, trials=TRIALS) as driver:
         local.run(driver, scripted)
         expected = history(driver)
@@ -218,9 +222,10 @@ def test_one_worker_does_what_this_process_does_bit_for_bit(
         in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
         search(tmp_path / "ray", scripted, trials=TRIALS, on_event=heard.append) as driver,
     ):
-        workers.run(driver, scripted)
+        workers.run(driver, scripted, [extension])
         assert history(driver) == expected
     assert read(tmp_path / "ray" / "ledger.jsonl") == read(tmp_path / "here" / "ledger.jsonl")
+    assert extension.with_suffix(".loaded").exists()  # by the worker; this process never does
     assert heard[0] == WorkersReady(1, 0.0, session.dashboard, session.token)
     assert not list(tmp_path.rglob("ray-tune"))
 
@@ -379,7 +384,7 @@ def _ends(folder: Path) -> list[str]:
     """Return the outcomes of all trials that count; there must be none that runs."""
     base = evaluator()
     scripted = Parsing(base.clips, base.protocol)
-    with search(folder, scripted, trials=TRIALS) as driver:
+    with search(folder, scripted, trials=TRIALS, storage=sqlite_url) as driver:
         rows = history(driver)
     assert TrialState.RUNNING not in {row[1] for row in rows}
     return [row[5] for row in rows if row[5] in ("complete", "pruned", "failed")]
@@ -388,12 +393,10 @@ def _ends(folder: Path) -> list[str]:
 # Drivers that are killed
 
 
-def start(
-    folder: Path, workers: int, pruner: str = "bound", crash_at: str | None = None
-) -> subprocess.Popen[str]:
+def start(folder: Path, workers: int, crash_at: str | None = None) -> subprocess.Popen[str]:
     environment = os.environ | ({} if crash_at is None else {VARIABLE: crash_at})
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder), pruner, "ray", str(workers)],
+        [sys.executable, str(SCRIPT), str(folder), "bound", "ray", str(workers)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -406,32 +409,11 @@ def recorded(folder: Path) -> list[Process]:
     return [Process(**child) for child in json.loads(last)["children"]]
 
 
-def test_a_driver_killed_during_rays_snapshot_is_resumed_bit_for_bit(tmp_path: Path) -> None:
-    for name in ("killed", "whole"):
-        (tmp_path / name).mkdir()
-    process = start(tmp_path / "killed", workers=1, crash_at="snapshot")
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == -signal.SIGKILL, errors
-    children = recorded(tmp_path / "killed")
-    assert {"raylet", "gcs_server"} <= {child.name for child in children}
-
-    scripted, heard = evaluator(), Heard()
-    with (
-        StudyLock(tmp_path / "killed", heard.append),
-        search(tmp_path / "killed", scripted, trials=TRIALS) as driver,
-    ):
-        assert not any(child.alive() for child in children)
-        local.run(driver, scripted)
-        resumed = history(driver)
-    fresh = evaluator()
-    with search(tmp_path / "whole", fresh, trials=TRIALS) as driver:
-        local.run(driver, fresh)
-        assert resumed == history(driver)
-
-
-def test_a_search_survives_ctrl_c_and_then_a_kill(tmp_path: Path) -> None:
-    process = start(tmp_path, workers=2)
-    ledger = tmp_path / "ledger.jsonl"
+def test_a_search_survives_ctrl_c_and_then_a_kill_during_rays_snapshot(tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    process = start(killed, workers=2)
+    ledger = killed / "ledger.jsonl"
     end = time.monotonic() + 300
     while time.monotonic() < end and (not ledger.exists() or len(read(ledger)) < 6):
         time.sleep(0.05)
@@ -440,24 +422,32 @@ def test_a_search_survives_ctrl_c_and_then_a_kill(tmp_path: Path) -> None:
     assert process.returncode in (1, -signal.SIGINT, 130), output + errors
     # Inside Ray's own code the signal is raised without its name.
     assert errors.splitlines()[-1] in ("KeyboardInterrupt: SIGINT", "KeyboardInterrupt")
-    assert (tmp_path / FILE).read_text() == ""
+    assert (killed / FILE).read_text() == ""
     kept = read(ledger)
     assert len(kept) >= 6
+    shutil.copytree(killed, whole)
 
-    process = start(tmp_path, workers=1, crash_at="after_ledger:9")
+    process = start(killed, workers=1, crash_at="snapshot")
     _, errors = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL, errors
-    children = recorded(tmp_path)
-    assert len(read(ledger)) == len(kept) + 9
+    children = recorded(killed)
+    assert {"raylet", "gcs_server"} <= {child.name for child in children}
 
-    base = evaluator()
-    with StudyLock(tmp_path), search(tmp_path, base, trials=TRIALS) as driver:
-        assert not any(child.alive() for child in children)
-        local.run(driver, base)
+    histories, scripted = [], evaluator()
+    for folder in (killed, whole):
+        with (
+            StudyLock(folder),
+            search(folder, scripted, trials=TRIALS, storage=sqlite_url) as driver,
+        ):
+            assert not any(child.alive() for child in children)
+            local.run(driver, scripted)
+            histories.append(history(driver))
+    assert histories[0] == histories[1]
     results = read(ledger)
     assert results[: len(kept)] == kept
+    assert results == read(whole / "ledger.jsonl")
     assert set(Counter(result.key for result in results).values()) == {1}
-    assert len(_ends(tmp_path)) == TRIALS
+    assert len(_ends(killed)) == TRIALS
 
 
 def test_what_takes_seconds_to_import_is_imported_where_it_is_used() -> None:
