@@ -68,7 +68,7 @@ class Study:
         """The candidates of the final stage, best first; without one, the complete trials."""
         folder = StudyFolder(self.folder)
         memory = Memory(folder, folder.origin())
-        entries = [finalist for finalist, _ in memory.finalists()] or memory.ranked()
+        entries = [finalist for finalist, _ in memory.finalists] or memory.ranked()
         return [entry.candidate for entry in entries]
 
     def resume(self, *words: str, on_event: Listener = ignore) -> Study:

@@ -6,10 +6,12 @@ inside it. The folder is the key and the file is its value: `trainer=full` reads
 """
 
 from contextlib import suppress
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
@@ -85,7 +87,7 @@ def parse(text: str, place: str) -> Tree:
         ConfigError: The text is no YAML, or no mapping.
     """
     try:
-        tree = OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
+        tree = deepcopy(_container(text)) if text.strip() else {}
     except yaml.YAMLError as error:
         raise ConfigError(f"{place}: this is no YAML: {_first(error)}") from None
     except OmegaConfBaseException as error:
@@ -93,6 +95,11 @@ def parse(text: str, place: str) -> Tree:
     if not isinstance(tree, dict):
         raise ConfigError(f"{place}: a mapping of settings would be right, not a list")
     return {str(key): value for key, value in tree.items()}
+
+
+@lru_cache(maxsize=64)
+def _container(text: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.create(text))
 
 
 def dump(tree: Tree, *, compact: bool = False) -> str:

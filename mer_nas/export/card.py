@@ -5,12 +5,11 @@ Headings after Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:18
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.layouts import names, read_layout
 from mer_nas.export.manifest import Manifest, Portion
+from mer_nas.templates import templates
 
 
 def write_card(manifest: Manifest, difference: float, path: Path) -> None:
@@ -21,14 +20,7 @@ def write_card(manifest: Manifest, difference: float, path: Path) -> None:
         difference: Largest difference of a logit between the ONNX graph and the network.
         path: The Markdown file.
     """
-    environment = Environment(
-        loader=PackageLoader("mer_nas.export"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # Markdown, not HTML
-        keep_trailing_newline=True,
-    )
+    environment = templates("mer_nas.export", html=False)
     environment.filters["yaml"] = lambda tree: presets.dump(tree, compact=True).strip()
     card = environment.get_template("card.md.jinja").render(
         model=manifest,

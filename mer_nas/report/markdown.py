@@ -2,24 +2,17 @@
 
 from collections.abc import Callable
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mer_nas.config import presets
 from mer_nas.report.formats import FORMATS, NONE
 from mer_nas.report.schema import Report
+from mer_nas.templates import templates
 
 _TROUBLE = str.maketrans({"|": r"\|", "<": "&lt;", ">": "&gt;", "*": r"\*", "`": r"\`", "\n": " "})
 
 
 def as_markdown(report: Report) -> str:
     """Return the text of `report.md`."""
-    environment = Environment(
-        loader=PackageLoader("mer_nas.report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates("mer_nas.report", html=False)
     environment.filters |= {name: _written(format_) for name, format_ in FORMATS.items()}
     environment.filters |= {
         "text": _text,

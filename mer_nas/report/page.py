@@ -6,7 +6,6 @@ a program (and the tests) can check the page against `report.json`.
 
 from collections.abc import Callable
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mer_nas.architectures import parse
@@ -16,6 +15,7 @@ from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
 from mer_nas.report.heat import heat, least, most
 from mer_nas.report.schema import Answer, Report
+from mer_nas.templates import templates
 
 _DATA = Markup('<data value="{}">{}</data>')
 Number = float | int | None
@@ -26,13 +26,7 @@ def render(report: Report) -> str:
 
     Blocks of the user's own must be loaded: the winner's network is drawn.
     """
-    environment = Environment(
-        loader=PackageLoader("mer_nas.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("mer_nas.report", html=True)
     environment.filters |= FILTERS
     drawings = {name: Markup(svg) for name, svg in _drawings(report).items()}
     slices = [(piece, Markup(charts.slice_(piece))) for piece in report.slices]

@@ -34,7 +34,7 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
     origin = folder.origin()
     memory = Memory(folder, origin)
     unchanged(folder, origin, clips, memory.settings.space.extensions)
-    entries = memory.finalists() or [(finalist, ()) for finalist in memory.ranked()]
+    entries = memory.finalists or [(finalist, ()) for finalist in memory.ranked()]
     if not entries:
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
     if not 1 <= rank <= len(entries):
@@ -55,7 +55,7 @@ def export_winner(
         last: The export that the last report speaks of; it is kept if it is of the same network.
         on_event: Is told of the training.
     """
-    entries = memory.finalists()
+    entries = memory.finalists
     winner = entries[0][0] if entries else next(iter(memory.ranked()), None)
     if winner is None:
         return None
@@ -109,7 +109,7 @@ def _export(
 
 def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenance:
     settings, origin = memory.settings, memory.origin
-    scores = next((s for f, s in memory.finalists() if f.trial == finalist.trial), ())
+    scores = next((s for f, s in memory.finalists if f.trial == finalist.trial), ())
     spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
     return Provenance(
         study=memory.folder.name,
@@ -132,7 +132,7 @@ def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenan
 
 def _worth(memory: Memory, finalist: Contender) -> Worth | None:
     """Return the headline of the study as the winner's card says it; None for anybody else."""
-    finalists = memory.finalists()
+    finalists = memory.finalists
     if not finalists or finalists[0][0].trial != finalist.trial:
         return None
     chosen, _ = honesty.selection(memory)

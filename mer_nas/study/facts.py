@@ -44,7 +44,7 @@ from mer_nas.report import (
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
-from mer_nas.search.storage import close_storage
+from mer_nas.search.storage import close_storage, open_storage
 from mer_nas.statistics import Counts, by_subject
 from mer_nas.study import honesty, learning, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
@@ -91,7 +91,7 @@ class Memory:
     def optuna(self) -> optuna.Study:
         """The Optuna study, whose storage is let go when nobody remembers it any more."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = optuna.storages.get_storage(self.folder.storage(self.settings.study))
+        storage = open_storage(self.folder.storage(self.settings.study))
         weakref.finalize(self, close_storage, storage)
         return optuna.load_study(study_name=self.origin.optuna, storage=storage)
 
@@ -255,8 +255,9 @@ class Memory:
             value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         )
 
+    @cached_property
     def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:
-        """Return those with a whole repetition of the final protocol, best mean UF1 first."""
+        """Those with a whole repetition of the final protocol, best mean UF1 first."""
         final, shape = self.settings.study.final, self.origin.final
         if final is None or shape is None:
             return []
@@ -271,7 +272,7 @@ class Memory:
     @property
     def winner(self) -> Contender | None:
         """The best finalist; without a final stage the best complete trial; none without one."""
-        ranked = [entry for entry, _ in self.finalists()] or self.ranked()
+        ranked = [entry for entry, _ in self.finalists] or self.ranked()
         return ranked[0] if ranked else None
 
     @cached_property
@@ -319,7 +320,7 @@ class Memory:
             importance_note=note,
             finalists=tuple(
                 self._finalist(rank, finalist, scores)
-                for rank, (finalist, scores) in enumerate(self.finalists(), start=1)
+                for rank, (finalist, scores) in enumerate(self.finalists, start=1)
             ),
             selection=chosen,
             selection_note=selection_note,
@@ -388,7 +389,7 @@ class Memory:
 
     def _looks(self) -> LooksFacts | None:
         """Return what the winner looks at; none where the file is of another, or not there."""
-        winner = next((entry for entry, _ in self.finalists()), None)
+        winner = next((entry for entry, _ in self.finalists), None)
         if winner is None or not self.folder.looks.is_file():
             return None
         try:

@@ -61,7 +61,7 @@ def headline(memory: Memory, chosen: SelectionFacts | None) -> HeadlineFacts | N
     if chosen is None:
         return None
     optimism = max(0.0, chosen.optimism)
-    finalists = memory.finalists()
+    finalists = memory.finalists
     if finalists:
         counts = _of(memory, finalists[0][0])
         mean, seeds = float(uf1(counts.sum(-3)).mean()), len(counts)
@@ -78,7 +78,7 @@ def comparisons(memory: Memory) -> tuple[ComparisonFacts, ...]:
 
     That is the protocol of the final stage; without one, that of the search.
     """
-    finalists = [entry for entry, _ in memory.finalists()]
+    finalists = [entry for entry, _ in memory.finalists]
     ranked = finalists or memory.ranked()
     if len(ranked) < 2 or len(memory.origin.data.subjects) < FEWEST_SUBJECTS:
         return ()

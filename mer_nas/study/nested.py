@@ -190,7 +190,7 @@ def _asked(memory: Memory) -> list[_Asked | None]:
 
 def _chosen_by(inner: Memory, winner: Contender) -> float:
     """Return the UF1 by which a winner was chosen: of the final stage where there was one."""
-    for entry, scores in inner.finalists():
+    for entry, scores in inner.finalists:
         if entry.trial == winner.trial:
             return statistics.fmean(score.uf1 for score in scores)
     assert winner.value is not None

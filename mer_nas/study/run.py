@@ -86,7 +86,7 @@ def run(
             if settings.study.outer is not None:
                 nested.measure(memory, clips, workers, partial(_inner_search, workers), on_event)
         memory = Memory(folder, memory.origin)
-        memory.clock([entry for entry, _ in memory.finalists()] or memory.ranked()[:1])
+        memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
         memory.clock_clips()
         before = _told_before(folder)
         exported = export_winner(memory, clips, before.export, on_event)
