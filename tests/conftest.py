@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from mer_nas.architectures import SLOTS, extensions, refresh
 from mer_nas.search import local
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener
@@ -123,3 +124,14 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Alone(on_event, Shares(workers=1, cpu=1.0, gpu=0.0))
 
     monkeypatch.setattr(import_module("mer_nas.study.run"), "cluster", alone)
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Know no file with blocks; forget, after the test, those that it loads, and their blocks."""
+    before = {name: dict(registry._components) for name, registry in SLOTS.items()}
+    monkeypatch.setattr(extensions, "_loaded", {})
+    yield
+    for name, registry in SLOTS.items():
+        registry._components = before[name]
+    refresh()

@@ -1,15 +1,13 @@
 """What the documentation says, done: its code runs, its keys and commands exist."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from mer_nas.cli import main
 from mer_nas.config.overrides import parse
@@ -24,17 +22,6 @@ OWN_BLOCK = (ROOT / "docs" / "own_block.md").read_text(encoding="utf-8")
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
-def python(*words: str, folder: Path) -> str:
-    """Run Python in a process of its own; return what it wrote to stdout."""
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    env = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_python_of_the_readme_runs(
@@ -59,20 +46,12 @@ def test_the_python_of_the_readme_runs(
     assert said[1] == "('negative', 'positive', 'surprise')"
 
 
-COMMANDS = """
-import json, sys
-from click.testing import CliRunner
-from mer_nas.cli import main
-for words in json.loads(sys.argv[1]):
-    result = CliRunner().invoke(main, words, prog_name="mer-nas", catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    print(json.dumps(result.stdout))
-"""
-"""Runs several commands in one process, which saves the time of its imports."""
-
-
 def test_the_block_of_ones_own_works_as_shown(
-    here: Path, write_tiny: Callable[[Path], list[str]]
+    here: Path,
+    write_tiny: Callable[[Path], list[str]],
+    call: Callable[..., Result],
+    in_this_process: None,
+    registries: None,
 ) -> None:
     (code,), (space,) = blocks(OWN_BLOCK, "python"), blocks(OWN_BLOCK, "yaml")
     (here / "halves.py").write_text(code)
@@ -80,14 +59,12 @@ def test_the_block_of_ones_own_works_as_shown(
     shown = [shlex.split(line)[2:] for line in blocks(OWN_BLOCK, "console")[0].splitlines()]
     assert shown == [["check", "space=./halves.yaml"], ["search", "space=./halves.yaml"]]
     words = write_tiny(here)[1:]
-    # A search whose only gate is the new one; its folds run in Ray's workers, which load it too.
+    # A search whose only gate is the new one.
     use = [
         "space.architecture.paths.0.stages.each.gate=halves",
         "space.architecture.paths.0.stem.width=8",
         "study.trials=1",
         "study.final=none",
-        "ray.workers=1",
-        "ray.dashboard=false",
     ]
     best = "space=runs/halves-faces-1/best.yaml"
     commands = [
@@ -97,10 +74,9 @@ def test_the_block_of_ones_own_works_as_shown(
         [*shown[1], *words, *use],
         ["evaluate", best, *words, "--json"],
     ]
-    said = [
-        json.loads(line)
-        for line in python("-c", COMMANDS, json.dumps(commands), folder=here).splitlines()
-    ]
+    results = [call(*words) for words in commands]
+    assert [result.exit_code for result in results] == [0] * len(commands)
+    said = [result.stdout for result in results]
     assert "halves: well formed, 3 open parameters, 100 of 100 draws feasible" in said[0]
     assert re.search(r"gate\.halves +One learned weight for the upper and one", said[1])
     assert '"halves"' in said[2]

@@ -1,6 +1,6 @@
 """The sixteen networks that the tests know from outside, and small trees to change."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from mer_nas.architectures import SLOTS, Site, parse, refresh
+from mer_nas.architectures import Site, parse
 
 Tree = dict[str, Any]
 
@@ -51,16 +51,6 @@ def site(small: Callable[..., Tree]) -> Callable[..., Site]:
         return Site("here", channels, width, (size, size), path)
 
     return make
-
-
-@pytest.fixture
-def registries() -> Iterator[None]:
-    """Forget, after the test, the blocks that it registers."""
-    before = {name: dict(registry._components) for name, registry in SLOTS.items()}
-    yield
-    for name, registry in SLOTS.items():
-        registry._components = before[name]
-    refresh()
 
 
 @pytest.fixture

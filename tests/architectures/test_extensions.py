@@ -110,11 +110,6 @@ class MeanProduct(nn.Module):
 pytestmark = pytest.mark.usefixtures("registries")
 
 
-@pytest.fixture(autouse=True)
-def _nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extensions, "_loaded", {})
-
-
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:
     file = tmp_path / "my_gate.py"
