@@ -16,6 +16,7 @@ from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.images import inspect
 from mer_nas.data.label_maps import LabelMap, read_label_map
+from mer_nas.data.pipeline.reels import Excerpt, footage
 from mer_nas.data.readers import Reading, chosen, place, read
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError, MerNasError
@@ -200,7 +201,9 @@ def _frames(records: list[Record], progress: Progress) -> Iterator[Finding]:
 
 
 def _broken(record: Record) -> Finding | None:
-    """Return what is wrong with the images of a clip, if anything."""
+    """Return what is wrong with the images of a clip, or its video, if anything."""
+    if isinstance(reel := footage(record), Excerpt):
+        return _broken_video(reel)
     images = [(frame.path, inspect(frame.path)) for frame in record.frames]
     broken = [f"{path} {image.fault}" for path, image in images if image.fault]
     if broken:
@@ -212,4 +215,13 @@ def _broken(record: Record) -> Finding | None:
         folder = record.frames[0].path.parent
         text = f"{told} pixels in {folder}; one size would be right"
         return Finding("error", "images of several sizes", record.id, text)
+    return None
+
+
+def _broken_video(reel: Excerpt) -> Finding | None:
+    try:
+        for _ in reel.read(range(len(reel))):
+            pass
+    except DataError as error:
+        return Finding("error", "an unreadable video", reel.name, f"{error}; copy it again")
     return None

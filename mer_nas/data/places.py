@@ -221,8 +221,12 @@ class _Search:
         return folder
 
     def _has_clips(self, folder: Path, release: Release) -> bool:
-        """Return whether folders lie there as the first two parts of a pattern say."""
-        return any(self._begins(folder, clip.split("/")[:2]) for clip in release.clips)
+        """Return whether folders lie there as the first two parts of a pattern say.
+
+        Where the table says where each clip lies, there may be none: clips are videos then.
+        """
+        starts = [clip.split("/")[:2] for clip in release.clips]
+        return self.layout.explicit or any(self._begins(folder, start) for start in starts)
 
     def _begins(self, folder: Path, parts: list[str]) -> bool:
         if not parts:

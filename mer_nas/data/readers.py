@@ -13,9 +13,10 @@ from mer_nas.data.clips import some
 from mer_nas.data.config import RecordedData
 from mer_nas.data.entries import Entry, entries_of, walk
 from mer_nas.data.findings import Finding
-from mer_nas.data.frames import Listing, list_frames
+from mer_nas.data.frames import Listing, list_frames, list_video
 from mer_nas.data.label_maps import read_label_map
 from mer_nas.data.layouts import PLACEHOLDER, Layout, read_layout
+from mer_nas.data.pipeline.reels import VIDEOS
 from mer_nas.data.places import Folders, Place, find_root, locate, readable
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.data.spans import Fault, frames_of, span_of
@@ -208,14 +209,14 @@ class _Finder:
             "annotated" if span.annotated else "estimated",
             entry.emotion,
             entry.action_units,
-            entry.fps,
+            entry.fps or listing.fps,
             cropped=self.place.release.frames == "cropped",
         )
 
     def _listing(self, folder: Path) -> Listing:
         self.used.add(folder)
         if folder not in self._listings:
-            self._listings[folder] = list_frames(folder)
+            self._listings[folder] = _listed(folder)
         listing = self._listings[folder]
         if listing.twice:
             text = f"in {folder}: {some(listing.twice, 3)}; keep one kind of image"
@@ -225,7 +226,10 @@ class _Finder:
         return listing
 
     def _folder(self, entry: Entry) -> Path:
-        """Return the folder of a clip, looked up name by name, so that none leaves the root."""
+        """Return the folder of a clip, looked up name by name, so that none leaves the root.
+
+        Where the table says where each clip lies, it may be a video file.
+        """
         tried = []
         for pattern in self.place.release.clips:
             names = [found[1] for found in PLACEHOLDER.finditer(pattern) if found[1]]
@@ -235,9 +239,22 @@ class _Finder:
             found = self.folders.descend(self.place.folder, [p for p in path.split("/") if p])
             if found is not None:
                 return found
+            video = self.place.folder / path
+            if self.place.layout.explicit and video.suffix.lower() in VIDEOS and video.is_file():
+                return video
             tried.append(path)
-        text = f"there is no folder {' nor '.join(tried)} in {self.place.folder}"
+        what = "folder or video" if self.place.layout.explicit else "folder"
+        text = f"there is no {what} {' nor '.join(tried)} in {self.place.folder}"
         raise Fault("a clip without frames", text)
+
+
+def _listed(path: Path) -> Listing:
+    if path.is_dir():
+        return list_frames(path)
+    try:
+        return list_video(path)
+    except DataError as error:
+        raise Fault("no frames", str(error)) from None
 
 
 def _refuse_escape(text: str, root: Path) -> None:

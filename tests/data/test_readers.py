@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from trees import CASME2_HEADER, images, workbook
 
@@ -347,6 +349,38 @@ def test_a_manifest_of_own_clips(tmp_path: Path) -> None:
     assert [record.fps for record in found.records] == [25, None]
     config = RecordedData(name="own", layouts=("manifest",), root=tmp_path, labels="as_annotated")
     assert labelled(config).classes == ("frown", "smile")
+
+
+def test_a_manifest_of_videos(tmp_path: Path) -> None:
+    (tmp_path / "monday").mkdir()
+    writer = cv2.VideoWriter(
+        str(tmp_path / "monday/a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (16, 16)
+    )
+    for level in range(8):
+        writer.write(np.full((16, 16, 3), 20 * level, np.uint8))
+    writer.release()
+    (tmp_path / "broken.mp4").write_text("no video")
+    rows = [
+        "path,subject,label,onset,apex,offset,fps",
+        "monday/a.avi,anna,smile,1,3,6,",
+        "monday\\a.avi,ben,smile,,,,50",
+        "monday/a.avi,carl,smile,2,,40,",
+        "broken.mp4,anna,smile,,,,",
+        "none.mp4,anna,smile,,,,",
+    ]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    found = reading("manifest", tmp_path, labels="as_annotated")
+    assert [(told(record), record.fps) for record in found.records] == [
+        (("manifest:anna/monday/a.avi", 1, 3, 6, "smile", ""), 25),
+        (("manifest:ben/monday/a.avi", 0, 3, 7, "smile", ""), 50),
+    ]
+    assert [f.number for f in found.records[0].frames] == [1, 2, 3, 4, 5, 6]
+    assert [str(error) for error in found.errors] == [
+        "carl/monday/a.avi: there is no frame 21 nor one within 2 of it in "
+        f"{tmp_path}/monday/a.avi, which holds 0 to 7",
+        f"anna/broken.mp4: {tmp_path}/broken.mp4: this is no video that OpenCV can read",
+        f"anna/none.mp4: there is no folder or video none.mp4 in {tmp_path}",
+    ]
 
 
 @pytest.fixture

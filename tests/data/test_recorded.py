@@ -1,5 +1,6 @@
 """From a data set on disk to what networks see, by the words of the command line."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,28 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
         ["data=manifest", f"data.root={tmp_path / 'data'}"]
         + [f"data.pipeline.{word}" for word in words]
     ).data
+
+
+def test_a_video_gives_what_the_same_frames_in_a_folder_give(
+    own: DataConfig, tmp_path: Path
+) -> None:
+    needs = Needs(inputs=("flow_uvs", "frames"), sizes=(16,), frames=3)
+    expected = data.load(own, needs)
+    root = tmp_path / "data"
+    for clip in ("a", "b"):
+        # A codec that loses nothing; the numbers of its frames are one lower.
+        code = cv2.VideoWriter.fourcc(*"FFV1")
+        writer = cv2.VideoWriter(str(root / f"{clip}.avi"), code, 25, (64, 64))
+        for number in range(1, 6):
+            writer.write(cv2.imread(str(root / clip / f"{number}.png")))
+        writer.release()
+        shutil.rmtree(root / clip)
+    rows = ["path,subject,label,onset,apex,offset", "a.avi,anna,smile,0,3,4", "b.avi,ben,frown,,,"]
+    (root / "manifest.csv").write_text("\n".join(rows))
+    found = data.load(own, needs)
+    assert {clip.subject: clip.apex for clip in found.clips} == {"anna": 3, "ben": 2}
+    for name, array in expected.inputs.items():
+        np.testing.assert_array_equal(found.inputs[name], array)
 
 
 def test_clips_on_disk_become_what_a_network_asks_for(own: DataConfig, tmp_path: Path) -> None:

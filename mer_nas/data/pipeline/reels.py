@@ -5,6 +5,7 @@ number, and known where the frames are listed. A frame is (H, W, 3) uint8, red f
 repeats its channel.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 
 Image = NDArray[np.uint8]
@@ -91,6 +93,20 @@ class Video:
             raise DataError(f"{file}: no frame of this video can be decoded")
         return cls(str(file), file, length, fps if fps > 0 else None)
 
+    @classmethod
+    def as_told(cls, file: Path) -> "Video":
+        """Return the video in `file` as its header describes it; no frame is decoded.
+
+        Raises:
+            DataError: OpenCV cannot read it, or its header counts no frames.
+        """
+        with _capture(file) as capture:
+            length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            fps = float(capture.get(cv2.CAP_PROP_FPS))
+        if length < 1:
+            raise DataError(f"{file}: this video does not say how many frames it has")
+        return cls(str(file), file, length, fps if fps > 0 else None)
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return self.length
@@ -109,6 +125,46 @@ class Video:
                         raise DataError(f"{self.file}: frame {at + 1} cannot be decoded")
                     at += 1
                 yield _red_first(capture.retrieve()[1])
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Some frames of a video."""
+
+    video: Video
+    places: tuple[int, ...]
+    """Which, ascending."""
+
+    @property
+    def name(self) -> str:
+        """How people know the video."""
+        return self.video.name
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second of the video, where it is known."""
+        return self.video.fps
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.places)
+
+    def read(self, places: Iterable[int]) -> Iterator[Image]:
+        """Yield the frames at `places` of the excerpt.
+
+        Raises:
+            DataError: The video cannot be read that far.
+        """
+        return self.video.read(self.places[place] for place in places)
+
+
+def footage(record: Record) -> Reel:
+    """Return the frames of a record: image files, or some frames of a video."""
+    file = record.frames[0].path
+    if file.suffix.lower() in VIDEOS:
+        numbers = tuple(frame.number for frame in record.frames)
+        return Excerpt(Video(record.id, file, numbers[-1] + 1, record.fps), numbers)
+    return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
 
 
 def folder(path: Path, fps: float | None = None) -> Stills:
@@ -161,6 +217,7 @@ def _red_first(image: Any) -> Image:
 def _capture(file: Path) -> Iterator[Any]:
     if not file.is_file():
         raise DataError(f"{file}: there is no such file")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said here
     capture = cv2.VideoCapture(str(file))
     try:
         if not capture.isOpened():

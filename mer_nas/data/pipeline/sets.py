@@ -21,7 +21,7 @@ from mer_nas.data.clips import FLOW, Clip, ClipSet
 from mer_nas.data.inputs import MEASURED, SCALING
 from mer_nas.data.pipeline.cache import Array, Cache, digest
 from mer_nas.data.pipeline.config import ApexBy, Pipeline, Preparation
-from mer_nas.data.pipeline.reels import Stills
+from mer_nas.data.pipeline.reels import footage
 from mer_nas.data.pipeline.steps import Marks, prepare
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.errors import DataError
@@ -106,8 +106,7 @@ def work(task: Task) -> str:
     try:
         onset, apex, offset = (record.frames.index(frame) for frame in record.keyframes)
         marks = Marks(onset, offset, apex if record.apex_source == "annotated" else None)
-        reel = Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
-        found = prepare(reel, marks, task.how, task.names, record.cropped)
+        found = prepare(footage(record), marks, task.how, task.names, record.cropped)
     except DataError as error:
         return str(error)
     for name, array in found.inputs.items():
