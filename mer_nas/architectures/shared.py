@@ -6,6 +6,7 @@
 What a block says itself holds. The settings are checked even where no block takes them.
 """
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -71,13 +72,17 @@ def _check_shared(kind: object, settings: object) -> None:
         if name not in block.model_fields:
             raise ValueError(f"shared.{kind}: {unknown('setting', name, block.model_fields)}")
         try:
-            TypeAdapter(_annotation(block, name)).validate_python(value)
+            _adapter(block, name).validate_python(value)
         except ValidationError as error:
             text = error.errors()[0]["msg"]
             text = text[0].lower() + text[1:]
             raise ValueError(f"shared.{kind}.{name}: {text}, not {value!r}") from None
 
 
-def _annotation(block: type[Block], name: str) -> Any:
+@cache
+def _adapter(block: type[Block], name: str) -> TypeAdapter[Any]:
+    """Return what validates one setting of a block."""
     field = block.model_fields[name]
-    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    if not field.metadata:
+        return TypeAdapter(field.annotation)
+    return TypeAdapter(Annotated[field.annotation, *field.metadata])
