@@ -83,6 +83,5 @@ def _check_shared(kind: object, settings: object) -> None:
 def _adapter(block: type[Block], name: str) -> TypeAdapter[Any]:
     """Return what validates one setting of a block."""
     field = block.model_fields[name]
-    if not field.metadata:
-        return TypeAdapter(field.annotation)
-    return TypeAdapter(Annotated[field.annotation, *field.metadata])
+    kind: Any = field.annotation
+    return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
