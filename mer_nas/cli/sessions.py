@@ -183,7 +183,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
     if study.export:
         lines.append(f"exported  {study.export.folder}: {', '.join(study.export.files)}")
     lines += [f"all       {folder.path}", "next:"]
-    width = max(len(step.command) for step in study.next_steps)
+    width = min(72, max(len(step.command) for step in study.next_steps))  # few are longer
     lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ refuses a set with errors (`labelled`); whoever checks shows them all (`mer_nas.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
 from mer_nas.data.clips import some
@@ -128,7 +128,7 @@ def read(place: Place) -> Reading:
         )
         for lock in place.locks
     ]
-    entries = _single(entries_of(place, findings), findings)
+    entries = _single(_told_apart(place.layout, entries_of(place, findings)), findings)
     finder = _Finder(place, findings)
     records = [record for entry in entries if (record := finder.record(entry)) is not None]
     _report_spellings(entries, findings)
@@ -136,6 +136,23 @@ def read(place: Place) -> Reading:
     if not entries:
         findings.append(Finding("error", "no clips", str(place.folder), "nothing is annotated"))
     return Reading(place, tuple(entries), tuple(records), tuple(findings))
+
+
+def _told_apart(layout: Layout, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries; of a recording that has several, all but the first named by onset.
+
+    Only a table that says where each clip lies may name one recording again.
+    """
+    if not layout.explicit:
+        return list(entries)
+    onsets: dict[str, set[int | None]] = defaultdict(set)
+    found = []
+    for entry in entries:
+        before = onsets[entry.id]
+        again = bool(before) and entry.onset is not None and entry.onset not in before
+        found.append(replace(entry, name=f"{entry.name}_{entry.onset}") if again else entry)
+        before.add(entry.onset)
+    return found
 
 
 def _single(entries: Sequence[Entry], findings: list[Finding]) -> list[Entry]:

@@ -364,6 +364,8 @@ def test_a_manifest_of_videos(tmp_path: Path) -> None:
         "path,subject,label,onset,apex,offset,fps",
         "monday/a.avi,anna,smile,1,3,6,",
         "monday\\a.avi,ben,smile,,,,50",
+        "monday/a.avi,anna,frown,4,,,",
+        "monday/a.avi,anna,frown,4,,,",
         "monday/a.avi,carl,smile,2,,40,",
         "broken.mp4,anna,smile,,,,",
         "none.mp4,anna,smile,,,,",
@@ -373,9 +375,11 @@ def test_a_manifest_of_videos(tmp_path: Path) -> None:
     assert [(told(record), record.fps) for record in found.records] == [
         (("manifest:anna/monday/a.avi", 1, 3, 6, "smile", ""), 25),
         (("manifest:ben/monday/a.avi", 0, 3, 7, "smile", ""), 50),
+        (("manifest:anna/monday/a.avi_4", 4, 5, 7, "frown", ""), 25),
     ]
     assert [f.number for f in found.records[0].frames] == [1, 2, 3, 4, 5, 6]
     assert [str(error) for error in found.errors] == [
+        "anna/monday/a.avi: named again; the first is taken",
         "carl/monday/a.avi: there is no frame 21 nor one within 2 of it in "
         f"{tmp_path}/monday/a.avi, which holds 0 to 7",
         f"anna/broken.mp4: {tmp_path}/broken.mp4: this is no video that OpenCV can read",
