@@ -305,7 +305,8 @@ class ComputeFacts(Config):
     """Training time of the final stage, summed over workers."""
     wall_seconds: NonNegativeFloat
     """From the first start to the end, over all sessions."""
-    workers: PositiveInt = 1
+    workers: PositiveInt | None = None
+    """The most that trained at a time; None where it is not known."""
 
 
 class ExportFacts(Config):

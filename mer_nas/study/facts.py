@@ -289,7 +289,7 @@ class Memory:
     def _origin(self, trial: FrozenTrial) -> str:
         return str(trial.user_attrs.get("point", self.settings.study.sampler))
 
-    def facts(self, exported: ExportFacts | None, stopped: str, workers: int) -> StudyFacts:
+    def facts(self, exported: ExportFacts | None, stopped: str) -> StudyFacts:
         """Return everything the report says."""
         settings, study = self.settings, self.settings.study
         importance, note = self._importance()
@@ -315,7 +315,7 @@ class Memory:
             tables=settings.space.file.tables,
             stopped=stopped,
             trials=tuple(map(self._trial, self.trials)),
-            compute=self._compute(workers),
+            compute=self._compute(),
             importance=importance,
             importance_note=note,
             finalists=tuple(
@@ -411,8 +411,8 @@ class Memory:
             return {"step_ms": found.step_ms, "clip_ms": found.clip_ms}
         return {"clip_ms": self.clip_ms.get(candidate)}
 
-    def _compute(self, workers: int) -> ComputeFacts:
-        shape = self.origin.search
+    def _compute(self) -> ComputeFacts:
+        shape, past = self.origin.search, sessions(self.folder)
         counted = [t for t in self.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
         run = sum(len(self.under(shape, t.user_attrs["candidate"])) for t in counted)
         possible = len(counted) * len(shape.folds)
@@ -424,8 +424,8 @@ class Memory:
             saved=1 - run / possible if possible else 0.0,
             search_seconds=_seconds(r for r in everything if r.fold in search),
             final_seconds=_seconds(r for r in everything if r.fold not in search),
-            wall_seconds=sessions(self.folder),
-            workers=workers,
+            wall_seconds=past.seconds,
+            workers=past.workers,
         )
 
     def _importance(self) -> tuple[dict[str, float] | None, str]:

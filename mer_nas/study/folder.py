@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import PositiveInt, ValidationError
 
@@ -360,14 +361,26 @@ def _make(settings: Settings) -> Path:
     raise AssertionError
 
 
-def sessions(folder: StudyFolder) -> float:
-    """Return the wall time of all finished sessions of a study, in seconds."""
+class Sessions(NamedTuple):
+    """What the finished sessions of a study come to."""
+
+    seconds: float
+    """Wall time of all of them."""
+    workers: int | None
+    """The most that one of them had; None where none trained anything, or it is not known."""
+
+
+def sessions(folder: StudyFolder) -> Sessions:
+    """Return what the finished sessions of a study come to."""
     file = folder.path / "sessions.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return float(sum(json.loads(line)["seconds"] for line in lines))
+    rows = [json.loads(line) for line in lines]
+    most = max((row.get("workers", 0) for row in rows), default=0)
+    return Sessions(float(sum(row["seconds"] for row in rows)), most or None)
 
 
-def add_session(folder: StudyFolder, seconds: float, command: str) -> None:
-    """Note that a session of the study lasted so long."""
+def add_session(folder: StudyFolder, seconds: float, command: str, workers: int) -> None:
+    """Note that a session of the study lasted so long, and how many workers it had at a time."""
+    row = {"seconds": round(seconds, 1), "workers": workers, "command": command}
     with (folder.path / "sessions.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({"seconds": round(seconds, 1), "command": command}) + "\n")
+        stream.write(json.dumps(row) + "\n")

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -76,22 +76,14 @@ def run(
     begun, settings = folder.origin(), changed or folder.settings()
     load_extensions(settings.space.extensions)
     unchanged(folder, begun, clips, settings.space.extensions)
-    with StudyLock(folder.path, on_event) as lock, _session(folder, command or begun.command):
-        if settings.study.outer is not None and nested.unasked(folder, settings.study.outer):
-            planned = estimate(settings, clips, machine_shares(settings.ray).workers)
-            on_event(Note(outlay(planned, settings)))
-        with ExitStack() as stack:
-            workers = _Workers(settings, folder, on_event, lock, stack)
-            memory, stopped = _search(folder, clips, settings, workers, on_event)
-            if settings.study.outer is not None:
-                nested.measure(memory, clips, workers, partial(_inner_search, workers), on_event)
-        memory = Memory(folder, memory.origin)
-        memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
-        memory.clock_clips()
-        before = _told_before(folder)
-        exported = export_winner(memory, clips, before.export, on_event)
-    many = workers.many or before.workers
-    written = _write_report(memory, exported, stopped, many)
+    with StudyLock(folder.path, on_event) as lock:
+        workers = _Workers(settings, folder, on_event, lock)
+        with _session(folder, command or begun.command, workers):
+            memory, stopped = _searched(folder, clips, settings, workers, on_event)
+            memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
+            memory.clock_clips()
+            exported = export_winner(memory, clips, _told_before(folder).export, on_event)
+    written = _write_report(memory, exported, stopped)
     return Outcome(folder, written, written.outcomes["failed"])
 
 
@@ -103,7 +95,7 @@ class _Workers:
     folder: StudyFolder
     emit: Listener
     lock: StudyLock
-    stack: ExitStack
+    stack: ExitStack = field(default_factory=ExitStack)
     """Ends Ray."""
     ready: Cluster | None = None
 
@@ -128,6 +120,25 @@ class _Workers:
             self.start().run(source, evaluator, files)
         else:
             local.run(source, evaluator)
+
+
+def _searched(
+    folder: StudyFolder,
+    clips: ClipSet,
+    settings: Settings,
+    workers: _Workers,
+    on_event: Listener,
+) -> tuple[Memory, str]:
+    """Do all that trains; return what is known once Ray has ended, and why no more trials."""
+    outer = settings.study.outer
+    if outer is not None and nested.unasked(folder, outer):
+        planned = estimate(settings, clips, machine_shares(settings.ray).workers)
+        on_event(Note(outlay(planned, settings)))
+    with workers.stack:
+        memory, stopped = _search(folder, clips, settings, workers, on_event)
+        if outer is not None:
+            nested.measure(memory, clips, workers, partial(_inner_search, workers), on_event)
+    return Memory(folder, memory.origin), stopped
 
 
 def _search(
@@ -164,7 +175,7 @@ def _inner_search(
     """Run a search that does not see an outer group, on the workers of the study."""
     origin = folder.origin()
     unchanged(folder, origin, clips, settings.space.extensions)
-    with StudyLock(folder.path, on_event), _session(folder, origin.command):
+    with StudyLock(folder.path, on_event), _session(folder, origin.command, workers):
         return _search(folder, clips, settings, workers, on_event)[0]
 
 
@@ -177,7 +188,7 @@ def rewrite_report(folder: StudyFolder) -> Report:
     refuse_driven(folder.path)
     memory = Memory(folder, folder.origin())
     before = _told_before(folder)
-    return _write_report(memory, before.export, before.stopped, before.workers)
+    return _write_report(memory, before.export, before.stopped)
 
 
 def _driver(
@@ -236,7 +247,6 @@ class _Told(NamedTuple):
 
     export: ExportFacts | None = None
     stopped: str = ""
-    workers: int = 1
 
 
 def _told_before(folder: StudyFolder) -> _Told:
@@ -244,15 +254,13 @@ def _told_before(folder: StudyFolder) -> _Told:
     try:
         study = json.loads((folder.path / JSON).read_text(encoding="utf-8"))["study"]
         known = study["export"] and ExportFacts.model_validate(study["export"])
-        return _Told(known or None, str(study["stopped"]), int(study["compute"]["workers"]))
+        return _Told(known or None, str(study["stopped"]))
     except (OSError, ValueError, KeyError, TypeError):  # none, or one that was edited
         return _Told()
 
 
-def _write_report(
-    memory: Memory, exported: ExportFacts | None, stopped: str, workers: int
-) -> Report:
-    built = report.build(memory.facts(exported, stopped, workers))
+def _write_report(memory: Memory, exported: ExportFacts | None, stopped: str) -> Report:
+    built = report.build(memory.facts(exported, stopped))
     report.write(memory.folder.path, built)
     if memory.folder.ledger.is_file():
         write_predictions(
@@ -262,10 +270,10 @@ def _write_report(
 
 
 @contextmanager
-def _session(folder: StudyFolder, command: str) -> Iterator[None]:
-    """Keep how long this session lasts, however it ends."""
+def _session(folder: StudyFolder, command: str, workers: _Workers) -> Iterator[None]:
+    """Keep how long this session lasts and what works for it, however it ends."""
     began = time.monotonic()
     try:
         yield
     finally:
-        add_session(folder, time.monotonic() - began, command)
+        add_session(folder, time.monotonic() - began, command, workers.many)

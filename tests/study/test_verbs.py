@@ -113,6 +113,21 @@ def test_report_writes_the_same_report_anew_whichever_version_wrote_it(
     assert after == before
 
 
+def test_a_study_that_was_broken_off_before_its_report_knows_its_workers(
+    call: Call, study: Path
+) -> None:
+    (study / "report.json").unlink()
+    result = call("report", str(study), "--json")
+    assert json.loads(result.stdout)["study"]["compute"]["workers"] == 1
+    sessions = study / "sessions.jsonl"
+    sessions.write_text('{"seconds": 60.0, "command": "an older version wrote this"}\n')
+    (study / "report.json").unlink()
+    result = call("report", str(study), "--json")
+    compute = json.loads(result.stdout)["study"]["compute"]
+    assert (compute["workers"], compute["wall_seconds"]) == (None, 60.0)
+    assert "worker" not in (study / "report.html").read_text().partition("training time")[2][:400]
+
+
 def test_a_report_that_was_edited_into_something_else_is_written_anew(
     call: Call, study: Path
 ) -> None:
