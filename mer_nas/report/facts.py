@@ -352,7 +352,7 @@ class LooksFacts(Config):
     clips: PositiveInt
     input: str
     seen: tuple[Map, ...]
-    """By class: the root mean square of that input at each position, to lay the maps upon."""
+    """By class: how far that input is from its median at each position, to lay the maps upon."""
     experts: tuple[ExpertLook, ...] = ()
     """Layer by layer, input to output."""
     gates: tuple[GateLook, ...] = ()

@@ -198,14 +198,19 @@ def called(place: str, paths: int) -> str:
 
 
 def _power(candidate: Candidate, evaluator: Evaluator, name: str) -> Values:
-    """Return where an input shows something, (K, H, W): its root mean square in each class."""
+    """Return where an input shows something, (K, H, W), by class.
+
+    It is the root mean square of how far a position is from most of its image, the median of each
+    channel: flow that was stretched image by image is nowhere 0, not even where nothing moves.
+    """
     clips = evaluator.clips
     found = []
     for label in range(len(clips.classes)):
         squares = []
         for index in np.flatnonzero(clips.labels == label).tolist():
             image = candidate.sees(clips, [index])[name]  # one at a time: they may be large
-            squares.append(np.square(image, dtype=np.float64).mean(tuple(range(image.ndim - 2))))
+            apart = image - np.median(image, axis=(-2, -1), keepdims=True)
+            squares.append(np.square(apart, dtype=np.float64).mean(tuple(range(image.ndim - 2))))
         found.append(np.sqrt(np.mean(squares, axis=0)))
     small: Values = _small(torch.tensor(np.stack(found))[None])[0]
     return small
