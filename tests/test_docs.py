@@ -17,6 +17,7 @@ from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ["README.md", *sorted(f"docs/{file.name}" for file in ROOT.glob("docs/*.md"))]
 OWN_BLOCK = (ROOT / "docs" / "own_block.md").read_text(encoding="utf-8")
 
 
@@ -106,9 +107,7 @@ def test_every_key_in_the_table_of_the_readme_exists() -> None:
     assert parts
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "docs/own_block.md", "docs/data_sets.md", "docs/preparing.md"]
-)
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_shown_is_one(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     commands = re.findall(r"^(?:    |\$ |.*&& )(mer-nas [a-z]+(?: .*)?)$", text, re.MULTILINE)
@@ -123,10 +122,7 @@ def test_every_command_shown_is_one(document: str) -> None:
         assert {key.split(".")[0] for key in words.dotted} <= {*FOLDERS, "ray"}, command
 
 
-@pytest.mark.parametrize(
-    "document",
-    ["README.md", "docs/own_block.md", "docs/data_sets.md", "docs/preparing.md", "CHANGELOG.md"],
-)
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
 def test_links_within_the_repository_lead_somewhere(document: str) -> None:
     file = ROOT / document
     for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
