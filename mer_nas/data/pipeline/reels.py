@@ -88,10 +88,10 @@ class Video:
             length = 0
             while capture.grab():
                 length += 1
-            fps = float(capture.get(cv2.CAP_PROP_FPS))
+            fps = _fps(capture)
         if not length:
             raise DataError(f"{file}: no frame of this video can be decoded")
-        return cls(str(file), file, length, fps if fps > 0 else None)
+        return cls(str(file), file, length, fps)
 
     @classmethod
     def as_told(cls, file: Path) -> "Video":
@@ -102,10 +102,10 @@ class Video:
         """
         with _capture(file) as capture:
             length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            fps = float(capture.get(cv2.CAP_PROP_FPS))
+            fps = _fps(capture)
         if length < 1:
             raise DataError(f"{file}: this video does not say how many frames it has")
-        return cls(str(file), file, length, fps if fps > 0 else None)
+        return cls(str(file), file, length, fps)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -225,6 +225,11 @@ def _capture(file: Path) -> Iterator[Any]:
         yield capture
     finally:
         capture.release()
+
+
+def _fps(capture: Any) -> float | None:
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    return fps if fps > 0 else None
 
 
 def grey(frame: Image) -> Image:
