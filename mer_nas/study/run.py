@@ -79,7 +79,7 @@ def run(
     with StudyLock(folder.path, on_event) as lock:
         workers = _Workers(settings, folder, on_event, lock)
         with _session(folder, command or begun.command, workers):
-            memory, stopped = _searched(folder, clips, settings, workers, on_event)
+            memory, stopped = _trained(workers, clips)
             memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
             memory.clock_clips()
             exported = export_winner(memory, clips, _told_before(folder).export, on_event)
@@ -122,14 +122,9 @@ class _Workers:
             local.run(source, evaluator)
 
 
-def _searched(
-    folder: StudyFolder,
-    clips: ClipSet,
-    settings: Settings,
-    workers: _Workers,
-    on_event: Listener,
-) -> tuple[Memory, str]:
+def _trained(workers: _Workers, clips: ClipSet) -> tuple[Memory, str]:
     """Do all that trains; return what is known once Ray has ended, and why no more trials."""
+    folder, settings, on_event = workers.folder, workers.settings, workers.emit
     outer = settings.study.outer
     if outer is not None and nested.unasked(folder, outer):
         planned = estimate(settings, clips, machine_shares(settings.ray).workers)
