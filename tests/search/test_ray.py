@@ -409,7 +409,9 @@ def recorded(folder: Path) -> list[Process]:
     return [Process(**child) for child in json.loads(last)["children"]]
 
 
-def test_a_search_survives_ctrl_c_and_then_a_kill_during_rays_snapshot(tmp_path: Path) -> None:
+def test_a_search_survives_ctrl_c_then_a_kill_and_then_one_in_rays_snapshot(
+    tmp_path: Path,
+) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir()
     process = start(killed, workers=2)
@@ -425,11 +427,18 @@ def test_a_search_survives_ctrl_c_and_then_a_kill_during_rays_snapshot(tmp_path:
     assert (killed / FILE).read_text() == ""
     kept = read(ledger)
     assert len(kept) >= 6
+
+    process = start(killed, workers=1, crash_at="after_ledger:9")
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL, errors
+    assert len(read(ledger)) == len(kept) + 9
+    children = recorded(killed)
     shutil.copytree(killed, whole)
 
     process = start(killed, workers=1, crash_at="snapshot")
     _, errors = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL, errors
+    assert not any(child.alive() for child in children)
     children = recorded(killed)
     assert {"raylet", "gcs_server"} <= {child.name for child in children}
 
