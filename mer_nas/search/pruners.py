@@ -105,7 +105,7 @@ class Bootstrap(Pruner):
             return ""
         theirs = np.stack([best.answers[subject] for subject in standing.answers])
         weights = drawn(found, self.draws, seed=found)
-        ours, other = (uf1(totals(weights, counts)) for counts in (standing.counts, theirs))
+        ours, other = uf1(totals(weights, np.stack([standing.counts, theirs]))).T
         share = float(np.mean(ours >= other))
         if share >= self.chance:
             return ""

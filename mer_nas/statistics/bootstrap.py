@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from mer_nas.statistics.counts import Counts, Metric, Values, uf1
@@ -31,21 +30,22 @@ class Estimate:
 
 
 @lru_cache(maxsize=256)
-def drawn(subjects: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.int64]:
-    """Return how often each draw (B, S) took each subject: S times with replacement; read-only."""
+def drawn(subjects: int, draws: int = DRAWS, seed: int = 0) -> Values:
+    """Return how often each draw (B, S) took each subject: S times with replacement; read-only.
+
+    They are whole numbers in floating point, for which alone there is a fast product of matrices.
+    """
     chance = np.random.default_rng(seed)
-    times = chance.multinomial(subjects, np.full(subjects, 1 / subjects), size=draws)
+    shares = np.full(subjects, 1 / subjects)
+    times = chance.multinomial(subjects, shares, size=draws).astype(np.float64)
     times.setflags(write=False)
     return times
 
 
-def totals(weights: NDArray[np.int64], counts: Counts) -> Values:
-    """Return the confusions (B, ..., K, K) of every draw (B, S) from counts (..., S, K, K).
-
-    They are whole numbers in floating point, for which alone there is a fast product of matrices.
-    """
+def totals(weights: Values, counts: Counts) -> Values:
+    """Return the confusions (B, ..., K, K) of every draw (B, S) from counts (..., S, K, K)."""
     first = np.moveaxis(counts, -3, 0)
-    summed = weights.astype(np.float64) @ first.reshape(len(first), -1).astype(np.float64)
+    summed = weights @ first.reshape(len(first), -1).astype(np.float64)
     return summed.reshape(len(weights), *first.shape[1:])
 
 

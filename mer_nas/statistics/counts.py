@@ -90,4 +90,5 @@ def _hits(confusions: Counts | Values) -> NDArray[Any]:
 
 
 def _mean(values: Values) -> Values:
-    return np.asarray(np.mean(values, axis=-1), dtype=np.float64)
+    # As np.mean, without its questions, which take longer than so short a sum.
+    return np.asarray(np.add.reduce(values, axis=-1) / values.shape[-1], dtype=np.float64)

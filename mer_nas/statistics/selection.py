@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mer_nas.errors import DataError
 from mer_nas.statistics.bootstrap import DRAWS, Estimate, around, drawn, totals, widening
-from mer_nas.statistics.counts import METRICS, Counts, check, uf1
+from mer_nas.statistics.counts import METRICS, Counts, Values, check, uf1
 
 _CELLS = 4_000_000
 """Confusion cells that are held in memory at a time."""
@@ -81,7 +81,7 @@ def correct(
     return Correction(len(candidates), selected, float(scores[selected]), **estimates)
 
 
-def _winners(weights: NDArray[np.int64], candidates: Counts) -> NDArray[np.int64]:
+def _winners(weights: Values, candidates: Counts) -> NDArray[np.int64]:
     """Return the best candidate (B,) of every draw, of equals the first."""
     size = max(1, _CELLS // (candidates.size // candidates.shape[1]))
     parts = [weights[start : start + size] for start in range(0, len(weights), size)]
