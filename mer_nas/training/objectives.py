@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -150,6 +149,7 @@ def action_unit_loss(answers: Tensor, wanted: Tensor, fold: Tensor) -> Tensor:
 
 def _rarity(labels: Tensor, like: Tensor) -> Tensor:
     """Return the inverse of each class's share of the fold, (K,), of the type of `like`."""
-    count = torch.bincount(labels, minlength=like.shape[-1])
+    # Not bincount, whose size the data decide: the GPU would be waited for in each step.
+    count = functional.one_hot(labels, like.shape[-1]).sum(0)
     # A class that the fold lacks is never a target; its number only must not be infinite.
     return (len(labels) / count.clamp(min=1)).to(like.dtype)
