@@ -35,8 +35,8 @@ def test_the_python_of_the_readme_runs(
     words = write_tiny(here)
     smaller = [*words[1:], "data.subjects=3", "data.clips=12"]
     prefix = ", ".join(f'"{word}"' for word in smaller)
-    shorter = code.replace("api.search(", f"api.search({prefix}, ")
-    assert shorter != code
+    shorter, calls = re.subn(r"api\.(search|evaluate)\(", rf"api.\1({prefix}, ", code)
+    assert calls == 2
     exec(shorter, {})
     said = capsys.readouterr().out.splitlines()
     score, _, folder = said[0].partition(" ")
@@ -45,6 +45,9 @@ def test_the_python_of_the_readme_runs(
     report = json.loads((here / folder / "report.json").read_text())
     assert float(score) == report["answer"]["uf1"]["mean"]
     assert said[1] == "('negative', 'positive', 'surprise')"
+    protocol, _, uf1 = said[2].rpartition(" ")
+    assert protocol == "3 subject groups"
+    assert 0 <= float(uf1) <= 1
 
 
 def test_the_block_of_ones_own_works_as_shown(
