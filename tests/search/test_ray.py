@@ -409,6 +409,14 @@ def recorded(folder: Path) -> list[Process]:
     return [Process(**child) for child in json.loads(last)["children"]]
 
 
+def crash(folder: Path, at: str) -> list[Process]:
+    """Search until the driver kills itself; return the processes that it leaves behind."""
+    process = start(folder, workers=1, crash_at=at)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL, errors
+    return recorded(folder)
+
+
 def test_a_search_survives_ctrl_c_then_a_kill_and_then_one_in_rays_snapshot(
     tmp_path: Path,
 ) -> None:
@@ -428,18 +436,12 @@ def test_a_search_survives_ctrl_c_then_a_kill_and_then_one_in_rays_snapshot(
     kept = read(ledger)
     assert len(kept) >= 6
 
-    process = start(killed, workers=1, crash_at="after_ledger:9")
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == -signal.SIGKILL, errors
+    first = crash(killed, at="after_ledger:9")
     assert len(read(ledger)) == len(kept) + 9
-    children = recorded(killed)
     shutil.copytree(killed, whole)
 
-    process = start(killed, workers=1, crash_at="snapshot")
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == -signal.SIGKILL, errors
-    assert not any(child.alive() for child in children)
-    children = recorded(killed)
+    children = crash(killed, at="snapshot")
+    assert not any(child.alive() for child in first)
     assert {"raylet", "gcs_server"} <= {child.name for child in children}
 
     histories, scripted = [], evaluator()
