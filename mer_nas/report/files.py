@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from mer_nas import files
 from mer_nas.report.markdown import as_markdown
 from mer_nas.report.page import render
 from mer_nas.report.schema import Report
@@ -33,7 +34,5 @@ def write(folder: Path, report: Report) -> Written:
         MARKDOWN: as_markdown(report),
     }
     for name, text in texts.items():
-        part = folder / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(folder / name)
+        files.write(folder / name, text)
     return Written(*(folder / name for name in texts))

@@ -25,6 +25,7 @@ from mer_nas.errors import ConfigError, MerNasError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator, FoldResult, pool
 from mer_nas.evaluation.metrics import Scores
+from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts, SeedScores
 from mer_nas.report.facts import Described
@@ -32,7 +33,7 @@ from mer_nas.report.schema import read_document
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.settings import Settings
-from mer_nas.study.folder import data_facts, write
+from mer_nas.study.folder import data_facts
 from mer_nas.study.scores import seed_scores
 
 FILE: Final = "evaluation.json"

@@ -12,13 +12,14 @@ from mer_nas.errors import ExportError, MerNasError
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.export import Provenance, export_network
 from mer_nas.export.manifest import Worth, read_manifest
+from mer_nas.files import write
 from mer_nas.provenance import environment
 from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study import honesty
 from mer_nas.study.facts import Contender, Memory, as_tree
-from mer_nas.study.folder import StudyFolder, write
+from mer_nas.study.folder import StudyFolder
 from mer_nas.study.looks import look
 from mer_nas.study.resume import unchanged
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
+from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
@@ -276,16 +276,6 @@ def find(word: str) -> StudyFolder:
             return StudyFolder(path)
     names = [file.parent.name for file in RUNS.glob("*/origin.json")]
     raise StudyError(f"{unknown('study', word, names)}; a study's folder would be right too")
-
-
-def write(file: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    new = file.with_name(f".{file.name}.new")
-    with new.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
 
 
 def _final(settings: Settings, clips: ClipSet) -> ProtocolShape | None:

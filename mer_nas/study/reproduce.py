@@ -33,6 +33,7 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, DataError, StudyError, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.files import write
 from mer_nas.provenance import code_version, environment
 from mer_nas.report import HeadlineFacts, Report, SeedScores, read_report
 from mer_nas.report.facts import Confusion
@@ -48,7 +49,7 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.ray_runner import cluster
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import by_subject, estimate
-from mer_nas.study.folder import RUNS, write
+from mer_nas.study.folder import RUNS
 from mer_nas.study.scores import Results, seed_scores
 from mer_nas.training.device import pick_device
 

@@ -1,0 +1,117 @@
+"""Files: read within limits before anything is made of them, and written whole or not at all.
+
+What others wrote is data. A file that is larger or nested deeper than anything mer-nas writes is
+refused before it takes memory, and every refusal names the file.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mer_nas.errors import MerNasError
+
+MAX_TEXT = 64 * 2**20
+"""Bytes of the largest text that is read whole: the report of a long search takes a few MiB."""
+MAX_DEPTH = 100
+"""How deep mappings and lists may be nested in a file: those written here stay below 20."""
+
+
+def read_bytes(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> bytes:
+    """Return what a file holds.
+
+    Args:
+        path: The file.
+        raises: What a mistake is to the caller: `StudyError`, `ExportError`.
+        most: Bytes; of a larger file nothing is read.
+
+    Raises:
+        raises: There is no such file, it cannot be read, or it is larger.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(most + 1)
+    except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL
+        text = getattr(error, "strerror", None) or str(error)
+        raise raises(f"{path}: cannot be read: {text.lower()}") from None
+    if len(content) > most:
+        raise raises(f"{path}: the file is larger than the {most} bytes that are read of its kind")
+    return content
+
+
+def read_text(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> str:
+    """Return a text in UTF-8; arguments and errors as for `read_bytes`.
+
+    Raises:
+        raises: Also where it is no UTF-8.
+    """
+    try:
+        return read_bytes(path, raises, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise raises(
+            f"{path}: this is no text in UTF-8: byte {error.start}: {error.reason}"
+        ) from None
+
+
+def read_json(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> Any:
+    """Return the tree of a JSON file; arguments and errors as for `read_bytes`.
+
+    Raises:
+        raises: Also where it is no JSON, nested deeper than `MAX_DEPTH`, or holds NaN or Infinity.
+    """
+    return parse_json(read_text(path, raises, most), str(path), raises)
+
+
+def parse_json(text: str, place: str, raises: type[MerNasError]) -> Any:
+    """Return the tree of a JSON text; `place` is how the user knows it.
+
+    Raises:
+        raises: It is no JSON, nested deeper than `MAX_DEPTH`, or holds NaN or Infinity.
+    """
+    try:
+        tree = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        raise raises(f"{place}: this is no JSON: {'nested too deep' if deep else error}") from None
+    check_depth(tree, place, raises)
+    return tree
+
+
+def check_depth(tree: object, place: str, raises: type[MerNasError]) -> None:
+    """Refuse what is nested deeper than `MAX_DEPTH`; no call goes deeper for it.
+
+    Raises:
+        raises: It is.
+    """
+    level = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise raises(f"{place}: nested deeper than {MAX_DEPTH} levels")
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, however large it is, in 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a small file whole or not at all: whoever reads meanwhile sees the earlier one."""
+    new = path.with_name(f".{path.name}.new")
+    with new.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(path)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number that JSON knows")

@@ -1,0 +1,66 @@
+"""Files of others are read within limits; our own are written whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from mer_nas import files
+from mer_nas.errors import StudyError
+
+
+def test_a_file_is_read_up_to_the_limit_and_not_a_byte_beyond(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"12345")
+    assert files.read_bytes(file, StudyError, most=5) == b"12345"
+    with pytest.raises(StudyError, match=r"a: the file is larger than the 4 bytes"):
+        files.read_bytes(file, StudyError, most=4)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "folder", "x" * 5000, "nul\0"])
+def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StudyError, match=r"cannot be read: "):
+        files.read_text(tmp_path / name, StudyError)
+
+
+def test_a_text_is_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes("Köln".encode("latin-1"))
+    with pytest.raises(StudyError, match=r"a: this is no text in UTF-8: byte 1"):
+        files.read_text(file, StudyError)
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{", "this is no JSON"),
+        ("[NaN]", "NaN is no number"),
+        (nested(files.MAX_DEPTH + 1), f"nested deeper than {files.MAX_DEPTH} levels"),
+        (nested(200_000), "nested too deep"),
+    ],
+    ids=["torn", "nan", "deep", "very deep"],
+)
+def test_json_is_whole_finite_and_of_a_sane_depth(text: str, found: str) -> None:
+    with pytest.raises(StudyError, match=f"^report.json: .*{found}"):
+        files.parse_json(text, "report.json", StudyError)
+
+
+def test_json_of_the_greatest_depth_is_read() -> None:
+    assert files.parse_json(nested(files.MAX_DEPTH), "here", StudyError) is not None
+
+
+def test_a_digest_is_sha_256(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"abc")  # the example of FIPS 180-2, appendix B.1
+    assert files.digest(file).startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_file_is_replaced_whole_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+    files.write(tmp_path / "a", "first")
+    files.write(tmp_path / "a", "second")
+    assert (tmp_path / "a").read_text() == "second"
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
