@@ -23,7 +23,7 @@ def behind(module: str, file: Path, aside: Iterable[str] = ()) -> dict[str, Path
     """Return the file of a module and those of all that it imports, directly or through others.
 
     Imports within functions count, those for type checkers alone do not. What installed
-    distributions brought is left out, but for mer-nas and the package that the module itself belongs
+    distributions brought is left out, but for mer-nas and the package that the module belongs
     to. Of a package only the files count that define what is asked of it.
 
     Args:

@@ -47,7 +47,7 @@ def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Aux
     site, last = behind["fusion"].site, len(architecture.paths) - 1
     makers: dict[str, Callable[[], nn.Module]] = {
         "dyn_image": lambda: _image_task(behind["dyn_image"]),
-        "rank": lambda: _rank_task(tapped(visits)),
+        "rank": lambda: _rank_task(architecture, tapped(visits)),
         "orth": lambda: OrthTask(architecture.losses.orth.build(site)),
         "au": lambda: PathHead(0, site.ends[0].channels, UNITS),
         "branch_cls": lambda: PathHead(last, site.ends[last].channels, classes),
@@ -168,13 +168,14 @@ class PathHead(nn.Module):
         return logits
 
 
-def _rank_task(pools: list[Visit]) -> RankTask:
+def _rank_task(architecture: Architecture, pools: list[Visit]) -> RankTask:
     scorers = {
         pool.path: FrameScore(pool.site.channels)
         for pool in pools
         if not isinstance(pool.part, Scored)
     }
-    rising = {pool.path: INPUTS[pool.site.path.input].rising or pool.site.frames for pool in pools}
+    read = {pool.path: INPUTS[architecture.paths[pool.path].input] for pool in pools}
+    rising = {pool.path: read[pool.path].rising or pool.site.frames for pool in pools}
     return RankTask(scorers, rising)
 
 

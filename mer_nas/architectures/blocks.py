@@ -13,8 +13,8 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -23,9 +23,6 @@ from torch import nn
 from mer_nas.config.base import Config
 from mer_nas.errors import Infeasible
 from mer_nas.registry import Registry
-
-if TYPE_CHECKING:
-    from mer_nas.architectures.grammar import Path, Stage
 
 T = TypeVar("T")
 
@@ -42,6 +39,15 @@ class Shape(NamedTuple):
     """Subsampling that the block leaves to the first local block of its stage."""
 
 
+class StageBlocks(NamedTuple):
+    """The blocks of a stage, in the order in which a map meets them."""
+
+    down: "Block"
+    local: "Block"
+    global_: "Block"
+    gate: "Block"
+
+
 @dataclass(frozen=True)
 class Site:
     """Where in a network a block stands."""
@@ -54,8 +60,8 @@ class Site:
     """Channels that should leave it; for a head, the number of classes."""
     size: Size
     """Height and width of the map that comes in."""
-    path: "Path"
-    """The whole path, for blocks that depend on their surroundings."""
+    stages: tuple[StageBlocks, ...] = ()
+    """What stands in the stages of the path, for blocks that depend on their surroundings."""
     stage: int = 0
     """Index of the stage in the path."""
     stride: int = 1
@@ -64,20 +70,34 @@ class Site:
     """Rate of stochastic depth for every layer of the block."""
     frames: int = 1
     """Frames of a clip that come in, as neighbours in the batch: maps are (B T, C, H, W)."""
-    paths: tuple["Path", ...] = ()
-    """All paths of the network."""
+    path: int = 0
+    """Index of the path; behind all paths, of the last one."""
+    pools: tuple["Block", ...] = ()
+    """The temporal pool of every path of the network."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """By input, at which height and width the first path that reads it does so."""
     ends: tuple[Shape, ...] = ()
     """What every path ends with, for a fusion, a head or an auxiliary task."""
 
     @property
-    def around(self) -> "Stage":
+    def around(self) -> StageBlocks:
         """The stage that the block belongs to."""
-        return self.path.stages[self.stage]
+        return self.stages[self.stage]
+
+    @property
+    def before(self) -> tuple[StageBlocks, ...]:
+        """The stages of the path before this one."""
+        return self.stages[: self.stage]
+
+    @property
+    def after(self) -> tuple[StageBlocks, ...]:
+        """The stages of the path after this one."""
+        return self.stages[self.stage + 1 :]
 
     @property
     def windows(self) -> int:
         """Windows along a side in the pyramid that ends with one window in the last stage."""
-        return int(2 ** (len(self.path.stages) - 1 - self.stage))
+        return int(2 ** len(self.after))
 
     def refuse(self, found: str, right: str) -> Infeasible:
         """Return the error that says what was found here and what would be right."""

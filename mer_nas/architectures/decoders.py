@@ -44,7 +44,7 @@ class DynImage(Block):
     def check(self, site: Site) -> None:
         """Refuse a map that has nothing left to halve, and a grid of rank features that is odd."""
         if not self._fits(site):
-            least, whole = 2 ** len(self.levels), isinstance(site.path.temporal, Conv3D)
+            least, whole = 2 ** len(self.levels), isinstance(site.pools[site.path], Conv3D)
             found = f"a map of {site.size[0]} x {site.size[1]} for {len(self.levels)} halvings"
             right = f"a grid divisible by {least}" if whole else f"sides of {least} or more"
             raise site.refuse(found, f"{right}, or a smaller decoder")
@@ -56,7 +56,7 @@ class DynImage(Block):
 
     def _fits(self, site: Site) -> bool:
         least: int = 2 ** len(self.levels)
-        if isinstance(site.path.temporal, Conv3D):
+        if isinstance(site.pools[site.path], Conv3D):
             return site.size[0] % least == 0 and site.size[1] % least == 0
         return min(site.size) >= least
 

@@ -244,4 +244,4 @@ def _collaboration(name: str, width: int, experts: int) -> Collaboration | None:
 
 def _gated(site: Site) -> bool:
     """Whether a progressive gate stands before the stage."""
-    return any(isinstance(stage.gate, Prog) for stage in site.path.stages[: site.stage])
+    return any(isinstance(stage.gate, Prog) for stage in site.before)

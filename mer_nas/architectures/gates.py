@@ -115,7 +115,7 @@ class Prog(Spatial):
 
     def build(self, site: Site) -> nn.Module:
         """Return the gate; the first of a path has nothing to carry on."""
-        first = not any(isinstance(s.gate, Prog) for s in site.path.stages[: site.stage])
+        first = not any(isinstance(s.gate, Prog) for s in site.before)
         return ProgressiveGate("none" if first else self.carry, self.kernel, self.residual)
 
     def check(self, site: Site) -> None:
@@ -195,4 +195,4 @@ def pooled_to(attention: Tensor, size: Size) -> Tensor:
 
 
 def _gates(site: Site) -> list[Prog]:
-    return [stage.gate for stage in site.path.stages if isinstance(stage.gate, Prog)]
+    return [stage.gate for stage in site.stages if isinstance(stage.gate, Prog)]

@@ -54,6 +54,7 @@ from mer_nas.architectures.blocks import (
     Name,
     Site,
     Slot,
+    StageBlocks,
     Stem,
     grown,
     some,
@@ -90,14 +91,9 @@ class Stage(Config):
     """What the stage lets through, at its end."""
 
     @property
-    def blocks(self) -> tuple[tuple[str, Block], ...]:
-        """The blocks in the order in which a map meets them, with their fields."""
-        return (
-            ("down", self.down),
-            ("local", self.local),
-            ("global_", self.global_),
-            ("gate", self.gate),
-        )
+    def blocks(self) -> StageBlocks:
+        """The blocks in the order in which a map meets them."""
+        return StageBlocks(self.down, self.local, self.global_, self.gate)
 
     @property
     def depth(self) -> int:
@@ -229,12 +225,12 @@ class Path(Config):
     def _pools(self, site: Site) -> list[str]:
         """Return the kinds of the blocks that bring frames together."""
         timed = replace(site, frames=2)
-        blocks = [block for stage in self.stages for _, block in stage.blocks] + [self.temporal]
+        blocks = [block for stage in self.stages for block in stage.blocks] + [self.temporal]
         return [block.kind for block in blocks if block.frames(timed) == 1]
 
     def _size(self, site: Site) -> int:
         """Return the size at which the first path of the network reads the same input."""
-        return next((path.size for path in site.paths if path.input == self.input), self.size)
+        return site.sizes.get(self.input, self.size)
 
 
 class Losses(Config):

@@ -94,4 +94,4 @@ class MeanOverMap(nn.Module):
 
 
 def _rank_features(site: Site) -> bool:
-    return any(isinstance(path.temporal, Conv3D) for path in site.paths)
+    return any(isinstance(pool, Conv3D) for pool in site.pools)

@@ -99,7 +99,7 @@ class SparseViT(Block):
         """Refuse a single frame, a stage after, uneven heads, and rates that keep too little."""
         if site.frames < 2:
             raise site.refuse("variation in time of a single frame", "two frames or more")
-        if site.stage + 1 < len(site.path.stages):
+        if site.after:
             found = f"'sparse_vit' ends its path, with {_later(site)} to come"
             raise site.refuse(found, "the last stage, or another global block")
         check_heads(self.heads, site)
@@ -113,8 +113,7 @@ class SparseViT(Block):
 
     def repair(self, site: Site) -> Block:
         """Drop rates that keep too little; where it cannot stand, take plain attention."""
-        last = site.stage + 1 == len(site.path.stages)
-        if site.frames < 2 or not last or site.frames * site.size[0] * site.size[1] < FEWEST:
+        if site.frames < 2 or site.after or site.frames * site.size[0] * site.size[1] < FEWEST:
             plain = MHSA(blocks=self.blocks, heads=self.heads, ffn_ratio=self.ffn_ratio)
             return plain.repair(site)
         counts = zip(self.rates, self._counts(site), strict=True)
@@ -276,5 +275,5 @@ def _parted(layers: list[TokenLayer], groups: int) -> list[Steps]:
 
 
 def _later(site: Site) -> str:
-    count = len(site.path.stages) - site.stage - 1
+    count = len(site.after)
     return f"{count} stage{'s' if count > 1 else ''}"

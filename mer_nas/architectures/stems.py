@@ -166,7 +166,7 @@ class Patch(Stem):
 
     def settle(self, site: Site) -> "Patch":
         """Scalars stand before global blocks only."""
-        if self.position == "scalar" and not any(s.global_.depth for s in site.path.stages):
+        if self.position == "scalar" and not any(s.global_.depth for s in site.stages):
             return self.model_copy(update={"position": "none"})
         return self
 

@@ -51,19 +51,19 @@ class Pool(Block):
 
     def check(self, site: Site) -> None:
         """Refuse a place behind the last stage."""
-        last = len(site.path.stages) - 1
+        last = len(site.stages) - 1
         if isinstance(self.where, int) and self.where > last:
             found = f"a pool after stage {self.where}, but the last one is stage {last}"
             raise site.refuse(found, f"where: stem, end, or from 0 to {last}")
 
     def repair(self, site: Site) -> Block:
         """Pool at the end what would be pooled behind it."""
-        past = isinstance(self.where, int) and self.where >= len(site.path.stages)
+        past = isinstance(self.where, int) and self.where >= len(site.stages)
         return self.model_copy(update={"where": "end"}) if past else self
 
     def settle(self, site: Site) -> Block:
         """After the last stage is at the end."""
-        last = self.where == len(site.path.stages) - 1
+        last = self.where == len(site.stages) - 1
         return self.model_copy(update={"where": "end"}) if last else self
 
 
@@ -193,13 +193,13 @@ class Conv3D(Pool):
         super().check(site)
         if self.where != "end":
             raise site.refuse(f"rank features after {_place(self.where)}", "where: end")
-        if len(site.paths) > 1:
+        if len(site.pools) > 1:
             found = "rank features beside another path, with whose positions they share nothing"
             raise site.refuse(found, "one path, or another temporal pool")
 
     def repair(self, site: Site) -> Block:
         """Take them at the end; beside another path, weigh the frames instead."""
-        if len(site.paths) > 1:
+        if len(site.pools) > 1:
             return Learned()
         return self.model_copy(update={"where": "end"})
 

@@ -90,12 +90,12 @@ def put(architecture: Architecture, visit: Visit, part: Block | Stage | Path) ->
 class _Way:
     """The way along one path so far."""
 
-    def __init__(self, start: Site, index: int) -> None:
+    def __init__(self, path: Path, start: Site) -> None:
+        self.path = path
         self.start = start
-        self.index = index
         self.shape = Shape(start.channels, start.size)
         self.frames = start.frames
-        self.visits: list[Visit] = [Visit(start.path, start, "paths", index)]
+        self.visits: list[Visit] = [Visit(path, start, "paths", start.path)]
 
     def site(self, place: str, **changes: Any) -> Site:
         """Return the site that comes next."""
@@ -110,30 +110,42 @@ class _Way:
 
     def meet(self, block: Block, site: Site, slot: str) -> None:
         """Go through a block."""
-        self.visits.append(Visit(block, site, slot, self.index))
+        self.visits.append(Visit(block, site, slot, self.start.path))
         self.shape, self.frames = block.shape(site), block.frames(site)
 
     def pool(self, stage: int) -> None:
         """Go through the temporal pool, if this is its place."""
-        path = self.start.path
-        if path.pooled_after == stage:
+        if self.path.pooled_after == stage:
             site = self.site("temporal", width=self.shape.channels, stage=max(stage, 0))
-            self.meet(path.temporal, site, "temporal")
+            self.meet(self.path.temporal, site, "temporal")
+
+
+def _facts(architecture: Architecture, index: int) -> Site:
+    """Return the start of a path, with what its blocks may want to know of all the others."""
+    paths = architecture.paths
+    return Site(
+        place="",
+        channels=0,
+        width=0,
+        size=(0, 0),
+        stages=tuple(stage.blocks for stage in paths[index].stages),
+        path=index,
+        pools=tuple(path.temporal for path in paths),
+        sizes={path.input: path.size for path in reversed(paths)},
+    )
 
 
 def _along(architecture: Architecture, index: int, place: str) -> _Way:
     path = architecture.paths[index]
-    channels, size = INPUTS[path.input].channels, (path.size, path.size)
-    start = Site(
-        place,
-        channels,
-        path.stem.width,
-        size,
-        path,
+    start = replace(
+        _facts(architecture, index),
+        place=place,
+        channels=INPUTS[path.input].channels,
+        width=path.stem.width,
+        size=(path.size, path.size),
         frames=path.frames,
-        paths=architecture.paths,
     )
-    way = _Way(start, index)
+    way = _Way(path, start)
     way.meet(path.stem, way.site("stem"), "stem")
     way.pool(-1)
     rates = iter(_rates(architecture.drop_path, path.depth))
@@ -141,7 +153,7 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
         where = f"stages.{number}"
         common: dict[str, Any] = {"width": stage.width(way.shape.channels), "stage": number}
         way.visits.append(Visit(stage, way.site(where, **common), "stages", index))
-        for slot, block in stage.blocks:
+        for slot, block in stage.blocks._asdict().items():
             site = way.site(
                 f"{where}.{slot.rstrip('_')}",
                 **common,
@@ -156,10 +168,15 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
 def _behind(
     architecture: Architecture, ends: tuple[Shape, ...], place: str, classes: int
 ) -> Iterator[Visit]:
-    fusion, paths, last = architecture.fusion, architecture.paths, len(architecture.paths) - 1
+    fusion, last = architecture.fusion, len(architecture.paths) - 1
     width = fusion.width if isinstance(fusion, Fusion) else ends[-1].channels
-    site = Site(
-        f"{place}.fusion", width, width, smallest(ends), paths[last], paths=paths, ends=ends
+    site = replace(
+        _facts(architecture, last),
+        place=f"{place}.fusion",
+        channels=width,
+        width=width,
+        size=smallest(ends),
+        ends=ends,
     )
     yield Visit(fusion, site, "fusion", last)
     shape = fusion.shape(site)

@@ -48,7 +48,8 @@ def site(small: Callable[..., Tree]) -> Callable[..., Site]:
     path = parse(small({"local": {"kind": "res_basic"}})).paths[0]
 
     def make(channels: int, width: int, size: int) -> Site:
-        return Site("here", channels, width, (size, size), path)
+        stages = tuple(stage.blocks for stage in path.stages)
+        return Site("here", channels, width, (size, size), stages)
 
     return make
 

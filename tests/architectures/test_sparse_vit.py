@@ -26,7 +26,8 @@ def site(small: Make) -> Callable[..., Site]:
 
     def make(channels: int, size: tuple[int, int], frames: int, layers: int = 2) -> Site:
         rates = (0.0,) * layers
-        return Site("net", channels, channels, size, path, drop_path=rates, frames=frames)
+        stages = tuple(stage.blocks for stage in path.stages)
+        return Site("net", channels, channels, size, stages, drop_path=rates, frames=frames)
 
     return make
 

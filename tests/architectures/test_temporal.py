@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import TEMPORALS, Path, Site, State, build, parse
+from mer_nas.architectures import TEMPORALS, Site, State, build, parse
 from mer_nas.architectures.state import advance
 from mer_nas.architectures.temporal import FrameScore, RankFeatures, Scored
 
@@ -20,8 +20,7 @@ FRAMES = CLIPS.reshape(6, 1, 1, 2)
 
 def pooled(kind: str, prepare: Callable[[nn.Module], None] = lambda _: None) -> list[list[float]]:
     """Return what a pool makes of the two clips."""
-    path = Path.model_construct(stages=(None,))
-    site = Site("here", 1, 1, (1, 2), path, frames=3)
+    site = Site("here", 1, 1, (1, 2), frames=3)
     module = TEMPORALS[kind](kind=kind).build(site)
     prepare(module)
     with torch.no_grad():
@@ -90,7 +89,7 @@ def test_attention_over_frames_adds_up_to_one() -> None:
 
 
 def test_a_pool_with_scores_lets_the_rank_loss_see_them() -> None:
-    site = Site("here", 1, 1, (1, 2), Path.model_construct(stages=(None,)), frames=3)
+    site = Site("here", 1, 1, (1, 2), frames=3)
     module = Scored().build(site)
     weighing(2.0)(module)
     _, state = advance(module, FRAMES, State())
