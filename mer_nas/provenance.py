@@ -4,17 +4,20 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-from mer_nas.architectures.extensions import loaded_files
+from mer_nas.architectures.extensions import loaded_sources
+from mer_nas.sources import Sources, sources
 
-SCORING = ("rank_pooling.py", "architectures", "data", "training", "evaluation")
-"""The parts that can change a score; search, report and command line cannot."""
+ROOT = "mer_nas.evaluation.evaluator"
+"""The module that trains and reads a fold: what stands behind it can change a score."""
+ASIDE = ("mer_nas.provenance", "mer_nas.evaluation.hindsight")
+"""What it imports to write down where a score comes from, and to look back at it."""
 
 PACKAGES = (
     "mer-nas",
@@ -32,35 +35,42 @@ PACKAGES = (
 )
 
 
-def code_version(extensions: Iterable[Path] = ()) -> str:
-    """Return 12 hexadecimal digits over every file that can change a score.
+def code_version(extensions: Sequence[Path] = ()) -> str:
+    """Return 12 hexadecimal digits over all that decides scores, and over nothing else.
 
-    Those are the Python files of the scoring parts and the users' files of the space at hand,
-    as they were when they were first read: what is edited later does not run in this process.
+    They follow from what Python runs (`sources.meaning`), not from comments, docstrings, messages
+    or the names of files, and they are the same for a checkout and an installed copy.
 
     Args:
         extensions: The space's, which have been loaded.
     """
-    loaded = loaded_files()
-    users = sorted((file.name, loaded[file.resolve()]) for file in extensions)
-    lines = [f"{name} {digest}\n" for name, digest in (*_scoring_files(), *users)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
+    return version_of(code(extensions))
+
+
+def version_of(code: Sources) -> str:
+    """Return the version of these modules, by what they mean and not by their names."""
+    return hashlib.sha256("\n".join(sorted(code.values())).encode()).hexdigest()[:12]
+
+
+def code(extensions: Sequence[Path] = ()) -> Sources:
+    """Return the modules that decide scores, each with what it means.
+
+    Those are the ones behind the training and reading of a fold, and behind the users' files of
+    the space at hand, as they were when they were first read.
+
+    Args:
+        extensions: The space's, which have been loaded.
+    """
+    return _own() | loaded_sources(extensions)
 
 
 @cache
-def _scoring_files() -> tuple[tuple[str, str], ...]:
-    """Return the files of the scoring parts, each with its SHA-256."""
-    package = Path(__file__).parent
-    files = sorted(
-        file for file in package.rglob("*.py") if file.relative_to(package).parts[0] in SCORING
-    )
-    return tuple(
-        (file.relative_to(package).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest())
-        for file in files
-    )
+def _own() -> Sources:
+    file = Path(__file__).parent / "evaluation" / "evaluator.py"
+    return sources(ROOT, file, ASIDE)
 
 
-def environment(extensions: Iterable[Path] = ()) -> dict[str, object]:
+def environment(extensions: Sequence[Path] = ()) -> dict[str, object]:
     """Return what a reader needs to judge a figure: versions, machine, state of the code.
 
     Args:

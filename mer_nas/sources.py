@@ -47,6 +47,24 @@ def behind(module: str, file: Path, aside: Iterable[str] = ()) -> dict[str, Path
     return {name: path for name, path in found.items() if name not in set(aside)}
 
 
+Sources = dict[str, str]
+"""Modules by name, each with the `meaning` of its file."""
+
+_read: dict[Path, str] = {}
+
+
+def sources(module: str, file: Path, aside: Iterable[str] = ()) -> Sources:
+    """Return what stands `behind` a module, each file as it was when it was first read.
+
+    What is edited later does not run in this process.
+    """
+    found = behind(module, file, aside)
+    for path in found.values():
+        if path not in _read:
+            _read[path] = meaning(path.read_bytes())
+    return {name: _read[path] for name, path in found.items()}
+
+
 def meaning(content: bytes) -> str:
     """Return 64 hexadecimal digits that stand for what Python runs of a file's content.
 

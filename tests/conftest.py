@@ -131,6 +131,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Know no file with blocks; forget, after the test, those that it loads, and their blocks."""
     before = {name: dict(registry._components) for name, registry in SLOTS.items()}
     monkeypatch.setattr(extensions, "_loaded", {})
+    monkeypatch.setattr(extensions, "_packages", {})
     yield
     for name, registry in SLOTS.items():
         registry._components = before[name]

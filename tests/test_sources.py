@@ -83,19 +83,3 @@ def test_only_what_is_imported_and_what_no_distribution_brought_stands_behind(sh
 
 def test_a_module_that_is_put_aside_is_not_followed(shop: Path) -> None:
     assert sorted(behind("own", shop, aside=["shop.layers", "mer_nas.errors"])) == ["own"]
-
-
-def test_the_training_of_a_fold_rests_on_networks_and_training_and_on_no_report() -> None:
-    from mer_nas.evaluation import evaluator
-
-    found = behind("mer_nas.evaluation.evaluator", Path(evaluator.__file__))
-    assert {
-        "mer_nas.architectures.sparse_vit",
-        "mer_nas.training.augment",
-        "mer_nas.training.fit",
-        "mer_nas.evaluation.metrics",
-        "mer_nas.data.scaling",
-    } <= set(found)
-    parts = {name.split(".")[1] for name in found}
-    assert not parts & {"report", "search", "study", "cli", "space", "export", "diagram"}
-    assert "mer_nas.data.overview" not in found

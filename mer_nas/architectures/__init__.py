@@ -39,7 +39,7 @@ from mer_nas.architectures.blocks import (
     Stem,
 )
 from mer_nas.architectures.cost import Cost, measure
-from mer_nas.architectures.extensions import load_extensions, loaded_files
+from mer_nas.architectures.extensions import load_extensions, loaded_sources
 from mer_nas.architectures.forms import close, parse, refresh, schema
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.inputs import INPUTS, Input
@@ -77,7 +77,7 @@ __all__ = [
     "close",
     "deployed",
     "load_extensions",
-    "loaded_files",
+    "loaded_sources",
     "measure",
     "parse",
     "refresh",

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from mer_nas.catalogue import rows, vet
 from mer_nas.config import presets
@@ -35,12 +35,13 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
 from mer_nas.files import write
-from mer_nas.provenance import code_version
+from mer_nas.provenance import code, code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
+from mer_nas.sources import Sources
 from mer_nas.training.config import TrainerConfig
 
 RUNS = Path("runs")
@@ -92,6 +93,8 @@ class Origin(Config):
     command: str
     code: str
     """Version of the code that can change a score."""
+    files: Sources = Field(default_factory=dict)
+    """The modules of that code, each with what it means; of older studies none."""
     data: DataFacts
     search: ProtocolShape
     final: ProtocolShape | None = None
@@ -227,6 +230,7 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
     origin = Origin(
         command=command,
         code=code_version(settings.space.extensions),
+        files=code(settings.space.extensions),
         data=data_facts(clips),
         search=ProtocolShape.of(plan(clips, study.folds, study.seed, study.block)),
         final=_final(settings, clips),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import ConfigError, StudyError, unknown
-from mer_nas.provenance import code_version
+from mer_nas.provenance import code, version_of
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.settings import Settings, validate_data
+from mer_nas.sources import Sources
 from mer_nas.study.folder import Origin, StudyFolder
 
 MAY_CHANGE = (
@@ -50,7 +51,7 @@ def extended(settings: Settings, words: Iterable[str]) -> Settings:
 
 
 def unchanged(
-    folder: StudyFolder, origin: Origin, clips: ClipSet, extensions: Iterable[Path]
+    folder: StudyFolder, origin: Origin, clips: ClipSet, extensions: Sequence[Path]
 ) -> None:
     """Refuse to go on where the clips or the code are others than at the start.
 
@@ -69,13 +70,22 @@ def unchanged(
             f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "
             "name the same set"
         )
-    if (now := code_version(extensions)) != origin.code:
+    now = code(extensions)
+    if (version := version_of(now)) != origin.code:
         raise StudyError(
             f"{folder.path}: the code that decides scores has changed since the study began "
-            f"(version {origin.code}, now {now}), so new trials would not compare with "
-            "the old; "
-            "go back to that version, or begin a new study"
+            f"(version {origin.code}, now {version}{_changed_files(origin.files, now)}), so new "
+            "trials would not compare with the old; go back to that version, or begin a new study"
         )
+
+
+def _changed_files(then: Sources, now: Sources) -> str:
+    """Return which modules are others, gone or new; nothing where it is not known."""
+    if not then:
+        return ""
+    other = [name for name, meaning in now.items() if meaning not in then.values()]
+    gone = [name for name, meaning in then.items() if meaning not in now.values()]
+    return f": {', '.join(sorted({*other, *gone}))}"
 
 
 def _refusal(settings: Settings, key: str, value: Any) -> str:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from hashlib import sha256
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from mer_nas.architectures import (
     build,
     extensions,
     load_extensions,
-    loaded_files,
+    loaded_sources,
     measure,
     parse,
     schema,
 )
 from mer_nas.errors import ConfigError
+from mer_nas.sources import meaning
 
 Tree = dict[str, Any]
 
@@ -165,14 +165,16 @@ def test_its_settings_are_checked_like_all_others(gate: Path, small: Callable[..
 def test_a_file_is_loaded_once(gate: Path) -> None:
     load_extensions([gate])
     load_extensions([gate, gate.parent / "." / gate.name])
-    assert loaded_files() == {gate.resolve(): sha256(GATE.encode()).hexdigest()}
+    found = loaded_sources([gate])
+    assert found["my_gate.py"] == meaning(GATE.encode())
+    assert "my_gate.py'" not in found
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.py"
     with pytest.raises(ConfigError, match=r"there is no file .*none.py; right: a pyth"):
         load_extensions([missing])
-    assert loaded_files() == {}
+    assert loaded_sources() == {}
 
 
 @pytest.mark.parametrize(
@@ -196,16 +198,13 @@ def test_blocks_of_installed_packages_come_along(
     monkeypatch.syspath_prepend(gate.parent)
     entry = EntryPoint("mine", "my_gate", extensions.GROUP)
     monkeypatch.setattr(extensions, "entry_points", lambda group: [entry])
-    extensions._load_packages.cache_clear()
     load_extensions()
-    extensions._load_packages.cache_clear()
     assert "scale" in GATES
+    assert loaded_sources()["my_gate"] == meaning(GATE.encode())
 
 
 def test_a_broken_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("mine", "no_such_package", extensions.GROUP)
     monkeypatch.setattr(extensions, "entry_points", lambda group: [entry])
-    extensions._load_packages.cache_clear()
     with pytest.raises(ConfigError, match="installed package 'no_such_package' cannot be loaded"):
         load_extensions()
-    extensions._load_packages.cache_clear()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from mer_nas.provenance import version_of
+
 run = import_module("mer_nas.study.run")
 Call = Callable[..., Result]
 RAY = run.cluster
@@ -159,12 +161,14 @@ def test_other_data_are_refused_with_both_fingerprints(
 def test_other_code_is_refused_with_both_versions(
     refused: Callable[..., str], study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mer_nas.study.resume.code_version", lambda _: "0123456789ab")
-    code = json.loads((study / "origin.json").read_text())["code"]
+    origin = json.loads((study / "origin.json").read_text())
+    code, files = origin["code"], origin["files"]
+    now = files | {"mer_nas.training.fit": "0" * 64}
+    monkeypatch.setattr("mer_nas.study.resume.code", lambda _: now)
     assert refused() == (
         f"{study}: the code that decides scores has changed since the study began (version {code}, "
-        "now 0123456789ab), so new trials would not compare with the old; go back to that version, "
-        "or begin a new study"
+        f"now {version_of(now)}: mer_nas.training.fit), so new trials would not compare with the "
+        "old; go back to that version, or begin a new study"
     )
 
 
