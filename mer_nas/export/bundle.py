@@ -186,7 +186,7 @@ def _spread(clips: ClipSet, count: int) -> list[int]:
 def _write_weights(network: nn.Module, path: Path) -> None:
     # Parameters that share memory are stored twice: the file is then plain for every reader.
     state = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    safetensors.torch.save_file(state, path)
+    path.write_bytes(safetensors.torch.save(state))  # `save_file` makes it the user's alone
 
 
 def _checked_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:

@@ -11,13 +11,13 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mer_nas.architectures import deployed
 from mer_nas.errors import ExportError
+from mer_nas.export.graph import open_graph
 
 Images = Sequence[NDArray[np.float32]]
 """One array (clips, [frames,] channels, height, width) an input."""
@@ -97,7 +97,7 @@ def check_onnx(deployed: Deployed, names: Sequence[str], clips: Images, path: Pa
         ExportError: They differ by more than `TOLERANCE`, or choose another class for a clip, or
             the graph takes a fixed number of clips.
     """
-    session = _session(path)
+    session = open_graph(path, threads=1)
     for given in session.get_inputs():
         # The exporter may take the number of clips for a constant without a word.
         if isinstance(given.shape[0], int):
@@ -145,13 +145,6 @@ def _logits(deployed: Deployed, batch: Images) -> NDArray[np.float32]:
     with torch.no_grad():
         logits: Tensor = deployed(*map(torch.from_numpy, batch))
     return np.asarray(logits.numpy(), dtype=np.float32)
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3  # errors; a warning would reach the user's terminal from C++
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _repeated(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:

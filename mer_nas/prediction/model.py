@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import DYNAMIC_IMAGE
@@ -14,6 +13,7 @@ from mer_nas.data.pipeline.reels import read_image
 from mer_nas.data.pipeline.steps import Prepared, prepare
 from mer_nas.data.scaling import divided
 from mer_nas.errors import DataError, ExportError
+from mer_nas.export.graph import open_graph
 from mer_nas.export.manifest import InputSpec, Manifest, read_manifest
 from mer_nas.prediction.shots import Shot
 
@@ -42,12 +42,8 @@ class Model:
         if not folder.is_dir():
             raise ExportError(f"{folder}: there is no such folder; an exported model is one")
         found = read_manifest(folder)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors; a warning would reach the terminal from C++
         try:
-            session = onnxruntime.InferenceSession(
-                str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
-            )
+            session = open_graph(folder / GRAPH)
         except Exception as error:  # onnxruntime's own exceptions have no common base
             first = str(error).splitlines()[0]
             raise ExportError(

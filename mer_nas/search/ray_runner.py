@@ -30,7 +30,6 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, descendants, reap
 
 ENVIRONMENT: Mapping[str, str] = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to Ray's makers
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
     "RAY_DEDUP_LOGS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker

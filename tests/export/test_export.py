@@ -1,6 +1,7 @@
 """What an export gives: a network that says the same in every form, or no files and a reason."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -323,6 +324,17 @@ def test_the_code_of_the_card_runs(
     assert len(snippets) == len(said) == 2
     assert said[0] == said[1]
     assert said[0] in CLASSES
+
+
+@pytest.mark.usefixtures("same_graph")
+def test_every_file_is_as_open_to_others_as_the_user_has_it(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        folder = export_network(trained(small()), small(), CLIPS, tmp_path / "one", FACTS).folder
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
+    assert modes == dict.fromkeys(FILES, "0o640")
 
 
 @pytest.mark.usefixtures("same_graph")
