@@ -1,13 +1,12 @@
 """The command line: one verb a file, `key=value` words, one message for a user's mistake.
 
-Exit status: 0 done, 1 a trial or an export failed, 2 the user's mistake, 130 interrupted.
+Exit status: 0 done, 1 a trial or an export failed or the results cannot be printed, 2 the user's
+mistake, 130 interrupted, 141 nobody reads the results any more.
 Results go to stdout, everything else to stderr.
 """
 
 import atexit
-import contextlib
 import os
-import sys
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import click
 
 from mer_nas import __version__
+from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, unknown
 
 
@@ -75,17 +75,19 @@ def run() -> None:
     Taking apart what was imported would keep the shell waiting for seconds more. Whatever asked to
     be told of the end still is: what is registered first is called last.
     """
+    guard()
     status = 1
-
-    def leave() -> None:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
-        os._exit(status)
-
-    atexit.register(leave)
+    atexit.register(lambda: os._exit(status))
     try:
-        main(prog_name="mer-nas")
+        try:
+            main(prog_name="mer-nas")
+        finally:
+            finish()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
+    except Unwritable as error:
+        if error.reader_gone:
+            status = READER_GONE
+        else:
+            click.echo(f"mer-nas: {error}", err=True)

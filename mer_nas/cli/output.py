@@ -1,0 +1,87 @@
+"""Standard output and standard error that nothing printed can break.
+
+What an encoding has no letter for is printed as an escape, which JSON reads as the letter. Results
+that cannot be written end the program, and it says why. Notes that cannot be written are dropped:
+a search of days must not end because its log has no room or nobody reads it any more.
+"""
+
+import codecs
+import errno
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+ESCAPES = "mer-nas-escapes"
+READER_GONE = 141
+"""Exit status that shells give a program which wrote to a closed pipe: 128 + SIGPIPE."""
+
+
+class Unwritable(Exception):
+    """Standard output takes no more."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"standard output: {(cause.strerror or str(cause)).lower()}")
+        self.reader_gone = cause.errno == errno.EPIPE
+
+
+class _Results(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise Unwritable(error) from None
+
+
+class _Notes(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def guard() -> None:
+    """Have this process print through streams of this kind."""
+    codecs.register_error(ESCAPES, _escaped)
+    sys.stdout = _guarded(sys.stdout, _Results)
+    sys.stderr = _guarded(sys.stderr, _Notes)
+
+
+def finish() -> None:
+    """Bring to its place what was printed.
+
+    Raises:
+        Unwritable: Standard output does not take it.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _guarded(stream: TextIO | None, kind: type[io.FileIO]) -> TextIO:
+    if stream is None:  # it was closed; a later file must not come to lie in its place
+        return _text(kind(os.open(os.devnull, os.O_RDONLY), "w"), "utf-8")
+    if not isinstance(stream, io.TextIOWrapper):  # a notebook's, or a test's
+        return stream
+    raw = getattr(stream.buffer, "raw", stream.buffer)
+    if type(raw) is not io.FileIO:  # a console of Windows
+        stream.reconfigure(errors=ESCAPES)
+        return stream
+    stream.flush()
+    return _text(
+        kind(stream.fileno(), "w", closefd=False), stream.encoding, lines=stream.line_buffering
+    )
+
+
+def _text(raw: io.FileIO, encoding: str, *, lines: bool = False) -> TextIO:
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding, errors=ESCAPES, line_buffering=lines, newline=None
+    )
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return the letters that cannot be printed as JSON escapes them."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    codes = (units[place : place + 2].hex() for place in range(0, len(units), 2))
+    return "".join(f"\\u{code}" for code in codes), error.end
