@@ -1,6 +1,5 @@
 """Writing a network as a folder of files, and reading it back."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from mer_nas import architectures
+from mer_nas import architectures, files
 from mer_nas.architectures.cost import measure
 from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.scaling import Divisors, divided, divisors
@@ -20,11 +18,20 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
 from mer_nas.export.card import write_card
 from mer_nas.export.folder import whole
-from mer_nas.export.manifest import InputSpec, Manifest, Portion, Provenance, read_manifest
+from mer_nas.export.manifest import (
+    AGAIN,
+    GRAPH,
+    WEIGHTS,
+    InputSpec,
+    Manifest,
+    Portion,
+    Provenance,
+    read_manifest,
+)
 from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
 
-ONNX, WEIGHTS, CARD = "model.onnx", "model.safetensors", "card.md"
-FILES = (ONNX, WEIGHTS, manifests.FILE, CARD)
+CARD = "card.md"
+FILES = (GRAPH, WEIGHTS, manifests.FILE, CARD)
 SELECTED = "selected on these subjects; expect less on new ones"
 
 
@@ -70,10 +77,10 @@ def export_network(
     seen = candidate.sees(clips, _spread(clips, max(BATCHES)))
     examples = [divided(images, units.get(name)) for name, images in seen.items()]
     with whole(folder, FILES) as new:
-        write_onnx(deployed, names, examples, _notes(clips, facts), new / ONNX)
-        difference = check_onnx(deployed, names, examples, new / ONNX)
+        write_onnx(deployed, names, examples, _notes(clips, facts), new / GRAPH)
+        difference = check_onnx(deployed, names, examples, new / GRAPH)
         _write_weights(deployed.network, new / WEIGHTS)
-        described = _describe(candidate, clips, facts, _sha256(new / WEIGHTS))
+        described = _describe(candidate, clips, facts, new)
         described.write(new)
         write_card(described, difference, new / CARD)
     return Exported(folder, FILES, described, difference)
@@ -83,17 +90,23 @@ def load(folder: Path | str) -> LoadedModel:
     """Rebuild the network of an export, in any process that has mer-nas.
 
     Raises:
-        ExportError: A file is missing, the weights are not those that were exported, or the
-            architecture needs a block that is not loaded.
+        ExportError: A file is missing or is not what was exported, or the architecture needs a
+            block that is not loaded.
     """
     folder = Path(folder)
     found = read_manifest(folder)
-    weights = _checked_weights(folder / WEIGHTS, found.weights)
+    weights = _weights(folder, found)
+    with torch.device("meta"):  # what does not fit takes no memory
+        wanted = _rebuild(folder, found).state_dict()
+    shapes, held = ({name: (*x.shape,) for name, x in one.items()} for one in (wanted, weights))
+    for name in {**shapes, **held}:
+        if (there := held.get(name)) != (right := shapes.get(name)):
+            raise ExportError(
+                f"{folder}: weights and architecture do not fit: {name} is {there or 'missing'}, "
+                f"and {right or 'nothing'} would be right; {AGAIN}"
+            )
     network = _rebuild(folder, found)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ExportError(f"{folder}: weights and architecture do not fit: {error}") from None
+    network.load_state_dict(weights)
     return LoadedModel(network.eval(), found)
 
 
@@ -107,7 +120,7 @@ def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
     }
 
 
-def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: str) -> Manifest:
+def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, folder: Path) -> Manifest:
     tree = candidate.dump()
     cost = measure(candidate.architecture, len(clips.classes))
     return Manifest(
@@ -117,7 +130,7 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, weights: 
         how=clips.how,
         parameters=cost.deployed,
         macs=cost.macs,
-        weights=weights,
+        files={name: files.digest(folder / name) for name in (GRAPH, WEIGHTS, *facts.extensions)},
         trainer=tree["trainer"],
         data=clips.name,
         fingerprint=clips.fingerprint,
@@ -189,19 +202,13 @@ def _write_weights(network: nn.Module, path: Path) -> None:
     path.write_bytes(safetensors.torch.save(state))  # `save_file` makes it the user's alone
 
 
-def _checked_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise ExportError(f"{path}: the weights are missing; export the network again")
-    found = _sha256(path)
-    if found != expected:
-        raise ExportError(
-            f"{path}: these are not the weights that were exported: SHA-256 is {found[:12]}..., "
-            f"but {manifests.FILE} says {expected[:12]}...; export the network again"
-        )
+def _weights(folder: Path, found: Manifest) -> dict[str, torch.Tensor]:
     try:
-        return safetensors.torch.load_file(path)
-    except SafetensorError as error:
-        raise ExportError(f"{path}: not readable as safetensors: {error}") from None
+        return safetensors.torch.load(found.content(folder, WEIGHTS))
+    except Exception as error:  # what is no tensor fails in torch, each in its own way
+        raise ExportError(
+            f"{folder / WEIGHTS}: not readable as safetensors: {error}; {AGAIN}"
+        ) from None
 
 
 def _rebuild(folder: Path, found: Manifest) -> nn.Module:
@@ -216,8 +223,3 @@ def _rebuild(folder: Path, found: Manifest) -> nn.Module:
         ) from None
     network: nn.Module = architectures.build(architecture, len(found.classes), auxiliary=False)
     return network
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

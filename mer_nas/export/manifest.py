@@ -1,19 +1,40 @@
-"""What `model.yaml` holds: enough to rebuild a network, and to know where it comes from."""
+"""What `model.yaml` holds: enough to rebuild a network, and to know where it comes from.
 
+It holds the SHA-256 of every file that the network is loaded from, and its last line that of
+itself: what was damaged or exchanged is refused, and so is a manifest that was edited. Who means
+to deceive can write all of them anew; what a manifest says of scores is proven by `mer-nas
+reproduce` on the report alone.
+"""
+
+import hashlib
+import re
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import yaml
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, StringConstraints
 
+from mer_nas import files
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import ConfigError, ExportError
 from mer_nas.wording import count
 
-FORMAT: Final = "mer-nas model 1"
+FORMAT: Final = "mer-nas model 2"
 FILE = "model.yaml"
+GRAPH = "model.onnx"
+WEIGHTS = "model.safetensors"
+AGAIN = "`mer-nas export STUDY` writes the export anew"
+MAX_MANIFEST = 2**20
+"""Bytes of the largest `model.yaml` that is read: one takes a few KiB."""
+MAX_PART = 2**30
+"""Bytes of the largest other file of an export that is read: 250 million weights."""
+
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256."""
+
+_CHECKSUM = re.compile(r"checksum: ([0-9a-f]{64})\n\Z")
 
 
 class InputSpec(Config):
@@ -115,7 +136,7 @@ class Provenance(Config):
 class Manifest(Config):
     """`model.yaml`."""
 
-    format: Literal["mer-nas model 1"] = FORMAT
+    format: Literal["mer-nas model 2"] = FORMAT
     architecture: Tree
     """Closed form, as a search space's point has it."""
     classes: tuple[str, ...]
@@ -127,8 +148,9 @@ class Manifest(Config):
     """Nominal multiply-accumulates for one clip."""
     how: Preparation | None = None
     """How the inputs are made from the frames of a clip; None: others made them."""
-    weights: str
-    """SHA-256 of model.safetensors."""
+    files: dict[str, Digest]
+    """SHA-256 of what the network is loaded from: the graph, the weights, and the extensions by
+    their paths."""
     trainer: Tree
     data: str
     """Name of the data set it was trained on."""
@@ -143,24 +165,78 @@ class Manifest(Config):
     def write(self, folder: Path) -> None:
         """Write `model.yaml` into `folder`."""
         text = presets.dump(self.model_dump(mode="json"), compact=True)
-        (folder / FILE).write_text(text, encoding="utf-8")
+        checksum = f"checksum: {_sha256(text.encode())}\n"
+        (folder / FILE).write_text(text + checksum, encoding="utf-8")
+
+    def content(self, folder: Path, name: str) -> bytes:
+        """Return what a file of the export in `folder` holds, being what was exported.
+
+        Args:
+            folder: Where the manifest lies.
+            name: One of `files`; that of an extension is its path.
+
+        Raises:
+            ExportError: It is missing, cannot be read, is too large, or holds something else.
+        """
+        path = folder / name
+        if not path.exists():
+            raise ExportError(f"{path}: the file is missing, and {FILE} names it; {AGAIN}")
+        content = files.read_bytes(path, ExportError, MAX_PART)
+        expected, found = self.files.get(name, "none"), _sha256(content)
+        if found != expected:
+            raise ExportError(
+                f"{path}: this is not what was exported: its SHA-256 is {found[:12]}..., but "
+                f"{FILE} says {expected[:12]}...; put the file back, or {AGAIN}"
+            )
+        return content
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the export in `folder`.
 
     Raises:
-        ExportError: There is none, or another version of mer-nas wrote it.
-        ConfigError: It has been edited into something else, with every mistake.
+        ExportError: There is none, it is not as it was written, or another version of mer-nas
+            wrote it.
+        ConfigError: It is no manifest, with every mistake.
     """
     path = folder / FILE
     if not path.is_file():
         raise ExportError(f"{folder}: no {FILE} here; `mer-nas export STUDY` writes such a folder")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {error}") from None
-    found = tree.get("format") if isinstance(tree, dict) else None
-    if found != FORMAT:
-        raise ExportError(f"{path}: format is {found!r}, but this version reads {FORMAT!r}")
+    text = files.read_text(path, ExportError, MAX_MANIFEST).replace("\r\n", "\n")
+    tree = _tree(text, path)
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        found = tree.get("format") if isinstance(tree, dict) else None
+        raise ExportError(
+            f"{path}: format is {found!r}, but this version reads {FORMAT!r}; {AGAIN}"
+        )
+    line = _CHECKSUM.search(text)
+    if line is None or _sha256(text[: line.start()].encode()) != line[1]:
+        raise ExportError(
+            f"{path}: the file was changed after it was written: its last line, the checksum, "
+            f"does not fit the others; put the file back, or {AGAIN}"
+        )
+    del tree["checksum"]
     return validate(Manifest, tree, str(path))
+
+
+def _tree(text: str, path: Path) -> object:
+    """Return what YAML holds that mer-nas wrote; what it never writes is refused unread."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                raise ConfigError(f"{path}: an alias, *{event.anchor}, has no place here")
+            if depth > files.MAX_DEPTH:
+                raise ConfigError(f"{path}: nested deeper than {files.MAX_DEPTH} levels")
+        return yaml.safe_load(text)
+    except ConfigError:
+        raise
+    except Exception as error:  # `!!bool x` is a KeyError of PyYAML, `!!timestamp x` another one
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise ConfigError(f"{path}: not readable as YAML: {said}") from None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mer_nas.architectures import deployed
 from mer_nas.errors import ExportError
-from mer_nas.export.graph import open_graph
+from mer_nas.export.graph import OUTPUT, open_graph
 
 Images = Sequence[NDArray[np.float32]]
 """One array (clips, [frames,] channels, height, width) an input."""
@@ -73,7 +73,7 @@ def write_onnx(
                 dynamo=True,
                 verbose=False,
                 input_names=list(names),
-                output_names=["logits"],
+                output_names=[OUTPUT],
                 dynamic_shapes=shapes,
             )
             assert program is not None  # dynamo=True always gives one
@@ -95,22 +95,17 @@ def check_onnx(deployed: Deployed, names: Sequence[str], clips: Images, path: Pa
 
     Raises:
         ExportError: They differ by more than `TOLERANCE`, or choose another class for a clip, or
-            the graph takes a fixed number of clips.
+            it is no graph that `open_graph` takes: a block has fixed the number of clips.
     """
-    session = open_graph(path, threads=1)
-    for given in session.get_inputs():
-        # The exporter may take the number of clips for a constant without a word.
-        if isinstance(given.shape[0], int):
-            raise ExportError(
-                f"{path.name}: input {given.name!r} takes exactly {given.shape[0]} clips, but any "
-                "number should do; a block of the network must have fixed it"
-            )
+    classes = _logits(deployed, [_repeated(images, 2) for images in clips]).shape[-1]
+    shapes = {name: images.shape[1:] for name, images in zip(names, clips, strict=True)}
+    graph = open_graph(path.read_bytes(), shapes, classes, Path(path.name), threads=1)
     differences = []
     for size in BATCHES:
         for start in range(0, max(BATCHES), size):
             batch = [_repeated(images, max(BATCHES))[start : start + size] for images in clips]
-            (found,) = session.run(["logits"], dict(zip(names, batch, strict=True)))
-            differences.append(_compare(_logits(deployed, batch), np.asarray(found), size, path))
+            found = graph.logits(dict(zip(names, batch, strict=True)))
+            differences.append(_compare(_logits(deployed, batch), found, size, path))
     return max(differences)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,9 @@ from mer_nas.data.pipeline.reels import read_image
 from mer_nas.data.pipeline.steps import Prepared, prepare
 from mer_nas.data.scaling import divided
 from mer_nas.errors import DataError, ExportError
-from mer_nas.export.graph import open_graph
-from mer_nas.export.manifest import InputSpec, Manifest, read_manifest
+from mer_nas.export.graph import Graph, open_graph
+from mer_nas.export.manifest import GRAPH, InputSpec, Manifest, read_manifest
 from mer_nas.prediction.shots import Shot
-
-GRAPH = "model.onnx"
 
 Inputs = Mapping[str, NDArray[np.float32]]
 """By name, of one clip, (C, H, W) or (T, C, H, W)."""
@@ -29,27 +26,23 @@ class Model:
 
     folder: Path
     manifest: Manifest
-    session: Any
+    graph: Graph
 
     @classmethod
     def open(cls, folder: Path) -> "Model":
         """Return the network that was exported to `folder`.
 
         Raises:
-            ExportError: The folder holds no export, or its graph cannot be run.
-            ConfigError: Its manifest has been edited into something else.
+            ExportError: The folder holds no export, or its graph is not the one that was
+                exported, or cannot be run.
+            ConfigError: Its manifest is none.
         """
         if not folder.is_dir():
             raise ExportError(f"{folder}: there is no such folder; an exported model is one")
         found = read_manifest(folder)
-        try:
-            session = open_graph(folder / GRAPH)
-        except Exception as error:  # onnxruntime's own exceptions have no common base
-            first = str(error).splitlines()[0]
-            raise ExportError(
-                f"{folder / GRAPH}: this graph cannot be run: {first}; export the network again"
-            ) from None
-        return cls(folder, found, session)
+        shapes = {spec.name: spec.shape for spec in found.inputs}
+        content = found.content(folder, GRAPH)
+        return cls(folder, found, open_graph(content, shapes, len(found.classes), folder / GRAPH))
 
     def see(self, shot: Shot) -> tuple[Prepared, Inputs]:
         """Return what the network sees of a shot, prepared as its training clips were.
@@ -85,13 +78,19 @@ class Model:
         return {spec.name: np.asarray(scaled.transpose(2, 0, 1), dtype=np.float32)}
 
     def run(self, inputs: Inputs) -> NDArray[np.float64]:
-        """Return the probability of each class, (K,)."""
+        """Return the probability of each class, (K,).
+
+        Raises:
+            ExportError: The graph fails, or its answers are no numbers.
+        """
         batch = {
             name: np.ascontiguousarray(values[None], dtype=np.float32)
             for name, values in inputs.items()
         }
-        (logits,) = self.session.run(["logits"], batch)
-        powers = np.exp(logits[0].astype(np.float64) - logits[0].max())
+        logits = self.graph.logits(batch)[0].astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise ExportError(f"{self.graph.path}: the graph's answers are no numbers: {logits}")
+        powers = np.exp(logits - logits.max())
         chances: NDArray[np.float64] = powers / powers.sum()
         return chances
 

@@ -19,6 +19,7 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.data.clips import FLOW
 from mer_nas.data.inputs import flow_rgb
 from mer_nas.export.bundle import load
+from mer_nas.export.manifest import read_manifest
 from mer_nas.prediction.model import Inputs
 from mer_nas.prediction.predict import Prediction
 
@@ -72,9 +73,10 @@ def attention(model: Path, prediction: Prediction, inputs: Inputs) -> Mapping[st
 
 
 def _loaded(model: Path) -> Any:
-    from mer_nas.export.manifest import read_manifest
-
-    load_extensions([Path(name) for name in read_manifest(model).provenance.extensions])
+    found = read_manifest(model)
+    for name in found.provenance.extensions:
+        found.content(model, name)
+    load_extensions([model / name for name in found.provenance.extensions])
     return load(model)
 
 

@@ -11,7 +11,7 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ExportError, MerNasError
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.export import Provenance, export_network
-from mer_nas.export.manifest import Worth, read_manifest
+from mer_nas.export.manifest import GRAPH, WEIGHTS, Worth, read_manifest
 from mer_nas.files import write
 from mer_nas.provenance import environment
 from mer_nas.report import ExportFacts
@@ -71,8 +71,11 @@ def export_winner(
 
 def _is_current(memory: Memory, winner: Contender, clips: ClipSet) -> bool:
     """Whether the export in the folder is what exporting the winner now would give."""
+    folder = memory.folder.export(1)
     try:
-        found = read_manifest(memory.folder.export(1))
+        found = read_manifest(folder)
+        for name in (GRAPH, WEIGHTS):
+            found.content(folder, name)
     except MerNasError:
         return False
     tree, now = winner.candidate.dump(), _provenance(memory, winner, clips)
@@ -127,7 +130,7 @@ def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenan
         accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
         uf1_spread=spread,
         worth=_worth(memory, finalist),
-        extensions=tuple(str(path) for path in settings.space.extensions),
+        extensions=tuple(str(path.resolve()) for path in settings.space.extensions),
     )
 
 

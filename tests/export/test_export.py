@@ -18,18 +18,19 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mer_nas import architectures
+from mer_nas import architectures, files
 from mer_nas.architectures import Network
 from mer_nas.config import presets
 from mer_nas.data import layouts
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.pipeline.config import Pipeline, Preparation
-from mer_nas.errors import ConfigError, ExportError
+from mer_nas.errors import ExportError, MerNasError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load
 from mer_nas.export import onnx as onnx_files
 from mer_nas.export.card import write_card
-from mer_nas.export.manifest import Portion, Worth
+from mer_nas.export.manifest import Manifest, Portion, Worth, read_manifest
+from mer_nas.prediction import picture
 from mer_nas.space import SearchSpace
 
 CLASSES = ("negative", "positive", "surprise")
@@ -453,7 +454,7 @@ class Wavering(nn.Module):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Fixed(), r"model\.onnx: input 'flow_uvs' takes exactly 2 clips"),
+        (Fixed(), r"model\.onnx: .* input 'flow_uvs' takes exactly 2 clips"),
         (Wavering(), r"model\.onnx: the network has no ONNX form: (?s:.*)if pooled\.sum\(\) > 0"),
     ],
 )
@@ -469,21 +470,62 @@ def test_changed_weights_are_refused(exported: Path) -> None:
     weights = bytearray((exported / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (exported / "model.safetensors").write_bytes(weights)
-    with pytest.raises(ExportError, match="these are not the weights that were exported: SHA-256"):
+    with pytest.raises(
+        ExportError, match=r"model\.safetensors: this is not what was exported: it"
+    ):
         load(exported)
 
 
 def test_missing_weights_are_refused(exported: Path) -> None:
     (exported / "model.safetensors").unlink()
-    with pytest.raises(ExportError, match=r"model\.safetensors: the weights are missing"):
+    with pytest.raises(ExportError, match=r"model\.safetensors: the file is missing"):
         load(exported)
+
+
+def rewritten(folder: Path, **keys: Any) -> Path:
+    """Write the manifest of an export anew, as somebody may who means to deceive."""
+    tree = read_manifest(folder).model_dump(mode="json")
+    Manifest.model_validate({**tree, **keys}).write(folder)
+    return folder
 
 
 def test_weights_of_another_architecture_are_refused(exported: Path) -> None:
+    tree = json.loads(json.dumps(read_manifest(exported).architecture).replace("8", "16"))
+    with pytest.raises(ExportError, match=r"weights and architecture do not fit: .*\(8,.*\(16,"):
+        load(rewritten(exported, architecture=tree))
+
+
+def test_weights_that_are_none_are_refused(exported: Path) -> None:
+    (exported / "model.safetensors").write_bytes(b"\xff" * 64)
+    held = {**read_manifest(exported).files}
+    held["model.safetensors"] = files.digest(exported / "model.safetensors")
+    with pytest.raises(ExportError, match=r"model\.safetensors: not readable as safetensors: "):
+        load(rewritten(exported, files=held))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("uf1: 0.7125", "uf1: 0.9125"),
+        ("negative, positive", "positive, negative"),
+        ("", "# mine\n"),
+    ],
+)
+def test_an_edited_manifest_is_refused(exported: Path, old: str, new: str) -> None:
     path = exported / "model.yaml"
-    path.write_text(path.read_text("utf-8").replace("width: 8", "width: 16"), "utf-8")
-    with pytest.raises(ExportError, match="weights and architecture do not fit"):
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(
+        ExportError, match=r"model\.yaml: the file was changed after it was written"
+    ):
         load(exported)
+
+
+def test_line_ends_of_another_system_change_nothing(exported: Path) -> None:
+    before, path = read_manifest(exported), exported / "model.yaml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_manifest(exported) == before
 
 
 def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
@@ -491,29 +533,56 @@ def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_an_export_of_another_version_is_refused(exported: Path) -> None:
+def test_an_export_of_another_version_is_refused_with_the_way_on(exported: Path) -> None:
     path = exported / "model.yaml"
-    path.write_text(path.read_text("utf-8").replace("mer-nas model 1", "mer-nas model 9"), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("mer-nas model 2", "mer-nas model 1"), "utf-8")
     with pytest.raises(
-        ExportError, match="format is 'mer-nas model 9', but this version reads 'mer-nas model 1'"
+        ExportError,
+        match="format is 'mer-nas model 1', but this version reads 'mer-nas model 2'; `mer-nas exp",
     ):
         load(exported)
 
 
-def test_a_manifest_that_is_no_yaml_is_refused(exported: Path) -> None:
-    (exported / "model.yaml").write_text("{")
-    with pytest.raises(ConfigError, match="not readable as YAML"):
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"{", "not readable as YAML"),
+        (b"[" * 50_000, "nested deeper than 100 levels"),
+        (b"a: &a [x]\nb: [*a, *a]\n", r"an alias, \*a, has no place here"),
+        (b"a: !!bool maybe\n", "not readable as YAML"),
+        (b"a: !!python/object/apply:os.system [ls]\n", "not readable as YAML"),
+        (b"- 1\n", "format is None"),
+        (b"", "format is None"),
+        (b"\xff\xfe", "no text in UTF-8"),
+        (b"a: " + b"x" * 2**20, "larger than the 1048576 bytes"),
+    ],
+    ids=["torn", "deep", "alias", "bool", "python", "list", "empty", "bytes", "long"],
+)
+def test_a_manifest_that_is_none_is_refused(exported: Path, text: bytes, found: str) -> None:
+    (exported / "model.yaml").write_bytes(text)
+    with pytest.raises(MerNasError, match=rf"^{exported}/model\.yaml: (?s:.*){found}"):
         load(exported)
 
 
 def test_a_block_that_is_not_loaded_is_named_with_its_file(exported: Path) -> None:
-    path = exported / "model.yaml"
-    tree = yaml.safe_load(path.read_text("utf-8"))
-    tree["architecture"]["paths"][0]["stages"][0]["gate"] = {"kind": "brighten"}
-    tree["provenance"]["extensions"] = ["brighten.py"]
-    path.write_text(yaml.safe_dump(tree), "utf-8")
+    found = read_manifest(exported)
+    tree = json.loads(json.dumps(found.architecture))
+    tree["paths"][0]["stages"][0]["gate"] = {"kind": "brighten"}
+    origin = found.provenance.model_dump(mode="json") | {"extensions": ["brighten.py"]}
     with pytest.raises(ExportError, match=r"'brighten'(?s:.*)blocks from brighten\.py: give them"):
-        load(exported)
+        load(rewritten(exported, architecture=tree, provenance=origin))
+
+
+@pytest.mark.usefixtures("same_graph")
+def test_a_file_with_blocks_that_was_changed_is_refused_and_not_run(tmp_path: Path) -> None:
+    block, folder = tmp_path / "brighten.py", tmp_path / "export"
+    block.write_text("x = 1\n")
+    facts = FACTS.model_copy(update={"extensions": (str(block),)})
+    export_network(trained(small()), small(), CLIPS, folder, facts)
+    block.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(ExportError, match=r"brighten\.py: this is not what was exported: its SHA"):
+        picture._loaded(folder)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_only_training_uses_is_no_part_of_an_export(tmp_path: Path) -> None:

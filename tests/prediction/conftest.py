@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from mer_nas.config.base import Tree
@@ -22,7 +21,8 @@ from mer_nas.data.scaling import divided, divisors
 from mer_nas.data.synthetic import recordings
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.export import Provenance, export_network
+from mer_nas.export import Manifest, Provenance, export_network
+from mer_nas.export.manifest import read_manifest
 from mer_nas.training.fit import predict
 
 DATA = SyntheticData(subjects=3, clips=24)
@@ -90,9 +90,8 @@ def changed(model: Path) -> Callable[..., Path]:
     """Gives the copy another manifest."""
 
     def change(**keys: Any) -> Path:
-        file = model / "model.yaml"
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-        file.write_text(yaml.safe_dump({**tree, **keys}), encoding="utf-8")
+        tree = read_manifest(model).model_dump(mode="json")
+        Manifest.model_validate({**tree, **keys}).write(model)
         return model
 
     return change
