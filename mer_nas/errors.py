@@ -39,6 +39,16 @@ class ExportError(MerNasError):
     """An exported network differs from the trained one, or cannot be written."""
 
 
+def shown(value: object, most: int = 100) -> str:
+    """Return a value as a message shows it: what is longer than `most` characters, cut.
+
+    >>> shown("moe"), shown([0] * 900, most=10)
+    ("'moe'", '[0, 0, 0, ...')
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Say that no `kind` is called `name`, list those there are, and guess what was meant.
 
@@ -46,6 +56,6 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     "no space is called 'mo'; known: moe. Did you mean 'moe'?"
     """
     names = sorted(known)
-    guess = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    guess = get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
     hint = f". Did you mean {guess[0]!r}?" if guess else ""
-    return f"no {kind} is called {str(name)!r}; known: {', '.join(names) or 'none'}{hint}"
+    return f"no {kind} is called {shown(str(name))}; known: {', '.join(names) or 'none'}{hint}"

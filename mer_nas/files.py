@@ -7,15 +7,38 @@ refused before it takes memory, and every refusal names the file.
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mer_nas.errors import MerNasError
+from mer_nas.errors import MerNasError, shown
 
 MAX_TEXT = 64 * 2**20
 """Bytes of the largest text that is read whole: the report of a long search takes a few MiB."""
 MAX_DEPTH = 100
 """How deep mappings and lists may be nested in a file: those written here stay below 20."""
+
+
+def place(word: str | Path, where: str, raises: type[MerNasError]) -> Path:
+    """Return the path that a user wrote, from whose `~` the home folder has been made.
+
+    Args:
+        word: What was written.
+        where: How the user knows it: "data.root".
+        raises: What a mistake is to the caller.
+
+    Raises:
+        raises: Nobody could find it: more characters than a name may have, a NUL, a `~` of nobody
+            here, or a folder on the way that may not be entered.
+    """
+    try:
+        path = Path(word).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    except (OSError, ValueError, RuntimeError) as error:
+        text = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise raises(f"{where}: {shown(str(word))} cannot be reached: {text.lower()}") from None
+    return path
 
 
 def read_bytes(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> bytes:
@@ -30,6 +53,9 @@ def read_bytes(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> b
         raises: There is no such file, it cannot be read, or it is larger.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may never end
+            kind = "a folder" if path.is_dir() else "no file"
+            raise raises(f"{path}: cannot be read: this is {kind}")
         with path.open("rb") as stream:
             content = stream.read(most + 1)
     except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL

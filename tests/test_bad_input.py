@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there(refused: Refused, tiny: list[str]) -> None:
 def test_a_file_that_is_no_text(refused: Refused, here: Path, tiny: list[str]) -> None:
     (here / "trainer.yaml").write_bytes(b"\xff\xfe\x00")
     assert refused("search", *tiny).startswith(
-        "trainer=./trainer.yaml: this is no text in UTF-8: 'utf-8' codec can't decode byte 0xff"
+        "trainer.yaml: this is no text in UTF-8: byte 0: invalid start byte"
     )
 
 
@@ -127,8 +127,7 @@ def test_a_wrong_type_and_a_wrong_range(refused: Refused, tiny: list[str]) -> No
     ]
     assert refused("search", *tiny, *words).splitlines() == [
         "trainer.epochs: input should be greater than 0, not 0",
-        "study.trials: input should be a valid integer, unable to parse string as an integer, "
-        "not 'many'",
+        "study.trials: input should be a valid integer, not 'many'",
         "study.folds: input should be 'loso' or 'lodo' or greater than or equal to 2, not 1",
         "study.block: input should be less than or equal to 1, not 2",
         "ray.gpu: input should be less than or equal to 1, not 3",
@@ -136,9 +135,8 @@ def test_a_wrong_type_and_a_wrong_range(refused: Refused, tiny: list[str]) -> No
 
 
 def test_a_value_that_is_no_yaml(refused: Refused, tiny: list[str]) -> None:
-    assert refused("search", *tiny, "trainer.lr=[1,") == "trainer.lr=[1,: the value is no YAML"
-    assert refused("search", *tiny, "trainer.name=${x") == (
-        "trainer.name=${x: the value is no YAML"
+    assert refused("search", *tiny, "trainer.lr=[1,").startswith(
+        "trainer.lr: '[1,' cannot be read: expected the node content"
     )
 
 

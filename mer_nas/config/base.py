@@ -5,12 +5,21 @@ looked up twice.
 """
 
 import re
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, ErrorDetails
 
-from mer_nas.errors import ConfigError, unknown
+from mer_nas import files
+from mer_nas.config.exact import exact
+from mer_nas.errors import ConfigError, shown, unknown
 
 Tree = dict[str, Any]
 """A mapping as YAML gives it: strings to scalars, lists and further mappings."""
@@ -19,14 +28,39 @@ Tree = dict[str, Any]
 class Config(BaseModel):
     """A closed, frozen block of configuration.
 
+    A number is a finite number and no truth value, a truth value no number, and a text neither:
+    nothing is made to fit.
+
     The docstring under a field is its help, its description in the JSON schema and its line in
     `mer-nas show`; units and ranges stand there and nowhere else.
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema: CoreSchema = exact(handler(source))
+        return schema
+
+
+def _reachable(path: Path) -> Path:
+    try:
+        files.place(path, "", ConfigError)
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix(": ")) from None
+    return path
+
+
+Place = Annotated[Path, AfterValidator(_reachable)]
+"""The path of a file or folder, there or not."""
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -80,7 +114,8 @@ def _line(place: str, model: type[BaseModel], mistake: ErrorDetails) -> str:
         case "value_error":
             return f"{_at(place, mistake['loc'])}: {mistake['ctx']['error']}"
     text = mistake["msg"][0].lower() + mistake["msg"][1:]
-    return f"{_at(place, mistake['loc'])}: {text}, not {found!r}"
+    text = text.replace("a valid boolean", "true or false")
+    return f"{_at(place, mistake['loc'])}: {text}, not {shown(found)}"
 
 
 def _at(place: str, loc: object) -> str:

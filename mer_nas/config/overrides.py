@@ -4,12 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
+from mer_nas.config import reader
 from mer_nas.config.base import Tree
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, shown
+from mer_nas.files import MAX_DEPTH
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,9 @@ def parse(words: Iterable[str]) -> Words:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key.strip("."):
-            raise ConfigError(f"{word!r}: a word of the form key=value would be right")
+            raise ConfigError(f"{shown(word)}: a word of the form key=value would be right")
+        if key.count(".") >= MAX_DEPTH or len(text) > reader.MAX_LENGTH:
+            raise ConfigError(f"{shown(word)}: no setting has so long a name or value")
         if "." in key:
             dotted[key] = value(text, key)
         else:
@@ -54,13 +54,25 @@ def parse(words: Iterable[str]) -> Words:
 
 
 def value(text: str, key: str) -> Any:
-    """Read the right side of a word: a number, a truth value, a list, a mapping, or a text."""
+    """Read the right side of a word: a number, a truth value, a list, a mapping, or a text.
+
+    A text that stands in no quotes is taken whole: `data.root=/faces #2` names that folder.
+
+    Raises:
+        ConfigError: The value is no YAML.
+    """
     try:
-        tree = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
-    except (yaml.YAMLError, OmegaConfBaseException):
-        raise ConfigError(f"{key}={text}: the value is no YAML") from None
-    assert isinstance(tree, dict)
-    return tree["value"]
+        found = reader.load(text)
+    except reader.Unreadable as error:
+        why = str(error).removeprefix("line 1: ")
+        raise ConfigError(f"{key}: {shown(text)} cannot be read: {why}") from None
+    named = key.rpartition(".")[2] in reader.NAMES and not isinstance(found, list | dict)
+    plain = isinstance(found, str) and text.lstrip()[:1] not in _STYLED
+    return text.strip() or None if plain or (named and not isinstance(found, str)) else found
+
+
+_STYLED = ("'", '"', "|", ">", "!", "&")
+"""How a text begins that YAML reads otherwise than it stands there."""
 
 
 def merge(tree: Tree, changes: Tree) -> Tree:

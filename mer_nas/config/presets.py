@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from mer_nas import files
+from mer_nas.config import reader
 from mer_nas.config.base import Tree
-from mer_nas.errors import ConfigError, unknown
+from mer_nas.errors import ConfigError, shown, unknown
 
 FOLDERS = {
     "space": "search_spaces",
@@ -50,12 +50,13 @@ def find(group: str, word: str) -> Traversable:
     Raises:
         ConfigError: There is neither such a file nor such a preset.
     """
-    path = Path(word).expanduser()
-    if path.suffix in {".yaml", ".yml"} and path.is_file():
+    path = files.place(word, group, ConfigError)
+    if path.suffix in {".yaml", ".yml"} and path.exists():
         return path
     if path.name != word:
-        if path.is_dir():
-            raise ConfigError(f"{group}={word}: this is a folder; a YAML file would be right")
+        if path.exists():
+            kind = "a folder" if path.is_dir() else "no YAML file"
+            raise ConfigError(f"{group}={word}: this is {kind}; a YAML file would be right")
         raise ConfigError(f"{group}={word}: there is no such file")
     name = word.removesuffix(".yaml")
     if name not in names(group):
@@ -69,15 +70,16 @@ def read(group: str, word: str) -> Tree:
     Raises:
         ConfigError: There is no such file, or it is no YAML.
     """
-    try:
-        text = find(group, word).read_text(encoding="utf-8")
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{group}={word}: this is no text in UTF-8: {error}") from None
+    file = find(group, word)
+    if isinstance(file, Path):
+        text = files.read_text(file, ConfigError, reader.MAX_LENGTH)
+    else:
+        text = file.read_text(encoding="utf-8")
     return parse(text, f"{group}={word}")
 
 
 def parse(text: str, place: str) -> Tree:
-    """Return YAML as a plain tree; `1e-4` is a number, and a key given twice is an error.
+    """Return YAML as a plain tree; `reader` says what may stand there.
 
     Args:
         text: YAML whose top level is a mapping.
@@ -87,19 +89,16 @@ def parse(text: str, place: str) -> Tree:
         ConfigError: The text is no YAML, or no mapping.
     """
     try:
-        tree = deepcopy(_container(text)) if text.strip() else {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{place}: this is no YAML: {_first(error)}") from None
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{place}: {_first(error)}") from None
+        tree = deepcopy(_loaded(text)) if text.strip() else {}
+    except reader.Unreadable as error:
+        raise ConfigError(f"{place}: cannot be read: {error}") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"{place}: a mapping of settings would be right, not a list")
-    return {str(key): value for key, value in tree.items()}
+        found = "a list" if isinstance(tree, list) else shown(tree)
+        raise ConfigError(f"{place}: a mapping of settings would be right, not {found}")
+    return tree
 
 
-@lru_cache(maxsize=64)
-def _container(text: str) -> Any:
-    return OmegaConf.to_container(OmegaConf.create(text))
+_loaded = lru_cache(maxsize=64)(reader.load)
 
 
 def dump(tree: Tree, *, compact: bool = False) -> str:
@@ -122,6 +121,16 @@ def dump(tree: Tree, *, compact: bool = False) -> str:
 
 class _Dumper(yaml.SafeDumper):
     """Writes floats so that every YAML reader takes them for floats, and short lists in a line."""
+
+    def represent_mapping(
+        self, tag: str, mapping: Any, flow_style: bool | None = None
+    ) -> yaml.MappingNode:
+        """Return a mapping in which no name is `~`, as null would be one."""
+        node = super().represent_mapping(tag, mapping, flow_style)
+        for key, value in node.value:
+            if key.value in reader.NAMES and value.tag.endswith(":null"):
+                value.value = "~"
+        return node
 
 
 def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
@@ -149,10 +158,3 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(list, _list)
 _Dumper.add_representer(tuple, lambda dumper, value: _list(dumper, list(value)))
 _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign]
-
-
-def _first(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}: " if mark else ""
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"{where}{problem}"

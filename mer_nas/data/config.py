@@ -1,12 +1,11 @@
 """Which clips are learned from, and where they lie."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Interval, Len
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Place
 from mer_nas.data.clips import FLOW, INPUTS
 from mer_nas.data.needs import Provides
 from mer_nas.data.pipeline.config import Pipeline
@@ -41,7 +40,7 @@ class PrecomputedFlow(Config):
 
     kind: Literal["precomputed_flow"] = "precomputed_flow"
     name: str = "precomputed_flow"
-    root: Path | None = None
+    root: Place | None = None
     """Folder with the csv and the image folder."""
     csv: str = "combined_3_class2_for_optical_flow.csv"
     """The table of clips, relative to the root; columns dataset, sub, filename_o, label."""
@@ -69,9 +68,9 @@ class RecordedData(Config):
     name: str = "recorded"
     layouts: Annotated[tuple[str, ...], Len(1)]
     """The data sets: names of files in mer_nas/data/layouts."""
-    root: Path | None = None
+    root: Place | None = None
     """Folder that holds the frames and the annotation; of several sets, one with all of them."""
-    roots: dict[str, Path] = Field(default_factory=dict)
+    roots: dict[str, Place] = Field(default_factory=dict)
     """Folder of each data set, by layout, instead of one root."""
     annotations: dict[str, str] = Field(default_factory=dict)
     """By layout, the annotation file relative to its root, where it has another name."""
@@ -81,7 +80,7 @@ class RecordedData(Config):
     """Which emotions make which class: a file of mer_nas/data/label_maps, or a path to one."""
     pipeline: Pipeline = Field(default_factory=Pipeline)
     """How inputs are made from frames."""
-    cache: Path | None = None
+    cache: Place | None = None
     """Folder in which prepared clips are kept; by default mer-nas in the user's cache folder."""
     skip_missing: bool = False
     """Leave out clips that cannot be used instead of refusing."""

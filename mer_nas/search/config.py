@@ -1,6 +1,5 @@
 """What a search may spend, how it measures, proposes and prunes, and what follows it."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -14,7 +13,7 @@ from pydantic import (
     PositiveInt,
 )
 
-from mer_nas.config.base import Config, Tree
+from mer_nas.config.base import Config, Place, Tree
 from mer_nas.search.objectives import Objective, in_order
 
 SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
@@ -38,6 +37,11 @@ Folds = Literal["loso", "lodo"] | Annotated[int, Interval(ge=2)]
 def _none(value: object) -> object:
     """Read the word none as YAML's null."""
     return None if value == "none" else value
+
+
+def _null(value: object) -> object:
+    """Read what stands under `name`, and is a text therefore, as YAML's null where it says so."""
+    return None if value == "null" else value
 
 
 class FinalConfig(Config):
@@ -68,9 +72,9 @@ class FinalConfig(Config):
 class StudyConfig(Config):
     """A search: its budget, its protocol, its sampler and pruner, its final stage."""
 
-    name: str | None = None
+    name: Annotated[str | None, BeforeValidator(_null)] = None
     """Folder name under `runs`; by default <space>-<data>-<next free number>."""
-    folder: Path | None = None
+    folder: Place | None = None
     """Where the study lies; takes the place of runs/<name>."""
     storage: str | None = None
     """URL of an Optuna storage, or a file NAME.log for its journal, which a folder on a network

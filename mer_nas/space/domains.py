@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mer_nas.errors import unknown
 from mer_nas.space.relations import Relation
 
 RESERVED = ("choice", "int", "float", "repeat")
@@ -137,159 +136,11 @@ def same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-class Reader:
-    """Reads plain trees as nodes and keeps every mistake it meets."""
-
-    def __init__(self) -> None:
-        self.mistakes: list[str] = []
-
-    def node(self, tree: Any, place: str) -> Node:
-        """Return `tree`, which stands at `place`, as a node."""
-        if isinstance(tree, list):
-            if not any(isinstance(item, dict | list) for item in tree):
-                return Fixed(tree)
-            return Items(tuple(self.node(item, f"{place}.{i}") for i, item in enumerate(tree)))
-        if not isinstance(tree, dict):
-            return Fixed(tree)
-        reserved = [key for key in RESERVED if key in tree]
-        if not reserved:
-            return self.block(tree, place)
-        read = {"choice": self._choice, "int": self._int, "float": self._float}
-        return read.get(reserved[0], self._repeat)(tree, place)
-
-    def block(self, tree: Any, place: str) -> Block:
-        """Return a mapping without reserved key as a block."""
-        if not isinstance(tree, dict):
-            self._wrong(place, "a mapping of settings would be right", tree)
-            return Block({})
-        entries = {
-            key: self.node(value, f"{place}.{key}")
-            for key, value in tree.items()
-            if key not in {"require", "either"}
-        }
-        options = tree.get("either", {})
-        if not isinstance(options, dict) or ("either" in tree and not options):
-            self._wrong(f"{place}.either", "a mapping of blocks would be right", options)
-            options = {}
-        either = {
-            str(name): self.block(option, f"{place}.{name}") for name, option in options.items()
-        }
-        for name, option in either.items():
-            for key in set(option.names()) & set(entries):
-                self.mistakes.append(f"{place}.{name}.{key}: the block around it sets {key!r} too")
-        block = Block(entries, either)
-        return Block(entries, either, self._relations(tree.get("require", []), block, place))
-
-    def _choice(self, tree: dict[str, Any], place: str) -> Node:
-        self._only(tree, place, ("choice",))
-        options = tree["choice"]
-        if isinstance(options, dict) and options:
-            blocks = {
-                str(name): self.block(block or {}, f"{place}.{name}")
-                for name, block in options.items()
-            }
-            return Blocks(blocks)
-        if not isinstance(options, list) or not options:
-            self._wrong(
-                place, "choice: a list of values or a mapping of blocks would be right", options
-            )
-            return Fixed(None)
-        values: list[Any] = []
-        for option in options:
-            if isinstance(option, dict):
-                self._wrong(place, "choice: a list holds plain values, blocks go by name", option)
-            elif any(same(option, other) for other in values):
-                self.mistakes.append(f"{place}: choice: {option!r} stands there twice")
-            else:
-                values.append(option)
-        return Choice(tuple(values))
-
-    def _int(self, tree: dict[str, Any], place: str) -> Node:
-        self._only(tree, place, ("int", "step", "log"))
-        bounds = self._bounds(tree["int"], place, "int", int)
-        step = tree.get("step", 1)
-        if not isinstance(step, int) or isinstance(step, bool) or step < 1:
-            self._wrong(place, "step: a whole number of 1 or more would be right", step)
-            step = 1
-        log = self._log(tree, place, bounds[0])
-        if log and step != 1:
-            self.mistakes.append(f"{place}: step and log exclude each other")
-        return Int(int(bounds[0]), int(bounds[1]), 1 if log else step, log)
-
-    def _float(self, tree: dict[str, Any], place: str) -> Node:
-        self._only(tree, place, ("float", "log"))
-        low, high = self._bounds(tree["float"], place, "float", (int, float))
-        return Float(float(low), float(high), self._log(tree, place, low))
-
-    def _repeat(self, tree: dict[str, Any], place: str) -> Node:
-        self._only(tree, place, ("repeat", "each", "first"))
-        each = self.block(tree.get("each"), f"{place}.each")
-        first = self.block(tree.get("first", {}), f"{place}.first")
-        for key in first.entries:
-            if key not in each.names():
-                message = unknown("setting of each", key, each.names())
-                self.mistakes.append(f"{place}.first: {message}")
-        count = self.node(tree["repeat"], f"{place}.repeat")
-        if isinstance(count, Fixed):
-            if not isinstance(count.value, int) or count.value < 1:
-                self._wrong(
-                    f"{place}.repeat", "a whole number of 1 or more would be right", count.value
-                )
-                return Repeat(1, each, first)
-            return Repeat(count.value, each, first)
-        if not isinstance(count, Int | Choice):
-            self._wrong(
-                f"{place}.repeat",
-                "a whole number or {int: [low, high]} would be right",
-                tree["repeat"],
-            )
-            return Repeat(1, each, first)
-        return Repeat(count, each, first)
-
-    def _relations(self, texts: Any, block: Block, place: str) -> tuple[Relation, ...]:
-        if not isinstance(texts, list):
-            self._wrong(f"{place}.require", "a list of relations would be right", texts)
-            return ()
-        relations = []
-        for text in texts:
-            try:
-                relation = Relation.parse(str(text))
-            except ValueError as error:
-                self.mistakes.append(f"{place}.require: {error}")
-                continue
-            for name in relation.names:
-                if name.split(".")[0] not in block.names():
-                    self.mistakes.append(
-                        f"{place}.require: {text!r}: {unknown('setting', name, block.names())}"
-                    )
-            relations.append(relation)
-        return tuple(relations)
-
-    def _bounds(self, found: Any, place: str, kind: str, types: Any) -> tuple[Any, Any]:
-        right = isinstance(found, list) and len(found) == 2
-        if not right or not all(isinstance(n, types) and not isinstance(n, bool) for n in found):
-            self._wrong(place, f"{kind}: [low, high] would be right", found)
-            return 1, 1
-        low, high = found
-        if low > high:
-            self.mistakes.append(f"{place}: {kind}: low {low} is above high {high}")
-            return high, low
-        return low, high
-
-    def _log(self, tree: dict[str, Any], place: str, low: float) -> bool:
-        log = tree.get("log", False)
-        if not isinstance(log, bool):
-            self._wrong(place, "log: true or false would be right", log)
-            return False
-        if log and low <= 0:
-            self.mistakes.append(f"{place}: a log scale needs a low above 0, not {low}")
-            return False
-        return log
-
-    def _only(self, tree: dict[str, Any], place: str, known: tuple[str, ...]) -> None:
-        for key in tree:
-            if key not in known:
-                self.mistakes.append(f"{place}: {unknown(f'key beside {known[0]}', key, known)}")
-
-    def _wrong(self, place: str, right: str, found: Any) -> None:
-        self.mistakes.append(f"{place}: {right}, not {found!r}")
+def longest(count: int | Int | Choice) -> int:
+    """Return the largest number of repetitions that `count` allows."""
+    match count:
+        case Int(_, high):
+            return high
+        case Choice(values):
+            return int(max(values))
+    return count

@@ -11,7 +11,10 @@ import ast
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
+
+from mer_nas.errors import shown
 
 _ARITHMETIC = {
     ast.Add: operator.add,
@@ -65,15 +68,21 @@ class Relation:
             return bool(_value(_tree(self.text), block))
         except _Inactive:
             return True
-        except (TypeError, ZeroDivisionError):  # a comparison without an answer does not hold
+        except (TypeError, ArithmeticError):  # a comparison without an answer does not hold
             return False
+
+
+_LONGEST = 200
+"""Characters of a relation; Python reads what is nested deeper than it can follow otherwise."""
 
 
 def _tree(text: str) -> ast.expr:
     try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError:
-        raise ValueError(f"{text!r} is no relation; 'top_k <= experts' would be right") from None
+        if len(text) <= _LONGEST:
+            return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):  # a ValueError where it holds a NUL
+        pass
+    raise ValueError(f"{shown(text)} is no relation; 'top_k <= experts' would be right")
 
 
 def _names(tree: ast.expr, text: str) -> list[str]:
@@ -86,7 +95,9 @@ def _names(tree: ast.expr, text: str) -> list[str]:
             return _names(left, text) + _names(right, text)
         case ast.Name() | ast.Attribute():
             return [ast.unparse(tree)]
-        case ast.Constant(value=int() | float() | str()):
+        case ast.Constant(value=str()):
+            return []
+        case ast.Constant(value=int() | float() as number) if isfinite(number):
             return []
     raise ValueError(
         f"{text!r}: {ast.unparse(tree)!r} is not allowed; names, numbers, + - * // % are"
@@ -100,7 +111,10 @@ def _value(tree: ast.expr, block: Mapping[str, Any]) -> Any:
             pairs = zip(ops, values, values[1:], strict=False)
             return all(_COMPARISONS[type(op)](one, other) for op, one, other in pairs)
         case ast.BinOp(left=left, op=op, right=right_side):
-            return _ARITHMETIC[type(op)](_value(left, block), _value(right_side, block))
+            numbers = _value(left, block), _value(right_side, block)
+            if not all(isinstance(number, int | float) for number in numbers):
+                raise TypeError("texts are compared, and not reckoned with")
+            return _ARITHMETIC[type(op)](*numbers)
         case ast.Constant(value=number):
             return number
     found: Any = block

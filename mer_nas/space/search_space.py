@@ -16,9 +16,10 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, unknown
-from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick, Reader
+from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick
 from mer_nas.space.published import PublishedTable
-from mer_nas.space.walks import encode, fill, leaves, narrow, values
+from mer_nas.space.reader import Reader
+from mer_nas.space.walks import completed, encode, fill, leaves, narrow, values
 
 Fidelity = Literal["code", "paper", "reading"]
 
@@ -78,7 +79,8 @@ class Point(Config):
     """Trainer preset that it was published with. In a search only the settings that are searched
     come from it, where they are in range."""
     values: Tree
-    """The candidate in the form of the result; what is left out is drawn."""
+    """The candidate in the form of the result; what is left out is as the space fixes it, or is
+    drawn."""
 
     @property
     def changes(self) -> Tree:
@@ -174,19 +176,24 @@ class SearchSpace:
             names = [point.name for point in file.points]
             for table in file.tables:
                 mistakes += table.mistakes(place, names)
+            every = [*names, *(reference.name for reference in file.references)]
+            mistakes += [
+                f"{place}: two points or references are called {name!r}"
+                for name in sorted(set(every))
+                if every.count(name) > 1
+            ]
         except ConfigError as error:
             mistakes += str(error).splitlines()
         reader = Reader()
-        parts = {
-            key: reader.block(tree[key], f"{place}: {key}")
-            for key in ("architecture", "trainer")
-            if isinstance(tree.get(key), dict)
-        }
+        parts = [key for key in ("architecture", "trainer") if isinstance(tree.get(key), dict)]
+        read = reader.space({key: tree[key] for key in parts}, place)
         mistakes += reader.mistakes
         if mistakes:
             raise ConfigError("\n".join(mistakes))
-        space = cls(file, place, Block(parts), tree, folder=folder or Path())
-        return replace(space, points=tuple(space._warm_starts()))
+        space = cls(file, place, read, tree, folder=folder or Path())
+        points = tuple(space._warm_starts())
+        file = file.model_copy(update={"points": tuple(map(space._completed, file.points))})
+        return replace(space, file=file, points=points)
 
     @property
     def name(self) -> str:
@@ -367,6 +374,12 @@ class SearchSpace:
         if name not in known:
             raise ConfigError(f"{self.place}: {unknown('point', name, known)}")
         return known[name]
+
+    def _completed(self, point: Point) -> Point:
+        """Return a point with what the space fixes of its architecture and it leaves out."""
+        node, key = self.tree.entries["architecture"], "architecture"
+        architecture = completed(node, point.values.get(key, {}), key)
+        return point.model_copy(update={"values": {**point.values, key: architecture}})
 
     def _warm_starts(self, *, strict: bool = True) -> Iterator[WarmStart]:
         mistakes = []

@@ -8,7 +8,7 @@ which Optuna refuses.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mer_nas.errors import ConfigError, Infeasible, unknown
+from mer_nas.errors import ConfigError, Infeasible, shown, unknown
 from mer_nas.space.domains import (
     Block,
     Blocks,
@@ -22,6 +22,7 @@ from mer_nas.space.domains import (
     Pick,
     Repeat,
     label,
+    longest,
     same,
 )
 
@@ -84,18 +85,20 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
     match node:
         case Fixed(fixed):
             if not same(fixed, value):
-                raise ConfigError(f"{path}: fixed to {fixed!r} in this space, not {value!r}")
+                raise ConfigError(
+                    f"{path}: fixed to {shown(fixed)} in this space, not {shown(value)}"
+                )
             return {}
         case Choice(values):
             for option in values:
                 if same(option, value):
                     return {path: label(option)} if is_open(node) else {}
-            raise ConfigError(f"{path}: one of {_list(values)} would be right, not {value!r}")
+            raise ConfigError(f"{path}: one of {_list(values)} would be right, not {shown(value)}")
         case Int(low, high) | Float(low, high):
             if not _inside(node, value):
                 kind = "a whole number" if isinstance(node, Int) else "a number"
                 raise ConfigError(
-                    f"{path}: {kind} in [{low}, {high}] would be right, not {value!r}"
+                    f"{path}: {kind} in [{low}, {high}] would be right, not {shown(value)}"
                 )
             number = float(value) if isinstance(node, Float) else int(value)
             return {path: number} if is_open(node) else {}
@@ -113,7 +116,8 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
             items = (encode(node.at(i), v, f"{path}.{i}") for i, v in enumerate(value))
             return opened | _merge(items)
         case Blocks(options):
-            kind = str(_want_block(value, path).get("kind"))
+            only = next(iter(options)) if len(options) == 1 else None
+            kind = str(_want_block(value, path).get("kind", only))
             if kind not in options:
                 raise ConfigError(f"{path}: {unknown('option', kind, options)}")
             inner = {key: v for key, v in value.items() if key != "kind"}
@@ -136,16 +140,54 @@ def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
     rest = {key: v for key, v in tree.items() if key not in block.entries}
     if not block.either or not rest:
         return own
+    name, inner = _option(block, rest, path)
+    chosen = {f"{path}.either": name} if len(block.either) > 1 else {}
+    return own | chosen | inner
+
+
+def _option(block: Block, rest: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
+    """Return the option of `either` that these settings fit, and the parameters they are."""
     misfits = []
     for name, option in block.either.items():
         try:
-            inner = _encode_block(option, rest, f"{path}.{name}")
+            return name, _encode_block(option, rest, f"{path}.{name}")
         except ConfigError as error:
             misfits.append(str(error))
-        else:
-            chosen = {f"{path}.either": name} if len(block.either) > 1 else {}
-            return own | chosen | inner
     raise ConfigError(f"{path}: fits none of {_list(block.either)}: " + "; ".join(misfits))
+
+
+def completed(node: Node, value: Any, path: str) -> Any:
+    """Return a value that lies inside, with what the space fixes and the value leaves out."""
+    match node:
+        case Items(nodes):
+            return [completed(n, v, path) for n, v in zip(nodes, value, strict=True)]
+        case Repeat():
+            return [completed(node.at(i), v, path) for i, v in enumerate(value)]
+        case Blocks(options):
+            kind = str(value.get("kind", next(iter(options))))
+            inner = {key: v for key, v in value.items() if key != "kind"}
+            return {"kind": kind, **completed(options[kind], inner, path)}
+        case Block(entries, either):
+            tree = _fixed(entries, value, path)
+            rest = {key: v for key, v in value.items() if key not in entries}
+            if either and (rest or len(either) == 1):
+                name = _option(node, rest, path)[0]
+                return {**tree, **completed(either[name], rest, path)}
+            return tree
+    return value
+
+
+def _fixed(entries: Mapping[str, Node], value: Any, path: str) -> dict[str, Any]:
+    """Return the settings that a block's entries fix, or that the value has."""
+    tree: dict[str, Any] = {}
+    for key, child in entries.items():
+        if key in value:
+            tree[key] = completed(child, value[key], f"{path}.{key}")
+        elif next(leaves(child, path), None) is None:
+            tree[key] = fill(child, lambda _, leaf: leaf, path)  # nothing is open, or picked
+        elif isinstance(child, Block) and (inner := completed(child, {}, f"{path}.{key}")):
+            tree[key] = inner
+    return tree
 
 
 def narrow(node: Node, keys: list[str], value: Any, place: str) -> Node:
@@ -182,7 +224,7 @@ def narrow(node: Node, keys: list[str], value: Any, place: str) -> Node:
             parts[key] = narrow(parts[key], rest, value, here)
             return _repeat(parts)
         case Items(nodes):
-            if not key.isdigit() or int(key) >= len(nodes):
+            if key not in map(str, range(len(nodes))):
                 raise ConfigError(f"{place}: {unknown('item', key, map(str, range(len(nodes))))}")
             changed = narrow(nodes[int(key)], rest, value, here)
             return Items((*nodes[: int(key)], changed, *nodes[int(key) + 1 :]))
@@ -222,25 +264,30 @@ def _narrow_leaf(node: Node, value: Any, place: str) -> Node:
         case Choice(values) if isinstance(value, list) and not any(same(value, v) for v in values):
             for option in value:
                 encode(node, option, place)
-            return Choice(tuple(value))
+            kept = tuple(v for v in values if any(same(v, option) for option in value))
+            if not kept:
+                raise ConfigError(
+                    f"{place}: one or more of {_list(values)} would be right, not []"
+                )
+            return Choice(kept)
         case Int() | Float() if isinstance(value, list) and len(value) == 2:
             for bound in value:
                 encode(node, bound, place)
             low, high = sorted(value)
             if isinstance(node, Int):
-                return Int(low, high, node.step, node.log)
-            return Float(low, high, node.log)
+                return Int(int(low), int(high), node.step, node.log)
+            return Float(float(low), float(high), node.log)
         case Block() | Repeat() | Items():
             raise ConfigError(
-                f"{place}: a block cannot be replaced by {value!r}; name a setting in it"
+                f"{place}: a block cannot be replaced by {shown(value)}; name a setting in it"
             )
     encode(node, value, place)
     return Fixed(value)
 
 
 def _names(value: Any, options: Mapping[str, Block], place: str) -> list[str]:
-    kept = value if isinstance(value, list) else [value]
-    for name in kept:
+    kept = [str(name) for name in (value if isinstance(value, list) else [value])]
+    for name in kept or [""]:
         if name not in options:
             raise ConfigError(f"{place}: {unknown('option', name, options)}")
     return [name for name in options if name in kept]
@@ -309,34 +356,24 @@ def values(node: Node, keys: Sequence[str], default: Any) -> Iterator[Any]:
                 yield default
 
 
-def longest(count: int | Int | Choice) -> int:
-    """Return the largest number of repetitions that `count` allows."""
-    match count:
-        case Int(_, high):
-            return high
-        case Choice(values):
-            return int(max(values))
-    return count
-
-
 def _inside(node: Int | Float, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    if isinstance(node, Int) and (value != int(value) or (value - node.low) % node.step):
+    if not node.low <= value <= node.high:  # so that it is finite
         return False
-    return node.low <= value <= node.high
+    return isinstance(node, Float) or (value == int(value) and (value - node.low) % node.step == 0)
 
 
 def _want_list(value: Any, path: str, lengths: list[int] | None) -> None:
     if not isinstance(value, list):
-        raise ConfigError(f"{path}: a list would be right, not {value!r}")
+        raise ConfigError(f"{path}: a list would be right, not {shown(value)}")
     if lengths and len(value) not in lengths:
         raise ConfigError(f"{path}: {lengths[0]} items would be right, not {len(value)}")
 
 
 def _want_block(value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: a mapping of settings would be right, not {value!r}")
+        raise ConfigError(f"{path}: a mapping of settings would be right, not {shown(value)}")
     return value
 
 

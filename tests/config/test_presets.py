@@ -43,8 +43,8 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2", "x: this is no YAML: line 2: found duplicate key a"),
-        ("a: [1", "x: this is no YAML: line 2"),
+        ("a: 1\na: 2", "x: cannot be read: line 2: found duplicate key a"),
+        ("a: [1", "x: cannot be read: line 1: expected"),
         ("- 1", "x: a mapping of settings would be right, not a list"),
     ],
 )

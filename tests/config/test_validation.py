@@ -1,10 +1,15 @@
 """The border between plain trees and typed settings: every mistake at once, with a guess."""
 
+import os
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from mer_nas.config import overrides
 from mer_nas.config.base import validate
 from mer_nas.errors import ConfigError
+from mer_nas.settings import resolve
 from mer_nas.training.config import TrainerConfig
 
 
@@ -17,7 +22,7 @@ def complaint(tree: object) -> list[str]:
 def test_every_mistake_is_said_each_in_its_line() -> None:
     assert complaint({"epochs": 0, "lr": "abc", "batsh": 3}) == [
         "trainer.epochs: input should be greater than 0, not 0",
-        "trainer.lr: input should be a valid number, unable to parse string as a number, not 'abc'",
+        "trainer.lr: input should be a valid number, not 'abc'",
         "trainer: no setting is called 'batsh'; known: augment, batch, clip_norm, device, epochs, "
         "focal_power, label_smoothing, loss, lr, name, optimizer, prior_power, schedule, "
         "step_every, step_factor, steps, warmup, weight_decay. Did you mean 'batch'?",
@@ -37,6 +42,44 @@ def test_an_unknown_option_is_answered_with_those_there_are() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("epochs", [True, "3", 3.5, 2**63, float("nan"), [3]]),
+        ("lr", [True, "1e-3", float("inf"), float("nan"), None]),
+        ("augment", [{"flip": 1}, {"flip": "yes"}, {"shift": False}, {"scale": [0.5, True]}]),
+    ],
+)
+def test_a_number_is_a_finite_number_and_no_truth_value(setting: str, values: list[Any]) -> None:
+    for value in values:
+        assert complaint({setting: value})[0].startswith(f"trainer.{setting}"), value
+    assert validate(TrainerConfig, {"epochs": 1e1, "lr": 1}, "trainer").epochs == 10
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    assert len(complaint({"optimizer": "x" * 5000, "y" * 5000: 1})[0]) < 300
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("trainer" + ".a" * 5000 + "=1", "no setting has so long a name or value"),
+        ("space=" + "a" * 5000, "cannot be reached: file name too long"),
+        ("space=~nosuchuser", "'~nosuchuser' cannot be reached: "),
+        ("space=a\0b.yaml", "cannot be reached: embedded null byte"),
+        ("space=/dev/zero", "this is no YAML file"),
+        ("space=pipe.yaml", "pipe.yaml: cannot be read: this is no file"),
+        ("data=megc2019 data.root=~nosuchuser", r"data.root: '~nosuchuser' cannot be reached: "),
+        ("study.folder=" + "a" * 5000, "study.folder: .* cannot be reached: file name too long"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_one_message(word: str, message: str, here: Path) -> None:
+    os.mkfifo("pipe.yaml")
+    with pytest.raises(ConfigError, match=message) as refused:
+        resolve(word.split(" "))
+    assert len(str(refused.value)) < 400
+
+
 def test_words_are_told_apart_and_read_as_yaml() -> None:
     words = overrides.parse(["space=moe", "trainer.lr=1e-3", "data.root=/a b", "study.name=a=b"])
     assert words.plain == {"space": "moe"}
@@ -47,6 +90,12 @@ def test_words_are_told_apart_and_read_as_yaml() -> None:
 def test_a_word_without_key_or_equals_sign_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="a word of the form key=value would be right"):
         overrides.parse([word])
+
+
+def test_a_text_in_a_word_is_taken_whole_and_a_name_as_it_stands() -> None:
+    words = overrides.parse(["data.root=/faces #2", "study.name=1e5", "a.b='x #y'", "a.c=3 # d"])
+    assert list(words.dotted.values()) == ["/faces #2", "1e5", "x #y", 3]
+    assert resolve(["study.name=null"]).study.name is None
 
 
 def test_a_list_in_a_word_stays_a_list() -> None:

@@ -291,7 +291,7 @@ def test_layouts_roots_and_labels_that_are_not_known(casme2: Path) -> None:
         "seven, three. Did you mean 'five'?"
     )
     assert refused(casme2, labels="no.yaml") == (
-        "data.labels=no.yaml: this file cannot be read: [Errno 2] No such file or directory: 'no.yaml'"
+        "no.yaml: cannot be read: no such file or directory"
     )
 
 

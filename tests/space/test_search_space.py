@@ -131,6 +131,12 @@ def test_every_mistake_of_a_file_is_said_at_once() -> None:
             "c": {"float": [0, 1], "log": True, "lg": 1},
             "d": {"repeat": 0, "each": {}},
             "e": {"int": [1.5, 2]},
+            "f": {"float": [float("nan"), 1.0]},
+            "g": {"float": [1e-4, float("inf")], "log": True},
+            "h": {"int": [1, 8], "step": 3},
+            "i": {"choice": [[1, {}], [1, 2], "[1, 2]", 1.0, 1, True]},
+            "j": {"repeat": True, "each": {}},
+            "k.l": float("inf"),
             "require": ["a <= zz", "a +", "f(a) > 1"],
         },
     }
@@ -143,12 +149,51 @@ def test_every_mistake_of_a_file_is_said_at_once() -> None:
         "space=x: architecture.b: choice: a list of values or a mapping of blocks would be right, not []",
         "space=x: architecture.c: no key beside float is called 'lg'; known: float, log. Did you mean 'log'?",
         "space=x: architecture.c: a log scale needs a low above 0, not 0",
-        "space=x: architecture.d.repeat: a whole number of 1 or more would be right, not 0",
+        "space=x: architecture.d.repeat: a whole number from 1 to 100 or {int: [low, high]} would be right, not 0",
         "space=x: architecture.e: int: [low, high] would be right, not [1.5, 2]",
-        "space=x: architecture.require: 'a <= zz': no setting is called 'zz'; known: a, b, c, d, e",
+        "space=x: architecture.f: float: [low, high] would be right, not [nan, 1.0]",
+        "space=x: architecture.g: float: [low, high] would be right, not [0.0001, inf]",
+        "space=x: architecture.h: int: steps of 3 from 1 do not reach 8; [1, 7] would be right",
+        "space=x: architecture.i: choice: a list among the values holds plain values, not [1, {}]",
+        "space=x: architecture.i: choice: '[1, 2]' stands there twice",
+        "space=x: architecture.i: choice: 1 stands there twice",
+        "space=x: architecture.i: choice: truth values or numbers would be right, not both, not [[1, 2], 1.0, True]",
+        "space=x: architecture.j.repeat: a whole number from 1 to 100 or {int: [low, high]} would be right, not True",
+        "space=x: architecture: a name without a dot would be right, not 'k.l'",
+        "space=x: architecture.k.l: a finite number of 64 bits would be right, not inf",
+        "space=x: architecture.require: 'a <= zz': no setting is called 'zz'; known: a, b, c, d, e, f, g, h, i, j, k.l",
         "space=x: architecture.require: 'a +' is no relation; 'top_k <= experts' would be right",
         "space=x: architecture.require: 'f(a) > 1': 'f(a)' is not allowed; names, numbers, + - * // % are",
     ]
+
+
+def test_a_point_need_not_repeat_what_its_space_fixes() -> None:
+    space = read(
+        {
+            "w": 7,
+            "open": {"choice": [1, 2]},
+            "m": {"choice": {"conv": {"k": 3, "l": {"int": [1, 2]}}}},
+        },
+        points=[{**POINT, "name": "off", "values": {"architecture": {"m": {"l": 2}}}}],
+    )
+    assert space.points[0].params == {"architecture.m.conv.l": 2}
+    assert space.file.points[0].values == {
+        "architecture": {"w": 7, "m": {"kind": "conv", "k": 3, "l": 2}}
+    }
+
+
+def test_two_systems_of_one_name_are_refused() -> None:
+    point = {**POINT, "values": {}}
+    with pytest.raises(ConfigError, match="two points or references are called 'p'"):
+        read({"a": 1}, points=[point, point])
+
+
+def test_a_space_that_would_never_be_drawn_to_its_end_is_refused() -> None:
+    tree: dict[str, Any] = {"a": 1}
+    for _ in range(3):
+        tree = {"n": {"repeat": 100, "each": tree}}
+    with pytest.raises(ConfigError, match="1,000,000 settings; at most 100,000"):
+        read(tree)
 
 
 def test_a_point_outside_of_its_space_is_refused_with_the_place() -> None:
@@ -165,6 +210,7 @@ def test_a_point_outside_of_its_space_is_refused_with_the_place() -> None:
     )
 
 
+POINT = {"name": "p", "source": "none", "fidelity": "reading"}
 SPACE: dict[str, Any] = {
     "w": {"choice": [16, 32]},
     "k": {"choice": [[3, 5], [3]]},

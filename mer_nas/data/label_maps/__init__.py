@@ -10,14 +10,15 @@ clips that it excludes by name.
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 from pydantic import Field
 
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
+from mer_nas.config.reader import MAX_LENGTH
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError, unknown
+from mer_nas.files import place, read_text
 
 AS_ANNOTATED = "as_annotated"
 
@@ -100,12 +101,9 @@ def read_label_map(word: str) -> LabelMap:
     """
     if word == AS_ANNOTATED:
         return LabelMap(name=AS_ANNOTATED, title="every emotion that occurs")
-    path = Path(word).expanduser()
+    path = place(word, "data.labels", ConfigError)
     if path.suffix in {".yaml", ".yml"}:
-        try:
-            return _checked(path.read_text(encoding="utf-8"), word)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"data.labels={word}: this file cannot be read: {error}") from None
+        return _checked(read_text(path, ConfigError, MAX_LENGTH), word)
     if word not in names():
         known = [*names(), AS_ANNOTATED]
         raise ConfigError(f"data.labels={word}: {unknown('label map', word, known)}")
