@@ -4,12 +4,15 @@ What others wrote is data. A file that is larger or nested deeper than anything 
 refused before it takes memory, and every refusal names the file.
 """
 
+import errno
 import hashlib
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
+
+import click
 
 from mer_nas.errors import MerNasError, shown
 
@@ -129,14 +132,41 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write(path: Path, text: str) -> None:
-    """Write a small file whole or not at all: whoever reads meanwhile sees the earlier one."""
+def write(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a small file whole or not at all: whoever reads meanwhile sees the earlier one.
+
+    A link in its place is replaced and not followed.
+
+    Args:
+        path: The file.
+        text: What it holds from now on.
+        mode: Who may read and write it, less what the user's umask takes away.
+    """
     new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8") as stream:
+    new.unlink(missing_ok=True)  # else its mode, or where it links to, would stay
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     new.replace(path)
+
+
+def own_folder(name: str) -> Path:
+    """Return a folder of the user's own that nobody else can read, made if it is not there.
+
+    It lies in MER_NAS_CONFIG, or else where the system keeps a program's configuration.
+
+    Raises:
+        OSError: It cannot be made, or it is somebody else's.
+    """
+    base = Path(os.environ.get("MER_NAS_CONFIG") or click.get_app_dir("mer-nas"))
+    for folder in (base, base / name):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+            raise PermissionError(errno.EPERM, "it belongs to somebody else", str(folder))
+        folder.chmod(0o700)
+    return base / name
 
 
 def _refuse(constant: str) -> NoReturn:

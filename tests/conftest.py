@@ -126,6 +126,12 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("mer_nas.study.run"), "cluster", alone)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what is the user's own apart: tests neither see nor change it."""
+    os.environ["MER_NAS_CONFIG"] = str(tmp_path_factory.mktemp("own"))
+
+
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Know no file with blocks; forget, after the test, those that it loads, and their blocks."""

@@ -1,25 +1,31 @@
 """One driver for a study, and no process left of one that died.
 
-The lock is a file in the study's folder that names the host and the process that drives the study,
-and the processes it began. The system's own lock on that file decides where it works; where it
-does not (some network file systems), host, process id and start of the process do. A lock whose
-process is dead is taken over, and what is left of that process's workers is killed first, because
-they would hold memory, GPUs and ports.
+The lock is a file in the study's folder that names the host and the process that drives the study.
+The system's own lock on that file decides where it works; where it does not (some network file
+systems), host, process id and start of the process do. A lock whose process is dead is taken over.
+
+The file may come from a stranger with the rest of the folder: it is read as data, and nothing is
+ended or removed because it says so (see `scratch`).
 """
 
 import contextlib
 import json
-import shutil
+import os
 import socket
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Annotated, Self
 
+from pydantic import ConfigDict, Field, ValidationError
+
+from mer_nas.config.base import Config
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.processes import Process, reap, this_process
+from mer_nas.search.processes import Process, this_process
+from mer_nas.search.scratch import Belongings, end_leftovers
 
 try:
     import fcntl
@@ -29,8 +35,28 @@ except ImportError:  # Windows
 FILE = "driver.lock"
 PATIENCE = 5.0
 """Seconds that a driver which is just dying is given to let go."""
+MOST = 64 * 1024
+"""Bytes at the end of a lock that are looked at."""
 
-_KEYS = {"host", "pid", "started", "since", "children", "scratch"}
+
+class Owner(Config):
+    """The process that holds a lock."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)  # earlier versions wrote more
+
+    host: Annotated[str, Field(max_length=255)]
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    started: Annotated[str, Field(max_length=255)]
+    since: Annotated[str, Field(max_length=32)]
+
+    @property
+    def here(self) -> bool:
+        """Whether it would be on this machine."""
+        return self.host == socket.gethostname()
+
+    def alive(self) -> bool:
+        """Whether it still runs, on this machine."""
+        return self.here and Process(self.pid, self.started).alive()
 
 
 class StudyLock:
@@ -41,25 +67,22 @@ class StudyLock:
         on_event: Is told what had to be cleared away.
 
     Raises:
-        StudyError: Another process drives the study.
+        StudyError: Another process drives the study, or the lock cannot be written.
     """
 
     def __init__(self, folder: Path, on_event: Listener = ignore) -> None:
         self.path = folder / FILE
         self._emit = on_event
         self._file: IO[str] | None = None
-        self._children: dict[int, Process] = {}
-        self._scratch: Path | None = None
+        self._begun: Belongings | None = None
 
     def __enter__(self) -> Self:
         """Take the lock."""
-        try:
-            self._file = self.path.open("a+", encoding="utf-8")
-        except OSError as error:
-            text = (error.strerror or str(error)).lower()
-            raise StudyError(f"{self.path}: {text}; a study's folder must be writable") from error
+        self._file = _open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             self._take(self._file)
+            end_leftovers(self._emit)
+            self._begun = Belongings.of_this_process(self._emit)
         except BaseException:
             self._file.close()
             raise
@@ -72,7 +95,8 @@ class StudyLock:
         trace: TracebackType | None,
     ) -> None:
         """Let go of the lock; workers that have not ended by themselves are ended."""
-        reap(self._children.values())
+        if self._begun is not None:
+            self._begun.end()
         if self._file is not None:
             self._file.truncate(0)
             self._file.close()  # this also gives back the system's lock
@@ -80,13 +104,8 @@ class StudyLock:
 
     def record(self, processes: Iterable[Process], scratch: Path | None = None) -> None:
         """Note processes, and a folder of theirs, that must not outlive this one."""
-        new = {process.pid: process for process in processes}
-        scratch = scratch or self._scratch
-        if new.items() <= self._children.items() and scratch == self._scratch:
-            return
-        self._children |= new
-        self._scratch = scratch
-        self._write()
+        assert self._begun is not None
+        self._begun.record(processes, scratch)
 
     def _take(self, file: IO[str]) -> None:
         free = _system_lock(file)
@@ -96,67 +115,68 @@ class StudyLock:
                 raise StudyError(
                     f"{self.path}: another process is taking over the study; try again"
                 )
-        elif self._is_alive(owner, free=free):
+            if os.fstat(file.fileno()).st_size:
+                self._emit(Note(f"{self.path}: holds nothing that names a driver; taken over"))
+        elif not free or owner.alive():
             raise StudyError(_driven(self.path.parent, owner))
-        elif owner["host"] == socket.gethostname():
-            self._clear(owner)
-        self._write()
-
-    def _is_alive(self, owner: dict[str, Any], *, free: bool) -> bool:
-        if not free:
-            return True
-        if owner["host"] != socket.gethostname():
+        elif not owner.here:
             # The system's lock may not reach over the network, and that process cannot be seen.
             raise StudyError(
-                f"{self.path.parent}: the study was last driven by process {owner['pid']} on host "
-                f"{owner['host']}, and whether that one still runs cannot be seen from here; if "
+                f"{self.path.parent}: the study was last driven by process {owner.pid} on host "
+                f"{owner.host}, and whether that one still runs cannot be seen from here; if "
                 f"it does not, delete {self.path}"
             )
-        return Process(owner["pid"], owner["started"]).alive()
-
-    def _clear(self, owner: dict[str, Any]) -> None:
-        killed = reap(Process(**child) for child in owner["children"])
-        if owner["scratch"]:
-            shutil.rmtree(owner["scratch"], ignore_errors=True)
-        if killed:
-            names = ", ".join(f"{process.name or '?'} ({process.pid})" for process in killed)
-            self._emit(Note(f"ended {len(killed)} processes of a driver that had died: {names}"))
-
-    def _write(self) -> None:
-        assert self._file is not None
         me = this_process()
-        tree = {
-            "host": socket.gethostname(),
-            "pid": me.pid,
-            "started": me.started,
-            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "children": [process.dump() for process in self._children.values()],
-            "scratch": "" if self._scratch is None else str(self._scratch),
-        }
-        self._file.write(json.dumps(tree) + "\n")
-        self._file.flush()
+        mine = Owner(
+            host=socket.gethostname(),
+            pid=me.pid,
+            started=me.started,
+            since=time.strftime("%Y-%m-%d %H:%M:%S"),
+        )
+        file.write(mine.model_dump_json() + "\n")
+        file.flush()
 
 
 def refuse_driven(folder: Path) -> None:
     """Refuse a study that another process drives right now; change nothing and take no lock.
 
     Raises:
-        StudyError: Its driver is alive.
+        StudyError: Its driver is alive, or its lock is no file.
     """
-    path = folder / FILE
-    if not path.is_file():
+    if not (folder / FILE).exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with _open(folder / FILE, os.O_RDONLY) as file:
         owner = _read(file)
-    here = owner is not None and owner["host"] == socket.gethostname()
-    if owner is not None and here and Process(owner["pid"], owner["started"]).alive():
+    if owner is not None and owner.alive():
         raise StudyError(_driven(folder, owner))
 
 
-def _driven(folder: Path, owner: dict[str, Any]) -> str:
+def _open(path: Path, flags: int) -> IO[str]:
+    """Open a lock, which is a file and no link to one.
+
+    Raises:
+        StudyError: It is something else, or the folder cannot be written.
+    """
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags | careful, 0o644)
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        right = "a study's folder must be writable"
+        if path.is_symlink():
+            text, right = "this is a link", "a lock is a file; delete it"
+        raise StudyError(f"{path}: {text}; {right}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StudyError(f"{path}: this is no file; a lock is one; delete it")
+    mode = "r" if flags == os.O_RDONLY else "a+"
+    return os.fdopen(handle, mode, encoding="utf-8", errors="replace")
+
+
+def _driven(folder: Path, owner: Owner) -> str:
     return (
-        f"{folder}: the study is being driven by process {owner['pid']} on host "
-        f"{owner['host']}, since {owner['since']}; stop that one first (Ctrl-C there), or "
+        f"{folder}: the study is being driven by process {owner.pid} on host "
+        f"{owner.host}, since {owner.since}; stop that one first (Ctrl-C there), or "
         "wait for its end"
     )
 
@@ -171,7 +191,8 @@ def _system_lock(file: IO[str]) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = _read(file)
-            if (owner is not None and _seems_alive(owner)) or time.monotonic() > end:
+            seems_alive = owner is not None and (not owner.here or owner.alive())
+            if seems_alive or time.monotonic() > end:
                 return False
             time.sleep(0.1)
         except OSError:  # this file system has no locks
@@ -180,16 +201,11 @@ def _system_lock(file: IO[str]) -> bool:
             return True
 
 
-def _seems_alive(owner: dict[str, Any]) -> bool:
-    mine = owner["host"] == socket.gethostname()
-    return not mine or Process(owner["pid"], owner["started"]).alive()
-
-
-def _read(file: IO[str]) -> dict[str, Any] | None:
-    file.seek(0)
-    for line in reversed(file.readlines()):
-        with contextlib.suppress(ValueError):
-            tree = json.loads(line)
-            if isinstance(tree, dict) and tree.keys() >= _KEYS:
-                return tree
+def _read(file: IO[str]) -> Owner | None:
+    """Return who wrote the last whole line; None where nobody did."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(max(0, size - MOST))
+    for line in reversed(file.read(MOST).splitlines()):
+        with contextlib.suppress(ValueError, ValidationError, RecursionError):
+            return Owner.model_validate(json.loads(line))
     return None

@@ -12,15 +12,15 @@ import contextlib
 import logging
 import math
 import os
-import shutil
 import socket
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mer_nas
+from mer_nas import files
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener, WorkersReady, ignore
@@ -28,6 +28,7 @@ from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, descendants, reap
+from mer_nas.search.scratch import make_folder, remove_folder
 
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
@@ -140,7 +141,11 @@ def cluster(
     spare = frozenset(process.pid for process in descendants(os.getpid()))
     own = not ray.is_initialized()
     local = own and config.address is None
-    temporary = _temporary_folder()
+    temporary = make_folder()
+    if local:
+        protect_token()
+        if lock is not None:
+            lock.record((), temporary)
     with interruptible():
         try:
             context = _start(config, temporary, cpus, gpus) if own else _running_ray()
@@ -165,7 +170,7 @@ def cluster(
             if own:
                 ray.shutdown()
             reap(left, grace=2.0)
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_folder(temporary)
 
 
 def _children(spare: frozenset[int]) -> tuple[Process, ...]:
@@ -238,7 +243,7 @@ def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | Non
         num_gpus=gpus,
         include_dashboard=config.dashboard,
         dashboard_host="127.0.0.1",
-        _temp_dir=str(temporary),
+        _temp_dir=str(temporary / "ray"),  # Ray opens what it makes to everybody
         **quiet,
     )
 
@@ -300,9 +305,22 @@ def _token() -> str:
     """Return where the token lies that Ray's dashboard asks for, if it asks for one."""
     if os.environ.get("RAY_AUTH_MODE", "").lower() != "token" or "RAY_AUTH_TOKEN" in os.environ:
         return ""
-    return os.environ.get("RAY_AUTH_TOKEN_PATH") or str(Path.home() / ".ray" / "auth_token")
+    return str(_token_file())
 
 
-def _temporary_folder() -> Path:
-    """Return a new folder for Ray's sockets and logs; its path is short, as sockets require."""
-    return Path(tempfile.mkdtemp(prefix="mer-nas-ray-"))
+def _token_file() -> Path:
+    """Return where Ray keeps the token that its processes and its dashboard ask for."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path.home() / ".ray" / "auth_token"
+
+
+def protect_token() -> None:
+    """Make the token that Ray would write itself, readable by everybody, readable by its owner."""
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        return
+    file = _token_file()
+    with contextlib.suppress(OSError):  # where nothing can be written there, Ray says so itself
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            files.write(file, uuid.uuid4().hex, mode=0o600)
+        file.chmod(0o600)

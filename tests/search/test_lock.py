@@ -12,36 +12,39 @@ from conftest import Heard
 
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Note
-from mer_nas.search.lock import FILE, StudyLock
+from mer_nas.search.lock import FILE, StudyLock, refuse_driven
 from mer_nas.search.processes import Process, descendants, reap, started, this_process
+from mer_nas.search.scratch import end_leftovers
 
 HOLD = """
 import subprocess, sys, time
 from pathlib import Path
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import descendants
+from mer_nas.search.scratch import make_folder
 import os
 with StudyLock(Path(sys.argv[1])) as lock:
     child = subprocess.Popen(["sleep", "60"])
-    (scratch := Path(sys.argv[1], "scratch")).mkdir()
+    scratch = make_folder()
     lock.record(descendants(os.getpid()), scratch)
-    print(child.pid, flush=True)
+    print(child.pid, scratch, flush=True)
     time.sleep(60)
 """
 
 
-def hold(folder: Path) -> tuple[subprocess.Popen[str], int]:
-    """Let another process take the lock and begin a child; return both."""
+def hold(folder: Path) -> tuple[subprocess.Popen[str], int, Path]:
+    """Let another process take the lock, begin a child and make a folder; return all three."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     with process.stdout as output:
-        return process, int(output.readline())
+        pid, scratch = output.readline().split()
+        return process, int(pid), Path(scratch)
 
 
 def test_a_second_driver_is_refused_naming_host_and_process(tmp_path: Path) -> None:
-    process, child = hold(tmp_path)
+    process, child, scratch = hold(tmp_path)
     try:
         expected = f"driven by process {process.pid} on host {socket.gethostname()}, since 20"
         with pytest.raises(StudyError, match=expected), StudyLock(tmp_path):
@@ -51,20 +54,22 @@ def test_a_second_driver_is_refused_naming_host_and_process(tmp_path: Path) -> N
     finally:
         process.kill()
         process.wait()
-        os.kill(child, signal.SIGKILL)
+        end_leftovers()
+    assert not started(child)
+    assert not scratch.exists()
 
 
 def test_the_lock_of_a_killed_driver_is_taken_over_and_its_children_are_ended(
     tmp_path: Path, heard: Heard
 ) -> None:
-    process, child = hold(tmp_path)
+    process, child, scratch = hold(tmp_path)
     process.kill()
     process.wait()
     assert started(child)
-    assert (tmp_path / "scratch").exists()
+    assert scratch.exists()
     with StudyLock(tmp_path, heard.append):
         assert not started(child)
-        assert not (tmp_path / "scratch").exists()
+        assert not scratch.exists()
     (note,) = heard
     assert isinstance(note, Note)
     assert f"sleep ({child})" in note.text
@@ -86,31 +91,36 @@ def test_a_lock_that_was_given_back_is_free(tmp_path: Path) -> None:
     assert (tmp_path / FILE).read_text() == ""
 
 
-def owner(host: str, pid: int, began: str, children: list[Process]) -> str:
-    tree = {
-        "host": host,
-        "pid": pid,
-        "started": began,
-        "since": "2026-01-01 00:00:00",
-        "children": [child.dump() for child in children],
-        "scratch": "",
-    }
+def owner(host: str, pid: int, began: str, **more: object) -> str:
+    tree = {"host": host, "pid": pid, "started": began, "since": "2026-01-01 00:00:00", **more}
     return json.dumps(tree) + "\n"
 
 
-def test_a_process_of_the_same_number_that_began_later_is_another_one(tmp_path: Path) -> None:
-    """Neither as the driver nor as one of its children: numbers are given out again."""
+def test_a_process_of_the_same_number_that_began_later_is_no_driver(tmp_path: Path) -> None:
+    text = owner(socket.gethostname(), os.getppid(), "another boot/2")
+    (tmp_path / FILE).write_text(text)
+    with StudyLock(tmp_path):
+        assert started(os.getppid())
+
+
+def test_nothing_ends_and_nothing_is_removed_because_a_lock_says_so(tmp_path: Path) -> None:
+    """As a stranger could write it, who sees our processes and guesses our folders."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
     with subprocess.Popen(["sleep", "60"]) as other:
-        reused = Process(other.pid, "another boot/1")
-        host = socket.gethostname()
-        (tmp_path / FILE).write_text(owner(host, os.getppid(), "another boot/2", [reused]))
+        children = [Process(other.pid, started(other.pid), "sleep").dump()]
+        text = owner(
+            socket.gethostname(), 2**22 + 1, "dead", children=children, scratch=str(precious)
+        )
+        (tmp_path / FILE).write_text(text)
         with StudyLock(tmp_path):
-            assert started(other.pid)
+            assert precious.exists()
+        assert started(other.pid)
         other.kill()
 
 
 def test_the_driver_of_another_host_is_not_judged_from_here(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(owner("elsewhere", 7, "x", []))
+    (tmp_path / FILE).write_text(owner("elsewhere", 7, "x"))
     with (
         pytest.raises(StudyError, match=r"process 7 on host elsewhere, .* delete .*driver\.lock"),
         StudyLock(tmp_path),
@@ -119,12 +129,48 @@ def test_the_driver_of_another_host_is_not_judged_from_here(tmp_path: Path) -> N
 
 
 def test_a_line_that_was_torn_takes_nothing_back(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as orphan:
-        child = Process(orphan.pid, started(orphan.pid), "sleep")
-        text = owner(socket.gethostname(), 2**22 + 1, "dead", [child])
-        (tmp_path / FILE).write_text(text + text[:50])
-        with StudyLock(tmp_path):
-            assert orphan.wait(5) == -signal.SIGKILL
+    text = owner("elsewhere", 7, "x")
+    (tmp_path / FILE).write_text(text + text[:50])
+    with pytest.raises(StudyError, match="process 7 on host elsewhere"), StudyLock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00lock",
+        b"[" * 100_000,
+        b"7\n",
+        owner("here", -1, "x").encode(),
+        owner("here", 10**40, "x").encode() * 3,
+        b'{"host": 1, "pid": "7", "started": null, "since": []}\n',
+    ],
+    ids=["not utf-8", "nested", "a number", "negative", "no process id", "other types"],
+)
+def test_a_lock_that_names_no_driver_is_said_and_taken_over(
+    tmp_path: Path, heard: Heard, content: bytes
+) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with StudyLock(tmp_path, heard.append):
+        pass
+    assert heard == [Note(f"{tmp_path / FILE}: holds nothing that names a driver; taken over")]
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    (tmp_path / FILE).symlink_to(elsewhere)
+    with pytest.raises(StudyError, match="this is a link; a lock is a file"), StudyLock(tmp_path):
+        pass
+    assert elsewhere.read_text() == "precious"
+
+
+def test_a_lock_that_is_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(StudyError, match="this is no file"), StudyLock(tmp_path):
+        pass
+    with pytest.raises(StudyError, match="this is no file"):
+        refuse_driven(tmp_path)
 
 
 def test_what_was_recorded_does_not_outlive_the_lock(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from scripted import Sketch, Watched, evaluator, history, search
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.files import own_folder
 from mer_nas.provenance import code_version
 from mer_nas.search import local, ray_runner
 from mer_nas.search.config import RayConfig
@@ -35,6 +37,7 @@ from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
 from mer_nas.search.processes import Process
 from mer_nas.search.ray_runner import Cluster, Shares, cluster, share
+from mer_nas.search.scratch import NOTES
 from mer_nas.search.storage import sqlite_url
 
 SCRIPT = Path(__file__).with_name("killed.py")
@@ -404,9 +407,12 @@ def start(folder: Path, workers: int, crash_at: str | None = None) -> subprocess
     )
 
 
-def recorded(folder: Path) -> list[Process]:
-    last = (folder / FILE).read_text().splitlines()[-1]
-    return [Process(**child) for child in json.loads(last)["children"]]
+def recorded(driver: int) -> list[Process]:
+    (note,) = own_folder(NOTES).glob(f"{driver}-*.json")
+    tree = json.loads(note.read_text())
+    scratch = Path(tree["folder"])
+    assert stat.S_IMODE(scratch.stat().st_mode) == 0o700  # Ray's own folder in it is open to all
+    return [Process(**child) for child in tree["processes"]]
 
 
 def crash(folder: Path, at: str) -> list[Process]:
@@ -414,7 +420,7 @@ def crash(folder: Path, at: str) -> list[Process]:
     process = start(folder, workers=1, crash_at=at)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL, errors
-    return recorded(folder)
+    return recorded(process.pid)
 
 
 def test_a_search_survives_ctrl_c_then_a_kill_and_then_one_in_rays_snapshot(

@@ -441,7 +441,7 @@ def test_a_class_that_no_clip_shows(here: Path, call: Call) -> None:
 
 def driven(study: Path, pid: int, started: str) -> None:
     owner = {"host": socket.gethostname(), "pid": pid, "started": started}
-    rest = {"since": "2026-11-20 12:00:00", "children": [], "scratch": ""}
+    rest = {"since": "2026-11-20 12:00:00"}
     (study / "driver.lock").write_text(json.dumps(owner | rest) + "\n")
 
 
