@@ -8,7 +8,8 @@ import errno
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -141,15 +142,54 @@ def write(path: Path, text: str, mode: int = 0o666) -> None:
         path: The file.
         text: What it holds from now on.
         mode: Who may read and write it, less what the user's umask takes away.
+
+    Raises:
+        OSError: The disk does not take it; the error names the file.
     """
     new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)  # else its mode, or where it links to, would stay
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(path)
+    with naming(path):
+        new.unlink(missing_ok=True)  # else its mode, or where it links to, would stay
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file or folder in what the disk says of it; of itself only opening a file does."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def refused(error: OSError) -> str | None:
+    """Return what a disk would not do, and for which file; None where no disk is to blame."""
+    if error.errno not in _OF_THE_DISK:
+        return None
+    said = (error.strerror or str(error)).lower()
+    return said if error.filename is None else f"{os.fsdecode(error.filename)}: {said}"
+
+
+_OF_THE_DISK = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENAMETOOLONG,
+}
 
 
 def own_folder(name: str) -> Path:

@@ -16,6 +16,7 @@ import click
 from mer_nas import __version__
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, unknown
+from mer_nas.files import refused
 
 
 class SubVerbs(click.Group):
@@ -52,6 +53,10 @@ class Verbs(SubVerbs):
             return super().invoke(ctx)
         except MerNasError as error:
             click.echo(f"mer-nas: {error}", err=True)
+        except OSError as error:
+            if error.filename is None or (said := refused(error)) is None:
+                raise
+            click.echo(f"mer-nas: {said}", err=True)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "mer-nas"
             click.echo(f"{where}: {error.format_message()} See {where} --help.", err=True)

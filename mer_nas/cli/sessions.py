@@ -16,6 +16,7 @@ from mer_nas.report import HeadlineFacts, NestedFacts, Report, SelectionFacts
 from mer_nas.report.schema import Answer
 from mer_nas.report.tables import as_text
 from mer_nas.search.config import Folds
+from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
 from mer_nas.study.estimate import Plan, estimate, machine_shares, outlay
@@ -107,7 +108,7 @@ def go_on(
         with watching:
             outcome = run(folder, clips, watching, command, settings)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; `mer-nas resume {folder.path}` goes on from here", err=True)
+        click.echo(f"interrupted; `{folder.resume}` goes on from here", err=True)
         return INTERRUPTED
     if as_json:
         click.echo(outcome.report.to_json(), nl=False)
@@ -149,11 +150,8 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
         watching.say(
             f"study.pruner={settings.study.pruner} has no effect: {settings.study.unpruned}"
         )
-    watching.say(
-        f"everything lies in {folder.path}; Ctrl-C stops, `mer-nas resume {folder.path}` goes on"
-    )
-    storage = folder.storage(settings.study)
-    watching.say(f"watch the trials: optuna-dashboard {storage}")
+    watching.say(f"everything lies in {folder.path}; Ctrl-C stops, `{folder.resume}` goes on")
+    watching.say(f"watch the trials: {dashboard(folder.storage(settings.study))}")
 
 
 def _budget(settings: Settings) -> str:

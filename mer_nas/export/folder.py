@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mer_nas.errors import ExportError
+from mer_nas.files import naming
 
 
 @contextmanager
@@ -23,8 +24,14 @@ def whole(folder: Path, files: Collection[str]) -> Iterator[Path]:
 
     Raises:
         ExportError: The folder holds something else, which would be lost.
+        OSError: The disk does not take it; the error names the folder.
     """
     _refuse_strangers(folder, files)
+    with naming(folder):
+        yield from _beside(folder)
+
+
+def _beside(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:

@@ -205,8 +205,10 @@ class StudyDriver:
 
     def close(self) -> None:
         """Let go of the storage."""
-        self.budget.save(force=True)
-        close_storage(self._storage)
+        try:
+            self.budget.save(force=True)
+        finally:
+            close_storage(self._storage)
 
     # What comes next -------------------------------------------------------------------------
 

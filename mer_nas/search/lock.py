@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from mer_nas.config.base import Config
 from mer_nas.errors import StudyError
+from mer_nas.files import naming
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import Process, this_process
 from mer_nas.search.scratch import Belongings, end_leftovers
@@ -84,7 +85,8 @@ class StudyLock:
             end_leftovers(self._emit)
             self._begun = Belongings.of_this_process(self._emit)
         except BaseException:
-            self._file.close()
+            with contextlib.suppress(OSError):  # a full disk would not take the rest of a line
+                self._file.close()
             raise
         return self
 
@@ -133,8 +135,9 @@ class StudyLock:
             started=me.started,
             since=time.strftime("%Y-%m-%d %H:%M:%S"),
         )
-        file.write(mine.model_dump_json() + "\n")
-        file.flush()
+        with naming(self.path):
+            file.write(mine.model_dump_json() + "\n")
+            file.flush()
 
 
 def refuse_driven(folder: Path) -> None:

@@ -4,13 +4,18 @@ A storage is named by its URL, or by a file name ending in .log: Optuna's journa
 a folder on a network, where SQLite cannot lock.
 """
 
-import contextlib
+import os
+import shlex
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import event
+from sqlalchemy import URL, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mer_nas.errors import StudyError
 from mer_nas.search.config import StudyConfig
@@ -19,11 +24,37 @@ from mer_nas.search.samplers import RepeatableSampler
 
 _SQLITE = "sqlite:///"
 _JOURNAL = ".log"
+PATIENCE = 60
+"""Seconds that a database is waited for which another program has locked."""
+
+_ADVICE = {
+    "locked": "another program holds it (one that browses or copies it?); close that one",
+    "full": "make room on that disk",
+    "readonly": "it must be writable",
+    "malformed": "restore it from a copy, or delete it and begin a new study",
+}
+"""What to do, by a word of what SQLite says."""
 
 
 def sqlite_url(folder: Path) -> str:
-    """Return the URL of the default storage of a study in `folder`."""
-    return f"sqlite:///{(folder / 'study.db').resolve().as_posix()}"
+    """Return the URL of the default storage of a study in `folder`, whatever the folder is called.
+
+    Raises:
+        StudyError: The path is no Unicode, which a URL would have to be.
+    """
+    file = (folder / "study.db").resolve().as_posix()
+    try:
+        return str(URL.create("sqlite", database=file).render_as_string())
+    except UnicodeEncodeError:
+        raise StudyError(
+            f"{os.fsencode(folder.resolve())!r}: a study cannot lie in a folder whose name is no "
+            "UTF-8; rename it, or name another with study.folder="
+        ) from None
+
+
+def dashboard(storage: str) -> str:
+    """Return the line of a shell that shows what is in a storage."""
+    return shlex.join(["optuna-dashboard", storage])
 
 
 def open_study(
@@ -35,23 +66,49 @@ def open_study(
         StudyError: The storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with opening(storage):
         backend = open_storage(storage)
-        sampler = RepeatableSampler(settings.sampler, settings.startup, settings.seed)
         study = optuna.create_study(
             storage=backend,
-            sampler=sampler,
+            sampler=RepeatableSampler(settings.sampler, settings.startup, settings.seed),
             pruner=optuna.pruners.NopPruner(),  # pruners are asked by the driver
             study_name=name,
             directions=[DIRECTIONS[objective] for objective in settings.objectives],
             load_if_exists=True,
         )
-    except Exception as error:  # each kind of storage has errors of its own
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return study, backend
+
+
+@contextmanager
+def opening(storage: str) -> Iterator[None]:
+    """Say of what goes wrong in a `with` statement that the storage cannot be opened.
+
+    Raises:
+        StudyError: Something did; each kind of storage has errors of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = refusal(error) or next(iter(str(error).splitlines()), type(error).__name__)
         raise StudyError(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error
-    return study, backend
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return what a database said that would not go on, and what to do; None for other errors.
+
+    Optuna guesses at "invalid data in the commit"; what the database said is behind that.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, DBAPIError | sqlite3.Error):
+        found = found.__cause__ or found.__context__
+    if found is None:
+        known = isinstance(error, SQLAlchemyError | OptunaError)
+        return str(error).splitlines()[0] if known and str(error) else None
+    said = str(getattr(found, "orig", found)).splitlines()[0]
+    advice = [what for word, what in _ADVICE.items() if word in said]
+    return "; ".join([said, *advice[:1]])
 
 
 def open_storage(storage: str) -> optuna.storages.BaseStorage:
@@ -70,15 +127,15 @@ def _sqlite(url: str) -> optuna.storages.RDBStorage:
     last changes may be missing: then those trials are drawn again as they were, and find their
     folds in the ledger.
     """
-    with contextlib.closing(sqlite3.connect(url.removeprefix(_SQLITE), timeout=60)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    waiting = {"connect_args": {"timeout": PATIENCE}}
+    storage = optuna.storages.RDBStorage(url, engine_kwargs=waiting)
     event.listen(storage.engine, "connect", _in_passing)
     storage.engine.dispose()  # its connections were opened before
     return storage
 
 
 def _in_passing(connection: sqlite3.Connection, record: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 

@@ -30,7 +30,7 @@ from mer_nas.report.files import JSON
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.evaluate import FILE as EVALUATION
 from mer_nas.study.evaluate import folds_of, read_evaluation
-from mer_nas.study.folder import RUNS
+from mer_nas.study.folder import RUNS, StudyFolder
 
 HOW = (
     "STUDY, STUDY:POINT, STUDY:17 for a trial, a report.json, a folder of `mer-nas evaluate`, or "
@@ -143,7 +143,7 @@ def _study(file: Path) -> Source:
         if not file.is_file():
             raise StudyError(
                 f"{file.parent}: the study never came to its report; "
-                f"`mer-nas resume {file.parent}` brings it to its end"
+                f"`{StudyFolder(file.parent).resume}` brings it to its end"
             )
     report = read_report(file)
     study = report.study

@@ -44,7 +44,7 @@ from mer_nas.report import (
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
-from mer_nas.search.storage import close_storage, open_storage
+from mer_nas.search.storage import close_storage, open_storage, opening
 from mer_nas.statistics import Counts, by_subject
 from mer_nas.study import honesty, learning, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
@@ -91,9 +91,11 @@ class Memory:
     def optuna(self) -> optuna.Study:
         """The Optuna study, whose storage is let go when nobody remembers it any more."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = open_storage(self.folder.storage(self.settings.study))
-        weakref.finalize(self, close_storage, storage)
-        return optuna.load_study(study_name=self.origin.optuna, storage=storage)
+        place = self.folder.storage(self.settings.study)
+        with opening(place):
+            storage = open_storage(place)
+            weakref.finalize(self, close_storage, storage)
+            return optuna.load_study(study_name=self.origin.optuna, storage=storage)
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
-from mer_nas.files import write
+from mer_nas.files import naming, refused, write
 from mer_nas.provenance import code, code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
@@ -114,6 +115,11 @@ class StudyFolder:
     def name(self) -> str:
         """What the study is called."""
         return self.path.name
+
+    @property
+    def resume(self) -> str:
+        """The line of a shell that goes on with it."""
+        return shlex.join(["mer-nas", "resume", str(self.path)])
 
     @property
     def settings_file(self) -> Path:
@@ -238,8 +244,12 @@ def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
         optuna="search" if study.storage is None else shared,
     )
     folder = StudyFolder(_make(settings))
-    write(folder.path / "origin.json", origin.model_dump_json(indent=2))
-    folder.save(settings)
+    try:
+        write(folder.path / "origin.json", origin.model_dump_json(indent=2))
+        folder.save(settings)
+    except OSError as error:
+        shutil.rmtree(folder.path)
+        raise StudyError(f"{refused(error) or error}; no study was begun") from error
     return folder
 
 
@@ -338,7 +348,7 @@ def _make(settings: Settings) -> Path:
                 key = "study.folder" if study.folder else "study.name"
                 raise StudyError(
                     f"{key}={path if study.folder else study.name}: {path} exists; "
-                    f"`mer-nas resume {path}` goes on with it, another name begins anew"
+                    f"`{StudyFolder(path).resume}` goes on with it, another name begins anew"
                 ) from None
         except OSError as error:
             raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
@@ -376,5 +386,6 @@ def sessions(folder: StudyFolder) -> Sessions:
 def add_session(folder: StudyFolder, seconds: float, command: str, workers: int) -> None:
     """Note that a session of the study lasted so long, and how many workers it had at a time."""
     row = {"seconds": round(seconds, 1), "workers": workers, "command": command}
-    with (folder.path / "sessions.jsonl").open("a", encoding="utf-8") as stream:
+    file = folder.path / "sessions.jsonl"
+    with naming(file), file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")

@@ -13,6 +13,7 @@ import pyarrow
 from pyarrow import parquet
 
 from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.files import naming
 from mer_nas.search.ledger import read
 
 _BYTES = b"mer-nas ledger bytes"
@@ -43,8 +44,13 @@ def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
         return False
     table = _table(read(ledger), classes).replace_schema_metadata({_BYTES: str(size).encode()})
     part = file.with_name(f".{file.name}.part")
-    parquet.write_table(table, part, compression="zstd")
-    part.replace(file)
+    with naming(file):
+        try:
+            parquet.write_table(table, part, compression="zstd")
+            part.replace(file)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     return True
 
 

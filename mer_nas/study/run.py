@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -38,6 +38,7 @@ from mer_nas.study.estimate import announcement, estimate, machine_shares, outla
 from mer_nas.study.exports import export_winner
 from mer_nas.study.facts import Memory
 from mer_nas.study.folder import Origin, StudyFolder, add_session, settle
+from mer_nas.study.kept import kept
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import unchanged
 
@@ -76,14 +77,15 @@ def run(
     begun, settings = folder.origin(), changed or folder.settings()
     load_extensions(settings.space.extensions)
     unchanged(folder, begun, clips, settings.space.extensions)
-    with StudyLock(folder.path, on_event) as lock:
+    with kept(folder), StudyLock(folder.path, on_event) as lock:
         workers = _Workers(settings, folder, on_event, lock)
         with _session(folder, command or begun.command, workers):
             memory, stopped = _trained(workers, clips)
             memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
             memory.clock_clips()
             exported = export_winner(memory, clips, _told_before(folder).export, on_event)
-    written = _write_report(memory, exported, stopped)
+    with kept(folder):
+        written = _write_report(memory, exported, stopped)
     return Outcome(folder, written, written.outcomes["failed"])
 
 
@@ -183,7 +185,8 @@ def rewrite_report(folder: StudyFolder) -> Report:
     refuse_driven(folder.path)
     memory = Memory(folder, folder.origin())
     before = _told_before(folder)
-    return _write_report(memory, before.export, before.stopped)
+    with kept(folder):
+        return _write_report(memory, before.export, before.stopped)
 
 
 def _driver(
@@ -270,5 +273,8 @@ def _session(folder: StudyFolder, command: str, workers: _Workers) -> Iterator[N
     began = time.monotonic()
     try:
         yield
-    finally:
-        add_session(folder, time.monotonic() - began, command, workers.many)
+    except BaseException:
+        with suppress(OSError):  # what ended it matters more, and may have been the same disk
+            add_session(folder, time.monotonic() - began, command, workers.many)
+        raise
+    add_session(folder, time.monotonic() - began, command, workers.many)

@@ -1,0 +1,120 @@
+"""Where the trials lie: the folder's own database, whatever it is called and whoever holds it."""
+
+import os
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import optuna
+import pytest
+
+from mer_nas.errors import StudyError
+from mer_nas.search import storage
+from mer_nas.search.config import StudyConfig
+from mer_nas.search.storage import close_storage, dashboard, open_study, sqlite_url
+from mer_nas.study.folder import StudyFolder
+from mer_nas.study.kept import kept
+
+NAMES = [
+    "what?",
+    "100%20 done",
+    "50%",
+    "#1",
+    "a?mode=ro&uri=true",
+    "it's; here",
+    "{SCHEMA_VERSION}",
+    "~me",
+    "数据 é",
+    "a:b@c",
+    "-o",
+    "two\nlines",
+    "[1] *",
+]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[optuna.Study]:
+    study, backend = open_study(sqlite_url(folder), "search", StudyConfig())
+    try:
+        yield study
+    finally:
+        close_storage(backend)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Be another program that has locked the database."""
+    with closing(sqlite3.connect(folder / "study.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trials_lie_in_the_folder_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    with opened(folder) as study:
+        study.set_user_attr("folder", name)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert [entry.name for entry in folder.iterdir()] == ["study.db"]
+    program, url = shlex.split(dashboard(sqlite_url(folder)))
+    assert program == "optuna-dashboard"
+    found = optuna.load_study(study_name="search", storage=url)  # as that program does
+    assert found.user_attrs == {"folder": name}
+
+
+def test_an_ordinary_folder_has_the_database_that_it_always_had(tmp_path: Path) -> None:
+    assert sqlite_url(tmp_path) == f"sqlite:///{tmp_path}/study.db"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"\\xff': a study cannot lie in a folder whose name is"):
+        sqlite_url(tmp_path / os.fsdecode(b"\xff"))
+
+
+def test_a_database_that_another_program_holds_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "PATIENCE", 0.1)
+    with opened(tmp_path):
+        pass
+    says = "cannot be opened: database is locked; another program holds it"
+    with held(tmp_path), pytest.raises(StudyError, match=says), opened(tmp_path):
+        pass
+    with opened(tmp_path):
+        pass
+
+
+def test_a_database_that_is_taken_in_mid_search_is_said_to_be_with_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "PATIENCE", 0.1)
+    folder = tmp_path / "my study"
+    folder.mkdir()
+    says = r"database is locked; another program holds it .*is kept, and `mer-nas resume '.*my study'`"
+    with (
+        opened(folder) as study,
+        held(folder),
+        pytest.raises(StudyError, match=says),
+        kept(StudyFolder(folder)),
+    ):
+        study.set_user_attr("seconds", 1.0)
+
+
+def test_a_database_without_room_is_said_to_be_full(tmp_path: Path) -> None:
+    with opened(tmp_path) as study:
+        backend = study._storage._backend  # type: ignore[attr-defined]
+        with backend.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=1")
+            says = "is full; make room on that disk"
+            with pytest.raises(StudyError, match=says), kept(StudyFolder(tmp_path)):
+                connection.exec_driver_sql("CREATE TABLE more AS SELECT zeroblob(1000000)")
+
+
+def test_a_bug_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    for bug in (FileNotFoundError(2, "No such file"), ValueError("?"), KeyError("outcome")):
+        with pytest.raises(type(bug)), kept(StudyFolder(tmp_path)):
+            raise bug
