@@ -32,6 +32,7 @@ from mer_nas.study.facts import Memory
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.reproduce import Reproduction, read_claim
 from mer_nas.study.reproduce import reproduce as _reproduce
+from mer_nas.trust import asking, require, to_run
 
 __all__ = [
     "Study",
@@ -72,7 +73,11 @@ class Study:
         return [entry.candidate for entry in entries]
 
     def resume(self, *words: str, on_event: Listener = ignore) -> Study:
-        """Go on with the search; `words` such as "study.trials=60" may extend it."""
+        """Go on with the search; `words` such as "study.trials=60" may extend it.
+
+        Raises:
+            Untrusted: The study is somebody else's and wants to act here; see `load_study`.
+        """
         folder = StudyFolder(self.folder)
         settings = extended(folder.settings(), words)
         command = shlex.join(["mer-nas", "resume", str(self.folder), *words])
@@ -121,13 +126,22 @@ def compare(*words: str) -> ComparedCandidates:
     return compare_candidates(words)
 
 
-def load_study(folder: str | Path) -> Study:
+def load_study(folder: str | Path, *, trust: bool = False) -> Study:
     """Return the study in a folder, or of a name under `runs`.
+
+    Args:
+        folder: The study.
+        trust: Whether the Python files that a study of somebody else names may be run, and
+            whatever else it wants to do outside of its folder be done.
 
     Raises:
         StudyError: There is none.
+        Untrusted: It wants to do so, and you have not agreed.
     """
-    return Study(find(str(folder)).path)
+    found = find(str(folder))
+    with asking(trust):
+        require(map(to_run, found.settings().space.extensions))
+    return Study(found.path)
 
 
 def point(name: str, *words: str) -> Candidate:
@@ -163,20 +177,25 @@ def evaluate(*words: str, point: str | None = None, seeds: int = 1) -> Evaluated
     return _evaluate(resolved, load_clips(resolved, point), point, seeds)
 
 
-def reproduce(report: str | Path, *words: str, on_event: Listener = ignore) -> Reproduction:
+def reproduce(
+    report: str | Path, *words: str, trust: bool = False, on_event: Listener = ignore
+) -> Reproduction:
     """Train the winner of a report again and compare every number that follows from it.
 
     Args:
         report: The file, a folder that holds one, or the name of a study under `runs`.
         *words: What is another here: "data.root=DIR", "trainer.device=cpu", "ray.workers=4".
+        trust: Whether the Python files that the report names may be run.
         on_event: Is told what happens.
 
     Raises:
         StudyError: There is no report, another version wrote it, or it names no winner.
         DataError: The clips here are others than the report's.
+        Untrusted: It names Python files, and you have not agreed to run them.
     """
-    claim = read_claim(str(report), words)
-    return _reproduce(claim, load_clips(claim.settings, on_event=on_event), on_event)
+    with asking(trust):
+        claim = read_claim(str(report), words)
+        return _reproduce(claim, load_clips(claim.settings, on_event=on_event), on_event)
 
 
 def predict(folder: str | Path, clip: str | Path) -> Prediction:
@@ -189,10 +208,16 @@ def predict(folder: str | Path, clip: str | Path) -> Prediction:
     return _predict(Model.open(Path(folder)), str(clip))[0]
 
 
-def load_model(folder: str | Path) -> LoadedModel:
+def load_model(folder: str | Path, *, trust: bool = False) -> LoadedModel:
     """Rebuild the network of an export in this process.
+
+    Args:
+        folder: The export.
+        trust: Whether the Python files with blocks that it names may be run.
 
     Raises:
         ExportError: A file is missing, or is not the one that was exported.
+        Untrusted: It names Python files, and you have not agreed to run them.
     """
-    return load(Path(folder))
+    with asking(trust):
+        return load(Path(folder))

@@ -5,7 +5,8 @@
     ├── Infeasible      a candidate breaks a rule of the grammar, a `require` or a `limits`
     ├── DataError       a data root is missing, incomplete or cannot be evaluated
     ├── StudyError      a study cannot be created, opened, resumed or extended
-    └── ExportError     an exported network does not do what the trained one does
+    ├── ExportError     an exported network does not do what the trained one does
+    └── Untrusted       somebody's file wants to act here, and the user has not agreed
 
 A message says where, what was found there, and what would have been right. The command line prints
 it as it is and exits with status 2; every other exception is a bug and keeps its traceback.
@@ -37,6 +38,10 @@ class StudyError(MerNasError):
 
 class ExportError(MerNasError):
     """An exported network differs from the trained one, or cannot be written."""
+
+
+class Untrusted(MerNasError):
+    """A file of somebody's wants to run code or to write elsewhere, and nobody agreed to it."""
 
 
 def shown(value: object, most: int = 100) -> str:

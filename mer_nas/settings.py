@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from mer_nas import trust
 from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.config import DataConfig
@@ -107,6 +108,7 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
     if mistakes:
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
     trainer_words = read.of("trainer")
+    trust.name_files(parts["space"].extensions)
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
     return Settings(**parts, trainer_words=trainer_words)
 

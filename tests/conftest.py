@@ -16,6 +16,7 @@ from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener
 from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.ray_runner import Shares
+from mer_nas.trust import asking
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -138,7 +139,8 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = {name: dict(registry._components) for name, registry in SLOTS.items()}
     monkeypatch.setattr(extensions, "_loaded", {})
     monkeypatch.setattr(extensions, "_packages", {})
-    yield
+    with asking(True):
+        yield
     for name, registry in SLOTS.items():
         registry._components = before[name]
     refresh()

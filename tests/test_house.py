@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mer_nas"
 
 LAYERS = [
-    {"errors", "files", "privacy", "sources", "wording", "registry", "rank_pooling", "templates"},
+    {
+        "errors",
+        "files",
+        "privacy",
+        "sources",
+        "trust",
+        "wording",
+        "registry",
+        "rank_pooling",
+        "templates",
+    },
     {"config"},
     {"space"},
     {"architectures"},

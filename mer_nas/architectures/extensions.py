@@ -11,13 +11,16 @@ the installed distributions, as all of them were when they were loaded.
 import sys
 from collections.abc import Sequence
 from hashlib import sha256
+from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from mer_nas.architectures.forms import refresh
 from mer_nas.errors import ConfigError
+from mer_nas.files import read_bytes
 from mer_nas.sources import Sources, sources
+from mer_nas.trust import asking, require, to_run
 
 GROUP = "mer_nas.blocks"
 
@@ -25,16 +28,25 @@ _loaded: dict[Path, Sources] = {}
 _packages: dict[str, Sources] = {}
 
 
-def load_extensions(files: Sequence[str | Path] = ()) -> None:
+def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) -> None:
     """Load the blocks of installed packages and of `files`; what is loaded already is skipped.
+
+    Args:
+        files: Python files; loading one runs it.
+        trust: Whether they may be run, whoever named them.
 
     Raises:
         ConfigError: A file is missing, or a file or package fails while it is imported.
+        Untrusted: The user has not agreed to run them (see `mer_nas.trust`); none was.
     """
     _load_packages()
-    for file in files:
-        if (path := Path(file).resolve()) not in _loaded:
-            _loaded[path] = _load_file(path)
+    new = [path for file in files if (path := Path(file).resolve()) not in _loaded]
+    for path in new:
+        _refuse_missing(path)
+    with asking(trust):
+        require(map(to_run, new))
+    for path in new:
+        _loaded[path] = _load_file(path)
     refresh()
 
 
@@ -70,22 +82,44 @@ def _load_package(entry: EntryPoint) -> Sources:
 
 def _load_file(path: Path) -> Sources:
     """Import a file; return what stands behind it."""
-    if not path.is_file():
-        raise ConfigError(f"extensions: there is no file {path}; right: a python file with blocks")
     # Two spaces may each have their own blocks.py.
     name = f"mer_nas_extension_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"extensions: {path} is no python file")
-    module = module_from_spec(spec)
+    loader = _AsRead(path, read_bytes(path, ConfigError))
+    module = ModuleType(name)
+    module.__file__, module.__loader__ = str(path), loader
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
         found = sources(name, path)
     except Exception as error:
         del sys.modules[name]
         raise ConfigError(f"extensions: {path} cannot be loaded: {_said(error)}") from error
     return {path.name: found.pop(name), **found}
+
+
+class _AsRead(SourceLoader):
+    """Runs the text that was read, and never compiled files that lie beside it."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self._path = str(path)
+        self._content = content
+
+    def get_filename(self, fullname: str) -> str:
+        """Return where the text lies."""
+        return self._path
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """Return the text, and nothing of any other file."""
+        if path != self._path:
+            raise OSError(f"{path!r} is not what was read")
+        return self._content
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"extensions: there is no file {path}; right: a python file with blocks")
+    if path.suffix != ".py":
+        raise ConfigError(f"extensions: {path} is no python file")
 
 
 def _said(error: Exception) -> str:

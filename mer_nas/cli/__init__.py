@@ -7,6 +7,7 @@ Results go to stdout, everything else to stderr.
 
 import atexit
 import os
+import sys
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -17,6 +18,7 @@ from mer_nas import __version__
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, unknown
 from mer_nas.files import refused
+from mer_nas.trust import asking
 
 
 class SubVerbs(click.Group):
@@ -50,7 +52,8 @@ class Verbs(SubVerbs):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; show a user's mistake as one message and keep the traceback of a bug."""
         try:
-            return super().invoke(ctx)
+            with asking(_asked):
+                return super().invoke(ctx)
         except MerNasError as error:
             click.echo(f"mer-nas: {error}", err=True)
         except OSError as error:
@@ -61,6 +64,19 @@ class Verbs(SubVerbs):
             where = error.ctx.command_path if error.ctx else "mer-nas"
             click.echo(f"{where}: {error.format_message()} See {where} --help.", err=True)
         return ctx.exit(2)
+
+
+def at_a_terminal() -> bool:
+    """Return whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked(wishes: str) -> bool:
+    """Ask whoever sits in front of a terminal whether what somebody's file wishes may be done."""
+    if not at_a_terminal():
+        return False
+    click.echo(f"A file of somebody's wants this machine to\n{wishes}", err=True)
+    return click.confirm("Do you agree? It is remembered for just this content", err=True)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from mer_nas import trust
 from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.config import PrecomputedFlow, RecordedData, SyntheticData
@@ -60,6 +61,22 @@ def as_json(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
+
+
+def trusting(function: F) -> F:
+    """Give a verb the option --trust, for files of somebody else."""
+
+    def decide(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.with_resource(trust.asking(value))
+
+    return click.option(
+        "--trust",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=decide,
+        help="Agree to what a file of somebody else's wants to run or to write elsewhere.",
+    )(function)
 
 
 def quiet(function: F) -> F:

@@ -62,6 +62,34 @@ def _reachable(path: Path) -> Path:
 Place = Annotated[Path, AfterValidator(_reachable)]
 """The path of a file or folder, there or not."""
 
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *_PORTS})
+"""Names that mean no file on Windows, whatever comes after a dot."""
+
+
+def file_name(text: str) -> str:
+    """Return what is a plain name of a file or folder on any system.
+
+    Raises:
+        ValueError: It is none; the text says why.
+    """
+    wrong = next((c for c in text if c in '/\\:*?"<>|' or not c.isprintable()), "")
+    if wrong:
+        raise ValueError(f"this is a name and no path; {wrong!r} has no place in {shown(text)}")
+    if not text or text[0] in ".-~ " or text[-1] in ". ":
+        raise ValueError(f"a name begins and ends with a letter or a number, not as {text!r} does")
+    if text.partition(".")[0].casefold() in _DEVICES:
+        raise ValueError(f"{text!r} is no file on some systems; another name would be right")
+    if (size := len(text.encode())) > MAX_NAME:
+        raise ValueError(f"a name of {size} bytes; at most {MAX_NAME} would be right")
+    return text
+
+
+MAX_NAME = 100
+"""Bytes of the longest name: others are put together with it, and 255 is the most."""
+Name = Annotated[str, AfterValidator(file_name)]
+"""What files and folders are called after; never a path."""
+
 C = TypeVar("C", bound=BaseModel)
 
 _BRANCH = re.compile(r"(literal\[|tuple\[|constrained-|function-|(int|float|str|bool)$)")

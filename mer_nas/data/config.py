@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval, Len
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config, Place
+from mer_nas.config.base import Config, Name, Place
 from mer_nas.data.clips import FLOW, INPUTS
 from mer_nas.data.needs import Provides
 from mer_nas.data.pipeline.config import Pipeline
@@ -15,7 +15,7 @@ class SyntheticData(Config):
     """Rendered faces whose expression is known; deterministic from the seed."""
 
     kind: Literal["synthetic"] = "synthetic"
-    name: str = "synthetic"
+    name: Name = "synthetic"
     seed: NonNegativeInt = 0
     """Decides every subject, clip and pixel."""
     subjects: Annotated[int, Interval(ge=2)] = 12
@@ -39,7 +39,7 @@ class PrecomputedFlow(Config):
     """Onset-to-apex flow images (u, v, strain) and a csv that names them, as HTNet published."""
 
     kind: Literal["precomputed_flow"] = "precomputed_flow"
-    name: str = "precomputed_flow"
+    name: Name = "precomputed_flow"
     root: Place | None = None
     """Folder with the csv and the image folder."""
     csv: str = "combined_3_class2_for_optical_flow.csv"
@@ -65,7 +65,7 @@ class RecordedData(Config):
     """Clips of one or several licensed data sets, as their authors give them out."""
 
     kind: Literal["recorded"] = "recorded"
-    name: str = "recorded"
+    name: Name = "recorded"
     layouts: Annotated[tuple[str, ...], Len(1)]
     """The data sets: names of files in mer_nas/data/layouts."""
     root: Place | None = None

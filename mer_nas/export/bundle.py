@@ -11,9 +11,10 @@ from torch import nn
 
 from mer_nas import architectures, files
 from mer_nas.architectures.cost import measure
+from mer_nas.architectures.extensions import load_extensions
 from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.scaling import Divisors, divided, divisors
-from mer_nas.errors import ConfigError, ExportError
+from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
 from mer_nas.export.card import write_card
@@ -90,12 +91,16 @@ def load(folder: Path | str) -> LoadedModel:
     """Rebuild the network of an export, in any process that has mer-nas.
 
     Raises:
-        ExportError: A file is missing or is not what was exported, or the architecture needs a
-            block that is not loaded.
+        ExportError: A file is missing or is not what was exported.
+        Untrusted: It names Python files with blocks, and the user has not agreed to run them.
     """
     folder = Path(folder)
     found = read_manifest(folder)
     weights = _weights(folder, found)
+    own = found.provenance.extensions
+    for name in own:
+        found.content(folder, name)
+    load_extensions([folder / name for name in own])
     with torch.device("meta"):  # what does not fit takes no memory
         wanted = _rebuild(folder, found).state_dict()
     shapes, held = ({name: (*x.shape,) for name, x in one.items()} for one in (wanted, weights))
@@ -212,14 +217,6 @@ def _weights(folder: Path, found: Manifest) -> dict[str, torch.Tensor]:
 
 
 def _rebuild(folder: Path, found: Manifest) -> nn.Module:
-    try:
-        architecture = architectures.parse(found.architecture, f"{folder}: architecture")
-    except ConfigError as error:
-        if not (needed := found.provenance.extensions):
-            raise
-        raise ExportError(
-            f"{error}\nthe network uses blocks from {', '.join(needed)}: "
-            "give them to mer_nas.architectures.load_extensions first"
-        ) from None
+    architecture = architectures.parse(found.architecture, f"{folder}: architecture")
     network: nn.Module = architectures.build(architecture, len(found.classes), auxiliary=False)
     return network

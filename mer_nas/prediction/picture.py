@@ -15,11 +15,9 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mer_nas.architectures.extensions import load_extensions
 from mer_nas.data.clips import FLOW
 from mer_nas.data.inputs import flow_rgb
 from mer_nas.export.bundle import load
-from mer_nas.export.manifest import read_manifest
 from mer_nas.prediction.model import Inputs
 from mer_nas.prediction.predict import Prediction
 
@@ -61,7 +59,7 @@ def draw(model: Path, prediction: Prediction, inputs: Inputs, file: Path) -> Non
 
 def attention(model: Path, prediction: Prediction, inputs: Inputs) -> Mapping[str, Image]:
     """Return, by input, how much each pixel spoke for the label, (H, W), none negative."""
-    loaded = _loaded(model)
+    loaded = load(model)
     network, manifest = loaded.network, loaded.manifest
     tensors = {
         name: torch.tensor(np.asarray(values)[None]).requires_grad_()
@@ -70,14 +68,6 @@ def attention(model: Path, prediction: Prediction, inputs: Inputs) -> Mapping[st
     logits = network(*tensors.values()).logits
     logits[0, manifest.classes.index(prediction.label)].backward()
     return {name: _summed(tensor) for name, tensor in tensors.items()}
-
-
-def _loaded(model: Path) -> Any:
-    found = read_manifest(model)
-    for name in found.provenance.extensions:
-        found.content(model, name)
-    load_extensions([model / name for name in found.provenance.extensions])
-    return load(model)
 
 
 def _summed(tensor: torch.Tensor) -> Image:

@@ -13,7 +13,7 @@ from pydantic import (
     PositiveInt,
 )
 
-from mer_nas.config.base import Config, Place, Tree
+from mer_nas.config.base import Config, Name, Place, Tree
 from mer_nas.search.objectives import Objective, in_order
 
 SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
@@ -72,7 +72,7 @@ class FinalConfig(Config):
 class StudyConfig(Config):
     """A search: its budget, its protocol, its sampler and pruner, its final stage."""
 
-    name: Annotated[str | None, BeforeValidator(_null)] = None
+    name: Annotated[Name | None, BeforeValidator(_null)] = None
     """Folder name under `runs`; by default <space>-<data>-<next free number>."""
     folder: Place | None = None
     """Where the study lies; takes the place of runs/<name>."""

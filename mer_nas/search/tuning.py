@@ -239,7 +239,7 @@ class Worker(tune.Trainable):
     ) -> None:
         """Get ready, once in the life of the process."""
         assert evaluator is not None
-        load_extensions([Path(file) for file in extensions])
+        load_extensions([Path(file) for file in extensions], trust=True)  # the driver has asked
         self._evaluator = evaluator
         self._parse = parse
         self._log = _worker_log()

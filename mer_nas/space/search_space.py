@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from mer_nas.config import presets
-from mer_nas.config.base import Config, Tree, validate
+from mer_nas.config.base import Config, Name, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick
@@ -70,7 +70,7 @@ _COSTS = {
 class Point(Config):
     """A candidate inside the space that is tried first."""
 
-    name: str
+    name: Name
     source: str
     """Where it was published: DOI, arXiv number or address of the code."""
     fidelity: Fidelity
@@ -92,7 +92,7 @@ class Point(Config):
 class Reference(Config):
     """A published system in closed form: built, shown, trained on request, never drawn."""
 
-    name: str
+    name: Name
     source: str
     """Where it was published: DOI, arXiv number or address of the code."""
     fidelity: Fidelity
@@ -114,7 +114,7 @@ class Reference(Config):
 class SpaceFile(Config):
     """A search space as its YAML file holds it."""
 
-    name: str
+    name: Name
     summary: str = ""
     extensions: tuple[Path, ...] = ()
     """Python files with blocks of your own, relative to this file."""

@@ -16,6 +16,7 @@ runs/moe-synthetic-1/
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import secrets
@@ -29,13 +30,14 @@ from typing import NamedTuple
 
 from pydantic import Field, PositiveInt, ValidationError
 
+from mer_nas import trust
 from mer_nas.catalogue import rows, vet
 from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
-from mer_nas.files import naming, refused, write
+from mer_nas.files import naming, read_text, refused, write
 from mer_nas.provenance import code, code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
@@ -167,18 +169,27 @@ class StudyFolder:
     def settings(self) -> Settings:
         """Return the settings as they hold now.
 
+        Files with blocks that the settings of one's own study name may be run; a study of somebody
+        else may not act outside its folder unless the user agrees.
+
         Raises:
-            StudyError: The file is missing or damaged.
+            StudyError: The file is missing or damaged, or a link leads out of the folder.
+            Untrusted: The user does not agree.
         """
+        self._refuse_links()
         try:
-            text = self.settings_file.read_text(encoding="utf-8")
-            return Settings.load(
-                presets.parse(text, str(self.settings_file)), str(self.settings_file)
-            )
-        except (OSError, KeyError, TypeError) as error:
+            text = read_text(self.settings_file, StudyError)
+            tree = presets.parse(text, str(self.settings_file))
+            settings = Settings.load(tree, str(self.settings_file))
+        except (KeyError, TypeError, AttributeError) as error:
             raise StudyError(
                 f"{self.settings_file}: cannot be read as settings: {error}"
             ) from None
+        if trust.known(own := _digest(text)):
+            trust.name_files(settings.space.extensions)
+        else:
+            trust.require(trust.Wish(own, wish) for wish in _outside(settings))
+        return settings
 
     def origin(self) -> Origin:
         """Return what the study began with.
@@ -197,8 +208,36 @@ class StudyFolder:
         return study.storage or sqlite_url(self.path)
 
     def save(self, settings: Settings) -> None:
-        """Write the settings in place of those before."""
-        write(self.settings_file, presets.dump(settings.dump()))
+        """Write the settings in place of those before; what they say is one's own word."""
+        text = presets.dump(settings.dump())
+        if settings.space.extensions or _outside(settings):
+            trust.agree(_digest(text), f"the settings of {self.path.resolve()}")
+        write(self.settings_file, text)
+
+    def _refuse_links(self) -> None:
+        root = self.path.resolve()
+        for path in self.path.rglob("*"):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise StudyError(
+                    f"{path}: this link leads out of the study, to {path.resolve()}; what a study "
+                    "reads and writes lies in its folder: put the file itself there, or delete "
+                    "the link"
+                )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _outside(settings: Settings) -> list[str]:
+    """Return what a study would do outside of its folder, but for running its extensions."""
+    cache = getattr(settings.data, "cache", None)
+    wishes = [
+        settings.study.storage and f"keep its trials in {settings.study.storage}",
+        settings.ray.address and f"train on the Ray cluster at {settings.ray.address}",
+        cache and f"keep prepared clips in {cache}",
+    ]
+    return [wish for wish in wishes if wish]
 
 
 def data_facts(clips: ClipSet) -> DataFacts:

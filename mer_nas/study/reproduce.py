@@ -27,7 +27,7 @@ import numpy as np
 from mer_nas.architectures import measure
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config import overrides
-from mer_nas.config.base import Config, Tree, validate
+from mer_nas.config.base import Config, Tree, file_name, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, DataError, StudyError, unknown
@@ -188,7 +188,10 @@ def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
             raise ConfigError(unknown("key to change", key, WORDS))
     settings = _settings(path, report)
     load_extensions(settings.space.extensions)
-    data = overrides.apply(settings.data.model_dump(mode="json"), read.of("data"))
+    data = settings.data.model_dump(mode="json")
+    if "cache" in data:
+        data["cache"] = None  # where the report's writer kept clips is no place here
+    data = overrides.apply(data, read.of("data"))
     trained = Candidate.parse(
         {
             "architecture": answer.architecture,
@@ -360,8 +363,13 @@ def _gpus(tree: Tree) -> str:
 def _folder(claim: Claim, runs: Path) -> Path:
     """Return the folder of an interrupted reproduction, or a new one."""
     digest = hashlib.sha256(claim.path.read_bytes()).hexdigest()[:8]
+    name = claim.report.study.name
+    try:
+        file_name(name)
+    except ValueError:  # a study's folder may be called as its user likes, and a stranger's too
+        name = "study"
     for number in itertools.count(1):
-        folder = runs / "reproductions" / f"{claim.report.study.name}-{digest}-{number}"
+        folder = runs / "reproductions" / f"{name}-{digest}-{number}"
         if not (folder / "reproduced.json").is_file():
             folder.mkdir(parents=True, exist_ok=True)
             return folder

@@ -24,14 +24,14 @@ from mer_nas.config import presets
 from mer_nas.data import layouts
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.pipeline.config import Pipeline, Preparation
-from mer_nas.errors import ExportError, MerNasError
+from mer_nas.errors import ExportError, MerNasError, Untrusted
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load
 from mer_nas.export import onnx as onnx_files
 from mer_nas.export.card import write_card
 from mer_nas.export.manifest import Manifest, Portion, Worth, read_manifest
-from mer_nas.prediction import picture
 from mer_nas.space import SearchSpace
+from mer_nas.trust import asking
 
 CLASSES = ("negative", "positive", "surprise")
 FILES = ["card.md", "model.onnx", "model.safetensors", "model.yaml"]
@@ -564,13 +564,21 @@ def test_a_manifest_that_is_none_is_refused(exported: Path, text: bytes, found: 
         load(exported)
 
 
-def test_a_block_that_is_not_loaded_is_named_with_its_file(exported: Path) -> None:
+def test_a_file_with_blocks_that_an_export_names_is_run_once_the_user_agrees(
+    exported: Path,
+) -> None:
+    block, ran = exported / "brighten.py", exported / "ran"
+    block.write_text(f"open({str(ran)!r}, 'w').close()\n")
     found = read_manifest(exported)
-    tree = json.loads(json.dumps(found.architecture))
-    tree["paths"][0]["stages"][0]["gate"] = {"kind": "brighten"}
     origin = found.provenance.model_dump(mode="json") | {"extensions": ["brighten.py"]}
-    with pytest.raises(ExportError, match=r"'brighten'(?s:.*)blocks from brighten\.py: give them"):
-        load(rewritten(exported, architecture=tree, provenance=origin))
+    held = found.files | {"brighten.py": files.digest(block)}
+    folder = rewritten(exported, files=held, provenance=origin)
+    with pytest.raises(Untrusted, match=rf"run the Python file {block} \(SHA-256 [0-9a-f]{{64}}"):
+        load(folder)
+    assert not ran.exists()
+    with asking(True):
+        load(folder)
+    assert ran.exists()
 
 
 @pytest.mark.usefixtures("same_graph")
@@ -581,7 +589,7 @@ def test_a_file_with_blocks_that_was_changed_is_refused_and_not_run(tmp_path: Pa
     export_network(trained(small()), small(), CLIPS, folder, facts)
     block.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(ExportError, match=r"brighten\.py: this is not what was exported: its SHA"):
-        picture._loaded(folder)
+        load(folder)
     assert not (tmp_path / "ran").exists()
 
 

@@ -2,12 +2,13 @@
 
 import click
 
-from mer_nas.cli.words import study_folder, words
+from mer_nas.cli.words import study_folder, trusting, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError, unknown
 
 
 @click.command()
+@trusting
 @study_folder
 @words
 def verb(study: str, words: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas.cli.words import trusting
 from mer_nas.errors import ConfigError, MerNasError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@trusting
 @click.argument("model", type=click.Path())
 @click.argument("clips", metavar="CLIP...", nargs=-1, required=True)
 @click.option("--onset", type=int, help="Number of the frame where the motion begins.")

@@ -2,10 +2,11 @@
 
 import click
 
-from mer_nas.cli.words import as_json, study_folder
+from mer_nas.cli.words import as_json, study_folder, trusting
 
 
 @click.command()
+@trusting
 @study_folder
 @as_json
 def verb(study: str, as_json: bool) -> None:

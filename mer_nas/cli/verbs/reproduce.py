@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mer_nas.cli.words import as_json, quiet, words
+from mer_nas.cli.words import as_json, quiet, trusting, words
 from mer_nas.wording import count, duration
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ REPRODUCED, DIFFERENT, INTERRUPTED = 0, 1, 130
 
 
 @click.command()
+@trusting
 @click.argument("report", type=click.Path())
 @words
 @as_json

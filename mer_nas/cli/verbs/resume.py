@@ -5,10 +5,11 @@ import sys
 
 import click
 
-from mer_nas.cli.words import as_json, quiet, study_folder, words
+from mer_nas.cli.words import as_json, quiet, study_folder, trusting, words
 
 
 @click.command()
+@trusting
 @study_folder
 @words
 @as_json

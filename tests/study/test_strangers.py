@@ -1,0 +1,200 @@
+"""Studies, reports and exports of somebody else: data, which act on nothing unless the user agrees."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from mer_nas import api, trust
+from mer_nas.config import presets
+from mer_nas.errors import StudyError, Untrusted
+from mer_nas.study import StudyFolder
+
+Call = Callable[..., Result]
+Tree = dict[str, Any]
+REFUSED = "this needs your consent, because a file of somebody's asks for it"
+
+pytestmark = pytest.mark.usefixtures("registries")
+
+
+@pytest.fixture(autouse=True)
+def nobody_agreed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None
+) -> Iterator[None]:
+    """Know no agreement, and be asked: by the command line, or by the keyword trust."""
+    monkeypatch.setenv("MER_NAS_CONFIG", str(tmp_path / "own"))
+    monkeypatch.setattr(trust, "_agreed", set())
+    token = trust._answer.set(lambda _: False)
+    yield
+    trust._answer.reset(token)
+
+
+@pytest.fixture
+def code(here: Path) -> Path:
+    """A Python file that leaves a trace when it runs."""
+    file = here / "elsewhere" / "blocks.py"
+    file.parent.mkdir()
+    ran = repr(str(here / "ran"))
+    file.write_text(f"with open({ran}, 'a') as trace:\n    trace.write('x')\n")
+    return file
+
+
+def edited(study: Path, change: Callable[[Tree], None]) -> None:
+    """Change the settings of a study as somebody else might have."""
+    file = study / "settings.yaml"
+    tree = presets.parse(file.read_text("utf-8"), "settings")
+    change(tree)
+    file.write_text(presets.dump(tree), "utf-8")
+
+
+def naming(file: Path) -> Callable[[Tree], None]:
+    def change(tree: Tree) -> None:
+        tree["space"]["file"]["extensions"] = [str(file)]
+
+    return change
+
+
+@pytest.mark.parametrize("verb", ["report", "resume", "export"])
+def test_a_file_that_a_study_of_somebody_names_does_not_run(
+    call: Call, study: Path, code: Path, here: Path, verb: str
+) -> None:
+    edited(study, naming(code))
+    result = call(verb, str(study))
+    assert result.exit_code == 2
+    assert REFUSED in result.stderr
+    assert f"run the Python file {code} (SHA-256 {trust.to_run(code).digest})" in result.stderr
+    assert not (here / "ran").exists()
+
+
+def test_it_runs_with_trust_and_is_not_asked_about_again(
+    call: Call, study: Path, code: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited(study, naming(code))
+    assert call("report", str(study), "--trust").exit_code == 0
+    assert (here / "ran").read_text() == "x"
+    trust._agreed.clear()  # as in another process
+    assert call("report", str(study)).exit_code == 0
+    code.write_text(code.read_text() + "# altered\n")
+    monkeypatch.setattr("mer_nas.architectures.extensions._loaded", {})
+    assert REFUSED in call("report", str(study)).stderr
+
+
+@pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("n\n", 2), ("\n", 2)])
+def test_on_a_terminal_it_is_a_question(
+    call: Call,
+    study: Path,
+    code: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    status: int,
+) -> None:
+    edited(study, naming(code))
+    asked: list[str] = []
+
+    def confirm(text: str, **_: object) -> bool:
+        asked.append(text)
+        return typed.startswith("y")
+
+    monkeypatch.setattr("mer_nas.cli.at_a_terminal", lambda: True)
+    monkeypatch.setattr("click.confirm", confirm)
+    result = call("report", str(study))
+    assert result.exit_code == status
+    assert len(asked) == 1
+    assert str(code) in result.stderr
+    assert (here / "ran").exists() == (status == 0)
+
+
+def test_in_python_the_keyword_trust_agrees(study: Path, code: Path, here: Path) -> None:
+    edited(study, naming(code))
+    with pytest.raises(Untrusted):
+        api.load_study(study)
+    assert api.load_study(study, trust=True).finalists
+    assert (here / "ran").exists()
+
+
+def test_ones_own_study_is_known_by_what_it_says_wherever_it_lies(
+    study: Path, code: Path, here: Path
+) -> None:
+    edited(study, naming(code))
+    folder = StudyFolder(study)
+    trust.agree(trust.to_run(code).digest, "")
+    folder.save(folder.settings())  # as a session of mine does
+    code.write_text(code.read_text() + "# altered by me\n")
+    shutil.move(study, here / "moved")
+    assert api.load_study(here / "moved").finalists
+
+
+def test_a_copy_of_ones_own_study_that_names_another_file_is_a_strangers(
+    call: Call, study: Path, code: Path, here: Path
+) -> None:
+    folder = StudyFolder(study)
+    folder.save(folder.settings())
+    edited(study, naming(code))
+    assert REFUSED in call("report", str(study)).stderr
+    assert not (here / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value", "wish"),
+    [
+        ("study", "storage", "sqlite:////tmp/elsewhere.db", "keep its trials in sqlite:////tmp/"),
+        ("ray", "address", "192.0.2.1:6379", "train on the Ray cluster at 192.0.2.1:6379"),
+    ],
+)
+def test_a_study_of_somebody_acts_nowhere_else(
+    call: Call, study: Path, group: str, key: str, value: str, wish: str
+) -> None:
+    edited(study, lambda tree: tree[group].update({key: value}))
+    for verb in ("report", "resume"):
+        result = call(verb, str(study))
+        assert (result.exit_code, REFUSED in result.stderr) == (2, True)
+        assert wish in result.stderr
+
+
+def test_a_file_that_a_report_names_does_not_run(
+    call: Call, study: Path, code: Path, here: Path
+) -> None:
+    file = study / "report.json"
+    tree = json.loads(file.read_text("utf-8"))
+    naming(code)(tree["study"]["settings"])
+    file.write_text(json.dumps(tree), "utf-8")
+    result = call("reproduce", str(file))
+    assert (result.exit_code, REFUSED in result.stderr) == (2, True)
+    assert not (here / "ran").exists()
+    with pytest.raises(Untrusted):
+        api.reproduce(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["export", "ledger.jsonl", "best.yaml", "report.html", "hindsight.jsonl"]
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_leads_nothing_out_of_a_study(
+    call: Call, study: Path, here: Path, name: str
+) -> None:
+    target = here / "precious"
+    if (study / name).is_dir():
+        shutil.rmtree(study / name)
+        target.mkdir()
+    else:
+        (study / name).unlink(missing_ok=True)
+        target.write_text("precious")
+    (study / name).symlink_to(target)
+    for verb in ("resume", "report", "export"):
+        result = call(verb, str(study))
+        assert result.exit_code == 2
+        assert f"{study / name}: this link leads out of the study, to {target}" in result.stderr
+    assert list(target.iterdir()) == [] if target.is_dir() else target.read_text() == "precious"
+    with pytest.raises(StudyError, match="leads out of the study"):
+        api.load_study(study)
+
+
+def test_a_link_within_a_study_is_none_of_our_business(call: Call, study: Path) -> None:
+    (study / "latest.html").symlink_to("report.html")
+    assert call("report", str(study)).exit_code == 0
