@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr.
 """
 
 import atexit
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -98,7 +99,13 @@ def run() -> None:
     """
     guard()
     status = 1
-    atexit.register(lambda: os._exit(status))
+
+    def leave() -> None:
+        with contextlib.suppress(Unwritable):  # said below, or its reader is gone
+            finish()
+        os._exit(status)
+
+    atexit.register(leave)
     try:
         try:
             main(prog_name="mer-nas")
