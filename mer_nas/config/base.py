@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     GetCoreSchemaHandler,
+    TypeAdapter,
     ValidationError,
 )
 from pydantic_core import CoreSchema, ErrorDetails
@@ -91,6 +92,7 @@ Name = Annotated[str, AfterValidator(file_name)]
 """What files and folders are called after; never a path."""
 
 C = TypeVar("C", bound=BaseModel)
+T = TypeVar("T")
 
 _BRANCH = re.compile(r"(literal\[|tuple\[|constrained-|function-|(int|float|str|bool)$)")
 """How pydantic names, within the place of a mistake, a form that the value there may have."""
@@ -112,6 +114,24 @@ def validate(model: type[C], tree: object, place: str) -> C:
     except ValidationError as error:
         lines = [_line(place, model, mistake) for mistake in _united(error.errors())]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def parse_line(kind: TypeAdapter[T], line: str) -> T:
+    """Return what a line of JSON holds, to the letter: "3" is no 3, true no 1, and 1.0 no whole 1.
+
+    Args:
+        kind: What the line should be.
+        line: Of a file that a program has written.
+
+    Raises:
+        ValueError: The first mistake, in a line.
+    """
+    try:
+        return kind.validate_json(line, strict=True, extra="forbid")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{at}: {first['msg']}".removeprefix(": ").splitlines()[0]) from None
 
 
 def _united(mistakes: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -10,18 +10,21 @@ This module knows neither Ray nor Optuna.
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat, TypeAdapter
 from torch import Tensor, nn
 
 from mer_nas.architectures import build
+from mer_nas.config.base import parse_line
 from mer_nas.data.clips import ClipSet, dataset_of
 from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
@@ -39,6 +42,13 @@ FoldKey = tuple[str, str, int, int, str, str]
 """Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
 
 
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ROUNDING = 1e-4
+"""By how much the probabilities of a clip may miss one: earlier versions had single precision."""
+
+
 @dataclass(frozen=True)
 class FoldResult:
     """What one candidate said about the held-out clips of one fold."""
@@ -50,8 +60,8 @@ class FoldResult:
     fold_name: str
     subjects: tuple[str, ...]
     """Who was held out."""
-    repetition: int
-    seed: int
+    repetition: Whole
+    seed: Whole
     """Seed of the study, from which with repetition and subjects that of the fold follows."""
     data: str
     """Fingerprint of the clips."""
@@ -61,13 +71,13 @@ class FoldResult:
     """Under which protocol it was first measured; no part of its identity."""
     clips: tuple[str, ...]
     """The held-out clips, by id."""
-    labels: tuple[int, ...]
-    probabilities: tuple[tuple[float, ...], ...]
+    labels: tuple[Whole, ...]
+    probabilities: tuple[tuple[Probability, ...], ...]
     """Of each clip and class."""
-    epochs: int
-    seconds: float
+    epochs: Whole
+    seconds: Seconds
     """Wall time of training and prediction."""
-    losses: tuple[float, ...] = ()
+    losses: tuple[FiniteFloat, ...] = ()
     """Mean training loss of each epoch, to six digits; of results of older versions none."""
 
     @property
@@ -94,12 +104,30 @@ class FoldResult:
 
     @classmethod
     def from_json(cls, line: str) -> "FoldResult":
-        """Return the result that `to_json` wrote."""
-        tree: dict[str, Any] = json.loads(line)
-        for name in ("subjects", "clips", "labels", "losses"):
-            tree[name] = tuple(tree.get(name, ()))
-        tree["probabilities"] = tuple(tuple(row) for row in tree["probabilities"])
-        return cls(**tree)
+        """Return the result that `to_json` wrote.
+
+        Raises:
+            ValueError: It wrote no such line.
+        """
+        found = parse_line(_RESULTS, line)
+        clips = len(found.clips)
+        classes = {len(row) for row in found.probabilities}
+        if not clips == len(found.labels) == len(found.probabilities) > 0 or len(classes) != 1:
+            raise ValueError("it has not one label and one probability a class for each clip")
+        if max(found.labels) >= min(classes):
+            raise ValueError(f"a label is beyond its {min(classes)} classes")
+        if any(abs(math.fsum(row) - 1) > ROUNDING for row in found.probabilities):
+            raise ValueError("the probabilities of a clip do not sum to one")
+        if not all(clip.startswith(_owners(found)) for clip in found.clips):
+            raise ValueError("a clip is of nobody who was held out")
+        return found
+
+
+_RESULTS = TypeAdapter(FoldResult)
+
+
+def _owners(result: FoldResult) -> tuple[str, ...]:
+    return tuple(f"{subject}/" for subject in result.subjects)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pydantic import NonNegativeFloat, NonNegativeInt, TypeAdapter
 from torch import nn
 
 from mer_nas.architectures import build
+from mer_nas.config.base import parse_line
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, scores
 from mer_nas.training.device import pick_device
@@ -34,15 +36,15 @@ class Hindsight:
 
     candidate: str
     fold: str
-    repetition: int
+    repetition: NonNegativeInt
     seed: int
     data: str
     code: str
-    epochs: tuple[int, ...]
+    epochs: tuple[NonNegativeInt, ...]
     """Those that were looked at, ascending; the last is the one that counts."""
-    predicted: tuple[tuple[int, ...], ...]
+    predicted: tuple[tuple[NonNegativeInt, ...], ...]
     """The likeliest class of each clip after each of them, clips as in the fold's result."""
-    seconds: float
+    seconds: NonNegativeFloat
     """Wall time of looking back."""
 
     @property
@@ -56,11 +58,21 @@ class Hindsight:
 
     @classmethod
     def from_json(cls, line: str) -> Hindsight:
-        """Return what `to_json` wrote."""
-        tree: dict[str, Any] = json.loads(line)
-        tree["epochs"] = tuple(tree["epochs"])
-        tree["predicted"] = tuple(tuple(row) for row in tree["predicted"])
-        return cls(**tree)
+        """Return what `to_json` wrote.
+
+        Raises:
+            ValueError: It wrote no such line.
+        """
+        found = parse_line(_HINDSIGHTS, line)
+        rows = {len(row) for row in found.predicted}
+        if not len(found.epochs) == len(found.predicted) > 0 or len(rows) != 1 or 0 in rows:
+            raise ValueError("it has not one class for each clip after each epoch")
+        if list(found.epochs) != sorted(set(found.epochs)):
+            raise ValueError("its epochs do not ascend")
+        return found
+
+
+_HINDSIGHTS = TypeAdapter(Hindsight)
 
 
 class Watched:

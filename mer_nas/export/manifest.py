@@ -11,14 +11,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import yaml
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, StringConstraints
 
 from mer_nas import files
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.pipeline.config import Preparation
-from mer_nas.errors import ConfigError, ExportError
+from mer_nas.errors import ExportError, shown
 from mer_nas.wording import count
 
 FORMAT: Final = "mer-nas model 2"
@@ -197,17 +196,16 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ExportError: There is none, it is not as it was written, or another version of mer-nas
             wrote it.
-        ConfigError: It is no manifest, with every mistake.
+        ConfigError: It is no YAML, or no manifest, with every mistake.
     """
     path = folder / FILE
     if not path.is_file():
         raise ExportError(f"{folder}: no {FILE} here; `mer-nas export STUDY` writes such a folder")
     text = files.read_text(path, ExportError, MAX_MANIFEST).replace("\r\n", "\n")
-    tree = _tree(text, path)
-    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
-        found = tree.get("format") if isinstance(tree, dict) else None
+    tree = presets.parse(text, str(path))
+    if (found := tree.get("format")) != FORMAT:
         raise ExportError(
-            f"{path}: format is {found!r}, but this version reads {FORMAT!r}; {AGAIN}"
+            f"{path}: format is {shown(found)}, but this version reads {FORMAT!r}; {AGAIN}"
         )
     line = _CHECKSUM.search(text)
     if line is None or _sha256(text[: line.start()].encode()) != line[1]:
@@ -217,25 +215,6 @@ def read_manifest(folder: Path) -> Manifest:
         )
     del tree["checksum"]
     return validate(Manifest, tree, str(path))
-
-
-def _tree(text: str, path: Path) -> object:
-    """Return what YAML holds that mer-nas wrote; what it never writes is refused unread."""
-    depth = 0
-    try:
-        for event in yaml.parse(text, yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent):
-                raise ConfigError(f"{path}: an alias, *{event.anchor}, has no place here")
-            if depth > files.MAX_DEPTH:
-                raise ConfigError(f"{path}: nested deeper than {files.MAX_DEPTH} levels")
-        return yaml.safe_load(text)
-    except ConfigError:
-        raise
-    except Exception as error:  # `!!bool x` is a KeyError of PyYAML, `!!timestamp x` another one
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise ConfigError(f"{path}: not readable as YAML: {said}") from None
 
 
 def _sha256(content: bytes) -> str:

@@ -1,19 +1,26 @@
 """Append-only files of JSON lines, from which no kill and no full disk takes what was written.
 
-The first line names the format; each further one is an entry. A line is on the disk before
-anything else hears of it. A last line without its end is what a kill or a full disk leaves;
-opening the file to write cuts it off. Any other damage is refused: nobody else writes here.
+The first line names the format; each further one is an entry and ends in a checksum of its own. A
+line is on the disk before anything else hears of it. A last line without its end is what a kill or
+a full disk leaves; opening the file to write cuts it off. Any other damage is refused, be it a
+digit: nobody else writes here.
+
+Files of version 1 have no checksums. Their lines stay valid, the file keeps its first line, and
+what is appended to it ends in a checksum nevertheless.
 """
 
 import contextlib
 import json
 import os
+import re
+import zlib
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from mer_nas import files
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Listener, Note, ignore
 
@@ -31,6 +38,17 @@ class Entry(Protocol):
 
 E = TypeVar("E", bound=Entry)
 
+VERSION = 2
+"""Of the form that all such files have."""
+MAX_FILE = 2**32
+"""Bytes of the largest such file that is read: a million folds."""
+_CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
+"""How a line ends; it is the CRC-32 of the line without it, as it stands there."""
+
+
+class Torn(ValueError):
+    """A line is such as a kill, a full disk or a loss of power may leave behind."""
+
 
 @dataclass(frozen=True)
 class Kind(Generic[E]):
@@ -38,9 +56,8 @@ class Kind(Generic[E]):
 
     format: str
     """What the first line calls it: "mer-nas fold ledger"."""
-    version: int
     parse: Callable[[str], E]
-    """Returns the entry that a line holds."""
+    """Returns the entry that a line holds, or says in a `ValueError` why it holds none."""
     torn: str
     """What follows from a line that was cut short."""
     safe: str
@@ -49,7 +66,7 @@ class Kind(Generic[E]):
     @property
     def header(self) -> bytes:
         """The first line."""
-        return json.dumps({"format": self.format, "version": self.version}).encode() + b"\n"
+        return json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
 
     def read(self, path: Path) -> tuple[E, ...]:
         """Return the entries of a file that another process may be writing to; change nothing.
@@ -57,10 +74,7 @@ class Kind(Generic[E]):
         Raises:
             StudyError: The file is missing, of another kind, or damaged.
         """
-        try:
-            found, _ = self.entries(path, path.read_bytes())
-        except OSError as error:
-            raise StudyError(f"{path}: {_said(error)}") from error
+        found, _ = self.entries(path, files.read_bytes(path, StudyError, MAX_FILE))
         return tuple({entry.key: entry for entry in reversed(found)}.values())[::-1]
 
     def entries(self, path: Path, content: bytes) -> tuple[list[E], int]:
@@ -68,40 +82,51 @@ class Kind(Generic[E]):
         lines = content.splitlines(keepends=True)
         if not lines or (self.header.startswith(lines[0]) and lines[0] != self.header):
             return [], 0  # a file that was killed at its very beginning
-        self._check_header(path, lines[0])
+        version = self._version(path, lines[0])
         found: list[E] = []
         size = len(lines[0])
         for number, line in enumerate(lines[1:], start=2):
             try:
-                found.append(self._entry(line))
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
+                found.append(self._entry(line, version))
+            except ValueError as error:
+                if isinstance(error, Torn) and number == len(lines):
                     break
                 raise StudyError(
-                    f"{path}: line {number} is damaged ({error}), and it is not the last; restore "
-                    f"the file from a copy, or delete the line, and {self.torn}"
+                    f"{path}: line {number} is damaged: {error}; restore the file from a copy, or "
+                    f"delete the line, and {self.torn}"
                 ) from error
             size += len(line)
         return found, size
 
-    def _entry(self, line: bytes) -> E:
+    def _entry(self, line: bytes, version: int) -> E:
         if not line.endswith(b"\n"):
-            raise ValueError("it has no end")
-        return self.parse(line.decode())
+            raise Torn("it has no end")
+        line = line.rstrip(b"\r\n")
+        checksum = _CHECKSUM.search(line)
+        if checksum is None or b"\0" in line:
+            _whole(line)
+            if version > 1:
+                raise ValueError("it has no checksum")
+            return self.parse(line.decode())
+        content = line[: checksum.start()] + b"}"
+        if zlib.crc32(content) != int(checksum[1], 16):
+            raise ValueError("its checksum does not fit what it holds")
+        return self.parse(content.decode())
 
-    def _check_header(self, path: Path, line: bytes) -> None:
+    def _version(self, path: Path, line: bytes) -> int:
         try:
             header = json.loads(line)
             found, version = header["format"], header["version"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             found, version = None, None
         if found != self.format:
             raise StudyError(f"{path}: this is no {self.format}: it begins with {line[:60]!r}")
-        if version != self.version:
+        if type(version) is not int or not 1 <= version <= VERSION:
             raise StudyError(
-                f"{path}: the file has format version {version!r}; "
-                f"this mer-nas reads {self.version}"
+                f"{path}: the file is of another version: it begins with {line[:60]!r}; this "
+                f"mer-nas reads 1 to {VERSION}"
             )
+        return version
 
 
 class Journal(Generic[E]):
@@ -122,7 +147,8 @@ class Journal(Generic[E]):
         self._entries: dict[Hashable, E] = {}
         self._file = -1
         try:
-            content = path.read_bytes() if path.exists() else b""
+            there = path.exists()
+            content = files.read_bytes(path, StudyError, MAX_FILE) if there else b""
             whole = self._load(content)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             if whole < len(content):
@@ -145,7 +171,7 @@ class Journal(Generic[E]):
         if entry.key in self._entries:
             return False
         try:
-            self._write(entry.to_json().encode() + b"\n")
+            self._write(sealed(entry.to_json().encode()))
         except OSError as error:
             with contextlib.suppress(OSError):  # else before the next line, or at the next opening
                 os.ftruncate(self._file, self._size)
@@ -200,6 +226,19 @@ class Journal(Generic[E]):
             rest = rest[os.write(self._file, rest) :]
         os.fsync(self._file)
         self._size += len(data)
+
+
+def _whole(line: bytes) -> None:
+    """Refuse what is no JSON, as no program but only a kill or a loss of power leaves it."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Torn(f"it is no JSON: {error}") from error
+
+
+def sealed(content: bytes) -> bytes:
+    """Return the line that holds an entry, which is a JSON object, with its checksum."""
+    return b'%s,"crc32":"%08x"}\n' % (content[:-1], zlib.crc32(content))
 
 
 def _sync_folder(folder: Path) -> None:

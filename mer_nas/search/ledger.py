@@ -18,14 +18,12 @@ from mer_nas.search.journal import Journal, Kind
 
 FOLDS = Kind(
     format="mer-nas fold ledger",
-    version=1,
     parse=FoldResult.from_json,
     torn="its fold runs again",
     safe="the {count} folds written before are safe, and `mer-nas resume` goes on from them",
 )
 HINDSIGHT = Kind(
     format="mer-nas hindsight",
-    version=1,
     parse=Hindsight.from_json,
     torn="its fold goes without the diagnostic",
     safe="the ledger is not touched by it, and `mer-nas resume` goes on",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol
+from mer_nas.data.protocols import Fold, Protocol
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.search.faults import crash_point
@@ -23,9 +23,29 @@ class Record:
     """Version of the code that trains."""
 
     def find(self, candidate: str, index: int, repetition: int = 0) -> FoldResult | None:
-        """Return the result of a fold if it was ever finished under these conditions."""
-        fold, data = self.protocol.folds[index].key, self.clips.fingerprint
-        return self.ledger.find(candidate, fold, repetition, self.seed, data, self.code)
+        """Return the result of a fold if it was ever finished under these conditions.
+
+        Raises:
+            StudyError: It is of other clips, labels or classes than the fold.
+        """
+        fold, data = self.protocol.folds[index], self.clips.fingerprint
+        result = self.ledger.find(candidate, fold.key, repetition, self.seed, data, self.code)
+        if result is not None and not self._fits(result, fold):
+            raise StudyError(
+                f"{self.ledger.path}: what is kept of {fold.name} of candidate {candidate} is not "
+                "of the clips of this fold; restore the file from a copy, or delete the line, and "
+                "the fold runs again"
+            )
+        return result
+
+    def _fits(self, result: FoldResult, fold: Fold) -> bool:
+        held_out = [self.clips.clips[clip] for clip in fold.test]
+        return (
+            [(clip.id, clip.label) for clip in held_out]
+            == list(zip(result.clips, result.labels, strict=True))
+            and len(result.probabilities[0]) == len(self.clips.classes)
+            and set(result.subjects) == set(fold.subjects)
+        )
 
     def keep(self, result: FoldResult) -> None:
         """Bring a result to the disk.

@@ -32,6 +32,7 @@ from mer_nas.report.facts import Described
 from mer_nas.report.schema import read_document
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
+from mer_nas.search.record import Record
 from mer_nas.settings import Settings
 from mer_nas.study.folder import data_facts
 from mer_nas.study.scores import seed_scores
@@ -157,22 +158,15 @@ def evaluate(
     scores, pooled, done, of = [], [], 0, seeds * len(protocol.folds)
     data = data_facts(clips)
     with StudyLock(folder), Ledger(folder / "ledger.jsonl") as ledger:
+        record = Record(ledger, clips, protocol, study.seed, code)
         for repetition in range(seeds):
             results = []
-            for index, fold in enumerate(protocol.folds):
-                key = (
-                    candidate.key,
-                    fold.key,
-                    repetition,
-                    study.seed,
-                    clips.fingerprint,
-                    code,
-                )
-                result = ledger.find(*key)
+            for index in range(len(protocol.folds)):
+                result = record.find(candidate.key, index, repetition)
                 done += 1
                 if result is None:
                     result = evaluator.fold(candidate, index, repetition)
-                    ledger.append(result)
+                    record.keep(result)
                     if on_fold is not None:
                         on_fold(result, done, of)
                 results.append(result)

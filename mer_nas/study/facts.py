@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -25,6 +26,7 @@ from mer_nas.architectures import measure
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
+from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldKey, FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
@@ -177,16 +179,50 @@ class Memory:
         """Results of this data, code and seed: by candidate and repetition, then fold."""
         found: dict[tuple[str, int], dict[str, FoldResult]] = defaultdict(dict)
         wanted = (self.settings.study.seed, self.origin.data.fingerprint, self.origin.code)
-        for result in read(self.folder.ledger) if self.folder.ledger.exists() else ():
+        for result in self.kept(self.folder.ledger):
             if (result.seed, result.data, result.code) == wanted:
                 found[result.candidate, result.repetition][result.fold] = result
+        return found
+
+    def kept(self, ledger: Path) -> tuple[FoldResult, ...]:
+        """Return what a ledger of this study holds; nothing where there is none.
+
+        Raises:
+            StudyError: It is damaged, or holds folds of other subjects, clips or classes.
+        """
+        data, origin = self.origin.data, self.origin
+        shapes = (origin.search, origin.final, origin.outer)
+        clips = {fold.key: fold.clips for shape in shapes if shape for fold in shape.folds}
+        found = read(ledger) if ledger.is_file() else ()
+        for result in found:
+            same = (
+                len(result.probabilities[0]) == len(data.classes)
+                and set(result.subjects) <= data.subjects.keys()
+                and len(result.clips) == clips.get(result.fold, len(result.clips))
+            )
+            if not same and result.data == data.fingerprint:
+                raise StudyError(
+                    f"{ledger}: {result.fold_name} of candidate {result.candidate} is not of the "
+                    "subjects, clips and classes of this study; restore the file from a copy, or "
+                    "delete the line, and the fold runs again"
+                )
         return found
 
     @cached_property
     def hindsight(self) -> Mapping[FoldKey, Hindsight]:
         """What folds of the final stage would have said after their earlier epochs; leaky."""
-        file = self.folder.hindsight
-        return {back.key: back for back in HINDSIGHT.read(file)} if file.is_file() else {}
+        file, classes = self.folder.hindsight, len(self.origin.data.classes)
+        found = {back.key: back for back in HINDSIGHT.read(file)} if file.is_file() else {}
+        for result in (each for by_fold in self.results.values() for each in by_fold.values()):
+            back = found.get(result.key)
+            if back and not all(
+                len(said) == len(result.clips) and max(said) < classes for said in back.predicted
+            ):
+                raise StudyError(
+                    f"{file}: {result.fold_name} of candidate {result.candidate} is not of the "
+                    "clips and classes of this study; delete the line, and the fold goes without"
+                )
+        return found
 
     def under(self, shape: ProtocolShape, candidate: str, repetition: int = 0) -> Results:
         """Return what the ledger holds of a candidate under a protocol, in its order."""

@@ -157,8 +157,7 @@ def _asked(memory: Memory) -> list[_Asked | None]:
     """Return each outer group with its answers; none for one that was not asked."""
     shape, data, code = memory.origin.outer, memory.origin.data, memory.origin.code
     assert shape is not None
-    there = read(memory.folder.answers) if memory.folder.answers.is_file() else ()
-    known = {result.key: result for result in there}
+    known = {result.key: result for result in memory.kept(memory.folder.answers)}
     found: list[_Asked | None] = []
     for fold, inner in zip(shape.folds, memory.inner, strict=True):
         winner = inner.winner if inner is not None and inner.begun else None

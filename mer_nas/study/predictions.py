@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.errors import StudyError
 from mer_nas.files import naming
 from mer_nas.search.ledger import read
 
@@ -42,7 +42,7 @@ def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
     size = ledger.stat().st_size
     if _made_from(file) == size:
         return False
-    table = _table(read(ledger), classes).replace_schema_metadata({_BYTES: str(size).encode()})
+    table = _table(ledger, classes).replace_schema_metadata({_BYTES: str(size).encode()})
     part = file.with_name(f".{file.name}.part")
     with naming(file):
         try:
@@ -57,13 +57,14 @@ def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
 def _made_from(file: Path) -> int | None:
     """Return how many bytes of ledger a file was made from; none where that cannot be read."""
     try:
-        metadata = parquet.read_schema(file).metadata
-    except (OSError, pyarrow.ArrowInvalid):
+        metadata = parquet.read_schema(file).metadata or {}
+        return int(metadata.get(_BYTES, b"-1"))
+    except (OSError, ValueError, pyarrow.ArrowException):
         return None
-    return int(metadata[_BYTES]) if metadata and _BYTES in metadata else None
 
 
-def _table(results: Sequence[FoldResult], classes: Sequence[str]) -> pyarrow.Table:
+def _table(ledger: Path, classes: Sequence[str]) -> pyarrow.Table:
+    results = read(ledger)
     columns = {
         name: _column([getattr(result, name) for result in results for _ in result.clips])
         for name in _OF_FOLD
@@ -71,6 +72,8 @@ def _table(results: Sequence[FoldResult], classes: Sequence[str]) -> pyarrow.Tab
     for name, source in _OF_CLIP.items():
         columns[name] = _column([value for result in results for value in getattr(result, source)])
     rows = [row for result in results for row in result.probabilities]
+    if any(len(row) != len(classes) for row in rows):
+        raise StudyError(f"{ledger}: holds folds of other classes than {', '.join(classes)}")
     probabilities = np.array(rows, dtype=np.float32).reshape(-1, len(classes))
     for index, name in enumerate(classes):
         columns[f"p_{name}"] = pyarrow.array(probabilities[:, index])
