@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
+from math import exp, log
 from typing import Any, NamedTuple
 
 from mer_nas.architectures import Architecture, Path, close, measure, parse
@@ -23,8 +24,6 @@ from mer_nas.training.config import TrainerConfig
 
 MOST = 1_000
 """Combinations that a grid may have."""
-VETTED = 16
-"""Draws after which a rule that all of them break counts as broken by the space."""
 
 
 class System(NamedTuple):
@@ -68,46 +67,13 @@ def systems(space: SearchSpace, classes: int = 3) -> list[System]:
     for entry in space.systems:
         place = f"{space.place}: {entry.name}"
         number = entry.classes if isinstance(entry, Reference) else classes
-        cost = measure(_parsed(entry, place), number)
+        cost = measure(parsed(entry, place), number)
         if isinstance(entry, Point):
             space.limits.hold(place, params=cost.deployed, macs=cost.macs)
         role = "reference" if isinstance(entry, Reference) else "point"
         said = (entry.name, role, entry.source, entry.fidelity, number)
         found.append(System(*said, cost.parameters, cost.deployed, cost.macs))
     return found
-
-
-def vet(space: SearchSpace) -> None:
-    """Refuse a space whose search would not mean what its file says.
-
-    Draws are brought into a form that fits, such as fewer chosen experts where few are drawn.
-    That must not hide what the file itself has wrong: a point that breaks a rule, or a rule that
-    no draw keeps because of what is fixed.
-
-    Raises:
-        ConfigError: An unknown block or setting.
-        Infeasible: A rule of the grammar is broken; the message names the place.
-    """
-    load_extensions(space.extensions)
-    for point in space.file.points:
-        _parsed(point, f"{space.place}: {point.name}")
-    chance = random.Random(0)
-    broken = {_broken(space, chance) for _ in range(VETTED)}
-    if len(broken) == 1 and (reason := broken.pop()):
-        raise Infeasible(reason)
-
-
-def _broken(space: SearchSpace, chance: random.Random) -> str:
-    """Return the first rule that a draw breaks before it is brought into form, if any."""
-    try:
-        tree = draw_one(space, chance)
-    except Infeasible:
-        return ""  # a `require`, which redraws
-    try:
-        parse(tree["architecture"], f"{space.place}: architecture", searched=True)
-    except Infeasible as error:
-        return str(error).splitlines()[0]
-    return ""
 
 
 def needs(space: SearchSpace) -> Needs:
@@ -166,7 +132,7 @@ def candidate(
     entry = space.point(name)
     place = f"{space.place}: {name}"
     return Candidate(
-        _parsed(entry, place), trained_by(trainer, recipe_of(entry), words or {}, place)
+        parsed(entry, place), trained_by(trainer, recipe_of(entry), words or {}, place)
     )
 
 
@@ -214,11 +180,12 @@ def rows(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:
     return [row for row in found if row not in points]
 
 
-def draw(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> list[Draw]:
-    """Return `times` uniform random draws of the space and which of them are feasible."""
+def draws(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> Iterator[Draw]:
+    """Yield uniform random draws of the space, and which of them are feasible."""
     load_extensions(space.extensions)
     chance = random.Random(seed)
-    return [_draw(space, chance, classes) for _ in range(times)]
+    for _ in range(times):
+        yield _draw(space, chance, classes)
 
 
 def draw_one(space: SearchSpace, chance: random.Random) -> Tree:
@@ -227,7 +194,7 @@ def draw_one(space: SearchSpace, chance: random.Random) -> Tree:
     Raises:
         Infeasible: A `require` of the space does not hold.
     """
-    return space.fill(lambda _, leaf: _pick(leaf, chance))
+    return space.fill(lambda _, leaf: pick(leaf, chance))
 
 
 def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
@@ -242,17 +209,25 @@ def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
     return Draw(tree, "")
 
 
-def _pick(leaf: Leaf, chance: random.Random) -> Any:
+def pick(leaf: Leaf, chance: random.Random) -> Any:
+    """Return a uniform random value of an open leaf; of a choice one of its labels."""
     if isinstance(leaf, Choice):
         return chance.choice(leaf.labels)
     if isinstance(leaf.low, int) and isinstance(leaf.high, int):
         return chance.randrange(leaf.low, leaf.high + 1, getattr(leaf, "step", 1))
     if leaf.log:
-        return leaf.low * (leaf.high / leaf.low) ** chance.random()
+        low, high = log(leaf.low), log(leaf.high)
+        return min(max(exp(chance.uniform(low, high)), leaf.low), leaf.high)
     return chance.uniform(leaf.low, leaf.high)
 
 
-def _parsed(entry: Point | Reference, place: str) -> Architecture:
+def parsed(entry: Point | Reference, place: str) -> Architecture:
+    """Return the network of a point or reference; `place` is how messages call it.
+
+    Raises:
+        ConfigError: It has an unknown or missing setting, or a wrong type.
+        Infeasible: It breaks a rule of the grammar.
+    """
     place = f"{place}: architecture"
     if isinstance(entry, Reference):
         return parse(entry.architecture, place)

@@ -32,7 +32,7 @@ LAYERS = [
     {"evaluation"},
     {"statistics"},
     {"search"},
-    {"settings", "catalogue"},
+    {"settings", "catalogue", "vetting"},
     {"report", "export", "prediction"},
     {"study"},
     {"api"},

@@ -47,6 +47,15 @@ def close(tree: object, place: str = "architecture") -> Architecture:
     return architecture
 
 
+def settled(tree: object, place: str = "architecture") -> Architecture:
+    """Return what a sampler drew in canonical form, whether its blocks fit or not.
+
+    Raises:
+        ConfigError: The tree is no architecture at all.
+    """
+    return _settled(_read(tree, place))
+
+
 def refresh() -> None:
     """Rebuild the models, inner to outer, when blocks have been registered since the last time."""
     known = [tuple(registry.values()) for registry in SLOTS.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import click
 
@@ -21,6 +22,7 @@ from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
 from mer_nas.study.estimate import Plan, estimate, machine_shares, outlay
 from mer_nas.study.facts import Memory
+from mer_nas.vetting import vet
 from mer_nas.wording import count, duration
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -28,13 +30,15 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, quiet: bool) -> int:
     """Make a study and run it; return the exit status."""
-    folder = create(settings, clips, command)
+    folder = create(settings, clips, command, partial(click.echo, err=True))
     with tentative(folder):
         return go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet)
 
 
 def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     """Return what a search would do and how long it would take; nothing is made or trained."""
+    for line in vet(settings.space, settings.trainer, drawn=settings.study.sampler != "points"):
+        click.echo(line, err=True)
     workers = machine_shares(settings.ray).workers
     planned = estimate(settings, clips, workers)
     if as_json:

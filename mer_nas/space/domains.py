@@ -10,6 +10,8 @@ reserved key is open:
     {repeat: n, each: {...}}       a list of n blocks, each drawn anew; n may be open too;
                                    `first:` says what the first of them has instead
     either: {a: {...}, b: {...}}   inside a block: the settings of one of these are its settings
+    shared: {kind: {...}}          inside a block: settings of all blocks of that kind in it, there
+                                   where it has one
     require: [relation, ...]       inside a block: relations between its settings
 """
 
@@ -22,6 +24,8 @@ from typing import Any
 from mer_nas.space.relations import Relation
 
 RESERVED = ("choice", "int", "float", "repeat")
+SHARED = "shared"
+"""Key of settings by kind of block, which are no parameters where there is no such block."""
 
 
 @dataclass(frozen=True)

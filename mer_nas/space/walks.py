@@ -10,6 +10,7 @@ from typing import Any
 
 from mer_nas.errors import ConfigError, Infeasible, shown, unknown
 from mer_nas.space.domains import (
+    SHARED,
     Block,
     Blocks,
     Choice,
@@ -51,14 +52,35 @@ def fill(node: Node, pick: Pick, path: str) -> Any:
 
 
 def _fill_block(block: Block, pick: Pick, path: str) -> dict[str, Any]:
-    tree = {key: fill(child, pick, f"{path}.{key}") for key, child in block.entries.items()}
+    shared = block.entries.get(SHARED)
+    last = {SHARED} if isinstance(shared, Block) else set()
+    tree = {k: fill(v, pick, f"{path}.{k}") for k, v in block.entries.items() if k not in last}
     if block.either:
         name = _draw(Choice(tuple(block.either)), pick, f"{path}.either")
         tree |= _fill_block(block.either[name], pick, f"{path}.{name}")
+    if isinstance(shared, Block):
+        tree[SHARED] = _fill_block(taken(shared, tree), pick, f"{path}.{SHARED}")
     for relation in block.require:
         if not relation.holds(tree):
             raise Infeasible(f"{path}: {relation.text!r} does not hold")
     return tree
+
+
+def taken(shared: Block, tree: Any) -> Block:
+    """Return of settings by kind of block those that a block of the tree takes."""
+    kinds = set(_kinds(tree))
+    entries = {kind: child for kind, child in shared.entries.items() if kind in kinds}
+    return Block(entries, shared.either, shared.require)
+
+
+def _kinds(tree: Any) -> Iterator[str]:
+    """Yield the kinds of all blocks in a tree."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _kinds(item)
+    elif isinstance(tree, dict):
+        yield str(tree.get("kind"))
+        yield from _kinds([value for key, value in tree.items() if key != SHARED])
 
 
 def _draw(leaf: Leaf, pick: Pick, path: str) -> Any:
@@ -132,11 +154,16 @@ def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
     for key in tree:
         if key not in block.names():
             raise ConfigError(f"{path}: {unknown('setting', key, block.names())}")
-    own = _merge(
-        encode(child, tree[key], f"{path}.{key}")
+    parts = {
+        key: encode(child, tree[key], f"{path}.{key}")
         for key, child in block.entries.items()
         if key in tree
-    )
+    }
+    if isinstance(block.entries.get(SHARED), Block) and SHARED in parts:
+        kinds = [f"{path}.{SHARED}.{kind}." for kind in _kinds(tree)]
+        shared = parts[SHARED].items()
+        parts[SHARED] = {k: v for k, v in shared if any(map(k.startswith, kinds))}
+    own = _merge(iter(parts.values()))
     rest = {key: v for key, v in tree.items() if key not in block.entries}
     if not block.either or not rest:
         return own

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from mer_nas.architectures import close
-from mer_nas.catalogue import draw_one, rows, trained_by, vet
+from mer_nas.catalogue import draw_one, rows, trained_by
 from mer_nas.config.base import validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
@@ -63,7 +63,6 @@ class Plan:
 
 def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
     """Time a training step of a few random candidates and add up what the study would take."""
-    vet(settings.space)
     study, final = settings.study, settings.study.final
     protocol = plan(clips, study.folds, study.seed, study.block)
     probes = _probes(settings)

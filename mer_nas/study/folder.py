@@ -22,7 +22,8 @@ import json
 import secrets
 import shlex
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from typing import NamedTuple
 from pydantic import Field, PositiveInt, ValidationError
 
 from mer_nas import trust
-from mer_nas.catalogue import rows, vet
+from mer_nas.catalogue import rows
 from mer_nas.config import presets
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
@@ -46,6 +47,7 @@ from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
 from mer_nas.training.config import TrainerConfig
+from mer_nas.vetting import vet
 
 RUNS = Path("runs")
 
@@ -253,23 +255,28 @@ def data_facts(clips: ClipSet) -> DataFacts:
     )
 
 
-def create(settings: Settings, clips: ClipSet, command: str) -> StudyFolder:
+def create(
+    settings: Settings, clips: ClipSet, command: str, note: Callable[[str], None] = warnings.warn
+) -> StudyFolder:
     """Make the folder of a new study and write down what it begins with.
 
     Args:
         settings: What was asked for.
         clips: The data that the settings mean.
         command: The command line, for the report.
+        note: Is told what a reader should know of the space.
 
     Raises:
         StudyError: A study of the name that was asked for exists.
         DataError: The clips cannot be divided as the study asks.
         ConfigError: The space names a block or setting that there is not, or does not give the
             closed list of candidates that the sampler takes.
-        Infeasible: A point, or every draw, breaks a rule of the grammar.
+        Infeasible: A point, or every draw, breaks a rule of the grammar, or a value of the space
+            stands in no draw.
     """
-    vet(settings.space)
     study = settings.study
+    for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
+        note(line)
     rows(settings.space, study.sampler)  # or there is nothing to make a folder for
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(

@@ -1,12 +1,15 @@
-"""What may be written, but not searched."""
+"""What is wrong with a space although it is well formed."""
 
 from typing import Any
 
 import pytest
 
-from mer_nas import catalogue
-from mer_nas.errors import Infeasible
+from mer_nas.config import presets
+from mer_nas.errors import ConfigError, Infeasible
+from mer_nas.settings import resolve
 from mer_nas.space import SearchSpace
+from mer_nas.training.config import TrainerConfig
+from mer_nas.vetting import vet
 
 Tree = dict[str, Any]
 
@@ -31,15 +34,120 @@ def system(**settings: Any) -> list[Tree]:
     return [{"name": "public", "source": "its code", "fidelity": "code", **settings}]
 
 
+def choice(*values: Any) -> Tree:
+    return {"choice": list(values)}
+
+
+def experts(block: Tree, path: Tree | None = None, **rest: Any) -> SearchSpace:
+    """Return a space of two stages whose global block, an expert, is as asked for."""
+    stages = {"repeat": 2, "each": {"global": block}}
+    stem = {"kind": "patch", "patch": 4, "width": 16}
+    tree: Tree = {"architecture": {"paths": [{"stem": stem, "stages": stages, **(path or {})}]}}
+    for key, value in rest.items():
+        (tree if key in {"trainer", "limits"} else tree["architecture"])[key] = value
+    return SearchSpace.read({"name": "x", **tree}, "space=x")
+
+
+def said(space: SearchSpace) -> str:
+    return "\n".join(vet(space, TrainerConfig()))
+
+
 def test_a_reference_may_reproduce_what_no_point_may() -> None:
     found = network("code_reshape")
-    catalogue.vet(offered("time", references=system(classes=5, architecture=found)))
-    open_axis = {"choice": ["time", "code_reshape"]}
+    assert said(offered("time", references=system(classes=5, architecture=found))) == ""
     with pytest.raises(Infeasible, match=r"ranks: public: architecture.*published code only"):
-        catalogue.vet(offered(open_axis, points=system(values={"architecture": found})))
+        said(
+            offered(choice("time", "code_reshape"), points=system(values={"architecture": found}))
+        )
 
 
-def test_a_space_all_of_whose_draws_reproduce_a_mistake_is_refused() -> None:
-    catalogue.vet(offered({"choice": ["time", "code_reshape"]}))
-    with pytest.raises(Infeasible, match=r"ranks: architecture.*published code only"):
-        catalogue.vet(offered("code_reshape"))
+@pytest.mark.parametrize("axis", ["code_reshape", choice("time", "code_reshape")])
+def test_a_space_whose_draws_may_reproduce_a_mistake_is_refused(axis: object) -> None:
+    with pytest.raises(Infeasible, match=r"'code_reshape' stands in no draw.*published code only"):
+        said(offered(axis))
+
+
+@pytest.mark.parametrize("name", presets.names("space"))
+def test_every_value_of_a_shipped_space_stands_somewhere(name: str) -> None:
+    settings = resolve([f"space={name}"])
+    assert vet(settings.space, settings.trainer) == []
+
+
+@pytest.mark.parametrize(
+    ("top_k", "lost"),
+    [
+        (choice(3, 4), "3, 4"),
+        (choice(2, 3), "3"),
+        ({"int": [1, 4]}, "3, 4"),
+        (4, "4"),
+    ],
+)
+def test_a_value_that_every_draw_turns_into_another_is_refused(top_k: Any, lost: str) -> None:
+    with pytest.raises(Infeasible, match=rf"top_k: {lost} stands in no draw .* the 2 experts"):
+        said(experts({"kind": "expert", "experts": 2, "top_k": top_k}))
+
+
+def test_so_is_one_of_an_option_or_shared_and_none_that_stands_with_another_choice() -> None:
+    settings = {"experts": 2, "top_k": 4}
+    for space in (
+        experts({"choice": {"mhsa": {}, "expert": settings}}),
+        experts({"kind": "expert"}, {"shared": {"expert": settings}}),
+    ):
+        with pytest.raises(Infeasible, match=r"top_k: 4 stands in no draw .* the 2 experts"):
+            said(space)
+    assert said(experts({"kind": "expert", "experts": choice(2, 4), "top_k": choice(1, 4)})) == ""
+
+
+def test_a_parameter_that_changes_nothing_is_said() -> None:
+    block = {"kind": "expert", "experts": 4, "top_k": 4, "expert_drop": choice(0.1, 0.2)}
+    assert said(experts(block, {"shared": {"mhsa": {"heads": choice(1, 2)}}})) == (
+        "space=x: these parameters change nothing in any draw: "
+        "architecture.paths.0.stages.each.global.expert_drop, "
+        "architecture.paths.0.shared.mhsa.heads"
+    )
+
+
+def test_what_words_leave_unused_is_said_and_not_refused() -> None:
+    word = "space.architecture.paths.0.stages.each.either=convolution"
+    settings = resolve(["space=moe", word])
+    lines = vet(settings.space, settings.trainer)
+    assert "losses.balance: " in lines[0]
+    assert "shared.expert.experts, " in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("block", "rest", "message"),
+    [
+        (
+            {"experts": choice(2, 4), "top_k": choice(1, 2), "require": ["top_k > experts"]},
+            {},
+            "'top_k > experts' does",
+        ),
+        ({}, {"limits": {"params": 10}}, "weights; the space allows at most 10"),
+    ],
+)
+def test_a_space_without_a_feasible_draw_is_refused(block: Tree, rest: Tree, message: str) -> None:
+    with pytest.raises(Infeasible, match=rf"0 of \d+ draws feasible: 1\d* x .*{message}"):
+        said(experts({"kind": "expert", **block}, **rest))
+
+
+def test_few_feasible_draws_are_said_with_the_reason() -> None:
+    block = {"kind": "expert", "experts": choice(*range(20, 60)), "require": ["experts < 21"]}
+    assert "of 100 draws feasible: " in said(experts(block, {"stages": [{"global": block}]}))
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ({"head": {"kind": "gap", "dropout": {"float": [0, 1]}}}, "less than 1, not "),
+        ({"drop_path": choice(0.1, "much")}, r"drop_path: .* valid number, not 'much'"),
+        ({"trainer": {"lr": {"float": [-1, 1]}}}, r"trainer\.lr: .* greater than 0, not -1\.0"),
+        ({"trainer": {"lrr": choice(1, 2)}}, "no setting is called 'lrr'"),
+        ({"trainer": {"augment": {"flip": choice(0, 2)}}}, r"flip: .*true or false, not 0"),
+    ],
+)
+def test_a_value_of_a_wrong_type_or_range_is_found_wherever_it_stands(
+    rest: Tree, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        said(experts({"kind": "mhsa"}, **rest))

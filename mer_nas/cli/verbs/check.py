@@ -15,8 +15,6 @@ from mer_nas.settings import resolve
 if TYPE_CHECKING:
     from mer_nas.catalogue import Draw
 
-DRAWS = 100
-
 
 @click.command()
 @words
@@ -29,11 +27,13 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
     mer-nas check space=./mine.yaml space.architecture.paths.0.stages.repeat=2
     """
     from mer_nas import catalogue
+    from mer_nas.vetting import DRAWS, vet
 
-    space = resolve(words).space
-    catalogue.vet(space)
+    settings = resolve(words)
+    space = settings.space
+    notes = vet(space, settings.trainer, drawn=settings.study.sampler != "points")
     systems = catalogue.systems(space)
-    draws = catalogue.draw(space, DRAWS)
+    draws = list(catalogue.draws(space, DRAWS))
     kinds = Counter(_kind(draw) for draw in draws if draw.reason)
     examples = {_kind(draw): draw.reason for draw in reversed(draws)}
     reasons = {examples[kind]: times for kind, times in kinds.most_common()}
@@ -45,6 +45,7 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
             "systems": [system._asdict() for system in systems],
             "feasible": feasible / len(draws),
             "reasons": reasons,
+            "notes": notes,
         }
         click.echo(json.dumps(facts, indent=2))
         return
@@ -58,6 +59,8 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
         click.echo("  limits of time are held by the search alone, which measures each proposal")
     for reason, times in reasons.items():
         click.echo(f"  {times} x such as: {reason}")
+    for line in notes:
+        click.echo(line, err=True)
 
 
 def _kind(draw: Draw) -> str:

@@ -1,0 +1,103 @@
+"""Every setting of a space: how its file calls it, what it may be, and where its value ends up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mer_nas.space.domains import (
+    Block,
+    Blocks,
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Items,
+    Leaf,
+    Node,
+    Repeat,
+    longest,
+)
+from mer_nas.space.walks import is_open
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, in one place of a candidate."""
+
+    name: str
+    """Of its parameter, where it is open: "architecture.paths.0.stages.1.both.gate"."""
+    written: str
+    """How an override calls it, for all items of a list: "....stages.each.both.gate"."""
+    at: tuple[str | int, ...]
+    """The keys that lead to its value in the closed tree; none where it only decides others."""
+    within: tuple[tuple[str, Any], ...] = ()
+    """What must be chosen for it to be there, as `written` names and options."""
+    node: Leaf | Fixed = field(default_factory=lambda: Fixed(None))
+
+    def _to(self, key: str | int, written: str = "") -> Setting:
+        name, said = f"{self.name}.{key}", f"{self.written}.{written or key}"
+        return replace(self, name=name, written=said, at=(*self.at, key))
+
+    def _option(self, decided_by: str, option: str, *, chosen: bool) -> Setting:
+        within = (*self.within, (decided_by, option)) if chosen else self.within
+        name, said = f"{self.name}.{option}", f"{self.written}.{option}"
+        return replace(self, name=name, written=said, within=within)
+
+
+def settings(
+    node: Node, drawn: Mapping[str, Any] | None = None, at: Setting | None = None
+) -> Iterator[Setting]:
+    """Yield the settings of a space, in the order of its file.
+
+    Args:
+        node: The space, or a part of it.
+        drawn: Parameters; of every choice of blocks what they choose, else all options.
+        at: Where the part is.
+    """
+    here = at or Setting("", "", ())
+    match node:
+        case Fixed() | Choice() | Int() | Float():
+            yield replace(here, node=node)
+        case Items(nodes):
+            for index, item in enumerate(nodes):
+                yield from settings(item, drawn, here._to(index))
+        case Blocks(options):
+            yield replace(here, at=(*here.at, "kind"), node=Choice(tuple(options)))
+            yield from _chosen(options, drawn, here, here)
+        case Repeat(count, each, first):
+            times = longest(count)
+            if not isinstance(count, int) and is_open(count):
+                number = replace(here._to("repeat"), at=(), node=count)
+                times = times if drawn is None else drawn.get(number.name, 0)
+                yield number
+            for index in range(times):
+                changed = first.entries if index == 0 else {}
+                yield from settings(each.without(changed), drawn, here._to(index, "each"))
+                yield from settings(Block(changed), drawn, here._to(index, "first"))
+        case Block(entries, either):
+            for key, child in entries.items():
+                yield from settings(child, drawn, here._to(key) if here.name else _root(key))
+            if either:
+                decision = replace(here._to("either"), at=(), node=Choice(tuple(either)))
+                yield decision
+                yield from _chosen(either, drawn, decision, here)
+
+
+def _root(key: str) -> Setting:
+    return Setting(key, key, (key,))
+
+
+def _chosen(
+    options: Mapping[str, Block],
+    drawn: Mapping[str, Any] | None,
+    decision: Setting,
+    here: Setting,
+) -> Iterator[Setting]:
+    several = len(options) > 1
+    for name in options:
+        if several and drawn is not None and drawn.get(decision.name) != name:
+            continue
+        inside = here._option(decision.written, name, chosen=several)
+        yield from settings(options[name], drawn, inside)

@@ -1,0 +1,288 @@
+"""Whether the search of a space would mean what its file says.
+
+Draws are brought into a form that fits, such as fewer chosen experts where few are drawn. That
+must not hide what the file itself has wrong: a point that breaks a rule, a space without a
+feasible draw, or a value that every draw turns into another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mer_nas.architectures import Architecture, close, parse
+from mer_nas.architectures.extensions import load_extensions
+from mer_nas.architectures.forms import settled
+from mer_nas.catalogue import draws, parsed, pick
+from mer_nas.config.base import Tree, validate
+from mer_nas.config.overrides import merge
+from mer_nas.errors import ConfigError, Infeasible, shown
+from mer_nas.search.effects import is_idle, stands, value_of, values_of, ways
+from mer_nas.space import SearchSpace
+from mer_nas.space.domains import Block, Choice, Fixed, Leaf
+from mer_nas.space.settings import Setting, settings
+from mer_nas.space.walks import is_open
+from mer_nas.training.config import TrainerConfig
+
+DRAWS = 100
+"""Draws after which a space without a feasible one counts as empty."""
+FEW = 5
+"""Feasible draws of these below which a search would mostly draw in vain."""
+POOL = 24
+"""Draws in which most values are met, before those that are left are asked for."""
+TRIES = 64
+"""Draws with a value of which one must keep it."""
+PATIENCE = 16
+"""Draws with a value that may pass without its setting, or without a difference that it makes."""
+SAID = 10
+"""Mistakes that are named; of more, their number is."""
+
+
+def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> list[str]:
+    """Refuse a space whose search would not mean what its file says.
+
+    Args:
+        space: The space.
+        trainer: What it does not draw of the training recipe.
+        drawn: Whether the search will draw from it, and not only try its points.
+
+    Returns:
+        What a reader should know though it can be searched, a sentence each.
+
+    Raises:
+        ConfigError: An unknown block or setting, or a value of a wrong type or range.
+        Infeasible: A point breaks a rule of the grammar, no draw is feasible, or a value of the
+            file stands in no draw; the message names the places.
+    """
+    load_extensions(space.extensions)
+    for point in space.file.points:
+        parsed(point, f"{space.place}: {point.name}")
+    if not drawn:
+        return []
+    _train(space, trainer)
+    found = _Values(space)
+    found.look()
+    lost = found.lost()
+    if lost and not space.words:  # words may leave a space more than they use
+        raise Infeasible("\n".join(lost))
+    return lost + list(_scarce(space)) + found.without_effect()
+
+
+def _scarce(space: SearchSpace) -> Iterator[str]:
+    """Yield that few draws are feasible, with the most frequent reasons, if so.
+
+    Raises:
+        Infeasible: None is.
+    """
+    feasible, reasons = 0, Counter[str]()
+    number = DRAWS if space.parameters() else 1
+    for draw in draws(space, number):
+        feasible += not draw.reason
+        reasons.update([draw.reason] if draw.reason else [])
+        if feasible == FEW:
+            return
+    often = "; ".join(f"{times} x {why}" for why, times in reasons.most_common(3))
+    if not feasible:
+        raise Infeasible(f"{space.place}: 0 of {number} draws feasible: {often}")
+    if number > 1:
+        yield f"{space.place}: {feasible} of {number} draws feasible: {often}"
+
+
+def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
+    """Refuse a training recipe that some draw would not be.
+
+    Raises:
+        ConfigError: Which setting, and what is wrong with its value.
+    """
+    entries = {key: node for key, node in space.tree.entries.items() if key == "trainer"}
+    part = _Asked(replace(space, tree=Block(entries)))
+    wrong: list[str] = []
+    for setting in settings(part.space.tree):
+        for value in values_of(setting.node):
+            try:
+                tree = part.draw({setting.written: value, **dict(setting.within)}).tree
+                recipe = merge(trainer.model_dump(mode="json"), tree.get("trainer", {}))
+                validate(TrainerConfig, recipe, f"{space.place}: trainer")
+            except Infeasible:
+                continue  # a relation keeps it out
+            except ConfigError as error:
+                wrong += str(error).splitlines()
+    if wrong:
+        raise ConfigError("\n".join(dict.fromkeys(wrong)))
+
+
+@dataclass(frozen=True)
+class _Draw:
+    tree: Tree
+    params: dict[str, Any]
+
+
+class _Asked:
+    """Draws from a space that have the values that are asked for.
+
+    Of the items of a list all have them, or in every second draw about half.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self._written = {setting.name: setting.written for setting in settings(space.tree)}
+        self._chance = random.Random(0)
+        self._all = False
+
+    def draw(self, wanted: Mapping[str, Any]) -> _Draw:
+        """Return a draw.
+
+        Args:
+            wanted: Values by how an override calls the setting.
+
+        Raises:
+            Infeasible: A `require` of the space does not hold.
+        """
+        params: dict[str, Any] = {}
+        self._all = not self._all
+
+        def chosen(name: str, leaf: Leaf) -> Any:
+            params[name] = pick(leaf, self._chance)
+            if self._written[name] in wanted and (self._all or self._chance.random() < 0.5):
+                params[name] = _label(leaf, wanted[self._written[name]])
+            return params[name]
+
+        return _Draw(self.space.fill(chosen), params)
+
+
+def _label(leaf: Leaf, value: Any) -> Any:
+    if not isinstance(leaf, Choice):
+        return value
+    # 2 and 2.0 are one value, and true is not 1.
+    return next(a for a, b in zip(leaf.labels, leaf.values, strict=True) if repr(b) == repr(value))
+
+
+@dataclass
+class _Values:
+    """Which values of a space stand in a draw, and which of its parameters matter."""
+
+    space: SearchSpace
+    kept: set[tuple[str, str]] = field(default_factory=set)
+    """Settings with a value that a draw kept."""
+    changed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Settings with a value that a draw did not keep, and what it has against it."""
+    matter: set[str] = field(default_factory=set)
+    """Open settings of which another value would have made another network."""
+
+    tried: Counter[str] = field(default_factory=Counter)
+    """Draws in which it was asked whether a setting matters."""
+
+    def __post_init__(self) -> None:
+        self._asked = _Asked(self.space)
+        every = settings(self.space.tree)
+        network = (s for s in every if s.at[:1] == ("architecture",))
+        self._settings = list({s.written: s for s in network}.values())
+
+    def look(self) -> None:
+        """Draw until every value was met and kept, or was asked for often enough."""
+        for _ in range(POOL):
+            self._look({})
+        for setting in self._settings:
+            for value in values_of(setting.node):
+                key, wanted = (setting.written, repr(value)), dict(setting.within)
+                for number in range(TRIES):
+                    absent = number == PATIENCE and key not in self.changed
+                    if key in self.kept or absent:
+                        break
+                    self._look({setting.written: value, **wanted})
+
+    def lost(self) -> list[str]:
+        """Return the values that stand in no draw, by setting, with a reason."""
+        lines = []
+        for setting in self._settings:
+            keys = [(setting.written, repr(value)) for value in values_of(setting.node)]
+            gone = [key for key in keys if key in self.changed and key not in self.kept]
+            if gone:
+                values = ", ".join(value for _, value in gone)
+                why = self.changed[gone[0]].removeprefix(f"{self.space.place}: ")
+                found = f"{values} stands in no draw ({TRIES} were made)"
+                lines.append(f"{self.space.place}: {setting.written}: {found}: {why}")
+        more = [f"{self.space.place}: ... and {len(lines) - SAID} more"] if lines[SAID:] else []
+        return lines[:SAID] + more
+
+    def without_effect(self) -> list[str]:
+        """Return the parameters that matter in no draw."""
+        changed = {written for written, _ in self.changed}
+        names = [
+            s.written
+            for s in self._settings
+            if not isinstance(s.node, Fixed)
+            and is_open(s.node)
+            and s.written not in self.matter | changed
+        ]
+        what = "this parameter changes" if len(names) == 1 else "these parameters change"
+        place = self.space.place
+        return [f"{place}: {what} nothing in any draw: {', '.join(names)}"] if names else []
+
+    def _look(self, wanted: Mapping[str, Any]) -> None:
+        """Draw, and note which values are kept."""
+        place = f"{self.space.place}: architecture"
+        try:
+            draw = self._asked.draw(wanted)
+        except Infeasible:
+            return  # a `require` of the space says so itself
+        tree = draw.tree["architecture"]
+        before, rules = settled(tree, place).model_dump(mode="json"), _rules(tree, place)
+        network, after = None, Tree()
+        try:
+            network = close(tree, place)
+            after = network.model_dump(mode="json")
+        except Infeasible as error:
+            rules += str(error).splitlines()
+        for setting in settings(self.space.tree, draw.params):
+            if setting.at[:1] != ("architecture",):
+                continue
+            self._compare(setting, draw.params, before, after, rules)
+            if network and setting.name in draw.params:
+                self._weigh(setting, draw.params, network, after)
+
+    def _weigh(
+        self, setting: Setting, params: Mapping[str, Any], network: Architecture, tree: Tree
+    ) -> None:
+        """Note whether another value of a parameter would have made another network."""
+        written = setting.written
+        if written in self.matter or self.tried[written] == PATIENCE:
+            return
+        self.tried[written] += 1
+        if not is_idle(self.space, params, network, tree, setting):
+            self.matter.add(written)
+
+    def _compare(
+        self,
+        setting: Setting,
+        params: Mapping[str, Any],
+        before: Tree,
+        after: Tree,
+        rules: list[str],
+    ) -> None:
+        """Note whether a value is after all repairs what it was before."""
+        key = setting.written, repr(value_of(setting, params))
+        if key in self.kept:
+            return
+        for way in ways(setting, before):
+            # What is neutral may be left out of a closed form.
+            now = stands(after, way)
+            if now == stands(before, way) and isinstance(stands(after, way[:-1]), dict):
+                self.kept.add(key)
+                return
+            place = ".".join(map(str, way[:-1]))
+            broken = [rule for rule in rules if f".{place}:" in rule or f".{place}." in rule]
+            if broken or key not in self.changed:
+                self.changed[key] = (broken or rules or [f"it becomes {shown(now)}"])[0]
+
+
+def _rules(tree: Tree, place: str) -> list[str]:
+    """Return the rules that a draw breaks before it is brought into form."""
+    try:
+        parse(tree, place, searched=True)
+    except Infeasible as error:
+        return str(error).splitlines()
+    return []
