@@ -12,22 +12,23 @@ import contextlib
 import logging
 import math
 import os
-import socket
-import uuid
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mer_nas
-from mer_nas import files
-from mer_nas.errors import ConfigError, StudyError
+from mer_nas.errors import ConfigError
 from mer_nas.search.config import RayConfig
-from mer_nas.search.events import Listener, WorkersReady, ignore
+from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, descendants, reap
+from mer_nas.search.ray_join import join
+from mer_nas.search.ray_start import LONGEST, start
+from mer_nas.search.ray_token import protect_token, shown_token
 from mer_nas.search.scratch import make_folder, remove_folder
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -48,8 +49,6 @@ ENVIRONMENT: Mapping[str, str] = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 
-JOIN_SECONDS = 5.0
-"""How long an address is given to answer."""
 TRIALS_PER_GPU = 4
 
 
@@ -132,7 +131,7 @@ def cluster(
         gpus: What this machine is taken to have; by default what Ray finds.
 
     Raises:
-        StudyError: There is no cluster at the address.
+        StudyError: There is no cluster at the address, or Ray does not start.
         ConfigError: The workers ask for more than there is.
     """
     prepare_environment()
@@ -141,18 +140,19 @@ def cluster(
     spare = frozenset(process.pid for process in descendants(os.getpid()))
     own = not ray.is_initialized()
     local = own and config.address is None
-    temporary = make_folder()
+    temporary = make_folder(LONGEST)
     if local:
+        _tell_place(temporary, on_event)
         protect_token()
         if lock is not None:
             lock.record((), temporary)
     with interruptible():
         try:
-            context = _start(config, temporary, cpus, gpus) if own else _running_ray()
+            context = _connect(config, temporary, cpus, gpus) if own else _running_ray()
             ready = Cluster(
                 shares=share(_resources(), config),
                 dashboard=_url(context),
-                token=_token(),
+                token=shown_token(),
                 logs=Path(context.address_info["session_dir"]) / "logs",
                 folder=folder,
                 emit=on_event,
@@ -224,28 +224,22 @@ def _floor(value: float) -> float:
     return math.floor(value * 10_000) / 10_000
 
 
-def _start(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> Any:
+def _connect(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> Any:
     """Connect this process with Ray; return what Ray says of itself."""
-    import ray
-
-    # What goes wrong in a worker is reported as an event; Ray would log it on top.
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if config.address is not None:
-        _check_address(config.address)
-        try:
-            return ray.init(address=config.address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
-            found = str(error).splitlines() or [type(error).__name__]
-            raise StudyError(_no_cluster(config.address, found[0])) from error
-    return ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=gpus,
-        include_dashboard=config.dashboard,
-        dashboard_host="127.0.0.1",
-        _temp_dir=str(temporary / "ray"),  # Ray opens what it makes to everybody
-        **quiet,
-    )
+        return join(config.address)
+    return start(config.dashboard, temporary, cpus, gpus)
+
+
+def _tell_place(temporary: Path, on_event: Listener) -> None:
+    wanted = Path(tempfile.gettempdir())
+    if temporary.parent != wanted:
+        on_event(
+            Note(
+                f"temporary files of the workers lie in {temporary.parent}, because {wanted} is "
+                "too long a path for Ray's sockets"
+            )
+        )
 
 
 def _running_ray() -> Any:
@@ -259,68 +253,8 @@ def _url(context: Any) -> str:
     return f"http://{found}" if found and "//" not in found else found or ""
 
 
-def _check_address(address: str) -> None:
-    """Find out in seconds what Ray would try for minutes.
-
-    Raises:
-        StudyError: Nobody answers, or the address is of another kind.
-    """
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdecimal():
-        raise StudyError(
-            f"ray.address={address}: this is no address of a Ray cluster; right is HOST:PORT "
-            "as `ray start --head` prints it, or auto for the one that runs on this machine"
-        )
-    try:
-        with socket.create_connection((host, int(port)), JOIN_SECONDS) as connection:
-            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
-            answer = connection.recv(9)
-    except OSError as error:
-        raise StudyError(_no_cluster(address, error.strerror or str(error))) from error
-    if answer[3:4] != _SETTINGS[3:4]:
-        raise StudyError(_no_cluster(address, "something else answers there"))
-
-
-_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
-"""Frame with which both sides of HTTP/2 begin (RFC 9113, section 3.4); Ray speaks gRPC over it."""
-
-
-def _no_cluster(address: str, found: str) -> str:
-    return (
-        f"ray.address={address}: there is no Ray cluster ({found.lower()}); start one with "
-        "`ray start --head`, or leave ray.address out to use this machine"
-    )
-
-
 def _resources() -> Mapping[str, float]:
     import ray
 
     resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return resources
-
-
-def _token() -> str:
-    """Return where the token lies that Ray's dashboard asks for, if it asks for one."""
-    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token" or "RAY_AUTH_TOKEN" in os.environ:
-        return ""
-    return str(_token_file())
-
-
-def _token_file() -> Path:
-    """Return where Ray keeps the token that its processes and its dashboard ask for."""
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path.home() / ".ray" / "auth_token"
-
-
-def protect_token() -> None:
-    """Make the token that Ray would write itself, readable by everybody, readable by its owner."""
-    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        return
-    file = _token_file()
-    with contextlib.suppress(OSError):  # where nothing can be written there, Ray says so itself
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            files.write(file, uuid.uuid4().hex, mode=0o600)
-        file.chmod(0o600)

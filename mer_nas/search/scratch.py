@@ -96,14 +96,34 @@ def end_leftovers(on_event: Listener = ignore) -> None:
             on_event(Note(f"ended {len(ended)} processes of a driver that had died: {names}"))
 
 
-def make_folder() -> Path:
-    """Return a new folder in the system's temporary place that this user alone can enter.
+def make_folder(longest: int | None = None) -> Path:
+    """Return a new folder for temporary files that this user alone can enter.
 
-    Its path is short, because sockets in it must have short ones.
+    Args:
+        longest: Bytes that its path may have. Where those of the system's temporary place are
+            longer, a place with a shorter one is taken.
+
+    Raises:
+        StudyError: There is no place for it.
     """
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # of mode 0700
-    (folder / TOKEN).write_text(folder.name, encoding="ascii")
-    return folder
+    for place in _places():
+        if longest is None or len(os.fsencode(place)) + len(f"/{PREFIX}12345678") <= longest:
+            with contextlib.suppress(OSError):
+                folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # of mode 0700
+                (folder / TOKEN).write_text(folder.name, encoding="ascii")
+                return folder
+    short = "" if longest is None else f", or their paths have more than {longest - 17} bytes"
+    raise StudyError(
+        f"{', '.join(map(str, _places()))}: temporary files find no place there: they cannot be "
+        f"written or are full{short}; TMPDIR=FOLDER names another"
+    )
+
+
+def _places() -> list[str]:
+    """Return where temporary files may lie, the best first."""
+    with contextlib.suppress(FileNotFoundError):  # where nothing can be written anywhere
+        return list(dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]))
+    return [os.environ.get("TMPDIR", "/tmp")]
 
 
 def remove_folder(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from mer_nas.errors import MerNasError, StudyError
 from mer_nas.files import refused
+from mer_nas.search.ledger import read
 from mer_nas.search.storage import refusal
 from mer_nas.study.folder import StudyFolder
 
@@ -25,9 +26,9 @@ def kept(folder: StudyFolder) -> Iterator[None]:
     except Exception as error:
         if (said := _said(error, folder)) is None:
             raise
-        raise StudyError(
-            f"{said}; what was finished is kept, and `{folder.resume}` goes on from there"
-        ) from error
+        rest = f"what was finished is kept, and `{folder.resume}` goes on from there"
+        begun = folder.ledger.is_file() and read(folder.ledger)
+        raise StudyError(f"{said}; {rest if begun else 'no fold was finished yet'}") from error
 
 
 def _said(error: Exception, folder: StudyFolder) -> str | None:

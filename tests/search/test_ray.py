@@ -1,5 +1,6 @@
 """The same searches on Ray's workers; Ray is started as seldom as possible."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,18 @@ from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.files import own_folder
+from mer_nas.privacy import SILENT
 from mer_nas.provenance import code_version
-from mer_nas.search import local, ray_runner
+from mer_nas.search import local
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Ended, Note, WorkersReady
 from mer_nas.search.faults import VARIABLE
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
-from mer_nas.search.processes import Process
+from mer_nas.search.processes import Process, descendants
 from mer_nas.search.ray_runner import Cluster, Shares, cluster, share
+from mer_nas.search.ray_start import LONGEST
 from mer_nas.search.scratch import NOTES
 from mer_nas.search.storage import sqlite_url
 
@@ -181,20 +185,20 @@ def test_an_address_where_something_else_answers_is_refused(tmp_path: Path, answ
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(100)
-                connection.sendall(answer)
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(100)
+                        connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
-        thread.start()
+        threading.Thread(target=serve, daemon=True).start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with (
             pytest.raises(StudyError, match=f"{address}: there is no Ray cluster .something else"),
             cluster(RayConfig(address=address), tmp_path),
         ):
             pass
-        thread.join()
 
 
 @pytest.mark.parametrize("address", ["nonsense", "ray://127.0.0.1:10001", "http://x:1"])
@@ -365,6 +369,52 @@ def test_the_dashboard_is_for_this_machine_and_asks_for_a_token(session: Cluster
     assert Path(session.token).read_text().strip()
 
 
+def test_everything_of_ray_listens_on_this_machine_alone(session: Cluster) -> None:
+    family = {os.getpid(), *(process.pid for process in descendants(os.getpid()))}
+    here = listening(family)
+    assert len(here) > 5  # the dashboard, the metrics, the head and the workers
+    assert {ip_address(address) for address in here} <= {
+        ip_address("127.0.0.1"),
+        ip_address("::1"),
+        ip_address("::ffff:127.0.0.1"),
+    }
+
+
+def test_a_folder_that_may_be_ever_so_long_holds_every_socket_of_ray(session: Cluster) -> None:
+    sockets = [path for path in session.scratch.rglob("*") if path.is_socket()]
+    assert sockets
+    longest = max(len(os.fsencode(path.relative_to(session.scratch))) for path in sockets)
+    assert LONGEST + len("/") + longest <= (107 if sys.platform == "linux" else 103)
+
+
+def test_no_process_of_ray_reports_to_anybody(session: Cluster) -> None:
+    # Workers have what the raylet has; Python's processes write their titles over it.
+    begun = [p for p in descendants(os.getpid()) if p.name in ("raylet", "gcs_server")]
+    assert len(begun) == 2
+    for process in begun:
+        known = Path(f"/proc/{process.pid}/environ").read_text(errors="replace").split("\0")
+        assert {f"{name}={value}" for name, value in SILENT.items()} <= {*known}
+
+
+def listening(processes: set[int]) -> list[str]:
+    """Return the addresses on which processes listen, as /proc/net/tcp and tcp6 have them."""
+    sockets = set()
+    for process in processes:
+        with contextlib.suppress(OSError):
+            for handle in Path(f"/proc/{process}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    sockets.add(str(handle.readlink()).removeprefix("socket:[").rstrip("]"))
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            row = line.split()
+            if row[3] == "0A" and row[9] in sockets:  # state LISTEN, and its inode
+                words = bytes.fromhex(row[1].partition(":")[0])  # 32-bit words in host order
+                turned = b"".join(words[i : i + 4][::-1] for i in range(0, len(words), 4))
+                found.append(str(ip_address(turned)))
+    return found
+
+
 def test_a_process_joins_a_running_cluster_by_its_address(
     session: Cluster, tmp_path: Path
 ) -> None:
@@ -476,4 +526,3 @@ def test_what_takes_seconds_to_import_is_imported_where_it_is_used() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=600
     )
     assert done.stdout == "[]\n", done.stderr
-    assert ray_runner.ENVIRONMENT["RAY_USAGE_STATS_ENABLED"] == "0"

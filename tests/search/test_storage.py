@@ -88,13 +88,15 @@ def test_a_database_that_another_program_holds_is_said_to_be(
         pass
 
 
-def test_a_database_that_is_taken_in_mid_search_is_said_to_be_with_what_is_kept(
+def test_a_database_that_is_taken_in_mid_search_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "PATIENCE", 0.1)
     folder = tmp_path / "my study"
     folder.mkdir()
-    says = r"database is locked; another program holds it .*is kept, and `mer-nas resume '.*my study'`"
+    says = (
+        r"my study: the database of its trials: database is locked; .*; no fold was finished yet"
+    )
     with (
         opened(folder) as study,
         held(folder),

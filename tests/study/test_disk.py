@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 Call = Callable[..., Result]
-FOLDER = Path("runs/s")
+FOLDER = Path("my runs/s")
 
 
 @pytest.fixture
@@ -40,9 +40,11 @@ def test_a_study_that_finds_no_room_is_not_begun(
     name: str, full: Callable[[str], None], tiny: list[str], call: Call
 ) -> None:
     full(name)
-    done = call("search", *tiny, "study.name=s")
+    done = call("search", *tiny, "study.folder=my runs/s")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"mer-nas: runs/s/{name}: no space left on device; no study was begun\n"
+    assert (
+        done.stderr == f"mer-nas: {FOLDER}/{name}: no space left on device; no study was begun\n"
+    )
     assert not FOLDER.exists()
 
 
@@ -50,34 +52,40 @@ def test_a_study_that_finds_no_room_is_not_begun(
     ("name", "said"),
     [
         ("ledger.jsonl", "the 2 folds written before are safe, and `mer-nas resume` goes on from"),
-        ("best.yaml", "what was finished is kept, and `mer-nas resume runs/s` goes on from there"),
-        ("report.html", "what was finished is kept, and `mer-nas resume runs/s` goes on from"),
+        (
+            "best.yaml",
+            "what was finished is kept, and `mer-nas resume 'my runs/s'` goes on from there",
+        ),
+        (
+            "report.html",
+            "what was finished is kept, and `mer-nas resume 'my runs/s'` goes on from",
+        ),
     ],
 )
 def test_a_disk_that_fills_up_is_said_once_and_a_resumed_search_ends_as_if_it_had_not(
     name: str, said: str, full: Callable[[str], None], tiny: list[str], call: Call
 ) -> None:
-    words = [*tiny, "study.name=s", "study.trials=2", "study.final=none"]
+    words = [*tiny, "study.folder=my runs/s", "study.final=none"]
     assert call("search", *words, "study.trials=1").exit_code == 0
     full(name)
-    done = call("resume", "runs/s", "study.trials=2")
+    done = call("resume", "my runs/s", "study.trials=2")
     assert done.exit_code == 2
     (message,) = [line for line in done.stderr.splitlines() if line.startswith("mer-nas: ")]
-    assert message.startswith(f"mer-nas: runs/s/{name}: no space left on device; ")
+    assert message.startswith(f"mer-nas: {FOLDER}/{name}: no space left on device; ")
     assert said in message
     full("nothing that there is")
-    assert call("resume", "runs/s").exit_code == 0
+    assert call("resume", "my runs/s").exit_code == 0
     assert json.loads((FOLDER / "report.json").read_text())["outcomes"]["complete"] == 2
 
 
 def test_what_ends_a_session_is_said_and_not_that_it_cannot_be_noted(
     full: Callable[[str], None], tiny: list[str], call: Call, here: Path
 ) -> None:
-    words = [*tiny, "study.name=s", "study.trials=1", "study.final=none"]
+    words = [*tiny, "study.folder=my runs/s", "study.trials=1", "study.final=none"]
     assert call("search", *words).exit_code == 0
     (FOLDER / "sessions.jsonl").unlink()
     (FOLDER / "sessions.jsonl").symlink_to("/dev/full")
     full("best.yaml")
-    assert "mer-nas: runs/s/best.yaml: no space" in call("resume", "runs/s").stderr
+    assert "mer-nas: my runs/s/best.yaml: no space" in call("resume", "my runs/s").stderr
     full("nothing that there is")
-    assert "mer-nas: runs/s/sessions.jsonl: no space" in call("resume", "runs/s").stderr
+    assert "mer-nas: my runs/s/sessions.jsonl: no space" in call("resume", "my runs/s").stderr

@@ -1,0 +1,124 @@
+"""Ray that does not start, or does not let in: one message each, with what to do."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import ray
+
+from mer_nas.errors import StudyError
+from mer_nas.search import ray_join
+from mer_nas.search.ray_start import LONGEST, start
+from mer_nas.search.ray_token import MODE, PLACE
+from mer_nas.search.scratch import make_folder, remove_folder
+
+SECRET = "0123456789abcdef"
+
+
+@pytest.fixture
+def head() -> Iterator[str]:
+    """The address of what answers as the head of a cluster that asks for `SECRET`."""
+
+    class Head(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, call: Any) -> Any:
+            shown = dict(call.invocation_metadata).get("authorization")
+
+            def answer(request: bytes, context: Any) -> bytes:
+                if shown != f"Bearer {SECRET}":
+                    context.abort(grpc.StatusCode.UNAUTHENTICATED, "token is missing")
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Head()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The modes in which Ray was asked to join; it joins nothing."""
+    modes: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda **_: modes.append(os.environ[MODE]))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv(PLACE, str(tmp_path / "token"))
+    monkeypatch.setenv(MODE, "")  # so that it is as it was afterwards
+    monkeypatch.setattr(ray_join, "_heed", lambda: None)
+    return modes
+
+
+def test_a_cluster_that_asks_for_a_token_is_shown_the_users(
+    head: str, joined: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    ray_join.join(head)
+    assert joined == ["token"]
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("", "asks for a token, and none is here; put what `ray get-auth-token` prints"),
+        ("f" * 16, "asks for another token than that of"),
+    ],
+)
+def test_a_cluster_that_asks_for_a_token_that_is_not_here_says_so(
+    token: str, said: str, head: str, joined: list[str], tmp_path: Path
+) -> None:
+    if token:
+        (tmp_path / "token").write_text(token)
+    with pytest.raises(StudyError, match=f"^ray.address={head}: the cluster there {said}"):
+        ray_join.join(head)
+    assert joined == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (
+            Exception("The current node timed out during startup. This could happen because"),
+            "here: The current node timed out during startup. .*; the machine may be too busy",
+        ),
+        (
+            Exception("Failed to start the dashboard, return code 1\nmore\nlines"),
+            "here: Failed .*; ray.dashboard",
+        ),
+        (OSError(28, "No space left on device"), "here: .*No space left on device; make room"),
+        (
+            OSError("AF_UNIX path length cannot exceed 107 bytes: /x"),
+            "here: .*; name a folder with a shorter",
+        ),
+        (Exception("The last lines of /x.log:\n\nE: a word \n"), "here: E: a word$"),
+        (SystemExit(), "here: SystemExit$"),
+    ],
+)
+def test_ray_that_does_not_start_is_one_line_with_what_to_do(
+    raised: BaseException, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def init(**_: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(StudyError, match=f"does not start {said}") as caught:
+        start(True, tmp_path, 1, 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_temporary_place_with_a_long_path_is_passed_over_for_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ("long" * 10)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 10)))
+    folder = make_folder(LONGEST)
+    assert folder.parent != tmp_path / ("long" * 10)
+    assert len(os.fsencode(folder)) <= LONGEST
+    assert remove_folder(folder)
+    with pytest.raises(StudyError, match=r"long.* find no place there: .*TMPDIR=FOLDER names"):
+        make_folder(5)
