@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from mer_nas import __version__
+from mer_nas.cli.lines import say
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, unknown
 from mer_nas.files import refused
@@ -30,7 +31,7 @@ class SubVerbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the verb that the first word names."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            click.echo(f"mer-nas: {unknown('verb', args[0], self.list_commands(ctx))}", err=True)
+            say(f"mer-nas: {unknown('verb', args[0], self.list_commands(ctx))}", err=True)
             ctx.exit(2)
         return super().resolve_command(ctx, args)
 
@@ -56,14 +57,14 @@ class Verbs(SubVerbs):
             with asking(_asked):
                 return super().invoke(ctx)
         except MerNasError as error:
-            click.echo(f"mer-nas: {error}", err=True)
+            say(f"mer-nas: {error}", err=True)
         except OSError as error:
             if error.filename is None or (said := refused(error)) is None:
                 raise
-            click.echo(f"mer-nas: {said}", err=True)
+            say(f"mer-nas: {said}", err=True)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "mer-nas"
-            click.echo(f"{where}: {error.format_message()} See {where} --help.", err=True)
+            say(f"{where}: {error.format_message()} See {where} --help.", err=True)
         return ctx.exit(2)
 
 
@@ -118,4 +119,4 @@ def run() -> None:
         if error.reader_gone:
             status = READER_GONE
         else:
-            click.echo(f"mer-nas: {error}", err=True)
+            say(f"mer-nas: {error}", err=True)

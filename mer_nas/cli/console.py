@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mer_nas.cli.lines import fitted
 from mer_nas.cli.tally import Tally
 from mer_nas.search.events import (
     Ended,
@@ -76,11 +77,13 @@ class Lines(Silent):
 
     def __init__(self, tally: Tally, console: Console | None = None) -> None:
         self.tally = tally
-        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = console or Console(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False)
+        width = self.console.width
+        text = fitted(text, width) if self.console.is_terminal else text
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def __enter__(self) -> Lines:
         """Begin."""

@@ -9,6 +9,7 @@ import click
 
 from mer_nas import catalogue
 from mer_nas.cli.console import View, view
+from mer_nas.cli.lines import say
 from mer_nas.cli.tally import Tally
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
@@ -30,7 +31,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, quiet: bool) -> int:
     """Make a study and run it; return the exit status."""
-    folder = create(settings, clips, command, partial(click.echo, err=True))
+    folder = create(settings, clips, command, partial(say, err=True))
     with tentative(folder):
         return go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet)
 
@@ -38,7 +39,7 @@ def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, qu
 def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     """Return what a search would do and how long it would take; nothing is made or trained."""
     for line in vet(settings.space, settings.trainer, drawn=settings.study.sampler != "points"):
-        click.echo(line, err=True)
+        say(line, err=True)
     workers = machine_shares(settings.ray).workers
     planned = estimate(settings, clips, workers)
     if as_json:
@@ -112,12 +113,12 @@ def go_on(
         with watching:
             outcome = run(folder, clips, watching, command, settings)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; `{folder.resume}` goes on from here", err=True)
+        say(f"interrupted; `{folder.resume}` goes on from here", err=True)
         return INTERRUPTED
     if as_json:
         click.echo(outcome.report.to_json(), nl=False)
     else:
-        click.echo(closing(outcome.report, folder))
+        say(closing(outcome.report, folder))
     return FAILED if outcome.failed else DONE
 
 

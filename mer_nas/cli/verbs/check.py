@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, words
 from mer_nas.settings import resolve
 
@@ -50,17 +51,17 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     for system in systems:
-        click.echo(catalogue.line(system))
-    click.echo(
+        say(catalogue.line(system))
+    say(
         f"{space.name}: well formed, {len(space.parameters())} open parameters, "
         f"{feasible} of {len(draws)} draws feasible"
     )
     if space.limits.timed:
-        click.echo("  limits of time are held by the search alone, which measures each proposal")
+        say("  limits of time are held by the search alone, which measures each proposal")
     for reason, times in reasons.items():
-        click.echo(f"  {times} x such as: {reason}")
+        say(f"  {times} x such as: {reason}")
     for line in notes:
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 def _kind(draw: Draw) -> str:

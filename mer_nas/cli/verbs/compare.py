@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json
 from mer_nas.wording import count
 
@@ -48,7 +49,10 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
 
         draw(found, picture)
         click.echo(f"picture: {picture}", err=True)
-    click.echo(found.to_json() if as_json else _text(found), nl=not as_json)
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        say(_text(found))
 
 
 def _text(found: ComparedCandidates) -> str:

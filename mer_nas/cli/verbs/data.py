@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mer_nas.cli import SubVerbs
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config.overrides import parse, value
 from mer_nas.errors import ConfigError
@@ -54,7 +55,10 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
     settings = resolve(words)
     with _bar("clips", quiet=quiet) as progress:
         report = look_through(settings.data, progress)
-    click.echo(json.dumps(_tree(report), indent=2) if as_json else _text(report, everything))
+    if as_json:
+        click.echo(json.dumps(_tree(report), indent=2))
+    else:
+        say(_text(report, everything))
     if report.errors:
         sys.exit(2)
 

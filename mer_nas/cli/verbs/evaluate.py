@@ -6,6 +6,7 @@ import time
 
 import click
 
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError
@@ -42,28 +43,26 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     def progress(result: FoldResult, done: int, of: int) -> None:
         first.append(done)
         left = (time.monotonic() - began) / len(first) * (of - done)
-        click.echo(
+        say(
             f"{result.fold_name}, seed {result.repetition}: {done} of {of} folds, "
             f"about {duration(left)} left",
             err=True,
         )
 
-    click.echo(clips.describe(), err=True)
+    say(clips.describe(), err=True)
     try:
         found = evaluate(settings, clips, point, seeds, None if quiet else progress)
     except KeyboardInterrupt:
-        click.echo("interrupted; the same command goes on from here", err=True)
+        say("interrupted; the same command goes on from here", err=True)
         sys.exit(130)
     if as_json:
         click.echo(json.dumps(found.tree(), indent=2))
         return
     for repetition, score in enumerate(found.scores):
-        click.echo(
+        say(
             f"seed {repetition}: UF1 {score.uf1:.4f}, UAR {score.uar:.4f}, "
             f"accuracy {score.accuracy:.4f}"
         )
-    click.echo(
-        f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}"
-    )
+    say(f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}")
     if found.fidelity:
-        click.echo(f"{found.name} is {found.fidelity}: {found.source}")
+        say(f"{found.name} is {found.fidelity}: {found.source}")

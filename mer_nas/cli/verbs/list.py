@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json
 from mer_nas.config import presets
 from mer_nas.errors import ConfigError, unknown
@@ -40,7 +41,7 @@ def verb(what: str | None, space: str | None, as_json: bool) -> None:
         click.echo(click.style(name, bold=True))
         width = max((len(entry["name"]) for entry in entries), default=0)
         for entry in entries:
-            click.echo(f"  {entry['name']:<{width}}  {entry['text']}".rstrip())
+            say(f"  {entry['name']:<{width}}  {entry['text']}".rstrip())
 
 
 Row = dict[str, Any]

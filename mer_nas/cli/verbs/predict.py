@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import trusting
 from mer_nas.errors import ConfigError, MerNasError
 
@@ -84,9 +85,9 @@ def verb(
         click.echo(_csv(network.manifest, found), nl=False)
     elif found:
         click.echo(_table(network.manifest, found))
-        click.echo(expectation(network.manifest))
+        say(expectation(network.manifest))
     for message in failed:
-        click.echo(f"mer-nas: {message}", err=True)
+        say(f"mer-nas: {message}", err=True)
     if failed:
         sys.exit(2)
 

@@ -2,6 +2,7 @@
 
 import click
 
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, study_folder, trusting
 
 
@@ -20,4 +21,7 @@ def verb(study: str, as_json: bool) -> None:
 
     folder = find(study)
     written = rewrite_report(folder)
-    click.echo(written.to_json() if as_json else closing(written, folder), nl=not as_json)
+    if as_json:
+        click.echo(written.to_json(), nl=False)
+    else:
+        say(closing(written, folder))

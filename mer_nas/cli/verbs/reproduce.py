@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas.cli import lines
 from mer_nas.cli.words import as_json, quiet, trusting, words
 from mer_nas.wording import count, duration
 
@@ -55,7 +56,10 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     except KeyboardInterrupt:
         click.echo("interrupted; the same command goes on from here", err=True)
         sys.exit(INTERRUPTED)
-    click.echo(json.dumps(done.tree(), indent=2) if as_json else _table(done))
+    if as_json:
+        click.echo(json.dumps(done.tree(), indent=2))
+    else:
+        lines.say(_table(done))
     sys.exit(DIFFERENT if done.verdict == "different" else REPRODUCED)
 
 
@@ -70,22 +74,22 @@ def _opening(claim: Claim) -> str:
 
 def _table(done: Reproduction) -> str:
     """Return a line a number, and what they come to."""
-    lines = [*map(_line, done.numbers)]
+    rows = [*map(_line, done.numbers)]
     many = count(len(done.numbers), "number")
     match done.verdict:
         case "identical":
-            lines.append(f"reproduced: all {many} are identical")
+            rows.append(f"reproduced: all {many} are identical")
         case "within tolerance":
-            lines.append(
+            rows.append(
                 f"reproduced: {done.count('identical')} of {many} are identical, the others "
                 "within the range over the seeds of the report"
             )
         case "different":
-            lines.append(
+            rows.append(
                 f"not reproduced: {done.count('different')} of {many} differ by more than the "
                 f"seeds of the report do, {done.count('identical')} are identical"
             )
-    return "\n".join([*lines, f"folds in {done.folder}"])
+    return "\n".join([*rows, f"folds in {done.folder}"])
 
 
 def _line(number: Number) -> str:
@@ -128,7 +132,7 @@ class _Progress:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    lines.say(text, err=True)
 
 
 def _silent(text: str) -> None:

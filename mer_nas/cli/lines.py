@@ -1,0 +1,62 @@
+"""Lines as long as the terminal is wide, broken between words.
+
+A terminal breaks a long line in the middle of a word. Whatever is not a terminal gets each line
+whole, for programs that read it.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+
+import click
+from rich.cells import cell_len
+
+_WORD = re.compile(r"(\s*)(`[^`]*`\S*|\S+)")
+"""A word and the space before it; a command in backquotes is one word."""
+_LABEL = re.compile(r" *\S{1,20} {2,}|\s*")
+"""What stands before the text of a line, below which the text goes on."""
+_COMMAND = re.compile(r"( +)(\S.*?) +(# .*)")
+"""A command with the reason for it, as `next:` lists them."""
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines for a person."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        text = fitted(text, shutil.get_terminal_size().columns)
+    click.echo(text, err=err)
+
+
+def fitted(text: str, width: int) -> str:
+    """Return text with its lines broken between words such that each fits, if its words do.
+
+    >>> print(fitted("headline  UF1 at most 0.219 on new subjects", 30))
+    headline  UF1 at most 0.219 on
+              new subjects
+    """
+    return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
+
+
+def _parts(line: str, width: int) -> Iterator[str]:
+    if cell_len(line) <= width:
+        yield line
+    elif command := _COMMAND.fullmatch(line):
+        indent, words, reason = command.groups()
+        yield from _broken(f"{indent}{reason}", width)
+        yield f"{indent}{words}"
+    else:
+        yield from _broken(line, width)
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    label = _LABEL.match(line)
+    indent = " " * cell_len(label.group()) if label else ""
+    part = ""
+    for space, word in _WORD.findall(line):
+        if part.strip() and cell_len(part + space + word) > width:
+            yield part
+            part = indent + word
+        else:
+            part += space + word
+    yield part

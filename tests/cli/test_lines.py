@@ -1,0 +1,66 @@
+"""Lines on a terminal break between words; commands and paths stay whole."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from mer_nas.cli.lines import fitted
+
+ROOT = Path(__file__).parents[2]
+PATH = "/a/very/long/path/that/no/terminal/of/this/width/would/hold/in/one/line/report.html"
+CLOSING = f"""\
+headline  UF1 at most 0.219 [0.000, 0.583] on new subjects: 0.229 less at least 0.010
+          corrected: UF1 0.205 [0.000, 0.341], UAR 0.221 [0.000, 0.605], accuracy 0.284
+report    {PATH}
+everything lies in runs/s; Ctrl-C stops, `mer-nas resume 'runs/my study'` goes on from there
+这些 数据 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多 很多
+next:
+  mer-nas evaluate space=runs/s/best.yaml data=./data.yaml study.folds=loso  # measure the winner
+"""
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_line_is_longer_than_the_terminal_but_for_what_is_one_word(width: int) -> None:
+    for line in fitted(CLOSING, width).splitlines():
+        words = re.findall(r"`[^`]*`\S*|\S+", line)
+        command = line.startswith("  mer-nas ")
+        assert cell_len(line) <= width or len(words) <= 2 or command, line
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 300])
+def test_no_word_is_lost_or_torn(width: int) -> None:
+    fits = fitted(CLOSING, width)
+    assert sorted(fits.split()) == sorted(CLOSING.split())
+    assert "`mer-nas resume 'runs/my study'`" in fits
+    assert "data=./data.yaml study.folds=loso" in fits
+    assert PATH in fits
+
+
+def test_what_fits_is_left_as_it_is() -> None:
+    table = "   a    b\n1  2 3\n\n  x"
+    assert fitted(table, 20) == table
+
+
+def test_what_goes_on_does_so_below_its_text() -> None:
+    said = fitted("headline  UF1 at most 0.219 on new subjects", 30)
+    assert said == "headline  UF1 at most 0.219 on\n          new subjects"
+
+
+def test_a_terminal_is_given_lines_that_fit_and_a_pipe_whole_ones() -> None:
+    words = [sys.executable, "-m", "mer_nas.cli", "check", "space=nowhere"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "40"}
+    piped = subprocess.run(words, capture_output=True, text=True, env=environment).stderr
+    master, slave = pty.openpty()
+    subprocess.run(words, stderr=slave, env=environment)
+    shown = os.read(master, 10_000).decode().replace("\r\n", "\n")
+    os.close(master)
+    os.close(slave)
+    assert piped.count("\n") == 1
+    assert shown.split() == piped.split()
+    assert max(map(len, shown.splitlines())) <= 40
