@@ -29,9 +29,13 @@ class Registry(Mapping[str, type[T]]):
         """File `component` under its kind; to be used as a decorator.
 
         Raises:
-            ConfigError: Two components claim one kind; the later would hide the earlier.
+            ConfigError: It has no kind, or two components claim one; the later would hide the
+                earlier.
         """
         kind = _kind(component)
+        if not isinstance(kind, str):
+            name = component.__name__
+            raise ConfigError(f'{name} has no kind; kind: Literal["{name.lower()}"] = ... says it')
         if kind in self._components:
             raise ConfigError(f"two {self.slot}s are called {kind!r}")
         self._components[kind] = component
@@ -52,7 +56,6 @@ class Registry(Mapping[str, type[T]]):
         return len(self._components)
 
 
-def _kind(component: type[object]) -> str:
+def _kind(component: type[object]) -> object:
     fields = getattr(component, "model_fields", {})
-    kind: str = fields["kind"].default if "kind" in fields else component.kind  # type: ignore[attr-defined]
-    return kind
+    return fields["kind"].default if "kind" in fields else getattr(component, "kind", None)

@@ -24,6 +24,7 @@ from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.heads import MeanOverMap
 from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.layers import linear
+from mer_nas.architectures.own import module_of
 from mer_nas.architectures.state import Tap
 from mer_nas.architectures.temporal import FrameScore, Scored
 from mer_nas.architectures.walk import Visit, tapped
@@ -48,7 +49,7 @@ def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Aux
     makers: dict[str, Callable[[], nn.Module]] = {
         "dyn_image": lambda: _image_task(behind["dyn_image"]),
         "rank": lambda: _rank_task(architecture, tapped(visits)),
-        "orth": lambda: OrthTask(architecture.losses.orth.build(site)),
+        "orth": lambda: OrthTask(module_of(architecture.losses.orth, site)),
         "au": lambda: PathHead(0, site.ends[0].channels, UNITS),
         "branch_cls": lambda: PathHead(last, site.ends[last].channels, classes),
     }

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.network import build
+from mer_nas.architectures.own import checked, watched
 
 _Operator: TypeAlias = Any
 """An operator of ATen; torch has no public type for it."""
@@ -34,10 +35,14 @@ class Cost(NamedTuple):
 
 
 def measure(architecture: Architecture, classes: int) -> Cost:
-    """Return the cost of an architecture for a number of classes."""
+    """Return the cost of an architecture for a number of classes.
+
+    Raises:
+        BlockError: A block of the user's own fails, or gives another shape than it says.
+    """
     meter = _Meter()
     with torch.inference_mode(False), torch.no_grad(), meter:
-        with torch.device("meta"):
+        with torch.device("meta"), watched() as own:
             network = build(architecture, classes).eval()
             clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
         meter.flops = 0
@@ -46,7 +51,8 @@ def measure(architecture: Architecture, classes: int) -> Cost:
             for module in network.modules()
             if isinstance(share := getattr(module, "active_share", None), float)
         ]
-        network(*clip)
+        with checked(own):
+            network(*clip)
     idle = sum((1 - share) * sum(spent) for share, spent in partly)
     parameters = _parameters(network)
     deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)

@@ -47,7 +47,11 @@ def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) ->
         require(map(to_run, new))
     for path in new:
         _loaded[path] = _load_file(path)
-    refresh()
+    try:
+        refresh()
+    except Exception as error:
+        where = f"extensions: the blocks of {', '.join(map(str, new))} cannot be registered"
+        raise ConfigError(f"{where}: {_said(error)}") from error
 
 
 def loaded_sources(files: Sequence[str | Path] = ()) -> Sources:
@@ -91,7 +95,7 @@ def _load_file(path: Path) -> Sources:
     try:
         loader.exec_module(module)
         found = sources(name, path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(f"extensions: {path} cannot be loaded: {_said(error)}") from error
     return {path.name: found.pop(name), **found}
@@ -122,5 +126,5 @@ def _refuse_missing(path: Path) -> None:
         raise ConfigError(f"extensions: {path} is no python file")
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

@@ -10,11 +10,14 @@ from typing import Any, Literal
 
 from mer_nas.architectures.blocks import SLOTS, Block
 from mer_nas.architectures.grammar import Architecture, Losses, Path, Stage
+from mer_nas.architectures.own import BlockError, answer, is_own
 from mer_nas.architectures.stems import Conv
 from mer_nas.architectures.walk import BEHIND, Visit, put, walk
 from mer_nas.config.base import validate
 from mer_nas.errors import Infeasible
 
+ROUNDS = 100
+"""Walks after which blocks that still change would change for ever."""
 _known: list[tuple[type[Block], ...]] = []
 
 
@@ -86,7 +89,7 @@ def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
             if min(site.size) < 1:
                 vanished.add(path)
                 raise site.refuse("the map has vanished", "fewer or gentler downs")
-            part.check(site)
+            answer(part, site, "check") if is_own(part) else part.check(site)
             if searched and isinstance(part, Block):
                 part.check_searched(site)
         except Infeasible as error:
@@ -124,22 +127,29 @@ _WEIGHT = 0.1
 
 
 def _repaired(architecture: Architecture) -> Architecture:
-    while True:
-        before = architecture
-        architecture = _passed(architecture, "repair")
-        if architecture == before:
-            return _taught(_weighed(architecture, only_unset=False))
+    return _taught(_weighed(_at_rest(architecture, "repair"), only_unset=False))
 
 
 def _settled(architecture: Architecture) -> Architecture:
-    while True:
-        before = architecture
-        architecture = _passed(architecture, "settle")
-        if architecture == before:
-            break
+    architecture = _at_rest(architecture, "settle")
     if not any(_skipped(visit) for visit in walk(architecture)):
         architecture = architecture.model_copy(update={"drop_path": 0.0})
     return _weighed(architecture, only_unset=True)
+
+
+def _at_rest(architecture: Architecture, how: Literal["repair", "settle"]) -> Architecture:
+    """Return the architecture once no part changes any more.
+
+    Raises:
+        BlockError: Blocks of the user's own go on changing without end.
+    """
+    for _ in range(ROUNDS):
+        before = architecture
+        architecture = _passed(architecture, how)
+        if architecture == before:
+            return architecture
+    own = sorted({block.kind for block in _blocks(architecture) if is_own(block)})
+    raise BlockError(f"{how} of {', '.join(own)} never comes to an end: it changes what it gave")
 
 
 def _skipped(visit: Visit) -> bool:
@@ -152,12 +162,19 @@ def _passed(architecture: Architecture, how: Literal["repair", "settle"]) -> Arc
     index, visits = 0, walk(architecture)
     while index < len(visits):
         visit = visits[index]
-        part = getattr(visit.part, how)(visit.site)
+        part = _answered(visit, how)
         if part != visit.part:
             architecture = put(architecture, visit, part)
             visits = walk(architecture)  # what comes after may stand elsewhere now
         index += 1
     return architecture
+
+
+def _answered(visit: Visit, how: Literal["repair", "settle"]) -> Block | Stage | Path:
+    if is_own(visit.part):
+        block: Block = answer(visit.part, visit.site, how)
+        return block
+    return visit.part.repair(visit.site) if how == "repair" else visit.part.settle(visit.site)
 
 
 def _weighed(architecture: Architecture, *, only_unset: bool) -> Architecture:

@@ -20,6 +20,7 @@ from mer_nas.architectures.fusion import Aligned, Fusion
 from mer_nas.architectures.grammar import Architecture, Stage
 from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.layouts import Layout, laid_out
+from mer_nas.architectures.own import module_of
 from mer_nas.architectures.state import State, Steps, advance
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 
@@ -152,11 +153,11 @@ def _path(visits: list[Visit]) -> Steps:
             steps = stages if slot == "temporal" else stage
             if slot == "global_" and part.depth and (level := stem.part.level(site)) is not None:
                 steps.add_module("level", level)
-            module = part.build(site)
+            module = module_of(part, site)
             if not isinstance(module, nn.Identity):
                 # "global" is no name for an attribute: ONNX export refuses it.
                 steps.add_module(slot, module)
-    return Steps({"stem": stem.part.build(stem.site), "stages": stages})
+    return Steps({"stem": module_of(stem.part, stem.site), "stages": stages})
 
 
 def _fusion(visit: Visit) -> Together | None:

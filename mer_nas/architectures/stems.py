@@ -26,6 +26,7 @@ from mer_nas.architectures.blocks import (
 from mer_nas.architectures.kernels import OddKernel
 from mer_nas.architectures.layers import ConvNorm, Position, linear
 from mer_nas.architectures.multi_scale import NoMultiScale, Parallel
+from mer_nas.architectures.own import module_of
 
 
 @STEMS.register
@@ -48,7 +49,7 @@ class Conv(Stem):
     def build(self, site: Site) -> nn.Module:
         """Return the stem."""
         enter = ConvNorm(site.channels, self.width, self.kernel, self.stride)
-        scales = self.multi_scale.build(self._inside(site))
+        scales = module_of(self.multi_scale, self._inside(site))
         pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
         return nn.Sequential(enter, *((pool, scales) if self._pool_first else (scales, pool)))
 

@@ -13,6 +13,7 @@ from mer_nas.architectures.blocks import Block, Shape, Site
 from mer_nas.architectures.fusion import Fusion, smallest
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.inputs import INPUTS
+from mer_nas.architectures.own import module_of, shape_of
 
 BEHIND = frozenset({"fusion", "head", "dyn_image"})
 """Slots of what stands behind all paths."""
@@ -31,7 +32,7 @@ class Visit(NamedTuple):
     def build(self) -> nn.Module:
         """Return the module of a block."""
         assert isinstance(self.part, Block)
-        return self.part.build(self.site)
+        return module_of(self.part, self.site)
 
 
 def walk(architecture: Architecture, place: str = "architecture", classes: int = 2) -> list[Visit]:
@@ -111,7 +112,7 @@ class _Way:
     def meet(self, block: Block, site: Site, slot: str) -> None:
         """Go through a block."""
         self.visits.append(Visit(block, site, slot, self.start.path))
-        self.shape, self.frames = block.shape(site), block.frames(site)
+        self.shape, self.frames = shape_of(block, site), block.frames(site)
 
     def pool(self, stage: int) -> None:
         """Go through the temporal pool, if this is its place."""

@@ -281,6 +281,7 @@ class StudyDriver:
         attributes: dict[str, Any] = {
             "candidate": proposal.candidate.key,
             "tree": proposal.candidate.dump(),
+            "idle": list(proposal.idle),
             **proposal.price.cost._asdict(),
         }
         if proposal.price.timing is not None:

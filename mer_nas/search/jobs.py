@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from mer_nas.architectures.own import traced
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
@@ -90,9 +91,14 @@ def ending(done: int, of: int, error: str | None, stopped: str = "") -> tuple[Ou
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception as the one line that a failed trial keeps."""
+    """Return an exception as the one line that a failed trial keeps.
+
+    Of one in a user's own block it names the file and the line.
+    """
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    own = traced(error)
+    return f"{own}: {said}" if own else said
 
 
 def looked_back(watched: WatchedEvaluator) -> tuple[Hindsight | None, str]:

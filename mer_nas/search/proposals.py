@@ -8,8 +8,10 @@ import optuna
 from mer_nas.architectures import close
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
+from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.price import Price, price
+from mer_nas.search.effects import idle
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
 
@@ -20,6 +22,8 @@ class Proposal:
 
     candidate: Candidate
     price: Price
+    idle: tuple[str, ...] = ()
+    """Parameters that were drawn and make no difference to the candidate."""
 
 
 Propose = Callable[[optuna.Trial], Proposal]
@@ -39,12 +43,17 @@ class Proposer:
         """Draw, fit the blocks to each other, and hold the network against the limits.
 
         Raises:
-            Infeasible: The draws break a rule that no repair puts right, or a limit.
+            Infeasible: The draws break a rule that no repair puts right, or a limit, or come to
+                a block of the user's own that cannot be built.
         """
         place = self.space.name
         tree = self.space.suggest(trial)
-        architecture = close(tree["architecture"], place)
-        settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
-        trainer = validate(TrainerConfig, settings, f"{place}: trainer")
-        candidate = Candidate(architecture, trainer)
-        return Proposal(candidate, price(candidate, self.classes, self.space.limits, place))
+        try:
+            architecture = close(tree["architecture"], place)
+            settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
+            trainer = validate(TrainerConfig, settings, f"{place}: trainer")
+            candidate = Candidate(architecture, trainer)
+            found = price(candidate, self.classes, self.space.limits, place)
+        except ConfigError as error:  # of one draw; the others go on
+            raise Infeasible(str(error)) from error
+        return Proposal(candidate, found, tuple(idle(self.space, trial.params, architecture)))

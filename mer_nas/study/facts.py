@@ -381,7 +381,7 @@ class Memory:
             value=trial.values[0] if complete else None,
             scores=self.scored(self.origin.search, key) if complete else None,
             curve=self._curve(trial),
-            params=trial.params,
+            params={k: v for k, v in trial.params.items() if k not in known.get("idle", ())},
             **self._published(known.get("point")),
             **{name: known.get(name) for name in ("parameters", "deployed", "macs")},
             **self._times(key),

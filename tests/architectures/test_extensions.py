@@ -16,7 +16,9 @@ from mer_nas.architectures import (
     parse,
     schema,
 )
+from mer_nas.architectures.own import BlockError
 from mer_nas.errors import ConfigError
+from mer_nas.search.jobs import describe
 from mer_nas.sources import meaning
 
 Tree = dict[str, Any]
@@ -162,6 +164,89 @@ def test_its_settings_are_checked_like_all_others(gate: Path, small: Callable[..
         parse(tree)
 
 
+RETURN = "return x * self.weight"
+
+
+def line_of(part: str, text: str) -> str:
+    """Return the number of the line in which a part of a text begins."""
+    return str(text[: text.index(part)].count("\n") + 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "Factors(site.channels, self.start)",
+            "Factors(self.start)",
+            r"mine.py: mine.py, line LINE: build fails for 16 channels of 28 x 28: TypeError: ",
+        ),
+        ("return Factors(", "Factors(", r"mine.py: build gives None; a torch.nn.Module would"),
+        ("def build(", "def bild(", r"build fails .*: the block has no build"),
+        (
+            RETURN,
+            "return x @ torch.zeros(3, 5)",
+            r"mine.py, line LINE: forward fails for \(1, 16, 28, 28\): RuntimeError: ",
+        ),
+        (
+            RETURN,
+            "return x[:, :, ::2]",
+            r"mine.py: line FORWARD: forward makes \(1, 16, 14, 28\) of \(1, 16, 28, 28\); "
+            r"\(1, 16, 28, 28\) would be right",
+        ),
+        (RETURN, "x * 2", r"forward makes None of \(1, 16, 28, 28\); \(1, 16, 28, 28\) would"),
+        (
+            "    def build(",
+            "    def settle(self, site): pass\n\n    def build(",
+            r"settle gives None; a block of the slot gate would be right",
+        ),
+        (
+            "    def build(",
+            "    def settle(self, site):\n"
+            "        return self.model_copy(update={'start': self.start + 1})\n\n    def build(",
+            r"settle of scale never comes to an end",
+        ),
+        (
+            "    def build(",
+            "    def shape(self, site): return 3\n\n    def build(",
+            r"shape gives 3; a Shape would be right",
+        ),
+        (
+            "    def build(",
+            "    def check(self, site): return site.nothing\n\n    def build(",
+            r"mine.py, line LINE: check fails for .*: AttributeError: ",
+        ),
+    ],
+)
+def test_a_mistake_of_a_block_is_said_with_its_file_line_and_shapes(
+    old: str, new: str, message: str, tmp_path: Path, small: Callable[..., Tree]
+) -> None:
+    file = tmp_path / "mine.py"
+    assert old in GATE
+    text = GATE.replace(old, new)
+    file.write_text(text)
+    message = message.replace("LINE", line_of(new.splitlines()[0], text))
+    message = message.replace("FORWARD", line_of("def forward", text))
+    load_extensions([file])
+    tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale"}})
+    with pytest.raises(BlockError, match=message):
+        measure(parse(tree), 3)
+
+
+def test_what_a_trial_fails_of_names_the_line_of_a_block(
+    tmp_path: Path, small: Callable[..., Tree]
+) -> None:
+    file = tmp_path / "mine.py"
+    text = GATE.replace(RETURN, "raise KeyError('no')")
+    file.write_text(text)
+    load_extensions([file])
+    tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale"}})
+    with pytest.raises(KeyError) as failed:
+        build(parse(tree), 3)(torch.randn(2, 3, 28, 28))
+    assert describe(failed.value) == (
+        f"mine.py, line {line_of('raise KeyError', text)}: KeyError: 'no'"
+    )
+
+
 def test_a_file_is_loaded_once(gate: Path) -> None:
     load_extensions([gate])
     load_extensions([gate, gate.parent / "." / gate.name])
@@ -183,6 +268,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("import does_not_exist", "ModuleNotFoundError: No module named 'does_not_exist'"),
         ("gate = ", "SyntaxError: invalid syntax"),
         (GATE.replace("scale", "prog"), "ConfigError: two gates are called 'prog'"),
+        (GATE.replace('kind: Literal["scale"] = "scale"', ""), "ConfigError: Scale has no kind"),
+        ("raise SystemExit", "SystemExit"),
     ],
 )
 def test_a_broken_file_is_named_with_its_reason(text: str, message: str, tmp_path: Path) -> None:

@@ -1,0 +1,210 @@
+"""Mistakes of a user's own blocks, said with the block, its file, the line and the shapes."""
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, NamedTuple, TypeGuard
+
+from torch import Tensor, nn
+
+from mer_nas.architectures.blocks import SLOTS, Block, Shape, Site
+from mer_nas.errors import ConfigError, MerNasError, shown
+
+
+class BlockError(ConfigError):
+    """A block of the user's own cannot be built, fails, or does not do what it says."""
+
+
+class Built(NamedTuple):
+    """The module of a user's own block."""
+
+    module: nn.Module
+    block: Block
+    site: Site
+
+
+_built: ContextVar[list[Built] | None] = ContextVar("built", default=None)
+
+
+def is_own(part: object) -> TypeGuard[Block]:
+    """Whether a part is a block that comes from outside of mer-nas."""
+    return isinstance(part, Block) and not type(part).__module__.startswith("mer_nas.")
+
+
+def module_of(block: Block, site: Site) -> nn.Module:
+    """Return the module that stands at `site`, freshly initialised.
+
+    Raises:
+        BlockError: A block of the user's own gives none.
+    """
+    if not is_own(block):
+        return block.build(site)
+    with _naming(block, site, "build", f"{site.channels} channels of {_by(site.size)}"):
+        module = block.build(site)
+    if not isinstance(module, nn.Module):
+        raise _error(block, site, f"build gives {shown(module)}; a torch.nn.Module would be right")
+    if (built := _built.get()) is not None:
+        built.append(Built(module, block, site))
+    return module
+
+
+def shape_of(block: Block, site: Site) -> Shape:
+    """Return what leaves a block at `site`.
+
+    Raises:
+        BlockError: A block of the user's own does not say.
+    """
+    if not is_own(block):
+        return block.shape(site)
+    with _naming(block, site, "shape", f"{site.channels} channels of {_by(site.size)}"):
+        shape = block.shape(site)
+    if not isinstance(shape, Shape):
+        raise _error(block, site, f"shape gives {shown(shape)}; a Shape would be right")
+    return shape
+
+
+def answer(block: Block, site: Site, method: str) -> Any:
+    """Return what a block's `check`, `repair` or `settle` answers at `site`.
+
+    Raises:
+        BlockError: One of the user's own fails, or answers with no block of its slot.
+    """
+    with _naming(block, site, method, f"{site.channels} channels of {_by(site.size)}"):
+        found = getattr(block, method)(site)
+    if method != "check" and slot_of(found) != slot_of(block):
+        right = f"a block of the slot {slot_of(block)} would be right"
+        raise _error(block, site, f"{method} gives {shown(found)}; {right}")
+    return found
+
+
+def slot_of(block: object) -> str:
+    """Return the slot that a block is for; empty where it is for none."""
+    kind = str(getattr(block, "kind", ""))
+    return next((s for s, r in SLOTS.items() if kind in r and r[kind] is type(block)), "")
+
+
+@contextmanager
+def watched() -> Iterator[list[Built]]:
+    """Collect the user's own modules that are built."""
+    built: list[Built] = []
+    token = _built.set(built)
+    try:
+        yield built
+    finally:
+        _built.reset(token)
+
+
+@contextmanager
+def checked(built: Sequence[Built]) -> Iterator[None]:
+    """Hold what own modules give for one clip against what their blocks say.
+
+    Raises:
+        BlockError: One fails, or gives another shape.
+    """
+    running: list[tuple[Built, str]] = []
+
+    def before(each: Built, given: tuple[Any, ...]) -> None:
+        running.append((each, _shapes(given)))
+
+    def after(each: Built, found: Any) -> None:
+        given = running.pop()[1]
+        right = _right(each.block, each.site)
+        if right is not None and _shapes(found) != _shapes(right):
+            where = _forward(each.module)
+            said = f"forward makes {_shapes(found)} of {given}; {_shapes(right)} would be right"
+            raise _error(each.block, each.site, f"{where}{said}")
+
+    for each in built:
+        each.module.register_forward_pre_hook(lambda _, given, each=each: before(each, given))
+        each.module.register_forward_hook(lambda _, __, found, each=each: after(each, found))
+    try:
+        yield
+    except MerNasError:
+        raise
+    except Exception as error:
+        if not running:
+            raise
+        each, given = running[-1]
+        raise _error(each.block, each.site, _failed(error, "forward", given)) from error
+
+
+def traced(error: BaseException) -> str:
+    """Return where in a user's own file an error arose: "halves.py, line 31"; empty elsewhere."""
+    known = {
+        type_.__module__
+        for registry in SLOTS.values()
+        for type_ in registry.values()
+        if not type_.__module__.startswith("mer_nas.")
+    }
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") in known
+    ]
+    return _place(*frames[-1]) if frames else ""
+
+
+@contextmanager
+def _naming(block: Block, site: Site, doing: str, given: str) -> Iterator[None]:
+    try:
+        yield
+    except MerNasError:
+        raise
+    except Exception as error:
+        raise _error(block, site, _failed(error, doing, given)) from error
+
+
+def _failed(error: Exception, doing: str, given: str) -> str:
+    where = traced(error)
+    text = " ".join(str(error).split())
+    if isinstance(error, NotImplementedError) and not text:
+        text = f"the block has no {doing}"
+    said = f"{doing} fails for {given}: {type(error).__name__}: {text}"
+    return f"{where}: {said}" if where else said
+
+
+def _error(block: Block, site: Site, text: str) -> BlockError:
+    return BlockError(f"{site.place}: the block {block.kind!r} of {_file(block)}: {text}")
+
+
+def _file(block: Block) -> str:
+    module: ModuleType | None = sys.modules.get(type(block).__module__)
+    return str(getattr(module, "__file__", None) or type(block).__module__)
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{Path(frame.f_code.co_filename).name}, line {line}"
+
+
+def _forward(module: nn.Module) -> str:
+    code = getattr(type(module).forward, "__code__", None)
+    return f"line {code.co_firstlineno}: " if code is not None else ""
+
+
+def _right(block: Block, site: Site) -> tuple[int, ...] | None:
+    """Return the shape that a block should give for one clip; none where no block says so."""
+    slot = slot_of(block)
+    if slot in {"dyn_image", "orth", "multi_scale", ""}:
+        return None
+    if slot == "head":
+        return 1, site.width
+    shape = shape_of(block, site)
+    return block.frames(site), shape.channels, *shape.size
+
+
+def _shapes(found: Any) -> str:
+    """Return the shapes of the tensors among arguments or results, as people write them."""
+    if isinstance(found, Tensor):
+        found = tuple(found.shape)
+    if isinstance(found, tuple) and found and not all(isinstance(n, int) for n in found):
+        tensors = [x for x in found if isinstance(x, Tensor)]
+        return " and ".join(map(_shapes, tensors)) or shown(found)
+    return f"({', '.join(map(str, found))})" if isinstance(found, tuple) else shown(found)
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
