@@ -14,7 +14,7 @@ from mer_nas.data import load
 from mer_nas.data.clips import some
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
-from mer_nas.data.images import inspect
+from mer_nas.data.images import bits_of, decode
 from mer_nas.data.label_maps import LabelMap, read_label_map
 from mer_nas.data.pipeline.reels import Excerpt, footage
 from mer_nas.data.readers import Reading, chosen, place, read
@@ -194,34 +194,50 @@ def _per_subject(
 def _frames(records: list[Record], progress: Progress) -> Iterator[Finding]:
     """Decode every frame of every clip."""
     with ThreadPoolExecutor() as pool:
-        for done, finding in enumerate(pool.map(_broken, records), start=1):
-            if finding is not None:
-                yield finding
+        for done, findings in enumerate(pool.map(_looked_at, records), start=1):
+            yield from findings
             progress(done, len(records))
 
 
-def _broken(record: Record) -> Finding | None:
-    """Return what is wrong with the images of a clip, or its video, if anything."""
+def _looked_at(record: Record) -> list[Finding]:
+    """Return what is to be said of the images of a clip, or its video."""
     if isinstance(reel := footage(record), Excerpt):
         return _broken_video(reel)
-    images = [(frame.path, inspect(frame.path)) for frame in record.frames]
-    broken = [f"{path} {image.fault}" for path, image in images if image.fault]
+    sizes: Counter[tuple[int, ...]] = Counter()
+    depths: Counter[int] = Counter()
+    broken: list[str] = []
+    bits = 0
+    for frame in record.frames:
+        try:
+            samples = decode(frame.path)
+        except DataError as error:
+            broken.append(str(error))
+        else:
+            sizes[samples.shape[:2]] += 1
+            depths[8 * samples.itemsize] += 1
+            bits = max(bits, bits_of(samples))
     if broken:
-        text = f"{len(broken)} of {len(images)}: {some(broken, 3)}; copy them again"
-        return Finding("error", "unreadable images", record.id, text)
-    sizes = Counter(image.size for _, image in images)
+        text = f"{len(broken)} of {len(record.frames)}: {some(broken, 3)}"
+        return [Finding("error", "unreadable images", record.id, text)]
+    folder = record.frames[0].path.parent
     if len(sizes) > 1:
         told = ", ".join(f"{n} of {h} by {w}" for (h, w), n in sizes.most_common())
-        folder = record.frames[0].path.parent
         text = f"{told} pixels in {folder}; one size would be right"
-        return Finding("error", "images of several sizes", record.id, text)
-    return None
+        return [Finding("error", "images of several sizes", record.id, text)]
+    if len(depths) > 1:
+        told = ", ".join(f"{n} of {depth}" for depth, n in depths.most_common())
+        text = f"{told} bits a value in {folder}; one depth would be right"
+        return [Finding("error", "images of several depths", record.id, text)]
+    if 16 in depths:
+        text = f"taken as {bits} bits, which the largest value of the clip needs"
+        return [Finding("warning", "images of 16 bits", record.id, text)]
+    return []
 
 
-def _broken_video(reel: Excerpt) -> Finding | None:
+def _broken_video(reel: Excerpt) -> list[Finding]:
     try:
         for _ in reel.read(range(len(reel))):
             pass
     except DataError as error:
-        return Finding("error", "an unreadable video", reel.name, f"{error}; copy it again")
-    return None
+        return [Finding("error", "an unreadable video", reel.name, f"{error}; copy it again")]
+    return []

@@ -1,23 +1,23 @@
 """The frames of a clip: image files, by the number at the end of their names, or a video.
 
+Training, `data check` and `predict` list frames here, and so take the same ones.
+
 File names are never built: CASME II does not pad its numbers, SAMM pads some clips to four digits
 and some to five, SMIC counts on from clip to clip. A folder is listed, and each file says its
 number.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_nas.data.images import ENDINGS
 from mer_nas.data.pipeline.reels import Video
 from mer_nas.data.records import Frame
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-
-_NUMBER = re.compile(r"([0-9]+)$")
+_NAME = re.compile(r"(.*?)([0-9]+)$")
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,41 @@ class Listing:
     """How many files there are of each kind: {".jpg": 67}."""
     fps: float | None = None
     """Frames a second, where the file says so."""
+    others: tuple[str, ...] = ()
+    """Images that are passed over: without a number, or called otherwise than most."""
 
 
 def list_frames(folder: Path) -> Listing:
-    """Return the frames of a folder; other files are passed over."""
-    found: dict[int, Path] = {}
+    """Return the frames of a folder: images whose names are alike but for the number at the end.
+
+    Hidden files are no frames (macOS puts one beside each file that it copies).
+    """
+    names = sorted(file.name for file in folder.iterdir() if _is_image(file))
+    numbered = [(name, found) for name in names if (found := _NAME.match(Path(name).stem))]
+    called = Counter(found[1].casefold() for _, found in numbered)
+    usual = max(called, key=lambda stem: (called[stem], stem), default="")
+    frames: dict[int, Path] = {}
     twice: list[str] = []
     suffixes: Counter[str] = Counter()
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
-    for name in names:
-        stem, dot, suffix = name.rpartition(".")
-        number = _NUMBER.search(stem)
-        if number is None or f"{dot}{suffix.lower()}" not in SUFFIXES or name.startswith("."):
+    for name, found in numbered:
+        if found[1].casefold() != usual:
             continue
-        suffixes[f".{suffix.lower()}"] += 1
-        if int(number[1]) in found:
+        suffixes[Path(name).suffix.lower()] += 1
+        if int(found[2]) in frames:
             twice.append(name)
-        else:
-            found[int(number[1])] = folder / name
-    frames = tuple(Frame(number, found[number]) for number in sorted(found))
-    return Listing(folder, frames, tuple(twice), dict(suffixes))
+        frames.setdefault(int(found[2]), folder / name)
+    taken = {file.name for file in frames.values()} | set(twice)
+    return Listing(
+        folder,
+        tuple(Frame(number, frames[number]) for number in sorted(frames)),
+        tuple(twice),
+        dict(suffixes),
+        others=tuple(name for name in names if name not in taken),
+    )
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".")
 
 
 def list_video(file: Path) -> Listing:

@@ -1,45 +1,134 @@
-"""Whether an image file is whole, told without a network ever seeing it.
+"""Image files: whether they are whole, how large they are, and what they show.
 
 A decoder makes a picture of half a JPEG without complaint, so the end of the file is looked at
-first.
+first, and of a few bytes it makes gigabytes, so the size is read before anything is decoded. A
+picture is turned as its camera says (EXIF). Cameras of 10, 12 or 14 bits keep their values in
+files of 16: how many they use is told by the largest value of a whole clip, not of one frame, so
+that all frames of a clip stay comparable.
 """
 
+import io
+import warnings
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Header
 
+from mer_nas.errors import DataError
+from mer_nas.files import read_bytes
+
+Image = NDArray[np.uint8]
+"""(H, W, 3), red first."""
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+"""An image as its file holds it, (H, W, 3), red first."""
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+"""Endings of files that are taken for images."""
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+"""What such a file may really be."""
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras use for a value."""
 ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 """By its first two bytes, what stands near the end of a whole file: JPEG, PNG."""
-
 TAIL = 64
 """Bytes at the end among which that may stand; some cameras append a few."""
+MAX_PIXELS = 40_000_000
+"""Of an image or a frame of a video: more than 8K footage has, and less than half a GB decoded."""
+MAX_FILE = 8 * MAX_PIXELS
+"""Bytes of the largest image file that is read."""
+
+_header = Lock()  # warnings are switched off for all threads at once
 
 
-class Image(NamedTuple):
-    """What is known of a file once it was decoded."""
+def read_image(file: Path, bits: int | None = None) -> Image:
+    """Return what an image file shows, in 8 bits a value.
 
-    size: tuple[int, int]
-    """Height and width in pixels; 0, 0 where it cannot be decoded."""
-    fault: str = ""
-    """Why it is no whole image; empty where it is one."""
+    Args:
+        file: The file.
+        bits: How many bits of a 16-bit file are used, of `DEPTHS`; by default as many as its own
+            largest value needs.
+
+    Raises:
+        DataError: As for `decode`.
+    """
+    samples = decode(file)
+    return in_eight(samples, bits or bits_of(samples))
 
 
-def inspect(path: Path) -> Image:
-    """Decode an image and say what is wrong with it, if anything."""
+def decode(file: Path) -> Samples:
+    """Return what an image file holds.
+
+    Raises:
+        DataError: It is missing, empty, cut off, larger than `MAX_PIXELS`, several images in one,
+            or no image that can be decoded.
+    """
+    content = read_bytes(file, DataError, MAX_FILE)
+    if not content:
+        raise DataError(f"{file}: this image file is empty (0 bytes); copy it again")
+    if _is_cut(content):
+        raise DataError(f"{file}: this image is cut off; copy it again")
+    _refuse_header(file, content)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Image((0, 0), f"cannot be read: {error.strerror}")
-    if not data:
-        return Image((0, 0), "holds nothing")
-    end = ENDS.get(data[:2])
-    if end is not None and end not in data[-TAIL:]:
-        return Image((0, 0), "is cut off")
-    if data[:2] == b"BM" and int.from_bytes(data[2:6], "little") > len(data):
-        return Image((0, 0), "is cut off")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        return Image((0, 0), "is no image")
-    return Image((image.shape[0], image.shape[1]))
+        image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{file}: this is no image that can be decoded; copy it again")
+    red_first: Samples = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return red_first
+
+
+def bits_of(samples: Samples) -> int:
+    """Return how many bits an image uses: the fewest of `DEPTHS` that its largest value needs."""
+    if samples.dtype == np.uint8:
+        return 8
+    needed = int(samples.max()).bit_length()
+    return next(bits for bits in DEPTHS if bits >= needed)
+
+
+def in_eight(samples: Samples, bits: int) -> Image:
+    """Return samples that use so many bits in 8; what 8 bits hold stays as it is."""
+    if samples.dtype == np.uint8:
+        return np.asarray(samples, dtype=np.uint8)
+    return np.asarray(samples >> (bits - 8), dtype=np.uint8)
+
+
+def too_large(width: int, height: int) -> str:
+    """Return the words that refuse a picture of such a size."""
+    return (
+        f"a picture of {width} by {height} pixels is larger than the {MAX_PIXELS // 1_000_000} "
+        "million that are read; is it a frame of a clip? Scale it down"
+    )
+
+
+def _is_cut(content: bytes) -> bool:
+    end = ENDS.get(content[:2])
+    if end is not None:
+        return end not in content[-TAIL:]
+    return content[:2] == b"BM" and int.from_bytes(content[2:6], "little") > len(content)
+
+
+def _refuse_header(file: Path, content: bytes) -> None:
+    """Refuse what would be too large, or more than one image, before it is decoded."""
+    try:
+        with _header, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit is lower
+            image = Header.open(io.BytesIO(content), formats=FORMATS)
+    except Header.DecompressionBombError as error:
+        most = f"more than the {MAX_PIXELS // 1_000_000} million pixels that are read"
+        raise DataError(f"{file}: {most}: {error}") from None
+    except Exception:  # of a damaged header each format complains in its own way
+        raise DataError(f"{file}: this is no image that can be decoded; copy it again") from None
+    with image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise DataError(f"{file}: {too_large(width, height)}")
+        if image.format in ("TIFF", "WEBP") and (many := getattr(image, "n_frames", 1)) > 1:
+            raise DataError(
+                f"{file}: this file holds {many} images; one file for each frame would be right"
+            )

@@ -14,9 +14,9 @@ from mer_nas.data.config import RecordedData
 from mer_nas.data.entries import Entry, entries_of, walk
 from mer_nas.data.findings import Finding
 from mer_nas.data.frames import Listing, list_frames, list_video
+from mer_nas.data.images import ENDINGS
 from mer_nas.data.label_maps import read_label_map
 from mer_nas.data.layouts import PLACEHOLDER, Layout, read_layout
-from mer_nas.data.pipeline.reels import VIDEOS
 from mer_nas.data.places import Folders, Place, find_root, locate, readable
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.data.spans import Fault, frames_of, span_of
@@ -234,6 +234,10 @@ class _Finder:
         self.used.add(folder)
         if folder not in self._listings:
             self._listings[folder] = _listed(folder)
+            if others := self._listings[folder].others:
+                text = f"{some(others, 3)}: passed over"
+                kind = "images that are no frames"
+                self._findings.append(Finding("warning", kind, str(folder), text))
         listing = self._listings[folder]
         if listing.twice:
             text = f"in {folder}: {some(listing.twice, 3)}; keep one kind of image"
@@ -257,7 +261,7 @@ class _Finder:
             if found is not None:
                 return found
             video = self.place.folder / path
-            if self.place.layout.explicit and video.suffix.lower() in VIDEOS and video.is_file():
+            if self.place.layout.explicit and video.is_file():
                 return video
             tried.append(path)
         what = "folder or video" if self.place.layout.explicit else "folder"
@@ -266,10 +270,11 @@ class _Finder:
 
 
 def _listed(path: Path) -> Listing:
-    if path.is_dir():
-        return list_frames(path)
+    if path.suffix.lower() in ENDINGS and path.is_file():
+        text = f"{path} is one image; a folder of frames or a video would be right"
+        raise Fault("no frames", text)
     try:
-        return list_video(path)
+        return list_frames(path) if path.is_dir() else list_video(path)
     except DataError as error:
         raise Fault("no frames", str(error)) from None
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import DYNAMIC_IMAGE
-from mer_nas.data.pipeline.reels import read_image
+from mer_nas.data.images import read_image
 from mer_nas.data.pipeline.steps import Prepared, prepare
 from mer_nas.data.scaling import divided
 from mer_nas.errors import DataError, ExportError
@@ -30,15 +30,16 @@ class Model:
 
     @classmethod
     def open(cls, folder: Path) -> "Model":
-        """Return the network that was exported to `folder`.
+        """Return the network that was exported to `folder`, or the winner of the study in it.
+
+        A study may also be called by its name under `runs`.
 
         Raises:
             ExportError: The folder holds no export, or its graph is not the one that was
                 exported, or cannot be run.
             ConfigError: Its manifest is none.
         """
-        if not folder.is_dir():
-            raise ExportError(f"{folder}: there is no such folder; an exported model is one")
+        folder = _export_in(folder)
         found = read_manifest(folder)
         shapes = {spec.name: spec.shape for spec in found.inputs}
         content = found.content(folder, GRAPH)
@@ -114,6 +115,24 @@ class Model:
                 f"{shot.name}: the network in {self.folder} reads {', '.join(more)}, which takes "
                 "more than an onset and an apex; a video or a folder of frames would be right"
             )
+
+
+def _export_in(folder: Path) -> Path:
+    """Return the folder itself, or that of the winner where it is a study's.
+
+    Raises:
+        ExportError: There is no such folder, or the study has exported nothing.
+    """
+    for place in (folder, Path("runs") / folder):
+        if (place / "origin.json").is_file():
+            if not (winner := place / "export" / "rank1").is_dir():
+                raise ExportError(
+                    f"{place}: this study has exported nothing; `mer-nas export {place}` does"
+                )
+            return winner
+    if not folder.is_dir():
+        raise ExportError(f"{folder}: there is no such folder; an exported model is one")
+    return folder
 
 
 def _fitted(values: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:

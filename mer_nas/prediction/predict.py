@@ -1,10 +1,10 @@
 """A label for each clip, which frames it rests on, and how far it is to be trusted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_nas.config.base import Tree
-from mer_nas.data.pipeline.reels import IMAGES
+from mer_nas.data.images import ENDINGS
 from mer_nas.export.manifest import Manifest
 from mer_nas.prediction.model import Inputs, Model
 from mer_nas.prediction.shots import Given, shot
@@ -28,6 +28,8 @@ class Prediction:
     apex: int | None
     apex_source: str | None
     """How the apex was found: "given", "middle", "spotted"."""
+    passed_over: tuple[str, ...] = ()
+    """Images beside the frames that are none of them."""
 
     def tree(self) -> Tree:
         """Return everything as a plain tree."""
@@ -54,14 +56,15 @@ def predict(model: Model, word: str, given: Given = NOTHING) -> tuple[Prediction
         DataError: The clip cannot be read or prepared, or is not what the network needs.
     """
     path = Path(word).expanduser()
-    if model.manifest.how is None and path.is_file() and path.suffix.lower() in IMAGES:
+    if model.manifest.how is None and path.is_file() and path.suffix.lower() in ENDINGS:
         inputs = model.see_flow(path)
         return _said(model, word, inputs, None, None, None), inputs
     found = shot(word, given)
     prepared, inputs = model.see(found)
     onset, apex = found.numbers[found.marks.onset], found.numbers[prepared.apex]
     source = "given" if prepared.apex_source == "annotated" else prepared.apex_source
-    return _said(model, word, inputs, onset, apex, source), inputs
+    said = _said(model, word, inputs, onset, apex, source)
+    return replace(said, passed_over=found.passed_over), inputs
 
 
 def _said(

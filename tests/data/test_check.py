@@ -81,8 +81,8 @@ def test_it_goes_on_after_every_kind_of_fault(casme2: Path) -> None:
     }
     told = next(str(f) for f in report.findings if f.kind == "unreadable images")
     assert told == (
-        f"casme2:sub01/EP02_01f: 1 of 11: {frames}/sub01/EP02_01f/img47.jpg is cut off; "
-        "copy them again"
+        f"casme2:sub01/EP02_01f: 1 of 11: {frames}/sub01/EP02_01f/img47.jpg: this image is cut off; "
+        "copy it again"
     )
 
 

@@ -183,10 +183,10 @@ def test_a_workbook_whose_program_noted_a_wrong_size_is_read_whole(casme2: Path)
 def test_a_folder_that_may_not_be_read(casme2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = casme2 / RAW / "sub01" / "EP02_01f"
 
-    def scandir(folder: Path) -> Any:
+    def locked_up(folder: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("mer_nas.data.frames.os.scandir", scandir)
+    monkeypatch.setattr("mer_nas.data.readers.list_frames", locked_up)
     assert refused(casme2) == (
         f"{locked}: this may not be read; give yourself the right to, or copy it"
     )

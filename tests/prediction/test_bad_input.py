@@ -1,5 +1,6 @@
 """Every mistake of a person who asks for a prediction: one message, exit status 2."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_a_graph_whose_weights_are_zero(call: Call, model: Path, frames: Path) -
 
 def test_a_clip_that_is_none(call: Call, model: Path, frames: Path, tmp_path: Path) -> None:
     said = refused(call, model, tmp_path / "nothing")
-    assert "nothing: there is no such file or folder; a video (.avi, " in said
+    assert "nothing: there is no such file or folder; a video, " in said
     assert said.endswith("a folder of frames, or two images as ONSET,APEX would be right")
     said = refused(call, model, frames / "clip0" / "img1.png")
     assert "img1.png: one image shows no motion; a folder of frames" in said
@@ -80,10 +81,12 @@ def test_frames_that_are_not_there(call: Call, model: Path, frames: Path, tmp_pa
     clip = frames / "clip0"
     said = refused(call, model, clip, "--onset", 40)
     assert said.endswith("--onset 40: there is no such frame; they go from 1 to 9")
-    assert "the apex 2 is not after the onset 3" in refused(
+    assert "apex 3 is not after onset 4 and up to offset 9" in refused(
         call, model, clip, "--onset", 4, "--apex", 3
     )
-    assert "are no stretch of 9 frames" in refused(call, model, clip, "--onset", 4, "--offset", 2)
+    assert "onset 4 is not before offset 2" in refused(
+        call, model, clip, "--onset", 4, "--offset", 2
+    )
     (tmp_path / "1.png").write_bytes((clip / "img1.png").read_bytes())
     assert "there is only one frame here" in refused(call, model, tmp_path)
     pair = f"{clip}/img1.png,{clip}/img5.png"
@@ -125,3 +128,46 @@ def test_one_bad_clip_does_not_cost_the_others(call: Call, model: Path, frames: 
     assert result.exit_code == 2
     assert len(result.stdout.splitlines()) == 2
     assert "nothing: there is no such file or folder" in result.stderr
+
+
+def test_a_study_is_asked_by_its_winner_or_said_to_have_none(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "runs" / "mine"
+    study.mkdir(parents=True)
+    (study / "origin.json").touch()
+    assert refused(call, study, frames / "clip0").endswith(
+        f"{study}: this study has exported nothing; `mer-nas export {study}` does"
+    )
+    shutil.copytree(model, study / "export" / "rank1")
+    pair = f"{frames}/clip0/img1.png,{frames}/clip0/img5.png"
+    assert call("predict", str(study), pair).exit_code == 0
+
+
+def test_files_beside_the_frames_change_nothing_and_are_named(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    clip = Path(shutil.copytree(frames / "clip0", tmp_path / "clip0"))
+    before = call("predict", str(model), str(clip), "--csv").stdout
+    for name in ("preview.png", "._img1.png", "cover99.png"):
+        shutil.copy(clip / "img1.png", clip / name)
+    result = call("predict", str(model), str(clip), "--csv")
+    assert result.stdout == before
+    assert result.stderr == f"{clip}: passed over cover99.png, preview.png\n"
+
+
+def test_two_files_of_one_number_are_refused(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    clip = Path(shutil.copytree(frames / "clip0", tmp_path / "clip0"))
+    shutil.copy(clip / "img3.png", clip / "img03.jpg")
+    assert "two files for one frame: img3.png, beside another" in refused(call, model, clip)
+
+
+def test_a_pair_whose_folder_has_a_comma(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Doe, J"
+    shutil.copytree(frames / "clip0", folder)
+    result = call("predict", str(model), f"{folder}/img1.png,{folder}/img5.png", "--csv")
+    assert result.exit_code == 0, result.stderr

@@ -48,17 +48,18 @@ def verb(
     as_csv: bool,
     picture: str | None,
 ) -> None:
-    """Say which expression clips show, with an exported network.
+    """Say which expression clips show, with an exported network: a folder, or a study's winner.
 
     A CLIP is a video, a folder of frames, or two frames as ONSET,APEX. Frames are prepared as the
     network's training clips were. Where no apex is given, it is the frame of the largest motion.
 
     \b
-    mer-nas predict runs/moe-synthetic-1/export/rank1 onset.png,apex.png
+    mer-nas predict runs/moe-synthetic-1 onset.png,apex.png
     mer-nas predict runs/moe-synthetic-1/export/rank1 face.mp4 --onset 120 --offset 180 --json
     """
     if as_json and as_csv:
         raise ConfigError("--json --csv: one of them would be right")
+    from mer_nas.data.clips import some
     from mer_nas.prediction.model import Model
     from mer_nas.prediction.predict import expectation, expected, predict
     from mer_nas.prediction.shots import Given
@@ -75,6 +76,8 @@ def verb(
             failed.append(str(error))
         else:
             found.append(prediction)
+            if prediction.passed_over:
+                click.echo(f"{clip}: passed over {some(prediction.passed_over, 3)}", err=True)
     if as_json:
         tree = {
             "expected": expected(network.manifest),

@@ -6,26 +6,32 @@ repeats its channel.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mer_nas.data.images import (
+    ENDINGS,
+    MAX_PIXELS,
+    Image,
+    Samples,
+    bits_of,
+    decode,
+    in_eight,
+    too_large,
+)
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 
-Image = NDArray[np.uint8]
-
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-"""Endings of files that are taken for frames."""
-VIDEOS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv"})
-"""Endings of files that are taken for videos."""
+MAX_FRAMES = 10_000_000
+"""More than a day of a fast camera."""
+MAX_FPS = 10_000
 
 
 class Reel(Protocol):
@@ -60,12 +66,33 @@ class Stills:
         return len(self.files)
 
     def read(self, places: Iterable[int]) -> Iterator[Image]:
-        """Yield the frames at `places`; no other file is opened.
+        """Yield the frames at `places`; no other file is opened, but for their depth.
 
         Raises:
-            DataError: A file is missing or is no image.
+            DataError: A file is missing or no whole image, or two differ in size or depth.
         """
-        return (read_image(self.files[place]) for place in places)
+        before: tuple[Path, Samples] | None = None
+        for place in places:
+            file, samples = self.files[place], decode(self.files[place])
+            if before is not None and (fault := _differing(before[1], samples)):
+                raise DataError(f"{file}: {fault} of {before[0].name}; a clip has one of each")
+            before = before or (file, samples)
+            yield in_eight(samples, self.bits if samples.dtype == np.uint16 else 8)
+
+    @cached_property
+    def bits(self) -> int:
+        """How many bits the frames use, all of them looked at."""
+        return max(bits_of(decode(file)) for file in self.files)
+
+
+def _differing(one: Samples, other: Samples) -> str:
+    """Return in what two frames of a clip differ that should not; empty if in nothing."""
+    if one.shape != other.shape:
+        (height, width, _), (h, w, _) = one.shape, other.shape
+        return f"{w} by {h} pixels, unlike the {width} by {height}"
+    if one.dtype != other.dtype:
+        return f"{8 * other.itemsize} bits a value, unlike the {8 * one.itemsize}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -82,28 +109,33 @@ class Video:
         """Return the video in `file`; its frames are counted, which reads it once.
 
         Raises:
-            DataError: OpenCV cannot read it, or it has no frame.
+            DataError: OpenCV cannot read it, it has no frame, or it is cut off: its header counts
+                more frames than can be decoded.
         """
+        told = cls.as_told(file)
         with _capture(file) as capture:
             length = 0
             while capture.grab():
                 length += 1
-            fps = _fps(capture)
         if not length:
             raise DataError(f"{file}: no frame of this video can be decoded")
-        return cls(str(file), file, length, fps)
+        if told.length - length > max(2, told.length // 50):  # some containers only estimate
+            raise DataError(
+                f"{file}: only {length} of its {told.length} frames can be decoded; copy it again"
+            )
+        return cls(str(file), file, length, told.fps)
 
     @classmethod
     def as_told(cls, file: Path) -> "Video":
         """Return the video in `file` as its header describes it; no frame is decoded.
 
         Raises:
-            DataError: OpenCV cannot read it, or its header counts no frames.
+            DataError: OpenCV cannot read it, its header counts no frames, or they are too large.
         """
         with _capture(file) as capture:
             length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             fps = _fps(capture)
-        if length < 1:
+        if not 1 <= length <= MAX_FRAMES:
             raise DataError(f"{file}: this video does not say how many frames it has")
         return cls(str(file), file, length, fps)
 
@@ -124,7 +156,10 @@ class Video:
                     if not capture.grab():
                         raise DataError(f"{self.file}: frame {at + 1} cannot be decoded")
                     at += 1
-                yield _red_first(capture.retrieve()[1])
+                whole, image = capture.retrieve()
+                if not whole:
+                    raise DataError(f"{self.file}: frame {at} cannot be decoded")
+                yield np.ascontiguousarray(image[:, :, ::-1])
 
 
 @dataclass(frozen=True)
@@ -161,56 +196,10 @@ class Excerpt:
 def footage(record: Record) -> Reel:
     """Return the frames of a record: image files, or some frames of a video."""
     file = record.frames[0].path
-    if file.suffix.lower() in VIDEOS:
-        numbers = tuple(frame.number for frame in record.frames)
-        return Excerpt(Video(record.id, file, numbers[-1] + 1, record.fps), numbers)
-    return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
-
-
-def folder(path: Path, fps: float | None = None) -> Stills:
-    """Return the frames in a folder, in the order of the numbers in their names.
-
-    Raises:
-        DataError: The folder holds no image.
-    """
-    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGES]
-    if not files:
-        raise DataError(
-            f"{path}: this folder holds no frames; images ending in {', '.join(sorted(IMAGES))} "
-            "would be right"
-        )
-    return Stills(str(path), tuple(sorted(files, key=by_number)), fps)
-
-
-def by_number(file: Path) -> tuple[tuple[int, ...], str]:
-    """Return what sorts frames by the numbers in their names: img2 before img10.
-
-    >>> sorted(map(Path, ["img10.jpg", "img2.jpg", "img1.jpg"]), key=by_number)[1].name
-    'img2.jpg'
-    """
-    return tuple(int(number) for number in re.findall(r"\d+", file.stem)), file.name
-
-
-def read_image(file: Path) -> Image:
-    """Return the image in `file`, (H, W, 3), red first.
-
-    Raises:
-        DataError: The file is missing, empty, or no image that OpenCV can decode.
-    """
-    try:
-        data = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
-    if len(data) == 0:
-        raise DataError(f"{file}: this image file is empty (0 bytes); unpack it again")
-    image: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{file}: this is no image that can be decoded; unpack it again")
-    return _red_first(image)
-
-
-def _red_first(image: Any) -> Image:
-    return np.ascontiguousarray(image[:, :, ::-1])
+    if file.suffix.lower() in ENDINGS:
+        return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
+    numbers = tuple(frame.number for frame in record.frames)
+    return Excerpt(Video(record.id, file, numbers[-1] + 1, record.fps), numbers)
 
 
 @contextmanager
@@ -218,18 +207,24 @@ def _capture(file: Path) -> Iterator[Any]:
     if not file.is_file():
         raise DataError(f"{file}: there is no such file")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said here
-    capture = cv2.VideoCapture(str(file))
+    capture = cv2.VideoCapture(str(file.absolute()))  # else the name may be taken for an address
     try:
         if not capture.isOpened():
             raise DataError(f"{file}: this is no video that OpenCV can read")
+        size = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        width, height = (int(capture.get(side)) for side in size)
+        if width * height > MAX_PIXELS:
+            raise DataError(f"{file}: {too_large(width, height)}")
         yield capture
+    except cv2.error as error:
+        raise DataError(f"{file}: this video cannot be decoded: {error.err}") from None
     finally:
         capture.release()
 
 
 def _fps(capture: Any) -> float | None:
     fps = float(capture.get(cv2.CAP_PROP_FPS))
-    return fps if fps > 0 else None
+    return fps if 0 < fps < MAX_FPS else None  # a clock without a rate gives what it likes
 
 
 def grey(frame: Image) -> Image:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from mer_nas.data import flow
 from mer_nas.data.clips import FLOW
+from mer_nas.data.images import Image
 from mer_nas.data.inputs import MEASURED, Pixels, needed, see
 from mer_nas.data.pipeline.alignment import Crop, align
 from mer_nas.data.pipeline.apex import spot
 from mer_nas.data.pipeline.config import Flow, Pipeline, Preparation
 from mer_nas.data.pipeline.magnification import magnified
-from mer_nas.data.pipeline.reels import Image, Reel, grey
+from mer_nas.data.pipeline.reels import Reel, grey
 from mer_nas.errors import DataError
 
 

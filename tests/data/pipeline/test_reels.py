@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mer_nas.data.images import read_image
 from mer_nas.data.pipeline import reels
-from mer_nas.data.pipeline.reels import Stills, Video, folder, grey, read_image
+from mer_nas.data.pipeline.reels import Stills, Video, grey
 from mer_nas.errors import DataError
 
 
@@ -25,24 +26,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(np.full((48, 64, 3), 8 * place, np.uint8))
     writer.release()
     return path
-
-
-def test_frames_of_a_folder_come_by_the_numbers_in_their_names(tmp_path: Path) -> None:
-    for number in (10, 2, 1):
-        write(tmp_path / f"reg_img{number}.png", 10 * number)
-    (tmp_path / "notes.txt").write_text("no frame")
-    reel = folder(tmp_path)
-    assert [file.name for file in reel.files] == ["reg_img1.png", "reg_img2.png", "reg_img10.png"]
-    assert [frame[0, 0, 0] for frame in reel.read([0, 2])] == [10, 100]
-
-
-def test_endings_may_be_mixed_and_grey_footage_has_three_equal_channels(tmp_path: Path) -> None:
-    write(tmp_path / "1.jpg", 50)
-    write(tmp_path / "2.bmp", 60)
-    cv2.imwrite(str(tmp_path / "3.PNG"), np.full((12, 16), 70, np.uint8))
-    found = list(folder(tmp_path).read(range(3)))
-    assert [frame.shape for frame in found] == [(12, 16, 3)] * 3
-    assert [frame[5, 5].tolist() for frame in found] == [[50] * 3, [60] * 3, [70] * 3]
 
 
 def test_only_the_files_that_are_asked_for_are_opened(tmp_path: Path) -> None:
@@ -88,22 +71,30 @@ def test_a_video_decodes_no_further_than_it_must(
     assert len(decoded) == 5
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", r"1\.png: this image file is empty \(0 bytes\); unpack it again"),
-        (b"\x89PNG but no more", r"1\.png: this is no image that can be decoded; unpack it again"),
-    ],
-)
-def test_a_damaged_image_is_named(tmp_path: Path, content: bytes, said: str) -> None:
-    (tmp_path / "1.png").write_bytes(content)
-    with pytest.raises(DataError, match=said):
-        list(folder(tmp_path).read([0]))
+def test_half_a_video_is_not_taken_for_a_whole_one(tmp_path: Path, video: Path) -> None:
+    half = tmp_path / "half.avi"
+    half.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"half\.avi: only \d+ of its 30 frames can be decoded"):
+        Video.open(half)
 
 
-def test_a_folder_without_frames_says_what_would_be_one(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no frames; images ending in \.bmp, \.jpeg, \.jpg"):
-        folder(tmp_path)
+def test_a_frame_of_another_size_or_depth_is_no_frame_of_the_clip(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{number}.png", 9) for number in (1, 2)]
+    cv2.imwrite(str(files[1]), np.zeros((20, 10, 3), np.uint8))
+    with pytest.raises(DataError, match=r"2\.png: 10 by 20 pixels, unlike the 16 by 12 of 1\.png"):
+        list(Stills("clip", tuple(files)).read([0, 1]))
+    cv2.imwrite(str(files[1]), np.zeros((12, 16, 3), np.uint16))
+    with pytest.raises(DataError, match=r"2\.png: 16 bits a value, unlike the 8 of 1\.png"):
+        list(Stills("clip", tuple(files)).read([0, 1]))
+
+
+def test_twelve_bits_in_files_of_sixteen_are_told_by_the_brightest_frame(tmp_path: Path) -> None:
+    files = []
+    for number, level in enumerate((100, 4095)):
+        files.append(tmp_path / f"{number}.png")
+        cv2.imwrite(str(files[-1]), np.full((4, 4), level, np.uint16))
+    dark, bright = Stills("clip", tuple(files)).read([0, 1])
+    assert (dark[0, 0, 0], bright[0, 0, 0]) == (100 >> 4, 255)
 
 
 def test_what_is_no_video_is_refused(tmp_path: Path, video: Path) -> None:

@@ -117,7 +117,7 @@ def test_the_second_time_no_frame_is_opened(
     records: RecordSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load(records)
-    monkeypatch.setattr(reels, "read_image", lambda file: pytest.fail(f"{file} was opened"))
+    monkeypatch.setattr(reels, "decode", lambda file: pytest.fail(f"{file} was opened"))
     run = Counted()
     second = load(records, run=run)
     assert run.tasks == []
@@ -201,7 +201,7 @@ def test_clips_that_cannot_be_prepared_are_all_named_and_the_others_kept(
         DataError,
         match=r"(?s)^demo: 2 of 4 clips cannot be prepared; data\.skip_missing=true leaves them out:"
         r"\n  \S+clip1/img13\.png: this image file is empty \(0 bytes\)[^\n]*"
-        r"\n  \S+clip2/img10\.png: cannot be read: No such file or directory$",
+        r"\n  \S+clip2/img10\.png: cannot be read: no such file or directory$",
     ):
         load(records)
     run = Counted()

@@ -1,0 +1,113 @@
+"""One decoder for every image file: whole, of a sane size, turned as the camera says."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mer_nas.data.images import MAX_PIXELS, bits_of, decode, in_eight, read_image
+from mer_nas.errors import DataError
+
+GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a PNG whose header promises so many pixels, and which holds none of them."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("side", [6_400, 20_000, 100_000, 2**31 - 1])
+def test_what_would_take_gigabytes_is_refused_by_its_header(tmp_path: Path, side: int) -> None:
+    assert side * side > MAX_PIXELS
+    (tmp_path / "1.png").write_bytes(png(side, side))
+    with pytest.raises(DataError, match=r"1\.png: .*(larger|more) than the 40 million"):
+        decode(tmp_path / "1.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", r"this image file is empty \(0 bytes\); copy it again"),
+        (b"\x89PNG and IEND", "no image that can be decoded"),
+        (b"\x89PNG but no more", "this image is cut off; copy it again"),
+        (b"BM\xff\xff\xff\x7f", "this image is cut off"),
+        (b"text", "no image that can be decoded"),
+        (png(5, 5), "no image that can be decoded"),
+    ],
+    ids=["empty", "no png", "half a png", "half a bmp", "text", "no pixels"],
+)
+def test_a_damaged_image_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "1.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"1\.png: .*{said}"):
+        decode(tmp_path / "1.png")
+
+
+def test_half_a_jpeg_is_no_image(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    content = cv2.imencode(".jpg", noise)[1].tobytes()
+    (tmp_path / "1.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="this image is cut off"):
+        decode(tmp_path / "1.jpg")
+
+
+def test_what_is_missing_or_a_folder_is_said(tmp_path: Path) -> None:
+    for file in (tmp_path / "gone.png", tmp_path):
+        with pytest.raises(DataError, match="cannot be read: "):
+            decode(file)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1"])
+def test_every_kind_of_png_gives_red_green_blue(tmp_path: Path, mode: str) -> None:
+    white = Image.new(
+        mode, (8, 6), {"RGBA": (255,) * 4, "RGB": (255,) * 3, "LA": (255, 255)}.get(mode, 255)
+    )
+    if mode == "P":
+        white = Image.new("RGB", (8, 6), (255,) * 3).convert("P")
+    white.save(tmp_path / "1.png")
+    found = read_image(tmp_path / "1.png")
+    assert (found.shape, found.dtype, found.min()) == ((6, 8, 3), np.uint8, 255)
+
+
+def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    upright = Image.fromarray(GREY)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate 90 degrees clockwise to show", EXIF 2.32, table 4
+    upright.save(tmp_path / "1.jpg", exif=exif, quality=100, subsampling=0)
+    assert read_image(tmp_path / "1.jpg").shape == (8, 6, 3)
+    assert (
+        np.abs(read_image(tmp_path / "1.jpg")[..., 0].astype(int) - np.rot90(GREY, -1)).max() <= 2
+    )
+
+
+def test_several_images_in_a_file_are_refused(tmp_path: Path) -> None:
+    pages = [Image.fromarray(GREY)] * 3
+    pages[0].save(tmp_path / "1.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match="this file holds 3 images"):
+        decode(tmp_path / "1.tif")
+
+
+@pytest.mark.parametrize(
+    ("largest", "bits"), [(255, 8), (256, 10), (1023, 10), (4095, 12), (4096, 14), (65535, 16)]
+)
+def test_the_bits_of_a_camera_are_told_by_the_largest_value(largest: int, bits: int) -> None:
+    samples = np.full((2, 2, 3), largest, np.uint16)
+    assert bits_of(samples) == bits
+    assert in_eight(samples, bits)[0, 0, 0] == largest >> (bits - 8)
+
+
+def test_eight_bits_stay_as_they_are(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), GREY)
+    assert (read_image(tmp_path / "1.png")[..., 0] == GREY).all()
+    assert read_image(tmp_path / "1.png").dtype == np.uint8
