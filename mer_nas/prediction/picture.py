@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -18,8 +17,10 @@ from numpy.typing import NDArray
 from mer_nas.data.clips import FLOW
 from mer_nas.data.inputs import flow_rgb
 from mer_nas.export.bundle import load
+from mer_nas.files import naming
 from mer_nas.prediction.model import Inputs
 from mer_nas.prediction.predict import Prediction
+from mer_nas.report.charts.canvas import styled
 
 Image = NDArray[np.float64]
 SIDE = 2.2
@@ -41,7 +42,7 @@ def draw(model: Path, prediction: Prediction, inputs: Inputs, file: Path) -> Non
     looked = attention(model, prediction, inputs)
     rows = [(name, _panels(name, np.asarray(values))) for name, values in inputs.items()]
     columns = 1 + max(len(panels) for _, panels in rows)
-    with mpl.rc_context({"font.size": 8}):
+    with styled({"font.size": 8, "text.parse_math": False}):  # names may hold dollars
         figure = Figure(figsize=(SIDE * columns, SIDE * len(rows) + 0.4), layout="constrained")
         chance = prediction.probabilities[prediction.label]
         figure.suptitle(f"{prediction.clip}: {prediction.label} ({chance:.0%})")
@@ -53,8 +54,9 @@ def draw(model: Path, prediction: Prediction, inputs: Inputs, file: Path) -> Non
             for axis, (title, image, colours) in zip(line, [*panels, last], strict=False):
                 axis.imshow(image, cmap=colours)
                 axis.set_title(title)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=120)
+        with naming(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(file, dpi=120)
 
 
 def attention(model: Path, prediction: Prediction, inputs: Inputs) -> Mapping[str, Image]:

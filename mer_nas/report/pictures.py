@@ -6,11 +6,11 @@ Text stays text in SVG and PDF, and the same picture always gives the same file.
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from mer_nas.errors import ConfigError
-from mer_nas.report.charts.canvas import STYLE
+from mer_nas.files import naming
+from mer_nas.report.charts.canvas import STYLE, styled
 
 ENDINGS = (".svg", ".png", ".pdf")
 
@@ -36,10 +36,11 @@ def check_picture(file: Path, word: str) -> None:
 
 def style(name: str) -> Any:
     """Return a context in which a picture is drawn and saved in the style of the report."""
-    return rc_context({**STYLE, "svg.hashsalt": name})
+    return styled({**STYLE, "svg.hashsalt": name})
 
 
 def save(figure: Figure, file: Path, dpi: int = 160) -> None:
     """Write a picture without its date, so that files can be compared; PNG has none anyway."""
     date = {".svg": "Date", ".pdf": "CreationDate"}.get(file.suffix.lower())
-    figure.savefig(file, dpi=dpi, metadata={date: None} if date else None)
+    with naming(file):
+        figure.savefig(file, dpi=dpi, metadata={date: None} if date else None)

@@ -134,13 +134,13 @@ def cluster(
         StudyError: There is no cluster at the address, or Ray does not start.
         ConfigError: The workers ask for more than there is.
     """
-    prepare_environment()
+    temporary = make_folder(LONGEST)
+    prepare_environment(temporary)
     import ray
 
     spare = frozenset(process.pid for process in descendants(os.getpid()))
     own = not ray.is_initialized()
     local = own and config.address is None
-    temporary = make_folder(LONGEST)
     if local:
         _tell_place(temporary, on_event)
         protect_token()
@@ -177,11 +177,19 @@ def _children(spare: frozenset[int]) -> tuple[Process, ...]:
     return tuple(process for process in descendants(os.getpid()) if process.pid not in spare)
 
 
-def prepare_environment() -> None:
-    """Set what Ray reads from the environment; to be called before anything imports Ray."""
+def prepare_environment(scratch: Path) -> None:
+    """Set what Ray reads from the environment; to be called before anything imports Ray.
+
+    Args:
+        scratch: A folder that lasts as long as Ray does.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     home = str(Path(mer_nas.__path__[0]).parent)  # a bare checkout is not installed
+    if os.pathsep in home:  # then PYTHONPATH cannot name it
+        link = scratch / "code"
+        link.symlink_to(home)
+        home = str(link)
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if home not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, home]))

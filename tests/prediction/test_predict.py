@@ -5,6 +5,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -218,10 +219,11 @@ def test_the_manifest_carries_the_preparation_and_the_divisors(
 def test_a_picture_shows_each_clip_and_where_the_network_looked(
     trained: Trained, frames: Path, tmp_path: Path, call: Call
 ) -> None:
-    words = [str(frames / "clip0"), "--picture", str(tmp_path / "pictures")]
+    clip = shutil.copytree(frames / "clip0", tmp_path / r"clip $\frac$ 数")  # no formula, no font
+    words = [str(clip), "--picture", str(tmp_path / "pictures")]
     result = call("predict", str(trained[0]), *words)
     assert result.exit_code == 0
-    file = tmp_path / "pictures" / "001_clip0.png"
+    (file,) = (tmp_path / "pictures").glob("001_clip*.png")
     assert f"picture: {file}" in result.stderr
     assert cv2.imread(str(file)).std() > 10
 

@@ -11,8 +11,10 @@ import grpc
 import pytest
 import ray
 
+import mer_nas
 from mer_nas.errors import StudyError
 from mer_nas.search import ray_join
+from mer_nas.search.ray_runner import prepare_environment
 from mer_nas.search.ray_start import LONGEST, start
 from mer_nas.search.ray_token import MODE, PLACE
 from mer_nas.search.scratch import make_folder, remove_folder
@@ -122,3 +124,15 @@ def test_a_temporary_place_with_a_long_path_is_passed_over_for_a_short_one(
     assert remove_folder(folder)
     with pytest.raises(StudyError, match=r"long.* find no place there: .*TMPDIR=FOLDER names"):
         make_folder(5)
+
+
+def test_workers_find_a_checkout_that_a_list_of_paths_cannot_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / f"10{os.pathsep}30"
+    home.mkdir()
+    monkeypatch.setattr(mer_nas, "__path__", [str(home / "mer_nas")])
+    monkeypatch.setenv("PYTHONPATH", "")
+    prepare_environment(tmp_path)
+    (named,) = os.environ["PYTHONPATH"].split(os.pathsep)
+    assert Path(named).resolve() == home

@@ -11,7 +11,9 @@ Source: Okabe & Ito 2008, "Color Universal Design".
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from matplotlib import rc_context
@@ -57,6 +59,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@contextmanager
+def styled(style: Any) -> Iterator[None]:
+    """Draw and save in a style; a letter that the font has not is a box, and nothing is said.
+
+    In SVG it is there as text, for the reader's fonts.
+    """
+    with rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        yield
+
+
 def svg(
     name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float] = SIZE
 ) -> str:
@@ -68,7 +81,7 @@ def svg(
         draw: Draws into an empty figure.
         size: Inches, width first.
     """
-    with rc_context({**STYLE, "svg.hashsalt": name}):
+    with styled({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size)
         figure.subplots_adjust(left=0.13, right=0.965, bottom=0.15, top=0.89)
         draw(figure)
