@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mer_nas.cli.lines import fitted
+from mer_nas.cli.output import drawn, harmless
 from mer_nas.cli.tally import Tally
 from mer_nas.search.events import (
     Ended,
@@ -81,7 +82,7 @@ class Lines(Silent):
 
     def say(self, text: str) -> None:
         """Print a line."""
-        width = self.console.width
+        width, text = self.console.width, harmless(text)
         text = fitted(text, width) if self.console.is_terminal else text
         self.console.print(text, markup=False, soft_wrap=True)
 
@@ -100,7 +101,7 @@ class Terminal(Lines):
     """Redraws a few lines in place, and prints those that should stay above them."""
 
     def __init__(self, tally: Tally, console: Console | None = None) -> None:
-        super().__init__(tally, console or Console(stderr=True, highlight=False))
+        super().__init__(tally, console or Console(file=drawn(sys.stderr), highlight=False))
         self.live = Live(
             console=self.console, get_renderable=self.draw, refresh_per_second=4, transient=True
         )
@@ -120,8 +121,10 @@ class Terminal(Lines):
         jobs = Table.grid(padding=(0, 2))
         for job in tally.running.values():
             bar = ProgressBar(total=max(1, job.of), completed=job.done, width=24)
-            jobs.add_row(Text(f"  {job.label}"), bar, Text(f"{job.done}/{job.of} folds", "dim"))
-        return Group(Text(status(tally), style="bold"), jobs)
+            jobs.add_row(
+                Text(harmless(f"  {job.label}")), bar, Text(f"{job.done}/{job.of} folds", "dim")
+            )
+        return Group(Text(harmless(status(tally)), style="bold"), jobs)
 
 
 def status(tally: Tally) -> str:

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mer_nas.cli.output import drawn
 from mer_nas.data.clips import ClipSet
 from mer_nas.search.events import Event, Preparing
 from mer_nas.settings import Settings
@@ -76,7 +77,7 @@ class Bar(Lines):
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console or Console(stderr=True),
+            console=console or Console(file=drawn(sys.stderr)),
             transient=True,
         )
 

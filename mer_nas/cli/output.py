@@ -1,5 +1,7 @@
-"""Standard output and standard error that nothing printed can break.
+"""Standard output and standard error that nothing printed can break, and that break no terminal.
 
+Names in files of others may hold what steers a terminal, or turns the order of letters round: it
+is printed as an escape, whoever prints it. What draws on a terminal does so through `drawn`.
 What an encoding has no letter for is printed as an escape, which JSON reads as the letter. Results
 that cannot be written end the program, and it says why. Notes that cannot be written are dropped:
 a search of days must not end because its log has no room or nobody reads it any more.
@@ -9,6 +11,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 from typing import Any, TextIO
 
@@ -41,6 +44,50 @@ class _Notes(io.FileIO):
             return memoryview(data).nbytes
 
 
+class _Text(io.TextIOWrapper):
+    """Prints texts as texts."""
+
+    def write(self, text: str, /) -> int:
+        super().write(harmless(text))
+        return len(text)
+
+    def draw(self, text: str) -> int:
+        return super().write(text)
+
+
+class _Drawing:
+    """The same stream for what may steer the terminal."""
+
+    def __init__(self, stream: _Text) -> None:
+        self._stream = stream
+        self.write = stream.draw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def drawn(stream: TextIO) -> Any:
+    """Return a stream through which a terminal is steered; texts of others go through `harmless`.
+
+    Args:
+        stream: Standard output or standard error.
+    """
+    return _Drawing(stream) if isinstance(stream, _Text) else stream
+
+
+def harmless(text: str) -> str:
+    r"""Return a text with an escape in place of each letter that would steer a terminal.
+
+    >>> harmless("a\x1b[2J\u202eb\n")
+    'a\\u001b[2J\\u202eb\n'
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but for tab and line end, and those that turn or break lines."""
+
+
 def guard() -> None:
     """Have this process print through streams of this kind."""
     codecs.register_error(ESCAPES, _escaped)
@@ -65,8 +112,7 @@ def _guarded(stream: TextIO | None, kind: type[io.FileIO]) -> TextIO:
         return stream
     raw = getattr(stream.buffer, "raw", stream.buffer)
     if type(raw) is not io.FileIO:  # a console of Windows
-        stream.reconfigure(errors=ESCAPES)
-        return stream
+        return _Text(stream.buffer, stream.encoding, ESCAPES, line_buffering=True)
     stream.flush()
     return _text(
         kind(stream.fileno(), "w", closefd=False), stream.encoding, lines=stream.line_buffering
@@ -74,7 +120,7 @@ def _guarded(stream: TextIO | None, kind: type[io.FileIO]) -> TextIO:
 
 
 def _text(raw: io.FileIO, encoding: str, *, lines: bool = False) -> TextIO:
-    return io.TextIOWrapper(
+    return _Text(
         io.BufferedWriter(raw), encoding, errors=ESCAPES, line_buffering=lines, newline=None
     )
 

@@ -13,6 +13,7 @@ import click
 
 from mer_nas.cli import SubVerbs
 from mer_nas.cli.lines import say
+from mer_nas.cli.output import drawn
 from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config.overrides import parse, value
 from mer_nas.errors import ConfigError
@@ -152,7 +153,7 @@ def picture(words: tuple[str, ...]) -> None:
 def _bar(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, and nothing elsewhere."""
     hidden = quiet or not sys.stderr.isatty()
-    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=hidden) as bar:
+    with click.progressbar(length=1, label=label, file=drawn(sys.stderr), hidden=hidden) as bar:
 
         def progress(done: int, of: int) -> None:
             bar.length = of

@@ -1,11 +1,13 @@
 """`mer-nas list`: presets, published systems and blocks."""
 
 import json
+import sys
 from typing import Any
 
 import click
 
 from mer_nas.cli.lines import say
+from mer_nas.cli.output import drawn
 from mer_nas.cli.words import as_json
 from mer_nas.config import presets
 from mer_nas.errors import ConfigError, unknown
@@ -38,7 +40,7 @@ def verb(what: str | None, space: str | None, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for name, entries in rows.items():
-        click.echo(click.style(name, bold=True))
+        click.echo(click.style(name, bold=True), file=drawn(sys.stdout))
         width = max((len(entry["name"]) for entry in entries), default=0)
         for entry in entries:
             say(f"  {entry['name']:<{width}}  {entry['text']}".rstrip())
