@@ -4,10 +4,19 @@ Nothing here is computed. Whoever knows the study fills these blocks; `mer_nas.r
 them into a `Report`, and the blocks that need no change stand in the report as they are.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal, Self
 
 from annotated_types import Interval
-from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 from mer_nas.config.base import Config, Tree
 from mer_nas.search.objectives import Objective
@@ -17,7 +26,16 @@ from mer_nas.space.search_space import Fidelity
 Share = Annotated[float, Interval(ge=0, le=1)]
 Difference = Annotated[float, Interval(ge=-1, le=1)]
 Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
-Confusion = tuple[tuple[NonNegativeInt, ...], ...]
+_Clips = Annotated[int, Interval(ge=0, le=10**9)]
+
+
+def _square(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    if any(len(row) != len(rows) for row in rows):
+        raise ValueError("a confusion has as many columns as rows")
+    return rows
+
+
+Confusion = Annotated[tuple[tuple[_Clips, ...], ...], AfterValidator(_square)]
 """Clips by true class (rows) and chosen class (columns), in the order of the classes."""
 
 
@@ -279,7 +297,7 @@ class DataFacts(Config):
     name: str
     fingerprint: str
     """Hash of arrays, labels, names and classes."""
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
     """In the order of the confusion matrix."""
     counts: dict[str, NonNegativeInt]
     """What was found: clips, subjects and each class."""
@@ -289,6 +307,20 @@ class DataFacts(Config):
     """Clips of each subject, by data-set-prefixed name."""
     inputs: dict[str, tuple[PositiveInt, ...]] = Field(default_factory=dict)
     """Shape of one clip of each input: channels, height, width."""
+
+    def check(self, scores: Iterable[SeedScores]) -> None:
+        """Refuse scores of other clips.
+
+        Raises:
+            ValueError: A confusion has other classes, or there is not one for each subject.
+        """
+        for score in scores:
+            sizes = {len(confusion) for confusion in (score.confusion, *score.subjects)}
+            if sizes != {len(self.classes)} or len(score.subjects) not in {0, len(self.subjects)}:
+                raise ValueError(
+                    f"scores are not of the {len(self.classes)} classes and the "
+                    f"{len(self.subjects)} subjects of its data"
+                )
 
 
 class ComputeFacts(Config):
@@ -318,7 +350,13 @@ class ExportFacts(Config):
     """Largest absolute difference of logits between the exported and the trained network."""
 
 
-Map = tuple[tuple[float, ...], ...]
+def _rectangle(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    if len({len(row) for row in rows}) != 1 or not rows[0]:
+        raise ValueError("a map has rows of one length")
+    return rows
+
+
+Map = Annotated[tuple[tuple[float, ...], ...], AfterValidator(_rectangle)]
 """Rows of a small map, top to bottom; each from the left of the picture to its right."""
 
 
@@ -356,6 +394,22 @@ class LooksFacts(Config):
     experts: tuple[ExpertLook, ...] = ()
     """Layer by layer, input to output."""
     gates: tuple[GateLook, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """For how many classes of clips it says so."""
+        return len(self.seen)
+
+    @model_validator(mode="after")
+    def _of_all_classes(self) -> Self:
+        for look in self.experts:
+            for part in (look.use, look.maps):
+                if part and {*map(len, part)} != {look.experts}:
+                    raise ValueError(f"{look.layer} has {look.experts} experts")
+        by_class = [part for look in self.experts for part in (look.use, look.maps or look.use)]
+        if any(len(part) != self.classes for part in (*by_class, *(g.maps for g in self.gates))):
+            raise ValueError(f"it shows clips of {self.classes} classes")
+        return self
 
 
 class NextStep(Config):
@@ -422,3 +476,15 @@ class StudyFacts(Config):
     looks: LooksFacts | None = None
     """None where the winner was not exported, or has neither experts nor progressive gates."""
     next_steps: tuple[NextStep, ...] = ()
+
+    @model_validator(mode="after")
+    def _of_its_data(self) -> Self:
+        self.data.check(self._scores())
+        if self.looks is not None and self.looks.classes != len(self.data.classes):
+            raise ValueError("looks are not of the classes of its data")
+        return self
+
+    def _scores(self) -> Iterator[SeedScores]:
+        yield from (trial.scores for trial in self.trials if trial.scores is not None)
+        yield from (score for finalist in self.finalists for score in finalist.scores)
+        yield from self.nested.scores if self.nested is not None else ()

@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from mer_nas import files
 from mer_nas.config.base import C, Config, Tree, validate
-from mer_nas.errors import StudyError
+from mer_nas.errors import StudyError, shown
 from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
 from mer_nas.report.literature import Literature
 from mer_nas.space.published import PublishedScores
@@ -363,13 +364,10 @@ def read_document(model: type[C], path: Path, schema: str, remedy: str) -> C:
         StudyError: It is not readable as JSON, or of another version.
         ConfigError: It has been edited into something else, with every mistake.
     """
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: not readable as JSON: {error}") from None
+    tree = files.read_json(path, StudyError)
     found = tree.get("schema") if isinstance(tree, dict) else None
     if found != schema:
         raise StudyError(
-            f"{path}: schema is {found!r}, but this version reads {schema!r}; {remedy}"
+            f"{path}: schema is {shown(found)}, but this version reads {schema!r}; {remedy}"
         )
     return validate(model, tree, str(path))

@@ -12,9 +12,9 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from mer_nas import catalogue
 from mer_nas.architectures import measure
@@ -53,8 +53,13 @@ class Evaluation(Described):
     data: DataFacts
     data_settings: Tree
     code_version: str
-    protocols: dict[str, tuple[SeedScores, ...]]
+    protocols: dict[str, Annotated[tuple[SeedScores, ...], Field(min_length=1)]]
     """Scores of each repetition, by `folds_of` the protocol."""
+
+    @model_validator(mode="after")
+    def _of_its_data(self) -> Self:
+        self.data.check(score for scores in self.protocols.values() for score in scores)
+        return self
 
 
 def folds_of(protocol: str, seed: int) -> str:

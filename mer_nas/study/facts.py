@@ -6,7 +6,6 @@ study's origin. So a report can be made wherever the folder is.
 
 from __future__ import annotations
 
-import json
 import shlex
 import statistics
 import warnings
@@ -22,11 +21,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from mer_nas import files
 from mer_nas.architectures import measure
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
 from mer_nas.config.base import Tree
-from mer_nas.errors import StudyError
+from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldKey, FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
@@ -49,8 +49,9 @@ from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_storage, opening
 from mer_nas.statistics import Counts, by_subject
 from mer_nas.study import honesty, learning, nested
-from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder, sessions
+from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
 from mer_nas.study.scores import Results, seed_scores
+from mer_nas.study.sessions import sessions
 
 
 @dataclass(frozen=True)
@@ -431,11 +432,13 @@ class Memory:
         if winner is None or not self.folder.looks.is_file():
             return None
         try:
-            tree = json.loads(self.folder.looks.read_text(encoding="utf-8"))
+            tree = files.read_json(self.folder.looks, StudyError)
             found = None if tree is None else LooksFacts.model_validate(tree)
-        except ValueError:  # of another version, or edited: the next export writes it anew
+        except (MerNasError, ValueError):  # of another version, or edited: an export mends it
             return None
-        return found if found and found.key == winner.candidate.key else None
+        if found is None or found.key != winner.candidate.key:
+            return None
+        return found if found.classes == len(self.origin.data.classes) else None
 
     def _published(self, point: str | None) -> Tree:
         """Return source and fidelity of a point; nothing for what the search proposed."""

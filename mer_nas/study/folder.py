@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import secrets
 import shlex
 import shutil
@@ -27,18 +26,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Self
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, model_validator
 
 from mer_nas import trust
 from mer_nas.catalogue import rows
 from mer_nas.config import presets
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
-from mer_nas.files import naming, read_text, refused, write
+from mer_nas.files import read_json, read_text, refused, write
 from mer_nas.provenance import code, code_version
 from mer_nas.report import DataFacts
 from mer_nas.search.config import StudyConfig
@@ -66,10 +65,16 @@ class ProtocolShape(Config):
     """A protocol, without its clips."""
 
     name: str
-    folds: tuple[FoldShape, ...]
+    folds: Annotated[tuple[FoldShape, ...], Field(min_length=1)]
     """In the order in which every candidate goes through them."""
     blocks: tuple[tuple[int, ...], ...]
     """Indices of the folds after which the pruner is asked."""
+
+    @model_validator(mode="after")
+    def _of_its_folds(self) -> Self:
+        if sorted(index for block in self.blocks for index in block) != [*range(len(self.folds))]:
+            raise ValueError("its blocks do not hold each fold once")
+        return self
 
     @classmethod
     def of(cls, protocol: Protocol) -> ProtocolShape:
@@ -146,6 +151,11 @@ class StudyFolder:
         return self.path / "best.yaml"
 
     @property
+    def sessions(self) -> Path:
+        """How long each session took."""
+        return self.path / "sessions.jsonl"
+
+    @property
     def looks(self) -> Path:
         """What the winner looks at."""
         return self.path / "looks.json"
@@ -197,13 +207,11 @@ class StudyFolder:
         """Return what the study began with.
 
         Raises:
-            StudyError: The file is missing or damaged.
+            StudyError: The file is missing, or no JSON.
+            ConfigError: It was edited into something else, with every mistake.
         """
         file = self.path / "origin.json"
-        try:
-            return Origin.model_validate_json(file.read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
-            raise StudyError(f"{file}: cannot be read: {error}") from None
+        return validate(Origin, read_json(file, StudyError), str(file))
 
     def storage(self, study: StudyConfig) -> str:
         """Return the URL or the file of the Optuna storage."""
@@ -409,29 +417,3 @@ def _make(settings: Settings) -> Path:
             raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
         return path
     raise AssertionError
-
-
-class Sessions(NamedTuple):
-    """What the finished sessions of a study come to."""
-
-    seconds: float
-    """Wall time of all of them."""
-    workers: int | None
-    """The most that one of them had; None where none trained anything, or it is not known."""
-
-
-def sessions(folder: StudyFolder) -> Sessions:
-    """Return what the finished sessions of a study come to."""
-    file = folder.path / "sessions.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    rows = [json.loads(line) for line in lines]
-    most = max((row.get("workers", 0) for row in rows), default=0)
-    return Sessions(float(sum(row["seconds"] for row in rows)), most or None)
-
-
-def add_session(folder: StudyFolder, seconds: float, command: str, workers: int) -> None:
-    """Note that a session of the study lasted so long, and how many workers it had at a time."""
-    row = {"seconds": round(seconds, 1), "workers": workers, "command": command}
-    file = folder.path / "sessions.jsonl"
-    with naming(file), file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")

@@ -6,7 +6,6 @@ nothing, and whoever stops it keeps the rest.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -14,11 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from mer_nas import report
+from mer_nas import files, report
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
+from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import ExportFacts, Report
 from mer_nas.report.files import JSON
@@ -37,10 +37,11 @@ from mer_nas.study import nested
 from mer_nas.study.estimate import announcement, estimate, machine_shares, outlay
 from mer_nas.study.exports import export_winner
 from mer_nas.study.facts import Memory
-from mer_nas.study.folder import Origin, StudyFolder, add_session, settle
+from mer_nas.study.folder import Origin, StudyFolder, settle
 from mer_nas.study.kept import kept
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import unchanged
+from mer_nas.study.sessions import add_session
 
 
 @dataclass(frozen=True)
@@ -250,10 +251,10 @@ class _Told(NamedTuple):
 def _told_before(folder: StudyFolder) -> _Told:
     """Return what the last report knew, whichever version wrote it; nothing without one."""
     try:
-        study = json.loads((folder.path / JSON).read_text(encoding="utf-8"))["study"]
+        study = files.read_json(folder.path / JSON, StudyError)["study"]
         known = study["export"] and ExportFacts.model_validate(study["export"])
         return _Told(known or None, str(study["stopped"]))
-    except (OSError, ValueError, KeyError, TypeError):  # none, or one that was edited
+    except (MerNasError, ValueError, KeyError, TypeError):  # none, or one that was edited
         return _Told()
 
 
@@ -274,7 +275,9 @@ def _session(folder: StudyFolder, command: str, workers: _Workers) -> Iterator[N
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # what ended it matters more, and may have been the same disk
+        with suppress(
+            OSError, MerNasError
+        ):  # what ended it matters more, and may have been the same disk
             add_session(folder, time.monotonic() - began, command, workers.many)
         raise
     add_session(folder, time.monotonic() - began, command, workers.many)

@@ -333,7 +333,7 @@ def test_a_missing_report_is_refused_with_the_command_that_writes_it(tmp_path: P
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("{")
-    with pytest.raises(StudyError, match="not readable as JSON"):
+    with pytest.raises(StudyError, match=r"report.json: this is no JSON"):
         read_report(path)
 
 

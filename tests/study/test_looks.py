@@ -198,9 +198,9 @@ def test_the_report_has_the_looks_of_its_winner_and_of_nobody_else(
     assert (study / "looks.json").read_text() == "null"  # neither experts nor gates
     assert told() is None
     key = json.loads((study / "report.json").read_text())["answer"]["key"]
-    tree = {"key": key, "clips": 24, "input": "flow_uvs", "seen": [[[0.5]]]}
+    tree = {"key": key, "clips": 24, "input": "flow_uvs", "seen": [[[0.5]]] * 3}
     for written, expected in (
-        (json.dumps(tree), [[[0.5]]]),
+        (json.dumps(tree), [[[0.5]]] * 3),
         (json.dumps({**tree, "key": "another"}), None),
         ('{"key": 3}', None),
     ):
