@@ -4,22 +4,25 @@ A check goes through to its end whatever it meets. Errors cost a clip; warnings 
 was made good, or where a copy differs from the official release.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mer_nas.data import load
-from mer_nas.data.clips import some
+from mer_nas.data.classes import UNKNOWN
+from mer_nas.data.clips import ClipSet, some
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.images import bits_of, decode
 from mer_nas.data.label_maps import LabelMap, read_label_map
 from mer_nas.data.pipeline.reels import Excerpt, footage
-from mer_nas.data.readers import Reading, chosen, place, read
+from mer_nas.data.protocols import Scheme, unfit
+from mer_nas.data.readers import Reading, chosen, classified, place, read
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError, MerNasError
+from mer_nas.wording import count as counted
 
 Progress = Callable[[int, int], None]
 """Is told how many of how many clips are looked through."""
@@ -50,6 +53,11 @@ class Report:
     findings: tuple[Finding, ...]
 
     @property
+    def warnings(self) -> int:
+        """How many findings are warnings."""
+        return len(self.findings) - self.errors
+
+    @property
     def errors(self) -> int:
         """How many findings are errors."""
         return sum(finding.severity == "error" for finding in self.findings)
@@ -60,14 +68,25 @@ class Report:
         return sum(count.differs for count in self.counts)
 
 
-def check(config: DataConfig, progress: Progress = lambda done, of: None) -> Report:
+def check(
+    config: DataConfig,
+    progress: Progress = lambda done, of: None,
+    folds: Scheme | None = None,
+    seed: int = 0,
+) -> Report:
     """Return what there is to say of the data.
+
+    Args:
+        config: Which data.
+        progress: Is told how many clips are looked through.
+        folds: How a study would divide them, if one is meant.
+        seed: Of that study.
 
     Raises:
         ConfigError: A layout or label map is unknown, or they do not go together.
     """
     if not isinstance(config, RecordedData):
-        return _loaded(config)
+        return _loaded(config, folds, seed)
     labels = read_label_map(config.labels)
     layouts = chosen(config)
     labels.classes(config.layouts)
@@ -80,6 +99,10 @@ def check(config: DataConfig, progress: Progress = lambda done, of: None) -> Rep
             findings.append(Finding("error", kind, layout.name, str(error)))
     findings += [_placed(reading, finding) for reading in readings for finding in reading.findings]
     findings += _frames([record for reading in readings for record in reading.records], progress)
+    for reading in readings:
+        findings += [f for f in reading.without_class(labels) if f.kind in UNKNOWN]
+    if len(readings) == len(layouts):
+        findings += unfit(_clips(config, readings), folds, seed)
     counts = [count for reading in readings for count in _counts(reading, labels)]
     if len(layouts) > 1 and len(readings) == len(layouts):
         counts += _together(config, readings)
@@ -88,7 +111,13 @@ def check(config: DataConfig, progress: Progress = lambda done, of: None) -> Rep
     return Report(places, tuple(counts), tuple(findings))
 
 
-def _loaded(config: DataConfig) -> Report:
+def _clips(config: RecordedData, readings: list[Reading]) -> ClipSet:
+    """Return the clips that have a class, without anything that networks see."""
+    records = classified(config, readings)
+    return ClipSet(config.name, records.classes, records.clips, {})
+
+
+def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
     """Return what there is to say of data that come as arrays."""
     try:
         clips = load(config)
@@ -100,7 +129,8 @@ def _loaded(config: DataConfig) -> Report:
         Count(config.name, name, number, official.get(name))
         for name, number in clips.counts().items()
     )
-    return Report({}, counts, ())
+    findings = (*clips.left_out, *clips.findings, *unfit(clips, folds, seed))
+    return Report({}, counts, findings)
 
 
 def _place(reading: Reading) -> str:
@@ -127,6 +157,7 @@ def _counts(reading: Reading, labels: LabelMap) -> Iterator[Count]:
     yield Count(name, "clips usable", len(reading.records))
     subjects = len({entry.subject for entry in reading.entries})
     yield Count(name, "subjects", subjects, official.subjects)
+    yield Count(name, "subjects of one class", _of_one_class(reading, labels))
     yield Count(name, "frames", sum(len(record.frames) for record in reading.records))
     emotions = Counter(entry.emotion for entry in reading.entries)
     for emotion in dict.fromkeys([*official.emotions, *sorted(emotions)]):
@@ -153,6 +184,16 @@ def _classes(
     numbers = Counter(label for _, label in kept)
     for index, title in enumerate(classes):
         yield Count(name, f"{map_name}: {title}", numbers[index], known.get(title))
+
+
+def _of_one_class(reading: Reading, labels: LabelMap) -> int:
+    """Return how many subjects have several clips, and all of them of one class."""
+    classes = labels.classes([reading.place.layout.name], reading.records)
+    found: dict[str, list[int]] = defaultdict(list)
+    for record in reading.records:
+        if (label := labels.label_of(record, classes)) is not None:
+            found[record.subject].append(label)
+    return sum(len(labels_) > 1 and len(set(labels_)) == 1 for labels_ in found.values())
 
 
 def _together(config: RecordedData, readings: list[Reading]) -> Iterator[Count]:
@@ -187,7 +228,8 @@ def _per_subject(
     for subject in sorted({*official, *found}) if official else ():
         if found[subject] != official.get(subject, 0):
             names = ", ".join(name for owner, name in clips if owner == subject) or "none"
-            text = f"{map_name}{found[subject]} clips, not {official.get(subject, 0)}: {names}"
+            clips_found = counted(found[subject], "clip")
+            text = f"{map_name}{clips_found}, not {official.get(subject, 0)}: {names}"
             yield Finding("warning", "subjects that differ", f"{dataset}:{subject}", text)
 
 

@@ -9,7 +9,7 @@ Shapes speak of N clips, T frames, C channels, H rows and W columns.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data.findings import Finding, tally
 from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import DataError
 from mer_nas.wording import count
@@ -36,6 +37,9 @@ ACTION_UNITS = ("1", "2", "4", "5", "6", "7", "9", "10", "12", "14", "15", "17")
 """The facial action units that networks may learn to tell, by their number in FACS."""
 
 Array = NDArray[Any]
+
+SHOWN = 5
+"""Findings about people that are said one by one."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,10 @@ class ClipSet:
     """Inputs that are divided by a statistic of the training clips of each fold; see `scaling`."""
     how: Preparation | None = None
     """How the inputs were made from frames; None: others made them, and how is not known."""
-    left_out: int = 0
-    """Clips that are listed but have no readable image, left out because the user allowed it."""
-    warnings: int = 0
-    """Oddities of the files that were made good or passed over; a check of the data lists them."""
+    left_out: tuple[Finding, ...] = ()
+    """Clips that are listed and not here, and why."""
+    findings: tuple[Finding, ...] = ()
+    """What else there is to say of the clips; a check of the data lists every one."""
 
     def __post_init__(self) -> None:
         """Refuse what no protocol could use."""
@@ -122,7 +126,10 @@ class ClipSet:
                 )
         twice = [name for name, n in Counter(clip.id for clip in self.clips).items() if n > 1]
         if twice:
-            raise DataError(f"{self.name}: {len(twice)} clips are named twice: {some(twice)}")
+            are = "is" if len(twice) == 1 else "are"
+            raise DataError(
+                f"{self.name}: {count(len(twice), 'clip')} {are} named twice: {some(twice)}"
+            )
         for name, array in self.inputs.items():
             if len(array) != len(self.clips):
                 raise DataError(
@@ -201,22 +208,24 @@ class ClipSet:
         )
 
     def describe(self) -> str:
-        """Say in one line what was found, and what the full set has where that is known.
+        """Say what was found, what the full set has where that is known, and what is odd.
+
+        Names that stand for one person, and pictures that two clips share, are shown one by one.
 
         >>> clips = (Clip("a", "1", "x", 0), Clip("a", "2", "y", 1), Clip("a", "2", "z", 1))
         >>> ClipSet("tiny", ("no", "yes"), clips, {}).describe()
         'tiny: 3 clips, 2 subjects, no 1, yes 2'
         """
         text = f"{self.name}: {_count_text(self.counts())}"
+        if self.official is not None:
+            whole = self.official == self.counts()
+            known = "the full set" if whole else f"the full set: {_count_text(self.official)}"
+            text += f" ({known})"
         if self.left_out:
-            text += f"; {self.left_out} listed clips without a readable image left out"
-        if self.warnings:
-            text += f"; {count(self.warnings, 'warning')}, listed by `mer-nas data check`"
-        if self.official is None:
-            return text
-        if self.official == self.counts():
-            return f"{text} (the full set)"
-        return f"{text} (the full set: {_count_text(self.official)})"
+            text += f"\n  left out: {_tally_text(self.left_out)}"
+        if self.findings:
+            text += f"\n  warnings: {_tally_text(self.findings)}; `mer-nas data check` lists them"
+        return text + "".join(f"\n  {line}" for line in _people(self.findings))
 
 
 def some(names: Iterable[str], most: int = 10) -> str:
@@ -229,7 +238,23 @@ def some(names: Iterable[str], most: int = 10) -> str:
     return ", ".join(listed[:most] + ["..."] * (len(listed) > most))
 
 
+def _tally_text(findings: Sequence[Finding]) -> str:
+    return ", ".join(f"{kind} ({times})" for (_, kind), times in tally(findings).items())
+
+
+def _people(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield what concerns who is one person: no fold is right where it was answered wrong."""
+    told = [finding for finding in findings if finding.people]
+    yield from (f"{finding.kind}: {finding}" for finding in told[:SHOWN])
+    if len(told) > SHOWN:
+        yield f"and {len(told) - SHOWN} more of these"
+
+
 def _count_text(counts: Mapping[str, int]) -> str:
-    whole = [f"{counts[name]} {name}" for name in ("clips", "subjects") if name in counts]
+    whole = [
+        count(counts[name], name.removesuffix("s"))
+        for name in ("clips", "subjects")
+        if name in counts
+    ]
     rest = [f"{name} {n}" for name, n in counts.items() if name not in ("clips", "subjects")]
     return ", ".join(whole + rest)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mer_nas.data.action_units import ActionUnit, has_alternatives, read_action_units
 from mer_nas.data.findings import Finding
+from mer_nas.data.identity import plain
 from mer_nas.data.layouts import Layout, Quirk
 from mer_nas.data.places import Folders, Place, loose
 from mer_nas.data.workbooks import Row, read_rows
@@ -39,6 +40,8 @@ class Entry:
     emotion: str
     action_units: tuple[ActionUnit, ...] | None
     fps: float | None
+    place: str
+    """Where it is annotated: "coding.xlsx, row 15", or the name of its folder."""
     folder: Path | None = None
     """Where the frames lie, if the entry comes from there."""
 
@@ -52,15 +55,21 @@ def entries_of(place: Place, findings: list[Finding]) -> list[Entry]:
     """Return the clips of a data set as they are annotated; oddities are added to `findings`."""
     if place.table is None:
         return list(_from_folders(place))
-    rows = read_rows(place.table, place.layout)
+    rows, unusual = read_rows(place.table, place.layout)
+    if unusual:
+        findings.append(Finding("warning", "an unusual table", place.table.name, unusual))
     return [entry for row in rows for entry in _from_row(row, place.layout, findings)]
 
 
 def _from_row(row: Row, layout: Layout, findings: list[Finding]) -> Iterator[Entry]:
     """Return the clips of a row; several where a long video holds several expressions."""
-    cells: Cells = row.cells
+    # Names of files stay as they are; subjects are for `identity` to put right.
+    kept = ("path", "clip", "subject")
+    cells: Cells = {
+        name: text if name in kept else plain(text) for name, text in row.cells.items()
+    }
     text = cells.get("clip", cells.get("path", ""))
-    subject = layout.subject_of(cells.get("subject", ""))
+    subject = layout.subject_of(plain(cells.get("subject", "")))
     if subject is None or not text:
         findings.append(_no_clip(row, layout))
         return
@@ -70,8 +79,9 @@ def _from_row(row: Row, layout: Layout, findings: list[Finding]) -> Iterator[Ent
         where, kind = f"{subject}/{text}", "a known fault is put right"
         findings.append(Finding("warning", kind, where, f"{told} ({quirk.source})"))
     for span in _spans(cells, layout):
-        entry = _entry({**span, "onset_annotated": row.cells.get("onset", "")}, layout, subject)
-        findings.extend(_oddities(entry, layout, row.place))
+        known = {**span, "onset_annotated": row.cells.get("onset", "")}
+        entry = _entry(known, layout, subject, row.place)
+        findings.extend(_oddities(entry))
         yield entry
 
 
@@ -96,7 +106,7 @@ def _spans(cells: Cells, layout: Layout) -> Iterator[Cells]:
             yield {**cells, **span, "count": f"_{count}"}
 
 
-def _entry(cells: Cells, layout: Layout, subject: str) -> Entry:
+def _entry(cells: Cells, layout: Layout, subject: str, place: str) -> Entry:
     emotion = layout.emotion_of(cells.get("emotion", ""))
     digits = re.search("[0-9]*$", subject)
     values = {
@@ -118,13 +128,11 @@ def _entry(cells: Cells, layout: Layout, subject: str) -> Entry:
         emotion=emotion,
         action_units=read_action_units(cells.get("action_units", "")),
         fps=_rate(cells.get("fps", "")) or layout.fps,
+        place=place,
     )
 
 
-def _oddities(entry: Entry, layout: Layout, place: str) -> Iterator[Finding]:
-    if layout.emotions and entry.emotion not in layout.emotions:
-        text = f"{entry.emotion!r} ({place}); known: {', '.join(layout.emotions)}"
-        yield Finding("warning", "an unknown emotion", entry.id, text)
+def _oddities(entry: Entry) -> Iterator[Finding]:
     rate = entry.values.get("fps", "")
     if rate and _rate(rate) is None:
         text = f"fps {rate!r} is no number above 0: it is taken for unknown"
@@ -136,21 +144,22 @@ def _oddities(entry: Entry, layout: Layout, place: str) -> Iterator[Finding]:
 
 
 def _number(text: str) -> int | None:
-    """Return a whole number, or None where the text is none.
+    """Return a whole number, or None where the text is none; "1.000" may be a thousand.
 
-    >>> _number("46"), _number("46.0"), _number("/")
-    (46, 46, None)
+    >>> _number("46"), _number("46.0"), _number("46,0"), _number("1.000"), _number("/")
+    (46, 46, 46, None, None)
     """
-    whole, _, rest = text.partition(".")
-    return int(whole) if whole.isdecimal() and not rest.strip("0") else None
+    found = re.fullmatch(r"([0-9]{1,9})([.,]0{0,2})?", text)
+    return int(found[1]) if found else None
 
 
 def _rate(text: str) -> float | None:
     """Return frames a second, or None where the text is no number above 0.
 
-    >>> _rate("59.94"), _rate("slow"), _rate("0")
-    (59.94, None, None)
+    >>> _rate("59.94"), _rate("59,94"), _rate("slow"), _rate("0")
+    (59.94, 59.94, None, None)
     """
+    text = text.replace(",", ".")
     return float(text) if re.fullmatch(r"[0-9]*\.?[0-9]+", text) and float(text) else None
 
 
@@ -185,6 +194,7 @@ def _from_folders(place: Place) -> Iterator[Entry]:
             emotion=values["emotion"],
             action_units=None,
             fps=layout.fps,
+            place=str(folder.relative_to(place.folder)),
             folder=folder,
         )
 

@@ -11,13 +11,15 @@ class Finding(NamedTuple):
     """One oddity of a data set."""
 
     severity: Severity
-    """error: the clip cannot be used as it is; warning: it can, and this is how."""
+    """error: it has to be put right, or the clip left out; warning: it can be used as it is."""
     kind: str
     """What it is, so that like ones count together: "frames are missing"."""
     where: str
     """The clip, or the file and row."""
     text: str
     """What was found and what was done about it."""
+    people: bool = False
+    """Whether it is about who is one person."""
 
     def __str__(self) -> str:
         """Return it as one line."""

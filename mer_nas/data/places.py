@@ -6,7 +6,8 @@ is refused, and the message names the right one.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,7 +27,23 @@ LOOKED_AT = 4
 LOCK = "~$"
 """How the file begins that Excel lays beside a workbook while it is open."""
 
+Form = Callable[[str], str]
+"""Takes from a name what is not to count."""
+
 _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+
+
+def spelled(path: Path) -> Path:
+    """Return a path as it is spelled on disk: as given, else with letters composed otherwise.
+
+    macOS writes a letter and its accent apart, other systems as one; both look the same.
+    """
+    if path.exists() or path.name in ("", "..") or path.parent == path:
+        return path
+    folder = spelled(path.parent)
+    inner = folder.iterdir() if folder.is_dir() else ()
+    like = [found for found in inner if composed(found.name) == composed(path.name)]
+    return like[0] if len(like) == 1 else folder / path.name
 
 
 class Folders:
@@ -34,7 +51,7 @@ class Folders:
 
     def __init__(self) -> None:
         self._known: dict[Path, dict[str, Path]] = {}
-        self._loose: dict[Path, dict[str, list[Path]]] = {}
+        self._forms: dict[tuple[Form, Path], dict[str, list[Path]]] = {}
 
     def below(self, folder: Path) -> dict[str, Path]:
         """Return the folders in a folder by name, sorted; none where there is no folder."""
@@ -44,15 +61,25 @@ class Folders:
         return self._known[folder]
 
     def child(self, folder: Path, name: str) -> Path | None:
-        """Return the folder of that name, of that name in another case, or with other zeros."""
+        """Return the folder of that name; else the one whose name differs in form, case or zeros.
+
+        None where there is none, or more than one.
+        """
         if (exact := self.below(folder).get(name)) is not None:
             return exact
-        if folder not in self._loose:
-            self._loose[folder] = {}
+        for form in (composed, _any_case, loose):
+            like = self._by(form, folder).get(form(name), [])
+            if like:
+                return like[0] if len(like) == 1 else None
+        return None
+
+    def _by(self, form: Form, folder: Path) -> dict[str, list[Path]]:
+        key = (form, folder)
+        if key not in self._forms:
+            self._forms[key] = {}
             for found, path in self.below(folder).items():
-                self._loose[folder].setdefault(loose(found), []).append(path)
-        like = self._loose[folder].get(loose(name), [])
-        return like[0] if len(like) == 1 else None
+                self._forms[key].setdefault(form(found), []).append(path)
+        return self._forms[key]
 
     def descend(self, folder: Path, parts: Iterable[str]) -> Path | None:
         """Return the folder at the end of a path below `folder`; `*` stands for any text."""
@@ -68,13 +95,22 @@ class Folders:
         return ends[0] if len(ends) == 1 else None
 
 
+def composed(name: str) -> str:
+    """Return a name with each letter and its accent as one, where Unicode has that."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _any_case(name: str) -> str:
+    return composed(composed(name).casefold())
+
+
 def loose(name: str) -> str:
-    """Return a name without what differs between copies: case, and zeros before numbers.
+    """Return a name without what differs between copies: case, Unicode form, zeros.
 
     >>> loose("Sub01"), loose("spNO.1"), loose("s100")
     ('sub1', 'spno.1', 's100')
     """
-    return _ZEROS.sub("", name.casefold())
+    return _ZEROS.sub("", _any_case(name))
 
 
 @dataclass(frozen=True)
@@ -131,7 +167,7 @@ def locate(
             f"data.root: {layout.title} needs the folder that holds {_needs(layout, releases)}; "
             f"data.root=DIR names it"
         )
-    root = root.expanduser()
+    root = spelled(root.expanduser())
     if not root.is_dir():
         raise DataError(f"data.root: there is no folder {root}")
     search = _Search(layout, releases, Folders())
@@ -145,7 +181,7 @@ def find_root(layout: Layout, above: Path, frames: Frames = "raw") -> Path:
     Raises:
         DataError: There is none, or more than one.
     """
-    above = above.expanduser()
+    above = spelled(above.expanduser())
     if not above.is_dir():
         raise DataError(f"data.root: there is no folder {above}")
     search = _Search(layout, layout.released(frames), Folders())
@@ -181,7 +217,7 @@ class _Search:
             return Place(self.layout, root, folder, release, None)
         tables, locks = self.tables(root, folder)
         if table is not None:
-            chosen = root / table
+            chosen = spelled(root / table)
             if not chosen.is_file():
                 raise DataError(f"data.annotations.{self.layout.name}: there is no file {chosen}")
             tables = [chosen]

@@ -7,11 +7,13 @@ optical strain, each stretched to 0..255 in every image, so that the size of a m
 .png".
 
 Subjects are read as text: as numbers, CASME II's "sub06", SAMM's "006" and SMIC's "s06" are one.
+Who is one person is for `identity` to say; an image has the name that its own line writes.
 """
 
-import csv
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,37 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data import identity
 from mer_nas.data.clips import FLOW, Clip, ClipSet, some
 from mer_nas.data.config import PrecomputedFlow
+from mer_nas.data.csv_files import read_csv
+from mer_nas.data.findings import Finding
+from mer_nas.data.places import composed, spelled
+from mer_nas.data.workbooks import columns_of, refuse_longer
 from mer_nas.errors import DataError
+from mer_nas.wording import count
 
 COLUMNS = ("dataset", "sub", "filename_o", "label")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of the csv and the image that belongs to it."""
+class Line:
+    """A line of the csv."""
 
+    place: str
+    """Where it stands: "line 2"."""
+    dataset: str
+    """As written, like the next three."""
+    subject: str
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip and the image that belongs to it."""
+
+    place: str
     clip: Clip
     image: Path
 
@@ -41,9 +63,10 @@ def load(config: PrecomputedFlow) -> ClipSet:
         DataError: The folder, the csv or images are missing or not what they should be.
     """
     root = _root(config)
-    table = _table(root / config.csv)
+    table = _table(spelled(root / config.csv))
     folder = _folder(root, config.images)
-    rows = [Row(clip, folder / file_name(clip)) for clip in _clips(table, config)]
+    rows, findings = _rows(table, folder, config)
+    _refuse_named_twice(rows, config)
     images = {row.clip.id: read_image(row.image) for row in rows}
     kept = [row for row in rows if images[row.clip.id] is not None]
     _refuse_missing(rows, kept, config)
@@ -56,17 +79,18 @@ def load(config: PrecomputedFlow) -> ClipSet:
         inputs={FLOW: scaled(np.stack([flow for flow in flows if flow is not None]))},
         official=config.official or None,
         scaling={FLOW: "2 x / 255 - 1 of the 8-bit image"},
-        left_out=len(rows) - len(kept),
+        left_out=tuple(_left_out(row) for row in rows if images[row.clip.id] is None),
+        findings=tuple(findings),
     )
 
 
-def file_name(clip: Clip) -> str:
+def file_name(subject: str, name: str) -> str:
     """Return the name of a clip's image.
 
-    >>> file_name(Clip("samm", "006", "006_1_2", 0))
+    >>> file_name("006", "006_1_2")
     '006_006_1_2 .png'
     """
-    return f"{clip.subject}_{clip.name} .png"
+    return f"{subject}_{name} .png"
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
@@ -91,7 +115,7 @@ def _root(config: PrecomputedFlow) -> Path:
             f"data.root: {config.name} needs the folder that holds {config.csv} and the image "
             f"folder {Path(config.images).name}; data.root=DIR names it"
         )
-    root = config.root.expanduser()
+    root = spelled(config.root.expanduser())
     if not root.is_dir():
         raise DataError(f"data.root: there is no folder {root}")
     if not any(root.iterdir()):
@@ -102,50 +126,106 @@ def _root(config: PrecomputedFlow) -> Path:
     return root
 
 
-def _table(path: Path) -> list[Mapping[str, str | None]]:
+def _table(path: Path) -> list[Line]:
     if not path.is_file():
         raise DataError(f"data.root: {path.parent} does not hold the table {path.name}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows: list[Mapping[str, str | None]] = list(reader)
-            columns = reader.fieldnames or ()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: this is no csv in UTF-8: {error}") from None
-    lacking = [name for name in COLUMNS if name not in columns]
-    if lacking:
-        raise DataError(
-            f"{path}: the columns {', '.join(lacking)} are missing; found: {', '.join(columns)}"
-        )
-    if not rows:
+    grid = read_csv(path)
+    if not grid.rows:
+        raise DataError(f"{path}: the table is empty")
+    columns = columns_of(path, grid.places[0], grid.rows[0], {name: (name,) for name in COLUMNS})
+    refuse_longer(path, grid, 0)
+    if len(grid.rows) == 1:
         raise DataError(f"{path}: the table has a header but no clips")
-    return rows
+    return [
+        Line(place, *(next(iter(row[at : at + 1]), "") for at in columns.values()))
+        for row, place in zip(grid.rows[1:], grid.places[1:], strict=True)
+    ]
 
 
-def _clips(table: Sequence[Mapping[str, str | None]], config: PrecomputedFlow) -> list[Clip]:
-    clips: list[Clip] = []
-    wrong: list[str] = []
-    for line, row in enumerate(table, start=2):
-        dataset, subject, name, label = ((row[column] or "").strip() for column in COLUMNS)
-        if not (dataset and subject and name):
-            wrong.append(f"line {line}: dataset, sub or filename_o is empty")
-        elif not label.isdecimal() or int(label) >= len(config.classes):
-            wrong.append(f"line {line}: {label!r}")
-        else:
-            emotion = config.classes[int(label)]
-            clips.append(Clip(dataset, subject, name, int(label), emotion=emotion))
+def _rows(
+    table: Sequence[Line], folder: Path, config: PrecomputedFlow
+) -> tuple[list[Row], list[Finding]]:
+    """Return the clips, by who they show, and what names were joined for it."""
+    _refuse_wrong(table, config)
+    sets = identity.settled(((line.dataset, line.place) for line in table), identity.data_set)
+    subjects: dict[str, list[Line]] = defaultdict(list)
+    for line in table:
+        subjects[sets.of[line.dataset]].append(line)
+    identity.refuse_shared(subjects, str(config.csv))
+    people = {
+        dataset: identity.settled(
+            ((line.subject, line.place) for line in lines),
+            partial(identity.subject_of, dataset),
+        )
+        for dataset, lines in subjects.items()
+    }
+    _refuse_unsure([sets, *people.values()], config)
+    findings = [identity.joined("data sets", name, text) for name, text in sets.joined.items()]
+    for dataset, names in people.items():
+        findings += [
+            identity.joined("subjects", f"{dataset}:{name}", text)
+            for name, text in names.joined.items()
+        ]
+    listed = {composed(file.name): file for file in folder.iterdir()}
+    rows = []
+    for line in table:
+        dataset = sets.of[line.dataset]
+        subject, label = people[dataset].of[line.subject], int(line.label)
+        clip = Clip(dataset, subject, line.name, label, emotion=config.classes[label])
+        rows.append(Row(line.place, clip, _image(line, subject, folder, listed)))
+    return rows, findings
+
+
+def _image(line: Line, subject: str, folder: Path, listed: Mapping[str, Path]) -> Path:
+    """Return the image of a line: by the subject as written, else by its normal form."""
+    names = [file_name(written, line.name) for written in (line.subject, subject)]
+    found = (listed.get(composed(name)) for name in names)
+    return next(filter(None, found), folder / names[0])
+
+
+def _refuse_wrong(table: Sequence[Line], config: PrecomputedFlow) -> None:
+    wrong = []
+    for line in table:
+        if not (identity.plain(line.dataset) and identity.plain(line.subject) and line.name):
+            wrong.append(f"{line.place}: dataset, sub or filename_o is empty")
+        elif not line.label.isdecimal() or int(line.label) >= len(config.classes):
+            wrong.append(f"{line.place}: {line.label!r}")
     if wrong:
         known = ", ".join(f"{index} {name}" for index, name in enumerate(config.classes))
         raise DataError(
             f"{config.csv}: {len(wrong)} of {len(table)} rows are wrong; labels are {known}:\n  "
             + "\n  ".join(wrong[:10] + ["..."] * (len(wrong) > 10))
         )
-    return clips
+
+
+def _refuse_unsure(names: Sequence[identity.Names], config: PrecomputedFlow) -> None:
+    unsure = [identity.unsure_text(text) for found in names for text in found.unsure]
+    if unsure:
+        raise DataError(
+            f"{config.csv}: it cannot be told who is one person:\n  "
+            + "\n  ".join(unsure[:10] + ["..."] * (len(unsure) > 10))
+        )
+
+
+def _refuse_named_twice(rows: Sequence[Row], config: PrecomputedFlow) -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        places[row.clip.id].append(row.place)
+    twice = [f"{clip} ({', '.join(at)})" for clip, at in places.items() if len(at) > 1]
+    if twice:
+        are = "is" if len(twice) == 1 else "are"
+        raise DataError(
+            f"{config.csv}: {count(len(twice), 'clip')} {are} named more than once: {some(twice)}"
+        )
+
+
+def _left_out(row: Row) -> Finding:
+    return Finding("error", "no readable image", row.clip.id, repr(row.image.name))
 
 
 def _folder(root: Path, images: str) -> Path:
-    if (root / images).is_dir():
-        return root / images
+    if spelled(root / images).is_dir():
+        return spelled(root / images)
     name = Path(images).name
     found = sorted(path for path in root.rglob(name) if path.is_dir())
     if not found:

@@ -13,7 +13,7 @@ StratifiedGroupKFold of scikit-learn.
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import ClipSet
+from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError
+from mer_nas.wording import count
 
 Indices = NDArray[np.int64]
 
@@ -85,7 +87,7 @@ def plan(
     Raises:
         DataError: The clips cannot be divided so.
     """
-    _refuse(clips, folds)
+    _refuse(clips, folds, blind)
     match folds:
         case "loso":
             parts = [np.flatnonzero(clips.groups == subject) for subject in clips.subjects]
@@ -104,7 +106,29 @@ def plan(
     )
 
 
-def _refuse(clips: ClipSet, folds: Scheme) -> None:
+def unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]:
+    """Yield why clips cannot be divided so, and which classes some folds cannot learn.
+
+    Args:
+        clips: What would be divided; their inputs are not looked at.
+        folds: How; None: nobody asks.
+        seed: Decides the groups.
+    """
+    if folds is None:
+        return
+    try:
+        protocol = plan(clips, folds, seed)
+    except DataError as error:
+        yield Finding("error", "clips that cannot be divided", f"study.folds={folds}", str(error))
+        return
+    for index, name in enumerate(clips.classes):
+        lacking = [f.name for f in protocol.folds if not (clips.labels[f.train] == index).any()]
+        if lacking:
+            text = f"without {lacking[0]} nobody shows it, so that fold cannot learn it"
+            yield Finding("warning", "a class of one fold", name, text)
+
+
+def _refuse(clips: ClipSet, folds: Scheme, blind: bool) -> None:
     found = len(clips.subjects)
     if found < 2:
         raise DataError(f"{clips.name}: at least 2 subjects are needed, found {found}")
@@ -118,6 +142,13 @@ def _refuse(clips: ClipSet, folds: Scheme) -> None:
         raise DataError(
             f"{clips.name}: study.folds=lodo holds out one data set at a time, but there is only "
             f"{datasets[0]}; loso, or data of several sets such as data=megc2019"
+        )
+    most = max(clips.counts()[name] for name in clips.classes)
+    if isinstance(folds, int) and most < folds <= found and not blind:
+        told = ", ".join(f"{name} {clips.counts()[name]}" for name in clips.classes)
+        raise DataError(
+            f"{clips.name}: study.folds={folds} asks for more groups than any class has clips "
+            f"({told}); {f'at most {most}' if most > 1 else 'more clips'}, or loso"
         )
     if isinstance(folds, int) and folds > found:
         raise DataError(
@@ -162,7 +193,7 @@ def _named(clips: ClipSet, folds: Scheme, fold: Fold, number: int) -> Fold:
         case "lodo":
             name = clips.clips[fold.test[0]].dataset
         case _:
-            name = f"group {number} ({len(fold.subjects)} subjects)"
+            name = f"group {number} ({count(len(fold.subjects), 'subject')})"
     return Fold(name, fold.subjects, fold.train, fold.test)
 
 

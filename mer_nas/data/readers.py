@@ -8,16 +8,19 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
+from unicodedata import normalize
 
+from mer_nas.data import identity
+from mer_nas.data.classes import without_class
 from mer_nas.data.clips import some
 from mer_nas.data.config import RecordedData
 from mer_nas.data.entries import Entry, entries_of, walk
 from mer_nas.data.findings import Finding
 from mer_nas.data.frames import Listing, list_frames, list_video
 from mer_nas.data.images import ENDINGS
-from mer_nas.data.label_maps import read_label_map
+from mer_nas.data.label_maps import LabelMap, read_label_map
 from mer_nas.data.layouts import PLACEHOLDER, Layout, read_layout
-from mer_nas.data.places import Folders, Place, find_root, locate, readable
+from mer_nas.data.places import Folders, Place, find_root, locate, readable, spelled
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.data.spans import Fault, frames_of, span_of
 from mer_nas.errors import ConfigError, DataError, unknown
@@ -37,26 +40,38 @@ class Reading:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that cost a clip."""
+        """The findings that cost a clip, or leave it open who is one person."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    def without_class(self, labels: LabelMap) -> list[Finding]:
+        """Return what there is to say of the clips that a label map leaves out."""
+        return [*without_class(self.place.layout, self.entries, self.records, labels)]
 
 
 def labelled(config: RecordedData) -> RecordSet:
     """Return the records of all data sets that the configuration names, with their classes.
 
     Raises:
-        DataError: A root or table is wrong, or clips cannot be used and may not be left out.
+        DataError: A root or table is wrong, it cannot be told who is one person, or clips cannot
+            be used and may not be left out.
         ConfigError: A layout or label map is unknown, or they do not go together.
     """
     readings = [read(place) for place in places(config)]
+    found = classified(config, readings)
     errors = [error for reading in readings for error in reading.errors]
-    if errors and not config.skip_missing:
-        shown = "\n  ".join([*map(str, errors[:10]), *["..."] * (len(errors) > 10)])
+    people = [error for error in errors if error.people]
+    unclassed = [error for error in found.left_out if error.severity == "error"]
+    refused = people if config.skip_missing else list(dict.fromkeys([*errors, *unclassed]))
+    if refused:
+        shown = "\n  ".join([*map(str, refused[:10]), *["..."] * (len(refused) > 10)])
+        hint = "" if people else ", data.skip_missing=true leaves these clips out"
         raise DataError(
-            f"{config.name}: {count(len(errors), 'fault')}; `mer-nas data check` with the same "
-            f"words shows everything, data.skip_missing=true leaves these clips out:\n  {shown}"
+            f"{config.name}: {count(len(refused), 'fault')}; `mer-nas data check` with the same "
+            f"words shows everything{hint}:\n  {shown}"
         )
-    return classified(config, readings)
+    if not found.records:
+        raise DataError(f"{config.name}: data.labels={config.labels} gives no clip a class")
+    return found
 
 
 def places(config: RecordedData) -> list[Place]:
@@ -102,16 +117,21 @@ def classified(config: RecordedData, readings: Sequence[Reading]) -> RecordSet:
     classes = labels.classes(names, records)
     found = [(record, labels.label_of(record, classes)) for record in records]
     kept = [(record, label) for record, label in found if label is not None]
-    if not kept:
-        raise DataError(f"{config.name}: data.labels={config.labels} gives no clip a class")
+    errors = [error for reading in readings for error in reading.errors]
+    warnings = [f for reading in readings for f in reading.findings if f.severity == "warning"]
+    without = [f for reading in readings for f in reading.without_class(labels)]
+    used = {record.id for record, _ in kept}
     return RecordSet(
         config.name,
         classes,
         tuple(record for record, _ in kept),
         tuple(label for _, label in kept),
         official=labels.counts(names),
-        left_out=sum(len(reading.errors) for reading in readings),
-        warnings=sum(len(reading.findings) - len(reading.errors) for reading in readings),
+        left_out=(
+            *(error for error in errors if not error.people),
+            *(finding for finding in without if finding.where not in used),
+        ),
+        findings=(*warnings, *(finding for finding in without if finding.where in used)),
     )
 
 
@@ -128,14 +148,28 @@ def read(place: Place) -> Reading:
         )
         for lock in place.locks
     ]
-    entries = _single(_told_apart(place.layout, entries_of(place, findings)), findings)
+    entries = _by_person(place, entries_of(place, findings), findings)
+    entries = _single(_told_apart(place.layout, entries), findings)
     finder = _Finder(place, findings)
     records = [record for entry in entries if (record := finder.record(entry)) is not None]
-    _report_spellings(entries, findings)
     _report_strangers(place, finder, findings)
     if not entries:
         findings.append(Finding("error", "no clips", str(place.folder), "nothing is annotated"))
     return Reading(place, tuple(entries), tuple(records), tuple(findings))
+
+
+def _by_person(place: Place, entries: Sequence[Entry], findings: list[Finding]) -> list[Entry]:
+    """Return the entries with one name for each person; report what was joined, or left open."""
+    layout = place.layout
+    rule = None if layout.subject == "{}" else lambda text: layout.subject_of(identity.plain(text))
+    writings = ((entry.spelling, entry.place) for entry in entries)
+    names = identity.settled(writings, rule) if rule else identity.settled(writings)
+    findings += [identity.joined("subjects", *each) for each in names.joined.items()]
+    for text in names.unsure:
+        kind = "subjects that may be one person"
+        where = place.table.name if place.table else layout.name
+        findings.append(Finding("error", kind, where, identity.unsure_text(text), True))
+    return [replace(entry, subject=names.of[entry.spelling]) for entry in entries]
 
 
 def _told_apart(layout: Layout, entries: Sequence[Entry]) -> list[Entry]:
@@ -165,18 +199,6 @@ def _single(entries: Sequence[Entry], findings: list[Finding]) -> list[Entry]:
         else:
             kept[entry.id] = entry
     return list(kept.values())
-
-
-def _report_spellings(entries: Sequence[Entry], findings: list[Finding]) -> None:
-    """Report subjects that are written in two ways and so are taken for one."""
-    forms: dict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        forms[entry.subject].add(entry.spelling)
-    findings.extend(
-        Finding("warning", "subjects that collide", subject, f"written {', '.join(sorted(texts))}")
-        for subject, texts in sorted(forms.items())
-        if len(texts) > 1
-    )
 
 
 def _report_strangers(place: Place, finder: "_Finder", findings: list[Finding]) -> None:
@@ -259,14 +281,26 @@ class _Finder:
             path = pattern.format_map(entry.values).replace("\\", "/").strip("/")
             found = self.folders.descend(self.place.folder, [p for p in path.split("/") if p])
             if found is not None:
+                self._report_form(entry, path, found)
                 return found
-            video = self.place.folder / path
+            video = spelled(self.place.folder / path)
             if self.place.layout.explicit and video.is_file():
+                self._report_form(entry, path, video)
                 return video
             tried.append(path)
         what = "folder or video" if self.place.layout.explicit else "folder"
         text = f"there is no {what} {' nor '.join(tried)} in {self.place.folder}"
         raise Fault("a clip without frames", text)
+
+    def _report_form(self, entry: Entry, path: str, found: Path) -> None:
+        """Report a path of the user's own table that is spelled otherwise on disk."""
+        there = found.relative_to(self.place.folder)
+        if not self.place.layout.explicit or there == Path(path):
+            return
+        text = f"in the table {path!r}, on disk {str(there)!r}"
+        if normalize("NFC", str(there)) == normalize("NFC", path):
+            text = f"{path!r}: its letters are composed otherwise on disk, another form of Unicode"
+        self._findings.append(Finding("warning", "a path spelled otherwise", entry.id, text))
 
 
 def _listed(path: Path) -> Listing:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from mer_nas.data.action_units import ActionUnit
 from mer_nas.data.clips import Clip
+from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError
 
 TOLERANCE = 2
@@ -128,9 +129,9 @@ class RecordSet:
     """The class of each record, an index into `classes`."""
     official: Mapping[str, int] | None = None
     """Counts of the full set where they are known: clips, subjects and each class."""
-    left_out: int = 0
-    """Clips without usable frames, left out because the user allowed it."""
-    warnings: int = 0
+    left_out: tuple[Finding, ...] = ()
+    """Clips that are annotated and not here, and why."""
+    findings: tuple[Finding, ...] = ()
     """Oddities that were made good or passed over; a check of the data lists them."""
 
     @cached_property

@@ -1,27 +1,21 @@
-"""Annotation tables as rows of text: xlsx and csv, the header found by its content.
+"""Annotation tables: which sheet, which row is the header, and which column says what."""
 
-Every cell is read as text, as it would be typed: subjects such as "006" keep their zeros, a frame
-number that Excel holds as 46.0 is "46", and an empty cell is "".
-"""
-
-import csv
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
 
 from mer_nas.data.clips import some
+from mer_nas.data.csv_files import read_csv
+from mer_nas.data.grids import Grid, header
 from mer_nas.data.layouts import Layout, Lookup, Table
+from mer_nas.data.xlsx_files import read_xlsx
 from mer_nas.errors import DataError
+from mer_nas.wording import count
 
 SEARCHED = 60
 """Rows at the top of a sheet among which the header is looked for."""
-
-Grid = list[tuple[str, ...]]
 
 
 class Row(NamedTuple):
@@ -40,93 +34,63 @@ class _Headed:
     sheet: str
     line: int
     """Of the header, counted from 0."""
+    place: str
     found: tuple[str, ...]
 
 
-def read_rows(path: Path, layout: Layout) -> list[Row]:
-    """Return the rows of a table that hold something, without its header.
+def read_rows(path: Path, layout: Layout) -> tuple[list[Row], str]:
+    """Return the rows of a table that hold something, without its header, and what is unusual.
 
     Raises:
         DataError: The file cannot be read, or is another table than the layout's.
     """
     assert layout.table is not None
     table = layout.table
-    sheets = _sheets(path)
+    sheets = read_sheets(path)
     if not table.headed:
-        return list(_positioned(path, layout, sheets))
+        return list(_positioned(path, layout, sheets)), ""
     chosen = _chosen(path, table, sheets)
     at = {name: grid for name, grid in sheets.items() if name in chosen}
     head = _header(path, layout, at)
     columns = _columns(path, layout, head)
-    rows = at[head.sheet][head.line + 1 :]
-    return [
-        Row(
-            f"{path.name}, row {number}",
-            {name: _cell(row, column) for name, column in columns.items()},
-        )
-        for number, row in enumerate(rows, start=head.line + 2)
+    grid = at[head.sheet]
+    refuse_longer(path, grid, head.line)
+    below = list(zip(grid.rows, grid.places, strict=True))[head.line + 1 :]
+    rows = [
+        Row(f"{path.name}, {place}", {name: _cell(row, at) for name, at in columns.items()})
+        for row, place in below
         if any(row)
     ]
+    return rows, grid.said
 
 
-def _sheets(path: Path) -> dict[str, Grid]:
-    """Return every sheet of a file as rows of text."""
-    if path.suffix.lower() == ".csv":
-        return {path.stem: _csv(path)}
-    if path.suffix.lower() == ".xls":
-        raise DataError(
-            f"{path}: this is the format of Excel before 2007; save it as .xlsx beside it"
-        )
-    from openpyxl.utils.exceptions import InvalidFileException
+def read_sheets(path: Path) -> dict[str, Grid]:
+    """Return every sheet of a file as rows of text.
 
-    try:
-        return _grids(path)
-    except PermissionError:
-        raise DataError(
-            f"{path}: the workbook cannot be opened; close it where it is open, in Excel for "
-            "instance, and see that it may be read"
-        ) from None
-    except (BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, OSError) as error:
-        raise DataError(
-            f"{path}: this is no workbook that can be read ({error}); copy the official file again"
-        ) from None
-
-
-def _grids(path: Path) -> dict[str, Grid]:
-    from openpyxl import load_workbook
-
-    grids: dict[str, Grid] = {}
-    with warnings.catch_warnings():
-        # Styles and drop-down lists that openpyxl does not know hold no clips.
-        warnings.simplefilter("ignore", UserWarning)
-        book = load_workbook(path, read_only=True, data_only=True)
-        for sheet in book.worksheets:
-            sheet.reset_dimensions()  # some programs note wrong ones
-            rows = sheet.iter_rows(values_only=True)
-            grids[sheet.title] = [tuple(map(_text, row)) for row in rows]
-        book.close()
-    return grids
-
-
-def _csv(path: Path) -> Grid:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [tuple(cell.strip() for cell in row) for row in csv.reader(file)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: this is no csv in UTF-8: {error}") from None
-
-
-def _text(value: object) -> str:
-    """Return a cell as it would be typed.
-
-    >>> _text(46.0), _text("006 "), _text(None)
-    ('46', '006', '')
+    Raises:
+        DataError: The file cannot be read.
     """
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+    return {path.stem: read_csv(path)} if path.suffix.lower() == ".csv" else read_xlsx(path)
+
+
+def refuse_longer(path: Path, grid: Grid, head: int) -> None:
+    """Refuse rows with more cells than the header, where that moves what stands behind it.
+
+    Raises:
+        DataError: There are some.
+    """
+    width = len(grid.rows[head])
+    longer = [
+        place
+        for row, place in zip(grid.rows, grid.places, strict=True)
+        if grid.closed and any(row[width:])
+    ]
+    if longer:
+        raise DataError(
+            f"{path}: {count(len(longer), 'row')} with more cells than the header's {width}: "
+            f"{some(longer)}; a cell that holds a comma, or what else separates cells, needs "
+            "quotation marks"
+        )
 
 
 def _chosen(path: Path, table: Table, sheets: Mapping[str, Grid]) -> list[str]:
@@ -143,19 +107,19 @@ def _chosen(path: Path, table: Table, sheets: Mapping[str, Grid]) -> list[str]:
 def _header(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> _Headed:
     """Return the row that names most of the columns, three at least or all."""
     assert layout.table is not None
-    wanted = {_plain(str(name)) for names in layout.table.columns.values() for name in names}
+    wanted = {header(str(name)) for names in layout.table.columns.values() for name in names}
     best, most = None, 0
     for sheet, grid in sheets.items():
-        for line, row in enumerate(grid[:SEARCHED]):
-            known = len(wanted & {_plain(cell) for cell in row if cell})
+        for line, row in enumerate(grid.rows[:SEARCHED]):
+            known = len(wanted & {header(cell) for cell in row if cell})
             if known > most:
-                best, most = _Headed(sheet, line, row), known
+                best, most = _Headed(sheet, line, grid.places[line], row), known
     if best is None or most < min(3, len(wanted)):
         needed = [
             str(names[0]) for key, names in layout.table.columns.items() if _due(layout, key)
         ]
         tops = "; ".join(
-            f"{sheet}: {some(filter(None, next(filter(any, grid), ())), 6) or 'empty'}"
+            f"{sheet}: {some(filter(None, next(filter(any, grid.rows), ())), 6) or 'empty'}"
             for sheet, grid in sheets.items()
         )
         raise DataError(
@@ -169,39 +133,63 @@ def _header(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> _Headed:
 def _columns(path: Path, layout: Layout, head: _Headed) -> dict[str, int]:
     """Return where each column of the layout stands."""
     assert layout.table is not None
-    places = {_plain(cell): index for index, cell in reversed(list(enumerate(head.found))) if cell}
+    wanted = {key: tuple(map(str, names)) for key, names in layout.table.columns.items()}
+    return columns_of(path, head.place, head.found, wanted, layout.table.optional)
+
+
+def columns_of(
+    path: Path,
+    place: str,
+    found: Sequence[str],
+    wanted: Mapping[str, Sequence[str]],
+    optional: Sequence[str] = (),
+) -> dict[str, int]:
+    """Return where each column stands, whatever the case and the blanks of its header.
+
+    Args:
+        path: The table.
+        place: Where in it the header stands.
+        found: The header.
+        wanted: By our name of a column, the headers it may have, the official one first.
+        optional: Our names of those that may be missing.
+
+    Raises:
+        DataError: One is missing, or there twice.
+    """
+    heads = [header(cell) for cell in found]
     columns: dict[str, int] = {}
-    lacking: list[str] = []
-    for key, names in layout.table.columns.items():
-        at = next((places[_plain(str(n))] for n in names if _plain(str(n)) in places), None)
-        if at is not None:
-            columns[key] = at
-        elif _due(layout, key):
-            lacking.append(str(names[0]))
+    for key, names in wanted.items():
+        name = next((name for name in map(header, names) if name in heads), None)
+        if name is not None and heads.count(name) > 1:
+            raise DataError(
+                f"{path}: the column {names[0]} stands {heads.count(name)} times in {place}; one "
+                "of them would be right"
+            )
+        if name is not None:
+            columns[key] = heads.index(name)
+    lacking = [names[0] for key, names in wanted.items() if key not in {*columns, *optional}]
     if lacking:
-        there = [cell for cell in head.found if cell]
-        free = [cell for index, cell in enumerate(head.found) if index not in columns.values()]
-        guesses = [
-            f"{guess[0]!r} for {name!r}"
-            for name in lacking
-            if (guess := get_close_matches(name, free, n=1, cutoff=0.5))
-        ]
-        hint = f" Perhaps {', '.join(guesses)}?" if guesses else ""
+        free = [cell for index, cell in enumerate(found) if index not in columns.values()]
         raise DataError(
-            f"{path}: the columns {', '.join(lacking)} are missing in row {head.line + 1}; found: "
-            f"{', '.join(there)}. Give them their official names again.{hint}"
+            f"{path}: the columns {', '.join(lacking)} are missing in {place}; found: "
+            f"{', '.join(filter(None, found))}. Give them their official names again."
+            f"{_guesses(lacking, free)}"
         )
     return columns
+
+
+def _guesses(lacking: Sequence[str], free: Sequence[str]) -> str:
+    guesses = [
+        f"{guess[0]!r} for {name!r}"
+        for name in lacking
+        if (guess := get_close_matches(name, free, n=1, cutoff=0.5))
+    ]
+    return f" Perhaps {', '.join(guesses)}?" if guesses else ""
 
 
 def _due(layout: Layout, key: str) -> bool:
     assert layout.table is not None
     return key not in layout.table.optional
-
-
-def _plain(header: str) -> str:
-    """Return a header without what people type differently: case and white space."""
-    return "".join(header.split()).casefold()
 
 
 def _positioned(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> Iterator[Row]:
@@ -220,7 +208,7 @@ def _positioned(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> Itera
         )
     words = {name: _words(lookup, grids[lookup.sheet]) for name, lookup in table.lookups.items()}
     kept = 0
-    for number, row in enumerate(grids[at], start=1):
+    for row, place in zip(grids[at].rows, grids[at].places, strict=True):
         cells = {name: _cell(row, column) for name, column in columns.items()}
         if any(cells.get(key, "").casefold() != text for key, text in table.keep.items()):
             continue
@@ -229,7 +217,7 @@ def _positioned(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> Itera
             name: words[name].get(_key(lookup, cells), "")
             for name, lookup in table.lookups.items()
         }
-        yield Row(f"{path.name}, row {number}", {**cells, **looked})
+        yield Row(f"{path.name}, {place}", {**cells, **looked})
     if not kept:
         kinds = ", ".join(
             f"{text!r} in column {columns[key] + 1}" for key, text in table.keep.items()
@@ -243,7 +231,7 @@ def _positioned(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> Itera
 def _words(lookup: Lookup, grid: Grid) -> dict[str, str]:
     return {
         _cell(row, lookup.key).casefold(): _cell(row, lookup.value).zfill(lookup.digits)
-        for row in grid
+        for row in grid.rows
         if _cell(row, lookup.key)
     }
 

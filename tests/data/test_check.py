@@ -13,6 +13,8 @@ from mer_nas.data.config import DataConfig, RecordedData, SyntheticData
 
 Call = Callable[..., Result]
 
+WORDS = ("data=casme2", "data.labels=as_annotated", "data.pipeline.align=none", "study.folds=loso")
+
 
 @pytest.fixture
 def casme2(tmp_path: Path) -> Path:
@@ -119,12 +121,16 @@ def test_what_the_table_has_wrong(casme2: Path) -> None:
     told = {finding.kind: str(finding) for finding in report.findings}
     assert told["an unknown emotion"] == (
         "casme2:sub01/EP02_01f: 'happyness' (CASME2-coding-20140508.xlsx, row 2); known: others, "
-        "disgust, happiness, repression, surprise, sadness, fear"
+        "disgust, happiness, repression, surprise, sadness, fear; a label map gives it a class by the "
+        "line emotions: {casme2: {CLASS: [happyness]}}"
     )
     assert told["an estimated apex"] == (
         "casme2:sub01/EP02_01f: apex '99' is not between 46 and 56: the middle frame 51 is taken"
     )
-    assert told["subjects that collide"] == "casme2:sub01: written 01, 1"
+    table = "CASME2-coding-20140508.xlsx"
+    assert told["subjects written in several ways"] == (
+        f"casme2:sub01: taken for one: '01' ({table}, row 2), '1' ({table}, row 3, {table}, row 4)"
+    )
     assert told["a clip is named twice"] == (
         "casme2:sub01/EP03_02: named again; the first is taken"
     )
@@ -193,7 +199,7 @@ def test_data_that_need_no_reader_are_counted(config: DataConfig) -> None:
 
 
 def test_the_command_prints_one_table_and_leaves_with_0(call: Call, casme2: Path) -> None:
-    result = call("data", "check", "data=casme2", f"data.root={casme2}")
+    result = call("data", "check", *WORDS, f"data.root={casme2}")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == (
@@ -207,7 +213,7 @@ def test_the_command_prints_one_table_and_leaves_with_0(call: Call, casme2: Path
 
 def test_the_command_leaves_with_2_where_a_clip_cannot_be_used(call: Call, casme2: Path) -> None:
     (casme2 / "CASME2_RAW_selected/sub01/EP03_02/img4.jpg").write_bytes(b"")
-    result = call("data", "check", "data=casme2", f"data.root={casme2}", "--json")
+    result = call("data", "check", *WORDS, f"data.root={casme2}", "--json")
     assert result.exit_code == 2
     tree = json.loads(result.stdout)
     assert tree["errors"] == 1

@@ -82,7 +82,7 @@ def test_a_label_without_a_class_is_refused() -> None:
 
 def test_two_clips_of_one_name_are_refused() -> None:
     clips = (Clip("a", "1", "x", 0), Clip("a", "1", "x", 0))
-    with pytest.raises(DataError, match="s: 1 clips are named twice: a:1/x"):
+    with pytest.raises(DataError, match="s: 1 clip is named twice: a:1/x"):
         ClipSet("s", ("no", "yes"), clips, {})
 
 

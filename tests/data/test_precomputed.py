@@ -102,7 +102,8 @@ def test_two_image_folders_are_not_chosen_between(root: Path) -> None:
 def test_missing_columns_are_named_beside_those_found(root: Path) -> None:
     (root / CSV).write_text("dataset,subject,label\ncasme2,sub06,0\n")
     assert refused(config(root)) == (
-        f"{root / CSV}: the columns sub, filename_o are missing; found: dataset, subject, label"
+        f"{root / CSV}: the columns sub, filename_o are missing in line 1; found: dataset, subject, "
+        "label. Give them their official names again. Perhaps 'subject' for 'sub'?"
     )
 
 
@@ -160,8 +161,8 @@ def test_clips_without_an_image_are_left_out_on_request_and_counted(root: Path) 
     (root / "somewhere" / "below" / FOLDER / "006_006_1_2 .png").unlink()
     clips = load(config(root, skip_missing=True))
     assert clips.describe() == (
-        "flow: 2 clips, 2 subjects, negative 1, positive 0, surprise 1; "
-        "1 listed clips without a readable image left out"
+        "flow: 2 clips, 2 subjects, negative 1, positive 0, surprise 1\n"
+        "  left out: no readable image (1)"
     )
 
 
@@ -176,3 +177,70 @@ def test_images_of_another_size_are_named_with_their_size(root: Path) -> None:
         "flow: 3 of 3 images are not 28 by 28 pixels (data.size): 'sub06_EP01_01 .png' 4 by 4, "
         "'006_006_1_2 .png' 4 by 4, 's06_s06_sur_01 .png' 4 by 4"
     )
+
+
+# Who is one person ------------------------------------------------------------------------------
+
+
+def written(root: Path, *rows: str) -> None:
+    """Write the table, and an image of its own grey for each row."""
+    lines = ["dataset,sub,filename_o,label", *rows]
+    (root / CSV).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for grey, row in enumerate(rows):
+        _, sub, name, _ = (cell.strip() for cell in row.split(","))
+        picture = np.full((4, 4, 3), 20 * grey, np.uint8)
+        cv2.imwrite(str(root / "somewhere" / "below" / FOLDER / f"{sub}_{name} .png"), picture)
+
+
+def test_a_known_data_set_and_its_subjects_have_one_name_however_they_are_written(
+    root: Path,
+) -> None:
+    rows = ("CASME II,6,a,0", "casme2,sub06,b,1", "smic,S6,c,2", "SAMM,6,d,0", "samm,006,e,1")
+    written(root, *rows)
+    clips = load(config(root))
+    assert clips.subjects == ("casme2:sub06", "samm:006", "smic:s06")
+    assert "subjects written in several ways: casme2:sub06: taken for one: '6' (line 2), " in (
+        clips.describe()
+    )
+
+
+def test_a_person_of_an_unknown_set_is_not_told_by_case_blanks_or_unicode(root: Path) -> None:
+    written(root, "mine,Jose\u0301,a,0", "Mine ,jos\u00e9,b,1", "mine,bo,c,2")
+    assert load(config(root)).subjects == ("mine:José", "mine:bo")
+
+
+def test_it_is_not_guessed_whether_01_and_1_are_one_person(root: Path) -> None:
+    written(root, "mine,01,a,0", "mine,1,b,1", "mine,2,c,2")
+    assert refused(config(root)) == (
+        f"{CSV}: it cannot be told who is one person:\n  '01' (line 2); '1' (line 3): one person "
+        "needs one spelling; two people need names that differ in more than zeros, signs, accents or "
+        "a word such as sub"
+    )
+
+
+def test_two_cameras_of_the_same_people_are_not_put_together(root: Path) -> None:
+    written(root, "smic,s06,a,0", "SMIC-VIS,s06,b,1")
+    assert "smic and smic_vis show the same people" in refused(config(root))
+
+
+def test_a_clip_that_is_named_twice_is_named_with_its_lines(root: Path) -> None:
+    written(root, "casme2,sub06,a,0", "casme2,sub07,b,1", "CASME2,sub06,a,0")
+    assert refused(config(root)) == (
+        f"{CSV}: 1 clip is named more than once: casme2:sub06/a (line 2, line 4)"
+    )
+
+
+def test_images_are_found_where_excel_took_the_zeros_from_the_table(root: Path) -> None:
+    (root / CSV).write_text("Dataset;SUB;filename_o;label\nsamm;6;006_1_2;1\n", encoding="utf-16")
+    assert [clip.id for clip in load(config(root)).clips] == ["samm:006/006_1_2"]
+
+
+def test_an_image_is_found_whose_name_a_mac_wrote_in_another_form(root: Path) -> None:
+    written(root, "mine,Jose\u0301,a,0", "mine,bo,b,1")
+    (root / CSV).write_text("dataset,sub,filename_o,label\nmine,Jos\u00e9,a,0\nmine,bo,b,1\n")
+    assert len(load(config(root))) == 2
+
+
+def test_a_comma_too_many_moves_no_cell(root: Path) -> None:
+    (root / CSV).write_text("dataset,sub,filename_o,label\nmine,a,clip 1, take 2,0\n")
+    assert "1 row with more cells than the header's 4: line 2; " in refused(config(root))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from mer_nas.settings import resolve
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
-    from mer_nas.data.check import Report
+    from mer_nas.data.check import Count, Report
 
 SHOWN = 20
 """Findings of a kind that are listed; `--all` lists every one."""
@@ -55,7 +55,7 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
 
     settings = resolve(words)
     with _bar("clips", quiet=quiet) as progress:
-        report = look_through(settings.data, progress)
+        report = look_through(settings.data, progress, settings.study.folds, settings.study.seed)
     if as_json:
         click.echo(json.dumps(_tree(report), indent=2))
     else:
@@ -77,20 +77,29 @@ def _text(report: Report, everything: bool) -> str:
     from mer_nas.data.findings import tally
 
     lines = [f"{name}: {place}" for name, place in report.places.items()]
-    lines += ["", f"{'data set':<10}{'':<28}{'found':>8}{'official':>10}"] if lines else []
-    for line in report.counts:
-        official = "" if line.official is None else f"{line.official:,}"
-        mark = "  differs" if line.differs else ""
-        lines.append(f"{line.dataset:<10}{line.what:<28}{line.found:>8,}{official:>10}{mark}")
+    lines += ["", *_table(report.counts)] if report.counts else []
     for (severity, kind), times in tally(report.findings).items():
         lines += ["", f"{severity}: {kind} ({times})"]
         found = [f for f in report.findings if (f.severity, f.kind) == (severity, kind)]
         shown = found if everything else found[:SHOWN]
         lines += [f"  {finding}" for finding in shown]
         lines += [f"  and {times - len(shown)} more; --all lists them"] * (times > len(shown))
-    warnings = count(len(report.findings) - report.errors, "warning")
+    warnings = count(report.warnings, "warning")
     differing = f"{count(report.differing, 'count')} unlike the official release"
     return "\n".join([*lines, "", f"{count(report.errors, 'error')}, {warnings}, {differing}"])
+
+
+def _table(counts: Sequence[Count]) -> Iterator[str]:
+    """Yield the lines of the table, each column as wide as what stands in it."""
+    rows = [("data set", "", "found", "official", "")]
+    for line in counts:
+        official = "" if line.official is None else f"{line.official:,}"
+        mark = "differs" if line.differs else ""
+        rows.append((line.dataset, line.what, f"{line.found:,}", official, mark))
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, what, found, official, mark in rows:
+        left = f"{name:<{wide[0]}}  {what:<{wide[1]}}  {found:>{wide[2]}}"
+        yield f"{left}  {official:>{wide[3]}}  {mark}".rstrip()
 
 
 @verb.command()
@@ -112,11 +121,11 @@ def synthesize(words: tuple[str, ...], quiet: bool) -> None:
     synthesis = validate(Synthesis, tree, "synthesize")
     with _bar("clips", quiet=quiet) as progress:
         clips = write(synthesis, progress)
-    words_of_it = f"data={synthesis.layout} data.root={synthesis.out}"
+    # Drawn faces fill the picture, and no detector knows them.
+    words_of_it = f"data={synthesis.layout} data.root={synthesis.out} data.pipeline.align=none"
     click.echo(f"{count(clips, 'clip')} in {synthesis.out}; next:")
     click.echo(f"  mer-nas data check {words_of_it}")
-    # Drawn faces fill the picture, and no detector knows them.
-    click.echo(f"  mer-nas search {words_of_it} data.pipeline.align=none")
+    click.echo(f"  mer-nas search {words_of_it}")
 
 
 @verb.command()

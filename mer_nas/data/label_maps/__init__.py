@@ -45,7 +45,7 @@ class LabelMap(Config):
             ConfigError: The map knows one of them not, or gives two of them other classes.
         """
         if self.name == AS_ANNOTATED:
-            return tuple(sorted({record.emotion for record in records}))
+            return tuple(sorted({record.emotion for record in records} - {""}))
         found = {dataset: tuple(self._of(dataset)) for dataset in datasets}
         first, classes = next(iter(found.items()))
         for dataset, others in found.items():
@@ -60,13 +60,17 @@ class LabelMap(Config):
     def label_of(self, record: Record, classes: Sequence[str]) -> int | None:
         """Return the class of a record, or None where the map leaves it out."""
         if self.name == AS_ANNOTATED:
-            return classes.index(record.emotion)
-        if f"{record.subject}/{record.name}" in self.exclude.get(record.dataset, {}):
+            return classes.index(record.emotion) if record.emotion else None
+        if self.excludes(record):
             return None
         for index, emotions in enumerate(self._of(record.dataset).values()):
             if record.emotion in emotions:
                 return index
         return None
+
+    def excludes(self, record: Record) -> bool:
+        """Return whether the map leaves a clip out by its name."""
+        return f"{record.subject}/{record.name}" in self.exclude.get(record.dataset, {})
 
     def counts(self, datasets: Sequence[str]) -> dict[str, int] | None:
         """Return the official counts of some data sets together, or None where one is unknown."""

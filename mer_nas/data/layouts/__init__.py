@@ -161,7 +161,8 @@ class Layout(Config):
         """
         if self.subject == "{}":
             return text or None
-        found = re.fullmatch(f"(?:{re.escape(self.prefix)})?0*([0-9]+)", text, re.IGNORECASE)
+        number = r"0*([0-9]+)(?:\.0)?"  # some programs write 1.0 for 1
+        found = re.fullmatch(f"(?:{re.escape(self.prefix)})?{number}", text, re.IGNORECASE)
         return self.subject.format(int(found[1])) if found else None
 
     def emotion_of(self, text: str) -> str:

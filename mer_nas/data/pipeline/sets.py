@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.findings import Finding
 from mer_nas.data.inputs import MEASURED, SCALING
 from mer_nas.data.pipeline.cache import Array, Cache, digest
 from mer_nas.data.pipeline.config import ApexBy, Pipeline, Preparation
@@ -32,6 +33,9 @@ WAYS: tuple[str, ...] = get_args(ApexBy)
 
 SHOWN = 10
 """Clips that a message names."""
+
+UNPREPARED = "cannot be prepared"
+"""The kind of finding about a clip whose frames make no inputs."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def prepared(
         if failed and (not skip or len(failed) == len(keys)):
             raise DataError(_refusal(records, failed, skip))
         kept = [index for index, record in enumerate(records.records) if record.id not in failed]
-        records = _subset(records, kept)
+        records = _subset(records, kept, failed)
         keys = [keys[index] for index in kept]
         arrays = _joined(cache, keys)
     apexes = arrays.pop(APEX)
@@ -93,7 +97,7 @@ def prepared(
         official=records.official,
         scaling={name: _scaling(name, how.pipeline) for name in names},
         left_out=records.left_out,
-        warnings=records.warnings,
+        findings=records.findings,
         how=how,
         by_fold=frozenset(measured if how.pipeline.values == "magnitude" else ()),
     )
@@ -198,12 +202,13 @@ def _refusal(records: RecordSet, failed: dict[str, str], skip: bool) -> str:
     )
 
 
-def _subset(records: RecordSet, kept: Sequence[int]) -> RecordSet:
+def _subset(records: RecordSet, kept: Sequence[int], failed: dict[str, str]) -> RecordSet:
+    lost = [Finding("error", UNPREPARED, clip, reason) for clip, reason in failed.items()]
     return replace(
         records,
         records=tuple(records.records[index] for index in kept),
         labels=tuple(records.labels[index] for index in kept),
-        left_out=records.left_out + len(records.records) - len(kept),
+        left_out=(*records.left_out, *lost),
     )
 
 

@@ -208,8 +208,8 @@ def test_clips_that_cannot_be_prepared_are_all_named_and_the_others_kept(
     found = load(records, skip=True, run=run)
     assert run.ids == ["clip1", "clip2"]
     assert [clip.name for clip in found.clips] == ["clip0", "clip3"]
-    assert found.left_out == 2
-    assert "2 listed clips without" in found.describe()
+    assert [left.where for left in found.left_out] == ["demo:s1/clip1", "demo:s0/clip2"]
+    assert "left out: cannot be prepared (2)" in found.describe()
 
 
 def test_a_set_of_which_nothing_is_left_is_refused(
