@@ -72,8 +72,13 @@ class Study:
         entries = [finalist for finalist, _ in memory.finalists] or memory.ranked()
         return [entry.candidate for entry in entries]
 
-    def resume(self, *words: str, on_event: Listener = ignore) -> Study:
+    def resume(self, *words: str, anew: bool = False, on_event: Listener = ignore) -> Study:
         """Go on with the search; `words` such as "study.trials=60" may extend it.
+
+        Args:
+            *words: As on the command line.
+            anew: Where other code began the study, measure its candidates again with this one.
+            on_event: Is told what happens.
 
         Raises:
             Untrusted: The study is somebody else's and wants to act here; see `load_study`.
@@ -81,7 +86,7 @@ class Study:
         folder = StudyFolder(self.folder)
         settings = extended(folder.settings(), words)
         command = shlex.join(["mer-nas", "resume", str(self.folder), *words])
-        run(folder, load_clips(settings), on_event, command, settings)
+        run(folder, load_clips(settings), on_event, command, settings, anew=anew)
         return self
 
     def export(self, rank: int = 1) -> Path:

@@ -14,6 +14,7 @@ from mer_nas.cli.tally import Tally
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
+from mer_nas.provenance import code_version
 from mer_nas.report import HeadlineFacts, NestedFacts, Report, SelectionFacts
 from mer_nas.report.schema import Answer
 from mer_nas.report.tables import as_text
@@ -95,6 +96,7 @@ def go_on(
     *,
     as_json: bool,
     quiet: bool,
+    anew: bool = False,
 ) -> int:
     """Run what is left of a study; return the exit status."""
     final = settings.study.final
@@ -104,14 +106,15 @@ def go_on(
         final.jobs(len(settings.space.points)) if final else 0,
     )
     past = Memory(folder, folder.origin())
-    for event in past.events():
-        tally.add(event)
-    tally.begin(past.search_seconds)
+    if not anew or past.origin.code == code_version(settings.space.extensions):
+        for event in past.events():
+            tally.add(event)
+        tally.begin(past.search_seconds)
     watching = view(tally, quiet=quiet)
     _opening(watching, folder, settings, clips)
     try:
         with watching:
-            outcome = run(folder, clips, watching, command, settings)
+            outcome = run(folder, clips, watching, command, settings, anew=anew)
     except KeyboardInterrupt:
         say(f"interrupted; `{folder.resume}` goes on from here", err=True)
         return INTERRUPTED

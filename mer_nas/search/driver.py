@@ -101,6 +101,7 @@ class StudyDriver:
         storage: URL or file of an Optuna storage.
         name: Of the study within the storage.
         rows: Tried after the points, and nothing after them; none to ask the sampler instead.
+        again: Tried after the points, before the sampler is asked.
         on_event: Is told what happens.
 
     Raises:
@@ -120,6 +121,7 @@ class StudyDriver:
         storage: str,
         name: str = "search",
         rows: Rows | None = None,
+        again: Rows = (),
         on_event: Listener = ignore,
     ) -> None:
         self._propose = propose
@@ -141,7 +143,7 @@ class StudyDriver:
         self._pruner = pruners.build(
             pruner, settings.chance, settings.margin, len(protocol.blocks)
         )
-        self._enqueue(points, rows or ())
+        self._enqueue(points, rows or (), again)
         self._reconcile()
 
     @property
@@ -376,12 +378,14 @@ class StudyDriver:
 
     # What is known at the start --------------------------------------------------------------
 
-    def _enqueue(self, points: Iterable[WarmStart], rows: Rows) -> None:
+    def _enqueue(self, points: Iterable[WarmStart], rows: Rows, again: Rows) -> None:
         """Put points and rows before all other trials, each once in the life of the study."""
         trials = self.study.get_trials(deepcopy=False)
-        known = {(name, t.user_attrs.get(name)) for t in trials for name in ("point", "row")}
+        kinds = ("point", "row", "again")
+        known = {(name, t.user_attrs.get(name)) for t in trials for name in kinds}
         wanted = [("point", point.name, point.params) for point in points]
         wanted += [("row", str(number), row) for number, row in enumerate(rows, start=1)]
+        wanted += [("again", str(number), row) for number, row in enumerate(again, start=1)]
         for kind, name, params in wanted:
             if (kind, name) not in known:
                 self.study.enqueue_trial(dict(params), user_attrs={kind: name})

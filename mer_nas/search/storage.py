@@ -7,9 +7,10 @@ a folder on a network, where SQLite cannot lock.
 import os
 import shlex
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.exceptions import OptunaError
@@ -137,6 +138,28 @@ def _sqlite(url: str) -> optuna.storages.RDBStorage:
 def _in_passing(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def drawn_before(storage: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the parameters of what a sampler drew in these studies, each once, oldest first.
+
+    Points and rows of a list are no part of it: they come first in every search.
+
+    Raises:
+        StudyError: The storage cannot be opened.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    if not names:
+        return []
+    with opening(storage):
+        backend = open_storage(storage)
+        for name in names:
+            for trial in optuna.load_study(study_name=name, storage=backend).get_trials():
+                listed = {"point", "row"} & trial.user_attrs.keys()
+                if trial.state.is_finished() and trial.params and not listed:
+                    found.setdefault(repr(sorted(trial.params.items())), trial.params)
+        close_storage(backend)
+    return list(found.values())
 
 
 def close_storage(storage: optuna.storages.BaseStorage) -> None:

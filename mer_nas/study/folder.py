@@ -112,6 +112,8 @@ class Origin(Config):
     """Groups of subjects that searches of their own never see; none without `study.outer`."""
     optuna: str = "search"
     """Name of the Optuna study in its storage, which others may share."""
+    earlier: tuple[str, ...] = ()
+    """Optuna studies of the same search under earlier code, whose candidates come first."""
 
 
 @dataclass(frozen=True)

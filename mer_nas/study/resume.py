@@ -11,6 +11,7 @@ from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import ConfigError, StudyError, unknown
+from mer_nas.files import write
 from mer_nas.provenance import code, version_of
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.settings import Settings, validate_data
@@ -75,8 +76,26 @@ def unchanged(
         raise StudyError(
             f"{folder.path}: the code that decides scores has changed since the study began "
             f"(version {origin.code}, now {version}{_changed_files(origin.files, now)}), so new "
-            "trials would not compare with the old; go back to that version, or begin a new study"
+            "trials would not compare with the old; go back to that version, or measure its "
+            f"candidates anew with this one: `{folder.resume} --anew`"
         )
+
+
+def renewed(folder: StudyFolder, origin: Origin, extensions: Sequence[Path]) -> Origin:
+    """Let a study go on with the code as it is here; return what it begins with from now on.
+
+    What earlier code measured stays in ledger and storage and is heard of no more: the candidates
+    that it measured are measured again, in their order, before the sampler is asked for others.
+    """
+    now = code(extensions)
+    if (version := version_of(now)) == origin.code:
+        return origin
+    name = f"{origin.optuna.partition('@')[0]}@{version}"
+    earlier = tuple(each for each in (*origin.earlier, origin.optuna) if each != name)
+    changed = {"code": version, "files": now, "optuna": name, "earlier": earlier}
+    renewed = origin.model_copy(update=changed)
+    write(folder.path / "origin.json", renewed.model_dump_json(indent=2))
+    return renewed
 
 
 def _changed_files(then: Sources, now: Sources) -> str:

@@ -32,6 +32,7 @@ from mer_nas.search.ledger import HINDSIGHT, Ledger
 from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.ray_runner import Cluster, cluster
+from mer_nas.search.storage import drawn_before
 from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.estimate import announcement, estimate, machine_shares, outlay
@@ -40,7 +41,7 @@ from mer_nas.study.facts import Memory
 from mer_nas.study.folder import Origin, StudyFolder, settle
 from mer_nas.study.kept import kept
 from mer_nas.study.predictions import write_predictions
-from mer_nas.study.resume import unchanged
+from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session
 
 
@@ -60,6 +61,8 @@ def run(
     on_event: Listener = ignore,
     command: str = "",
     changed: Settings | None = None,
+    *,
+    anew: bool = False,
 ) -> Outcome:
     """Bring a study to its end: what is missing of the search, the final stage, export and report.
 
@@ -71,14 +74,19 @@ def run(
         on_event: Is told what happens.
         command: What started this session.
         changed: Settings that hold from now on, from `extended`; kept once the study is ours.
+        anew: Where other code began the study, measure its candidates again with this one.
 
     Raises:
         StudyError: Another process runs the study, or the clips or the code are not its own.
     """
     begun, settings = folder.origin(), changed or folder.settings()
     load_extensions(settings.space.extensions)
-    unchanged(folder, begun, clips, settings.space.extensions)
+    if not anew:
+        unchanged(folder, begun, clips, settings.space.extensions)
     with kept(folder), StudyLock(folder.path, on_event) as lock:
+        if anew:
+            begun = renewed(folder, begun, settings.space.extensions)
+            unchanged(folder, begun, clips, settings.space.extensions)
         workers = _Workers(settings, folder, on_event, lock)
         with _session(folder, command or begun.command, workers):
             memory, stopped = _trained(workers, clips)
@@ -171,10 +179,12 @@ def _inner_search(
     on_event: Listener,
 ) -> Memory:
     """Run a search that does not see an outer group, on the workers of the study."""
-    origin = folder.origin()
-    unchanged(folder, origin, clips, settings.space.extensions)
-    with StudyLock(folder.path, on_event), _session(folder, origin.command, workers):
-        return _search(folder, clips, settings, workers, on_event)[0]
+    with StudyLock(folder.path, on_event):
+        # Whether other code may go on was decided for the whole study.
+        origin = renewed(folder, folder.origin(), settings.space.extensions)
+        unchanged(folder, origin, clips, settings.space.extensions)
+        with _session(folder, origin.command, workers):
+            return _search(folder, clips, settings, workers, on_event)[0]
 
 
 def rewrite_report(folder: StudyFolder) -> Report:
@@ -210,6 +220,7 @@ def _driver(
         storage=folder.storage(study),
         name=origin.optuna,
         rows=rows(settings.space, study.sampler),
+        again=drawn_before(folder.storage(study), origin.earlier),
         on_event=on_event,
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from mer_nas.provenance import version_of
+from mer_nas.search.ledger import Ledger, read
 
 run = import_module("mer_nas.study.run")
 Call = Callable[..., Result]
@@ -168,8 +170,34 @@ def test_other_code_is_refused_with_both_versions(
     assert refused() == (
         f"{study}: the code that decides scores has changed since the study began (version {code}, "
         f"now {version_of(now)}: mer_nas.training.fit), so new trials would not compare with the "
-        "old; go back to that version, or begin a new study"
+        "old; go back to that version, or measure its candidates anew with this one: "
+        f"`mer-nas resume {study} --anew`"
     )
+
+
+def test_the_candidates_of_other_code_are_measured_anew_under_the_same_study(
+    call: Call, study: Path
+) -> None:
+    origin = json.loads((study / "origin.json").read_text())
+    before = json.loads((study / "report.json").read_text())["study"]["trials"]
+    other = {**origin, "code": "0123456789ab", "files": {}}
+    (study / "origin.json").write_text(json.dumps(other))
+    results = read(study / "ledger.jsonl")
+    (study / "ledger.jsonl").unlink()
+    with Ledger(study / "ledger.jsonl") as ledger:
+        for each in results:
+            ledger.append(replace(each, code="0123456789ab"))
+    result = call("resume", str(study), "--anew")
+    assert result.exit_code == 0, result.stderr
+    trials = json.loads((study / "report.json").read_text())["study"]["trials"]
+    # The same candidates in the same order, measured with the same seeds: the same numbers.
+    assert [(t["key"], t["value"]) for t in trials] == [(t["key"], t["value"]) for t in before]
+    assert len(lines(study)) == 2 * len(results) + 1
+    found = json.loads((study / "origin.json").read_text())
+    assert (found["code"], found["earlier"]) == (origin["code"], ["search"])
+    again = lines(study)
+    assert call("resume", str(study)).exit_code == 0
+    assert lines(study) == again
 
 
 def test_an_address_without_a_cluster_is_not_kept(
