@@ -86,7 +86,7 @@ def _wait(processes: tuple[Process, ...], seconds: float) -> tuple[Process, ...]
 def _stat(pid: int) -> list[str] | None:
     """Return the fields of /proc/PID/stat from the third, the state, on."""
     try:
-        text = (PROC / str(pid) / "stat").read_text()
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
     return text.rpartition(")")[2].split()  # the second field, the name, may hold anything
@@ -102,7 +102,7 @@ def _parents() -> dict[int, int]:
 
 def _name(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return (PROC / str(pid) / "comm").read_text().strip()
+        return (PROC / str(pid) / "comm").read_text(errors="replace").strip()
     return ""
 
 
@@ -114,5 +114,7 @@ def _boot() -> str:
 
 def _ps(*words: str) -> str:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run(["ps", *words], capture_output=True, text=True, timeout=5).stdout
+        return subprocess.run(
+            ["ps", *words], capture_output=True, text=True, errors="replace", timeout=5
+        ).stdout
     return ""
