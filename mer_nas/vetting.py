@@ -37,8 +37,8 @@ TRIES = 64
 """Draws with a value of which one must keep it."""
 PATIENCE = 16
 """Draws with a value that may pass without its setting, or without a difference that it makes."""
-SAID = 10
-"""Mistakes that are named; of more, their number is."""
+SAID = 5
+"""Settings with values that stand in no draw after which no more are looked for."""
 
 
 def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> list[str]:
@@ -63,12 +63,12 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     if not drawn:
         return []
     _train(space, trainer)
+    few = list(_scarce(space))
     found = _Values(space)
-    found.look()
-    lost = found.lost()
+    lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
-    return lost + list(_scarce(space)) + found.without_effect()
+    return lost + few + (found.without_effect() if len(lost) < SAID else [])
 
 
 def _scarce(space: SearchSpace) -> Iterator[str]:
@@ -181,32 +181,34 @@ class _Values:
         network = (s for s in every if s.at[:1] == ("architecture",))
         self._settings = list({s.written: s for s in network}.values())
 
-    def look(self) -> None:
-        """Draw until every value was met and kept, or was asked for often enough."""
+    def look(self) -> list[str]:
+        """Draw until every value was kept, or asked for often enough.
+
+        Returns:
+            The values that no draw keeps, by setting, with a reason.
+        """
         for _ in range(POOL):
             self._look({})
+        lost: list[str] = []
         for setting in self._settings:
-            for value in values_of(setting.node):
-                key, wanted = (setting.written, repr(value)), dict(setting.within)
-                for number in range(TRIES):
-                    absent = number == PATIENCE and key not in self.changed
-                    if key in self.kept or absent:
-                        break
-                    self._look({setting.written: value, **wanted})
+            if len(lost) < SAID:
+                lost += self._lost(setting)
+        return lost
 
-    def lost(self) -> list[str]:
-        """Return the values that stand in no draw, by setting, with a reason."""
-        lines = []
-        for setting in self._settings:
-            keys = [(setting.written, repr(value)) for value in values_of(setting.node)]
-            gone = [key for key in keys if key in self.changed and key not in self.kept]
-            if gone:
-                values = ", ".join(value for _, value in gone)
-                why = self.changed[gone[0]].removeprefix(f"{self.space.place}: ")
-                found = f"{values} stands in no draw ({TRIES} were made)"
-                lines.append(f"{self.space.place}: {setting.written}: {found}: {why}")
-        more = [f"{self.space.place}: ... and {len(lines) - SAID} more"] if lines[SAID:] else []
-        return lines[:SAID] + more
+    def _lost(self, setting: Setting) -> Iterator[str]:
+        keys = {(setting.written, repr(value)): value for value in values_of(setting.node)}
+        for key, value in keys.items():
+            wanted = {setting.written: value, **dict(setting.within)}
+            for number in range(TRIES):
+                if key in self.kept or (number == PATIENCE and key not in self.changed):
+                    break
+                self._look(wanted)
+        gone = [key for key in keys if key in self.changed and key not in self.kept]
+        if gone:
+            values = ", ".join(value for _, value in gone)
+            why = self.changed[gone[0]].removeprefix(f"{self.space.place}: ")
+            found = f"no draw of {TRIES} keeps {values}"
+            yield f"{self.space.place}: {setting.written}: {found}: {why}"
 
     def without_effect(self) -> list[str]:
         """Return the parameters that matter in no draw."""

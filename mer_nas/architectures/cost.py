@@ -7,7 +7,8 @@ convolutions count; sums, norms and pools do not.
 Nothing is computed: the network is built on the meta device, which knows shapes and no numbers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -18,9 +19,14 @@ from torch.utils.flop_counter import flop_registry
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.network import build
 from mer_nas.architectures.own import checked, watched
+from mer_nas.errors import Infeasible
 
 _Operator: TypeAlias = Any
 """An operator of ATen; torch has no public type for it."""
+
+
+MOST = 10**10
+"""Weights of the largest network: 40 GB."""
 
 
 class Cost(NamedTuple):
@@ -39,10 +45,11 @@ def measure(architecture: Architecture, classes: int) -> Cost:
 
     Raises:
         BlockError: A block of the user's own fails, or gives another shape than it says.
+        Infeasible: It has more weights than any machine holds.
     """
     meter = _Meter()
     with torch.inference_mode(False), torch.no_grad(), meter:
-        with torch.device("meta"), watched() as own:
+        with torch.device("meta"), watched() as own, _counted():
             network = build(architecture, classes).eval()
             clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
         meter.flops = 0
@@ -51,12 +58,30 @@ def measure(architecture: Architecture, classes: int) -> Cost:
             for module in network.modules()
             if isinstance(share := getattr(module, "active_share", None), float)
         ]
-        with checked(own):
+        # What a user's own forward makes anew must lie where the clip does.
+        with torch.device("meta") if own else nullcontext(), checked(own):
             network(*clip)
     idle = sum((1 - share) * sum(spent) for share, spent in partly)
     parameters = _parameters(network)
+    if parameters > MOST:
+        raise _too_many(f"{parameters:,} weights")
     deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
     return Cost(parameters, round((meter.flops - idle) / 2), deployed)
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Say what torch says of a size that no 64 bits hold; any other is built without numbers."""
+    try:
+        yield
+    except (RuntimeError, TypeError, OverflowError) as error:
+        if "overflow" not in str(error).lower():
+            raise
+        raise _too_many("more weights than 64 bits count") from error
+
+
+def _too_many(found: str) -> Infeasible:
+    return Infeasible(f"the network has {found}; at most {MOST:,} would be right")
 
 
 def _parameters(module: nn.Module) -> int:

@@ -24,7 +24,6 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
@@ -136,13 +135,13 @@ class Path(Config):
 
     input: Annotated[str, Name(INPUTS)] = "flow_uvs"
     """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
-    size: PositiveInt = 28
+    size: Annotated[int, Interval(ge=1, le=4096)] = 28
     """Height and width of the input, in pixels."""
     # Left out of the closed form where it changes nothing, so that older ones read the same.
     layout: Annotated[Layout, Field(exclude_if=lambda layout: layout == "whole")] = "whole"
     """tiles4: in place of the whole face, four squares of half its side, around eyes and corners
     of the mouth, put together; an aligned face has them at fixed places."""
-    frames: PositiveInt = 1
+    frames: Annotated[int, Interval(ge=1, le=1024)] = 1
     """Frames that the path takes of an input that is a sequence; 1 for an image."""
     stem: Annotated[Stem, Slot(STEMS)]
     """From the input to the first map."""

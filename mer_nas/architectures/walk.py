@@ -19,6 +19,10 @@ BEHIND = frozenset({"fusion", "head", "dyn_image"})
 """Slots of what stands behind all paths."""
 
 
+LAYERS = 1_000
+"""Layers that a path may have: what is deeper is a slip, and would take minutes to lay out."""
+
+
 class Visit(NamedTuple):
     """One part of an architecture at its site."""
 
@@ -149,6 +153,8 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
     way = _Way(path, start)
     way.meet(path.stem, way.site("stem"), "stem")
     way.pool(-1)
+    if path.depth > LAYERS:
+        raise start.refuse(f"{path.depth:,} layers", f"at most {LAYERS:,}")
     rates = iter(_rates(architecture.drop_path, path.depth))
     for number, stage in enumerate(path.stages):
         where = f"stages.{number}"

@@ -212,9 +212,23 @@ def _fixed(entries: Mapping[str, Node], value: Any, path: str) -> dict[str, Any]
             tree[key] = completed(child, value[key], f"{path}.{key}")
         elif next(leaves(child, path), None) is None:
             tree[key] = fill(child, lambda _, leaf: leaf, path)  # nothing is open, or picked
-        elif isinstance(child, Block) and (inner := completed(child, {}, f"{path}.{key}")):
-            tree[key] = inner
+        elif (hollow := _hollow(child)) is not None:
+            inner = completed(child, hollow, f"{path}.{key}")
+            if inner != hollow:
+                tree[key] = inner
     return tree
+
+
+def _hollow(node: Node) -> Any:
+    """Return a block that says nothing, or a list of such blocks; none for what is open itself."""
+    match node:
+        case Block():
+            return {}
+        case Repeat(count) if isinstance(count, int):
+            return [{}] * count
+        case Items(nodes) if all(isinstance(item, Block) for item in nodes):
+            return [{}] * len(nodes)
+    return None
 
 
 def narrow(node: Node, keys: list[str], value: Any, place: str) -> Node:

@@ -63,7 +63,9 @@ def test_a_reference_may_reproduce_what_no_point_may() -> None:
 
 @pytest.mark.parametrize("axis", ["code_reshape", choice("time", "code_reshape")])
 def test_a_space_whose_draws_may_reproduce_a_mistake_is_refused(axis: object) -> None:
-    with pytest.raises(Infeasible, match=r"'code_reshape' stands in no draw.*published code only"):
+    with pytest.raises(
+        Infeasible, match=r"(keeps 'code_reshape'|0 of 1 draws feasible): .*code only"
+    ):
         said(offered(axis))
 
 
@@ -83,7 +85,7 @@ def test_every_value_of_a_shipped_space_stands_somewhere(name: str) -> None:
     ],
 )
 def test_a_value_that_every_draw_turns_into_another_is_refused(top_k: Any, lost: str) -> None:
-    with pytest.raises(Infeasible, match=rf"top_k: {lost} stands in no draw .* the 2 experts"):
+    with pytest.raises(Infeasible, match=rf"top_k: no draw of 64 keeps {lost}: .* the 2 experts"):
         said(experts({"kind": "expert", "experts": 2, "top_k": top_k}))
 
 
@@ -93,7 +95,7 @@ def test_so_is_one_of_an_option_or_shared_and_none_that_stands_with_another_choi
         experts({"choice": {"mhsa": {}, "expert": settings}}),
         experts({"kind": "expert"}, {"shared": {"expert": settings}}),
     ):
-        with pytest.raises(Infeasible, match=r"top_k: 4 stands in no draw .* the 2 experts"):
+        with pytest.raises(Infeasible, match=r"top_k: no draw of 64 keeps 4: .* the 2 experts"):
             said(space)
     assert said(experts({"kind": "expert", "experts": choice(2, 4), "top_k": choice(1, 4)})) == ""
 
@@ -129,6 +131,22 @@ def test_what_words_leave_unused_is_said_and_not_refused() -> None:
 def test_a_space_without_a_feasible_draw_is_refused(block: Tree, rest: Tree, message: str) -> None:
     with pytest.raises(Infeasible, match=rf"0 of \d+ draws feasible: 1\d* x .*{message}"):
         said(experts({"kind": "expert", **block}, **rest))
+
+
+@pytest.mark.parametrize(
+    ("block", "path", "message"),
+    [
+        ({"kind": "mhsa", "blocks": 10**9}, {}, "2,000,000,000 layers; right: at most 1,000"),
+        ({"kind": "mhsa", "ffn_ratio": 10**9}, {}, r"[0-9,]+ weights; at most 10,000,000,000"),
+        ({"kind": "expert", "ratio": 1e300}, {}, "more weights than 64 bits count; at most 10"),
+        ({"kind": "mhsa"}, {"size": 10**9}, "size: .* less than or equal to 4096"),
+    ],
+)
+def test_a_network_that_no_machine_holds_is_refused_before_it_is_laid_out(
+    block: Tree, path: Tree, message: str
+) -> None:
+    with pytest.raises((ConfigError, Infeasible), match=message):
+        said(experts(block, path))
 
 
 def test_few_feasible_draws_are_said_with_the_reason() -> None:

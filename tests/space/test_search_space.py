@@ -168,17 +168,18 @@ def test_every_mistake_of_a_file_is_said_at_once() -> None:
 
 
 def test_a_point_need_not_repeat_what_its_space_fixes() -> None:
-    space = read(
-        {
-            "w": 7,
-            "open": {"choice": [1, 2]},
-            "m": {"choice": {"conv": {"k": 3, "l": {"int": [1, 2]}}}},
-        },
-        points=[{**POINT, "name": "off", "values": {"architecture": {"m": {"l": 2}}}}],
-    )
+    block = {"k": 3, "l": {"int": [1, 2]}}
+    architecture = {
+        "w": 7,
+        "open": {"choice": [1, 2]},
+        "m": {"choice": {"conv": block}},
+        "n": {"repeat": 2, "each": block},
+    }
+    values = {"architecture": {"m": {"l": 2}}}
+    space = read(architecture, points=[{**POINT, "values": values}])
     assert space.points[0].params == {"architecture.m.conv.l": 2}
     assert space.file.points[0].values == {
-        "architecture": {"w": 7, "m": {"kind": "conv", "k": 3, "l": 2}}
+        "architecture": {"w": 7, "m": {"kind": "conv", "k": 3, "l": 2}, "n": [{"k": 3}, {"k": 3}]}
     }
 
 
