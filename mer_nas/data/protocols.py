@@ -100,10 +100,19 @@ def plan(
     return Protocol(
         folds=tuple(held),
         blocks=_blocks([len(fold.test) for fold in held], block),
-        name=f"{folds} subject groups" if isinstance(folds, int) else folds.upper(),
+        name=name_of(folds),
         labels=clips.labels,
         classes=len(clips.classes),
     )
+
+
+def name_of(folds: Scheme) -> str:
+    """Return how people call a protocol.
+
+    >>> name_of("loso"), name_of(4)
+    ('LOSO', '4 subject groups')
+    """
+    return f"{folds} subject groups" if isinstance(folds, int) else folds.upper()
 
 
 def unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def build(facts: StudyFacts) -> Report:
 
     Blocks of the user's own must be loaded: the winner's network is built to be counted.
     """
-    complete = _best_first(facts.trials)
+    complete = best_first(facts.trials)
     answer = _answer(facts, complete)
     outcomes = Counter(trial.outcome for trial in facts.trials)
     important = _important(facts.importance or {}, complete)
@@ -87,7 +87,7 @@ def build(facts: StudyFacts) -> Report:
     )
 
 
-def _best_first(trials: Iterable[TrialFacts]) -> list[TrialFacts]:
+def best_first(trials: Iterable[TrialFacts]) -> list[TrialFacts]:
     """Return the complete trials, the best first and of equals the earliest."""
     complete = [
         trial for trial in trials if trial.outcome == "complete" and trial.value is not None
@@ -100,13 +100,14 @@ def _value(trial: TrialFacts) -> float:
     return trial.value
 
 
-def _finalists(facts: StudyFacts) -> list[FinalistFacts]:
+def by_rank(facts: StudyFacts) -> list[FinalistFacts]:
+    """Return the finalists, the winner first."""
     return sorted(facts.finalists, key=lambda finalist: finalist.rank)
 
 
 def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
     if facts.finalists:
-        winner = _finalists(facts)[0]
+        winner = by_rank(facts)[0]
         return Answer(
             label=winner.name,
             key=winner.key,
@@ -151,7 +152,7 @@ def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
 
 def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Comparison | None:
     """Compare under the final protocol, where a warm start reached it."""
-    warm = [finalist for finalist in _finalists(facts) if finalist.warm_start]
+    warm = [finalist for finalist in by_rank(facts) if finalist.warm_start]
     if winner.warm_start or not warm:
         return None
     ours, theirs = spreads(winner.scores)["uf1"], spreads(warm[0].scores)["uf1"]
@@ -186,17 +187,19 @@ def _against_trial(
 
 def _ranking(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]:
     if facts.finalists:
-        return tuple(_finalist_row(finalist) for finalist in _finalists(facts))
+        return tuple(_finalist_row(finalist) for finalist in by_rank(facts))
     return tuple(_trial_row(trial, rank) for rank, trial in enumerate(complete[:SHOWN], 1))
 
 
 def _front(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]:
+    return tuple(map(_trial_row, on_front(facts, complete))) if facts.objectives[1:] else ()
+
+
+def on_front(facts: StudyFacts, complete: Sequence[TrialFacts]) -> list[TrialFacts]:
+    """Return the complete trials that no other betters in every objective, in their order."""
     costs = facts.objectives[1:]
-    if not costs:
-        return ()
-    rows = [_trial_row(trial) for trial in complete]
     found = front([(_value(trial), *_costs(trial, costs)) for trial in complete])
-    return tuple(rows[index] for index in found)
+    return [complete[index] for index in found]
 
 
 def _costs(trial: TrialFacts, names: Sequence[Objective]) -> list[float]:
@@ -235,13 +238,13 @@ def _label(trial: TrialFacts) -> str:
 def _measured(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Sequence[SeedScores]:
     """Return the scores of the winner, one a seed; none where the ledger lacks a fold of it."""
     if facts.finalists:
-        return _finalists(facts)[0].scores
+        return by_rank(facts)[0].scores
     return [complete[0].scores] if complete and complete[0].scores else []
 
 
 def _course(trials: Sequence[TrialFacts]) -> tuple[BestSoFar, ...]:
     course: list[BestSoFar] = []
-    for trial in sorted(_best_first(trials), key=lambda trial: trial.number):
+    for trial in sorted(best_first(trials), key=lambda trial: trial.number):
         best = max(_value(trial), course[-1].uf1) if course else _value(trial)
         course.append(BestSoFar(number=trial.number, uf1=best))
     return tuple(course)
@@ -267,7 +270,7 @@ def _important(
 
 def _slices(important: Sequence[Important], trials: Iterable[TrialFacts]) -> tuple[Slice, ...]:
     names = [entry.parameter for entry in important if entry.importance > 0][:SLICES]
-    complete = _best_first(trials)
+    complete = best_first(trials)
     return tuple(
         _slice(name, [trial for trial in complete if name in trial.params]) for name in names
     )

@@ -61,6 +61,18 @@ def accuracy(confusions: Counts | Values) -> Values:
     return np.asarray(_hits(confusions).sum(-1) / total, dtype=np.float64)
 
 
+def weighted_f1(confusions: Counts | Values) -> Values:
+    """Return the mean of the F1 of the classes, each counted as often as it has clips.
+
+    >>> float(weighted_f1(np.array([[3, 1], [0, 0]])))
+    0.8571428571428571
+    """
+    seen = np.einsum("...ij->...i", confusions) + np.einsum("...ij->...j", confusions)
+    clips = confusions.sum(-1)
+    f1 = 2 * _hits(confusions) / np.maximum(seen, 1)
+    return np.asarray((f1 * clips).sum(-1) / np.maximum(clips.sum(-1), 1), dtype=np.float64)
+
+
 METRICS: dict[str, Metric] = {"uf1": uf1, "uar": uar, "accuracy": accuracy}
 
 

@@ -17,7 +17,6 @@ from mer_nas.provenance import environment
 from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.lock import refuse_driven
-from mer_nas.study import honesty
 from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.looks import look
@@ -139,8 +138,8 @@ def _worth(memory: Memory, finalist: Contender) -> Worth | None:
     finalists = memory.finalists
     if not finalists or finalists[0][0].trial != finalist.trial:
         return None
-    chosen, _ = honesty.selection(memory)
-    found = honesty.headline(memory, chosen)
+    facts = memory.facts(None, "")
+    chosen, found = facts.selection, facts.headline
     if chosen is None or found is None:
         return None
     return Worth(

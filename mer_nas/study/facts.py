@@ -332,9 +332,8 @@ class Memory:
         """Return everything the report says."""
         settings, study = self.settings, self.settings.study
         importance, note = self._importance()
-        chosen, selection_note = honesty.selection(self)
         outside, nested_note = nested.facts(self)
-        return StudyFacts(
+        found = StudyFacts(
             name=self.folder.name,
             folder=str(self.folder.path),
             space=settings.space.name,
@@ -361,16 +360,13 @@ class Memory:
                 self._finalist(rank, finalist, scores)
                 for rank, (finalist, scores) in enumerate(self.finalists, start=1)
             ),
-            selection=chosen,
-            selection_note=selection_note,
-            headline=honesty.headline(self, chosen),
             nested=outside,
             nested_note=nested_note,
-            comparisons=honesty.comparisons(self),
             export=exported,
             looks=self._looks(),
             next_steps=next_steps(self),
         )
+        return honesty.worth(found, study)
 
     def _trial(self, trial: FrozenTrial) -> TrialFacts:
         known = trial.user_attrs
@@ -457,14 +453,18 @@ class Memory:
         counted = [t for t in self.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
         run = sum(len(self.under(shape, t.user_attrs["candidate"])) for t in counted)
         possible = len(counted) * len(shape.folds)
+        searched = {(t.user_attrs["candidate"], 0) for t in self.trials if "tree" in t.user_attrs}
         search = {fold.key for fold in shape.folds}
-        everything = [result for by_fold in self.results.values() for result in by_fold.values()]
+        parts: dict[bool, list[FoldResult]] = {True: [], False: []}
+        for job, by_fold in self.results.items():
+            for result in by_fold.values():
+                parts[job in searched and result.fold in search].append(result)
         return ComputeFacts(
             folds_run=run,
             folds_possible=possible,
             saved=1 - run / possible if possible else 0.0,
-            search_seconds=_seconds(r for r in everything if r.fold in search),
-            final_seconds=_seconds(r for r in everything if r.fold not in search),
+            search_seconds=_seconds(parts[True]),
+            final_seconds=_seconds(parts[False]),
             wall_seconds=past.seconds,
             workers=past.workers,
         )

@@ -1,58 +1,90 @@
 """What a study's scores are worth: the choice corrected, the headline, the winner against others.
 
-Everything follows from the predictions in the ledger and can be computed again without training.
+Everything follows from the confusions by subject that the facts of a study hold, so that a report
+can be checked by what it says of itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import statistics
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from mer_nas.errors import DataError
-from mer_nas.report import ComparisonFacts, EstimateFacts, HeadlineFacts, SelectionFacts
+from mer_nas.report import (
+    ComparisonFacts,
+    EstimateFacts,
+    FinalistFacts,
+    HeadlineFacts,
+    NestedFacts,
+    OuterGroup,
+    SeedScores,
+    SelectionFacts,
+    StudyFacts,
+    TrialFacts,
+)
+from mer_nas.report.build import best_first, by_rank, on_front
 from mer_nas.search.config import StudyConfig
 from mer_nas.statistics import Counts, Estimate, compare, correct, estimate, uf1
-from mer_nas.statistics.counts import FEWEST_SUBJECTS
+from mer_nas.statistics.counts import FEWEST_SUBJECTS, METRICS
 from mer_nas.wording import count
-
-if TYPE_CHECKING:
-    from mer_nas.study.facts import Contender, Memory
 
 FEWEST_COMPLETE = 10
 """Complete trials below which the correction misses too much of the choice."""
 
 
-def selection(memory: Memory) -> tuple[SelectionFacts | None, str]:
+def worth(facts: StudyFacts, study: StudyConfig) -> StudyFacts:
+    """Return the facts with what follows from the scores of its trials and finalists."""
+    chosen, note = selection(facts, study)
+    return facts.model_copy(
+        update={
+            "selection": chosen,
+            "selection_note": note,
+            "headline": headline(facts, chosen),
+            "comparisons": comparisons(facts),
+        }
+    )
+
+
+def selection(facts: StudyFacts, study: StudyConfig) -> tuple[SelectionFacts | None, str]:
     """Return what choosing among the complete trials does to the best score, or why it is unknown.
 
     The candidates of the correction are the complete trials under the protocol of the search, the
     earliest first.
     """
-    study, shape = memory.settings.study, memory.origin.search
-    pool = [memory.counts(shape, key) for key in memory.keys("complete")]
-    whole = [counts for counts in pool if counts is not None]
-    if not whole:
+    complete = [trial.scores for trial in facts.trials if trial.outcome == "complete"]
+    pool = [scores for scores in complete if scores is not None and scores.subjects]
+    if not pool:
         return None, "no trial is complete"
     try:
-        found = correct(np.stack(whole), memory.origin.data.classes)
+        found = correct(counts_of(pool), facts.data.classes)
     except DataError as error:
         return None, str(error)
-    facts = SelectionFacts(
+    naive = counts_of(pool)[found.selected].sum(0)
+    chosen = SelectionFacts(
         candidates=found.candidates,
-        pruned=len(memory.keys("pruned")),
-        protocol=shape.name,
+        pruned=sum(trial.outcome == "pruned" for trial in facts.trials),
+        protocol=facts.search_protocol,
         score=found.score,
-        optimism=found.optimism,
-        uf1=_facts(found.uf1),
-        uar=_facts(found.uar),
-        accuracy=_facts(found.accuracy),
+        optimism=max(0.0, found.optimism),
         caveat=_caveat(study, found.candidates),
+        **{
+            name: _no_better(getattr(found, name), float(metric(naive)))
+            for name, metric in METRICS.items()
+        },
     )
-    return facts, ""
+    return chosen, ""
 
 
-def headline(memory: Memory, chosen: SelectionFacts | None) -> HeadlineFacts | None:
+def _no_better(corrected: Estimate, naive: float) -> EstimateFacts:
+    """Return a corrected score; chance alone lifts one above the score that it corrects."""
+    above = max(0.0, corrected.value - naive)
+    low, high = max(0.0, corrected.low - above), max(0.0, corrected.high - above)
+    return EstimateFacts(value=corrected.value - above, low=low, high=high)
+
+
+def headline(facts: StudyFacts, chosen: SelectionFacts | None) -> HeadlineFacts | None:
     """Return the winner's score less what the choice flatters it by, with its interval.
 
     The score is that of the final stage where there was one; the optimism is always estimated at
@@ -60,62 +92,100 @@ def headline(memory: Memory, chosen: SelectionFacts | None) -> HeadlineFacts | N
     """
     if chosen is None:
         return None
-    optimism = max(0.0, chosen.optimism)
-    finalists = memory.finalists
+    finalists = by_rank(facts)
     if finalists:
-        counts = _of(memory, finalists[0][0])
+        counts = counts_of(finalists[0].scores)
         mean, seeds = float(uf1(counts.sum(-3)).mean()), len(counts)
-        value = _facts(estimate(counts, less=optimism))
+        value = estimated(estimate(counts, less=chosen.optimism))
     else:
         mean, seeds, value = chosen.score, 1, chosen.uf1
     return HeadlineFacts(
-        uf1=value, mean=mean, seeds=seeds, optimism=optimism, upper_bound=bool(chosen.caveat)
+        uf1=value,
+        mean=mean,
+        seeds=seeds,
+        optimism=chosen.optimism,
+        upper_bound=bool(chosen.caveat),
     )
 
 
-def comparisons(memory: Memory) -> tuple[ComparisonFacts, ...]:
+def comparisons(facts: StudyFacts) -> tuple[ComparisonFacts, ...]:
     """Compare the winner with the runner-up and with every warm start, under one protocol.
 
     That is the protocol of the final stage; without one, that of the search.
     """
-    finalists = [entry for entry, _ in memory.finalists]
-    ranked = finalists or memory.ranked()
-    if len(ranked) < 2 or len(memory.origin.data.subjects) < FEWEST_SUBJECTS:
+    ranked = _ranked(facts)
+    if len(ranked) < 2 or len(facts.data.subjects) < FEWEST_SUBJECTS:
         return ()
     winner, runner_up, *rest = ranked
     others = [runner_up, *(entry for entry in rest if entry.warm_start)]
-    counts = {entry.label: _of(memory, entry) for entry in others}
-    found = compare(_of(memory, winner), counts)
-    shape = memory.origin.final if finalists else None
+    counts = {_label(entry): _counts(entry) for entry in others}
+    found = compare(_counts(winner), counts)
+    final = facts.final_protocol if facts.finalists else None
     return tuple(
         ComparisonFacts(
-            label=entry.label,
+            label=_label(entry),
             origin=entry.origin,
             warm_start=entry.warm_start,
-            protocol=(shape or memory.origin.search).name,
-            uf1=float(uf1(counts[entry.label].sum(-3)).mean()),
-            seeds=len(counts[entry.label]),
-            difference=_facts(found[entry.label].difference),
-            p=found[entry.label].p,
-            adjusted=found[entry.label].adjusted,
+            protocol=final or facts.search_protocol,
+            uf1=float(uf1(counts[_label(entry)].sum(-3)).mean()),
+            seeds=len(counts[_label(entry)]),
+            difference=estimated(found[_label(entry)].difference),
+            p=found[_label(entry)].p,
+            adjusted=found[_label(entry)].adjusted,
         )
         for entry in others
     )
 
 
-def _of(memory: Memory, entry: Contender) -> Counts:
-    """Return the confusions (R, S, K, K) of a contender's whole repetitions."""
-    final, shape = memory.settings.study.final, memory.origin.final
-    found: list[Counts | None] = []
-    if final is not None and shape is not None:
-        key = entry.candidate.key
-        found = [memory.counts(shape, key, repetition) for repetition in range(final.seeds)]
-    whole = [counts for counts in found if counts is not None]
-    if not whole:
-        searched = memory.counts(memory.origin.search, entry.searched)
-        assert searched is not None, f"{entry.label} is not complete"
-        whole = [searched]
-    return np.stack(whole)
+def outside(
+    groups: Sequence[OuterGroup], scores: Sequence[SeedScores], seconds: float
+) -> NestedFacts:
+    """Return the nested estimate that follows from the answers about all outer groups.
+
+    Args:
+        groups: Each with its winner.
+        scores: Of the answers, pooled; one a seed.
+        seconds: What it all took.
+    """
+    counts = counts_of(scores)
+    return NestedFacts(
+        groups=tuple(groups),
+        inside=statistics.fmean(group.chosen_by for group in groups),
+        scores=tuple(scores),
+        **{name: estimated(estimate(counts, metric)) for name, metric in METRICS.items()},
+        seconds=seconds,
+    )
+
+
+def counts_of(scores: Iterable[SeedScores]) -> Counts:
+    """Return the confusions (R, S, K, K) by subject that scores hold."""
+    return np.array([each.subjects for each in scores], dtype=np.int64)
+
+
+def estimated(found: Estimate) -> EstimateFacts:
+    """Return an estimate as a report states it."""
+    return EstimateFacts(value=found.value, low=found.low, high=found.high)
+
+
+def _ranked(facts: StudyFacts) -> Sequence[FinalistFacts | TrialFacts]:
+    """Return those whose confusions are known: finalists, or else complete trials, best first."""
+    if facts.finalists:
+        return [entry for entry in by_rank(facts) if all(s.subjects for s in entry.scores)]
+    complete = best_first(facts.trials)
+    if len(facts.objectives) > 1:
+        complete = on_front(facts, complete)
+    return [trial for trial in complete if trial.scores is not None and trial.scores.subjects]
+
+
+def _label(entry: FinalistFacts | TrialFacts) -> str:
+    return entry.label if isinstance(entry, FinalistFacts) else f"trial {entry.number}"
+
+
+def _counts(entry: FinalistFacts | TrialFacts) -> Counts:
+    if isinstance(entry, FinalistFacts):
+        return counts_of(entry.scores)
+    assert entry.scores is not None
+    return counts_of([entry.scores])
 
 
 def _caveat(study: StudyConfig, complete: int) -> str:
@@ -125,7 +195,3 @@ def _caveat(study: StudyConfig, complete: int) -> str:
     if not study.spares:
         return f"the pruner ({study.pruning}) leaves too few runners-up"
     return ""
-
-
-def _facts(found: Estimate) -> EstimateFacts:
-    return EstimateFacts(value=found.value, low=found.low, high=found.high)

@@ -6,13 +6,13 @@ What looking back shows is leaky. It is written into the report, and nothing els
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mer_nas.evaluation.evaluator import pool
+from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.evaluation.hindsight import best_of_each, course
 from mer_nas.report import HindsightFacts, LearningFacts
 
@@ -25,12 +25,14 @@ def learning(memory: Memory, entry: Contender) -> LearningFacts | None:
     final, shape = memory.settings.study.final, memory.origin.final
     if final is None or shape is None:
         return None
-    kept = [
-        result.losses
-        for repetition in range(final.seeds)
-        for result in memory.under(shape, entry.candidate.key, repetition)
-        if result.losses
-    ]
+    key = entry.candidate.key
+    every = [memory.under(shape, key, repetition) for repetition in range(final.seeds)]
+    return fall(result for results in every for result in results)
+
+
+def fall(results: Iterable[FoldResult]) -> LearningFacts | None:
+    """Return how the loss fell over trainings, or none where no losses were kept."""
+    kept = [result.losses for result in results if result.losses]
     if not kept:
         return None
     parts = max(map(len, kept))

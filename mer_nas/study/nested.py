@@ -24,20 +24,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import DataError
 from mer_nas.evaluation.evaluator import FoldResult
-from mer_nas.report import EstimateFacts, NestedFacts, OuterGroup
+from mer_nas.report import NestedFacts, OuterGroup
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.settings import Settings
-from mer_nas.statistics import accuracy, by_subject, estimate, uar, uf1
-from mer_nas.statistics.counts import Metric, check
+from mer_nas.statistics.counts import check
+from mer_nas.study import honesty
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
 from mer_nas.study.scores import Results, seed_scores
 
@@ -128,29 +126,13 @@ def facts(memory: Memory) -> tuple[NestedFacts | None, str]:
     }
     if not whole:
         return None, "training failed for some outer group with every seed"
-    counts = np.stack(
-        [by_subject(each, list(data.subjects), len(data.classes)) for each in whole.values()]
-    )
+    scores = tuple(seed_scores(each, data, repetition) for repetition, each in whole.items())
     try:
-        check(counts, data.classes)
+        check(honesty.counts_of(scores), data.classes)
     except DataError as error:
         return None, str(error)
-
-    def estimated(metric: Metric) -> EstimateFacts:
-        value = estimate(counts, metric)
-        return EstimateFacts(value=value.value, low=value.low, high=value.high)
-
-    return NestedFacts(
-        groups=tuple(each.facts for each in groups),
-        inside=statistics.fmean(each.facts.chosen_by for each in groups),
-        scores=tuple(
-            seed_scores(results, data, repetition) for repetition, results in whole.items()
-        ),
-        uf1=estimated(uf1),
-        uar=estimated(uar),
-        accuracy=estimated(accuracy),
-        seconds=round(sum(each.seconds for each in groups), 3),
-    ), ""
+    seconds = round(sum(each.seconds for each in groups), 3)
+    return honesty.outside([each.facts for each in groups], scores, seconds), ""
 
 
 def _asked(memory: Memory) -> list[_Asked | None]:

@@ -1,11 +1,13 @@
 """A report taken at its word: its winner trained again, and every number held against the first.
 
-Repeated is what the answer of the report rests on: the winner, under the protocol and with the
-seeds that gave its scores. The search is not, so the optimism of its choice is taken from the
-report. Scores follow from candidate, clips, held-out subjects, seed and code alone; on one machine
-they come out the same to the last bit. Another processor or another version of a package rounds
-otherwise, and training makes much of little; so a number that differs is held against how far the
-seeds of the report differ among themselves.
+First the report is held against itself: its numbers follow from the confusions that it holds, and
+one that does not is named before anything is trained (`consistency`). Repeated is what the answer
+of the report rests on: the winner, under the protocol and with the seeds that gave its scores. The
+search is not, so the confusions of the other candidates are taken from the report. Scores follow
+from candidate, clips, held-out subjects, seed and code alone; on one machine they come out the
+same to the last bit. Another processor or another version of a package rounds otherwise, and
+training makes much of little; so a number that differs is held against how far the seeds of the
+report differ among themselves.
 
 runs/reproductions/moe-synthetic-1-<digest of the report>-1/
 ├── ledger.jsonl       every finished fold: an interrupted reproduction goes on from here
@@ -17,8 +19,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +40,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.files import write
 from mer_nas.provenance import code_version, environment
-from mer_nas.report import HeadlineFacts, Report, SeedScores, read_report
+from mer_nas.report import Report, SeedScores, read_report
 from mer_nas.report.facts import Confusion
 from mer_nas.report.files import JSON
 from mer_nas.report.schema import Answer
@@ -48,14 +53,19 @@ from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.ray_runner import cluster
 from mer_nas.settings import Settings, validate_data
-from mer_nas.statistics import by_subject, estimate
-from mer_nas.study.folder import RUNS
+from mer_nas.statistics import estimate
+from mer_nas.study import honesty
+from mer_nas.study.consistency import contradictions, differing, followed, leaves, taken
+from mer_nas.study.folder import RUNS, data_facts
+from mer_nas.study.learning import fall
 from mer_nas.study.scores import Results, seed_scores
 from mer_nas.training.device import pick_device
 
 Verdict = Literal["identical", "within tolerance", "different"]
 WORDS = ("data.root", "data.roots", "data.cache", "trainer.device", "ray")
 """What may be another here than in the report, with everything below it."""
+MACHINE = ("python", "platform", "cpu", "cores", "gpu")
+"""What the report knows of the machine besides its packages."""
 NAMES = {
     "uf1": "UF1",
     "uar": "UAR",
@@ -87,21 +97,26 @@ class Number:
     name: str
     """"UF1, seed 1"."""
     stored: float
-    found: float
-    tolerance: float = 0.0
-    """How far two seeds of the report lie apart; 0 where there is one seed, or no chance in it."""
+    found: float | None
+    """None where the report should not have it."""
+    tolerance: float | None = 0.0
+    """How far two seeds of the report lie apart; 0 where there is one seed, or no chance in it.
+    None where it follows from numbers that have a tolerance of their own."""
 
     @property
-    def difference(self) -> float:
+    def difference(self) -> float | None:
         """Found less stored."""
-        return self.found - self.stored
+        return None if self.found is None else self.found - self.stored
 
     @property
     def verdict(self) -> Verdict:
         """How the two compare."""
         if self.found == self.stored:
             return "identical"
-        return "within tolerance" if abs(self.difference) <= self.tolerance else "different"
+        if self.difference is None:
+            return "different"
+        within = self.tolerance is None or abs(self.difference) <= self.tolerance
+        return "within tolerance" if within else "different"
 
     def tree(self) -> Tree:
         """Return it as a plain tree."""
@@ -132,6 +147,20 @@ class Claim:
         """Number of repetitions to be trained."""
         return 1 + max(score.repetition for score in self.scores)
 
+    @cached_property
+    def contradictions(self) -> tuple[Number, ...]:
+        """The numbers of the report that are not what follows from what it holds."""
+        return tuple(
+            Number(".".join(place), stored, found)
+            for place, stored, found in contradictions(self.report)
+        )
+
+    @cached_property
+    def following(self) -> int:
+        """How many numbers of the report follow from others that it holds."""
+        places = (place for place, _ in leaves(self.report.model_dump(mode="json")))
+        return sum(not taken(place) for place in places)
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -141,8 +170,10 @@ class Reproduction:
     changes: tuple[Change, ...]
     """What is not as it was; empty where everything is."""
     numbers: tuple[Number, ...]
-    folder: Path
-    """Where the folds lie."""
+    """What training again gave; where the report contradicts itself, its contradictions."""
+    folder: Path | None
+    """Where the folds lie; None where the report contradicts itself, so that nothing was
+    trained."""
 
     @property
     def verdict(self) -> Verdict:
@@ -164,7 +195,9 @@ class Reproduction:
             "verdict": self.verdict,
             "changes": [asdict(change) for change in self.changes],
             "numbers": [number.tree() for number in self.numbers],
-            "folder": str(self.folder),
+            "following": self.claim.following,
+            "contradicts_itself": self.folder is None,
+            "folder": None if self.folder is None else str(self.folder),
         }
 
 
@@ -215,25 +248,56 @@ def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
 
 
 def changes(claim: Claim) -> tuple[Change, ...]:
-    """Return what of code, packages and machine is not as the report has it."""
+    """Return what of settings, code, packages and machine is not as the study has it."""
     study = claim.report.study
     files = claim.settings.space.extensions
-    then: Tree = study.environment
-    now: Tree = environment(files)
+    then, now = dict(study.environment), environment(files)
+    before: Tree = then.pop("packages", {})
+    here: Any = now.pop("packages", {})
     pairs: list[tuple[str, Any, Any]] = [
+        *_settings_changed(claim),
         ("code that decides scores", study.code_version, code_version(files)),
-        *((name, then.get(name), now.get(name)) for name in ("python", "platform", "cpu")),
-        ("gpu", _gpus(then), _gpus(now)),
+        ("key of the winner", claim.answer.key, claim.candidate.key),
+        *((name, then.get(name), now.get(name)) for name in MACHINE),
+        *((f"package {k}", before.get(k), here.get(k)) for k in sorted({*before, *here})),
     ]
-    if claim.candidate.key != claim.answer.key:
-        pairs.append(("key of the winner", claim.answer.key, claim.candidate.key))
-    old, new = then.get("packages", {}), now.get("packages", {})
-    pairs += [(f"package {name}", old.get(name), new.get(name)) for name in sorted({*old, *new})]
     return tuple(
-        Change(what, str(before or "none"), str(here or "none"))
+        Change(what, _written(before), _written(here))
         for what, before, here in pairs
         if before != here
     )
+
+
+def _settings_changed(claim: Claim) -> Iterable[tuple[str, Any, Any]]:
+    """Yield settings as the study has them and as they are here: what, there, here."""
+    stored = claim.report.study.settings
+    yield from _unlike("data", stored["data"], claim.settings.data.model_dump(mode="json"))
+    if claim.ray is not None:
+        yield from _unlike("ray", stored["ray"], claim.ray.model_dump(mode="json"))
+    study = followed(claim.report)
+    assert study.answer is not None
+    here = {**claim.candidate.dump(), "protocol": claim.answer.protocol}
+    there = {name: getattr(study.answer, name) for name in here}
+    yield from _unlike("trainer", there.pop("trainer"), here.pop("trainer"))
+    yield from _unlike("winner", there, here)
+    told = ("space", "sampler", "pruner", "objectives", "search_protocol", "final_protocol")
+    for name in told:
+        yield name, getattr(study.study, name), getattr(claim.report.study, name)
+
+
+def _unlike(name: str, then: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:
+    """Yield the settings of two trees that differ, by dotted name."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in sorted({*then, *now} if name != "winner" else {*then} & {*now}):
+            yield from _unlike(f"{name}.{key}", then.get(key), now.get(key))
+    elif then != now:
+        yield name, then, now
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None or value == "" else str(value)
 
 
 def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
@@ -245,21 +309,33 @@ def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
     Raises:
         DataError: They are clips of other subjects or classes, so that nothing can be checked.
     """
-    data = claim.report.study.data
-    subjects = {group: int((clips.groups == group).sum()) for group in clips.subjects}
-    for what, then, now in (
-        ("classes", list(data.classes), list(clips.classes)),
-        ("counts", data.counts, clips.counts()),
-        ("clips of each subject", data.subjects, subjects),
+    then, now = claim.report.study.data, data_facts(clips)
+    for name, what in (
+        ("classes", "classes"),
+        ("counts", "counts"),
+        ("subjects", "clips of each subject"),
     ):
-        if then != now:
+        before, here = getattr(then, name), getattr(now, name)
+        if before != here:
+            before, here = (list(v) if isinstance(v, tuple) else v for v in (before, here))
             raise DataError(
-                f"{claim.path}: the report was made with other clips: {what} {then}, here {now}; "
-                "data.root= should name the same set"
+                f"{claim.path}: the report was made with other clips: {what} {before}, here "
+                f"{here}; data.root= should name the same set"
             )
-    if clips.fingerprint == data.fingerprint:
-        return ()
-    return (Change("clips (fingerprint)", data.fingerprint, clips.fingerprint),)
+    old, new = then.model_dump(mode="json"), now.model_dump(mode="json")
+    pairs = {"fingerprint": "clips (fingerprint)", "name": "name of the clips"}
+    pairs |= {"inputs": "shapes of the inputs", "official": "counts of the full set"}
+    return tuple(
+        Change(what, str(old[name] or "none"), str(new[name] or "none"))
+        for name, what in pairs.items()
+        if old[name] != new[name]
+    )
+
+
+def contradicted(claim: Claim) -> Reproduction | None:
+    """Return what is to be said of a report whose numbers contradict one another, or None."""
+    numbers = claim.contradictions
+    return Reproduction(claim, changes(claim), numbers, None) if numbers else None
 
 
 def reproduce(
@@ -267,6 +343,7 @@ def reproduce(
 ) -> Reproduction:
     """Train the winner again and compare every number that follows from it.
 
+    Of a report that contradicts itself nothing is trained; its contradictions are the result.
     Folds of a reproduction that was interrupted are not trained twice.
 
     Args:
@@ -281,6 +358,8 @@ def reproduce(
         StudyError: A fold cannot be trained, so that nothing can be compared.
     """
     study, files = claim.settings.study, claim.settings.space.extensions
+    if (refuted := contradicted(claim)) is not None:
+        return refuted
     found = (*changes(claim), *held_against(claim, clips))
     protocol = plan(clips, claim.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
@@ -356,10 +435,6 @@ def _seconds(report: Report, answer: Answer) -> float:
     return study.compute.final_seconds * seeds[answer.key] / sum(seeds.values())
 
 
-def _gpus(tree: Tree) -> str:
-    return ", ".join(tree.get("gpu") or ())
-
-
 def _folder(claim: Claim, runs: Path) -> Path:
     """Return the folder of an interrupted reproduction, or a new one."""
     digest = hashlib.sha256(claim.path.read_bytes()).hexdigest()[:8]
@@ -395,9 +470,34 @@ def _numbers(claim: Claim, results: Sequence[Results]) -> Iterable[Number]:
         then = [score.datasets[index] for score in claim.scores]
         yield from _metrics(then, [score.datasets[index] for score in found], f"{part.name}: ")
     yield from _confusions(claim.scores, found)
-    headline = claim.report.study.headline
-    if headline is not None and answer.stage == "final":
-        yield from _headline(claim, headline, results)
+    yield from _headline(claim, found)
+    yield from _following(claim, found, results)
+
+
+def _following(
+    claim: Claim, found: Sequence[SeedScores], results: Sequence[Results]
+) -> Iterable[Number]:
+    """Yield what of the rest of the report is another once the winner's scores are these."""
+    facts, key = claim.report.study, claim.answer.key
+    if claim.answer.stage == "final":
+        update = {"scores": tuple(found), "learning": fall(chain.from_iterable(results))}
+        finalists = tuple(
+            each.model_copy(update=update) if each.key == key else each for each in facts.finalists
+        )
+        facts = facts.model_copy(update={"finalists": finalists})
+    else:
+        trials = tuple(
+            each.model_copy(update={"scores": found[0]}) if each.key == key else each
+            for each in facts.trials
+        )
+        facts = facts.model_copy(update={"trials": trials})
+    new = followed(claim.report.model_copy(update={"study": facts}))
+    old = dict(leaves(followed(claim.report).model_dump(mode="json")))
+    told = re.compile(r"study\.(finalists|trials)\.\d+\.(scores|datasets)\..*|.*confusion\..*")
+    for place, stored, here in differing(claim.report, new):
+        name = ".".join(place)
+        if here != old.get(place) and not told.fullmatch(name):
+            yield Number(name, stored, here, None)
 
 
 def _metrics(then: Sequence[Config], now: Sequence[Config], of: str = "") -> Iterable[Number]:
@@ -439,19 +539,16 @@ def _moved(one: Sequence[Confusion], other: Sequence[Confusion]) -> int:
     return int(np.abs(np.array(one) - np.array(other)).sum()) // 2
 
 
-def _headline(
-    claim: Claim, headline: HeadlineFacts, results: Sequence[Results]
-) -> Iterable[Number]:
-    data = claim.report.study.data
-    counts = np.stack(
-        [by_subject(folds, list(data.subjects), len(data.classes)) for folds in results]
-    )
-    scores = [score.uf1 for score in claim.scores]
-    found = estimate(counts, less=headline.optimism)
+def _headline(claim: Claim, found: Sequence[SeedScores]) -> Iterable[Number]:
+    """Yield the headline; the optimism of the choice is the report's."""
+    headline, scores = claim.report.study.headline, [score.uf1 for score in claim.scores]
+    if headline is None or claim.answer.stage != "final":
+        return
+    here = estimate(honesty.counts_of(found), less=headline.optimism)
     for name in ("value", "low", "high"):
         yield Number(
             "headline UF1" + ("" if name == "value" else f", {name}"),
             getattr(headline.uf1, name),
-            getattr(found, name),
+            getattr(here, name),
             max(scores) - min(scores),
         )

@@ -9,7 +9,9 @@ import pytest
 from click.testing import Result
 
 from mer_nas import api
+from mer_nas.report import read_report
 from mer_nas.search.events import Event, FoldDone
+from mer_nas.study.consistency import followed
 from mer_nas.study.reproduce import Number
 
 Call = Callable[..., Result]
@@ -52,41 +54,42 @@ def test_a_run_made_twice_on_one_machine_is_identical_to_the_last_bit(
 def test_what_has_changed_is_named_before_training_and_what_differs_by_how_much(
     call: Call, study: Path
 ) -> None:
-    off: dict[str, float] = {}
-
-    def change(tree: dict[str, Any]) -> None:
+    def forge(tree: dict[str, Any]) -> None:
         facts = tree["study"]
         facts["code_version"] = "0123456789ab"
         facts["environment"]["packages"]["torch"] = "1.0"
         facts["environment"]["packages"]["elsewhere"] = "3.1"
+        facts["environment"]["cores"] = 1024
         facts["data"]["fingerprint"] = "fedcba9876543210"
-        scores = facts["finalists"][0]["scores"]
-        seeds = sorted(score["uf1"] for score in scores)
-        off["UF1"] = seeds[1] - seeds[0] + 0.25  # which the change makes it
-        off["accuracy"] = scores[0]["accuracy"] - 1
-        for score in scores:
-            score["accuracy"] = 1.0
-            score["uf1"] += 0.125 if score["uf1"] == seeds[1] else -0.125
+        for scores in facts["finalists"][0]["scores"]:
+            for confusion in scores["subjects"]:
+                for kind, row in enumerate(confusion):
+                    row[:] = [sum(row) if column == kind else 0 for column in range(3)]
 
-    result = call("reproduce", edited(study, change))
+    file = Path(edited(study, forge))
+    file.write_text(followed(read_report(file)).to_json())  # all of it agrees with the forgery
+    result = call("reproduce", str(file), "trainer.device=cpu")
     assert result.exit_code == 1, result.output
     said = result.stderr.splitlines()
     begun = next(n for n, line in enumerate(said) if line.startswith("training took "))
     named = [line.partition("not as it was: ")[2] for line in said[:begun] if "not as" in line]
     starts = [
+        "trainer.device: auto in the report, cpu here",
         "code that decides scores: 0123456789ab in the report, ",
+        "cores: 1024 in the report, ",
         "package elsewhere: 3.1 in the report, none here",
         "package torch: 1.0 in the report, ",
         "clips (fingerprint): fedcba9876543210 in the report, ",
     ]
     assert [line[: len(start)] for line, start in zip(named, starts, strict=True)] == starts
     rows = {line[18:66].strip(): line for line in result.stdout.splitlines()}
-    assert rows["accuracy, seed 1"].startswith("different ")
+    for name in ("accuracy, seed 1", "UF1, seed 2", "UAR, mean", "headline UF1"):
+        assert rows[name].startswith("different "), rows
+        assert "seeds differ by 0)" in rows[name]
     assert "1.0000, here " in rows["accuracy, seed 1"]
-    assert f"({off['accuracy']:+.4g}; seeds differ by 0)" in rows["accuracy, seed 1"]
-    assert rows["UF1, seed 1"].startswith("within tolerance ")
-    assert f"seeds differ by {off['UF1']:.4g})" in rows["UF1, seed 1"]
-    assert rows["UAR, seed 1"].startswith("identical ")
+    assert rows["multiply-accumulates"].startswith("identical ")
+    for name in ("answer.uf1.mean", "ranking.0.uar.low", "study.comparisons.0.difference.high"):
+        assert rows[name].endswith("; follows from the scores)"), rows
     assert result.stdout.splitlines()[-2].startswith("not reproduced: ")
 
 
@@ -139,8 +142,9 @@ def test_without_a_final_stage_the_search_score_of_the_winner_is_checked(
 
 
 def test_what_cannot_be_checked_is_refused_before_training(call: Call, study: Path) -> None:
-    def fewer(tree: dict[str, Any]) -> None:
-        tree["study"]["data"]["counts"]["clips"] = 23
+    def renamed(tree: dict[str, Any]) -> None:
+        subjects = tree["study"]["data"]["subjects"]
+        subjects["faces:nobody"] = subjects.pop(list(subjects)[-1])
 
     def lost(tree: dict[str, Any]) -> None:
         tree["answer"] = None
@@ -156,7 +160,7 @@ def test_what_cannot_be_checked_is_refused_before_training(call: Call, study: Pa
 
     text, file = (study / "report.json").read_text(), study / "report.json"
     for change, message in (
-        (fewer, f"{file}: the report was made with other clips: counts {{'clips': 23, "),
+        (renamed, f"{file}: the report was made with other clips: clips of each "),
         (lost, f"{file}: no trial was complete, so there is no winner to train again\n"),
         (damaged, f"{file}: study.settings cannot be read as settings: 'file'\n"),
         (older, f"{file}: schema is 'mer-nas report 1', but this version reads "),

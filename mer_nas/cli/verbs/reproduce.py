@@ -29,15 +29,22 @@ REPRODUCED, DIFFERENT, INTERRUPTED = 0, 1, 130
 def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Train the winner of a report again and say of every number whether it is the same.
 
-    The exit status is 0 where all are identical or within the range that the seeds of the report
-    have, 1 where one is not, and 2 where it cannot be checked.
+    Before anything is trained, the numbers of the report are held against one another. The exit
+    status is 0 where all are identical or within the range that the seeds of the report have, 1
+    where one is not or two contradict each other, and 2 where it cannot be checked.
 
     \b
     mer-nas reproduce runs/moe-synthetic-1/report.json
     mer-nas reproduce report.json data.root=DIR ray.workers=4
     """
     from mer_nas.cli.loading import load
-    from mer_nas.study.reproduce import changes, held_against, read_claim, reproduce
+    from mer_nas.study.reproduce import (
+        changes,
+        contradicted,
+        held_against,
+        read_claim,
+        reproduce,
+    )
 
     claim = read_claim(report, words)
     say = _silent if quiet else _say
@@ -45,11 +52,15 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     found = changes(claim)
     for change in found:
         say(f"not as it was: {change}")
+    if (refuted := contradicted(claim)) is not None:
+        click.echo(json.dumps(refuted.tree(), indent=2) if as_json else _refutation(refuted))
+        sys.exit(DIFFERENT)
+    say(f"{claim.following:,} numbers of the report follow from one another")
     clips = load(claim.settings, quiet=quiet)
     for change in (other := held_against(claim, clips)):
         say(f"not as it was: {change}")
     if not (*found, *other):
-        say("code, packages, machine and clips are as they were")
+        say("settings, code, packages, machine and clips are as they were")
     say(f"training took {duration(claim.seconds)} then, on one worker")
     try:
         done = reproduce(claim, clips, _ignore if quiet else _Progress(claim))
@@ -92,18 +103,38 @@ def _table(done: Reproduction) -> str:
     return "\n".join([*rows, f"folds in {done.folder}"])
 
 
+def _refutation(refuted: Reproduction) -> str:
+    """Return a line for each number that contradicts the others, and what that means."""
+    lines = [
+        f"{number.name}: {_value(number.stored)} in the report, but "
+        + ("nothing like it" if number.found is None else _value(number.found))
+        + " follows from what it holds"
+        for number in refuted.numbers
+    ]
+    many = count(len(lines), "number")
+    return "\n".join(
+        [*lines, f"not reproduced: the report contradicts itself in {many}; nothing was trained"]
+    )
+
+
 def _line(number: Number) -> str:
     text = f"{number.verdict:<17} {number.name:<48} {_value(number.stored)}"
     if number.verdict == "identical":
         return text
-    return (
-        f"{text}, here {_value(number.found)} ({number.difference:+.4g}; seeds differ by "
-        f"{number.tolerance:.4g})"
+    if number.found is None or number.difference is None:
+        return f"{text}, here nothing"
+    why = (
+        "follows from the scores"
+        if number.tolerance is None
+        else f"seeds differ by {number.tolerance:.4g}"
     )
+    return f"{text}, here {_value(number.found)} ({number.difference:+.4g}; {why})"
 
 
 def _value(value: float) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+    if not isinstance(value, float):
+        return f"{value:,}"
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.4g}"
 
 
 class _Progress:

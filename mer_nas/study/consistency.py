@@ -1,0 +1,414 @@
+"""Whether the numbers of a report follow from one another.
+
+A report holds the confusions by subject of everything that was measured, and almost every other
+number of it follows from these: scores, ranks, intervals, comparisons, counts. `followed` takes
+the confusions (and the few other things that nothing else tells, see `TAKEN`) and works out the
+report anew; `contradictions` walks both and names what is not the same. The walk knows no field,
+so a new one cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.architectures import close, measure, parse
+from mer_nas.catalogue import trained_by
+from mer_nas.config.base import C, Tree, validate
+from mer_nas.config.overrides import merge
+from mer_nas.data.clips import dataset_of
+from mer_nas.data.protocols import Scheme, name_of
+from mer_nas.errors import ConfigError, Infeasible, StudyError
+from mer_nas.report import (
+    DataFacts,
+    DatasetScores,
+    FinalistFacts,
+    HindsightFacts,
+    NestedFacts,
+    Report,
+    SeedScores,
+    StudyFacts,
+    TrialFacts,
+    build,
+)
+from mer_nas.report.facts import ComputeFacts, Confusion, LooksFacts
+from mer_nas.report.spreads import spread
+from mer_nas.settings import Settings
+from mer_nas.space.search_space import Trial
+from mer_nas.statistics import accuracy, uar, uf1
+from mer_nas.statistics.counts import weighted_f1
+from mer_nas.study import honesty
+from mer_nas.training.config import TrainerConfig
+from mer_nas.wording import count
+
+Number = int | float
+Place = tuple[str, ...]
+"""Where in a report a number stands: ("study", "trials", "3", "value")."""
+
+TAKEN: Mapping[str, str] = {
+    r"study\.settings\..*": "what the study was asked for",
+    r"study\.environment\..*": "the machine then; held against this one",
+    r"study\.data\.(official|inputs)\..*": "held against the clips",
+    r"study\.compute\.(.*_seconds|workers)": "time and workers then",
+    r"study\.nested\.seconds": "time then",
+    r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
+    r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",
+    r"study\.(trials|finalists)\.\d+\.scores\.(\d+\.)?fold_f1": "of groups whose subjects only "
+    "training tells",
+    r"study\.nested\.scores\.\d+\.fold_f1": "of groups whose subjects only training tells",
+    r"study\.finalists\.\d+\.(learning|hindsight)\..*": "losses of trainings, and looking back at "
+    "them; the winner's losses follow from training it",
+    r"study\.export\.max_difference": "measured at the export",
+    r"study\.looks\..*": "of the exported network, which was trained on all clips",
+    r"literature\..*": "what papers state",
+}
+"""Numbers that may be taken at the report's word, and why. Some of them still have to agree."""
+
+
+def contradictions(report: Report) -> list[tuple[Place, Number, Number | None]]:
+    """Return each number that is not what follows from the others: where, stored, followed.
+
+    Nothing (None) follows where the report holds what it should not. What an older version did
+    not write down yet contradicts nothing.
+    """
+    return [
+        (place, stored, found)
+        for place, stored, found in differing(report, followed(report))
+        if found is None or not math.isclose(stored, found, rel_tol=1e-9, abs_tol=1e-9)
+    ]
+
+
+def differing(report: Report, other: Report) -> Iterator[tuple[Place, Number, Number | None]]:
+    """Yield the numbers of a report that are others in another one: where, here, there."""
+    there = dict(leaves(other.model_dump(mode="json")))
+    for place, stored in leaves(report.model_dump(mode="json")):
+        if there.get(place) != stored:
+            yield place, stored, there.get(place)
+
+
+def leaves(tree: Any, place: Place = ()) -> Iterator[tuple[Place, Number]]:
+    """Yield every number of a tree and where it stands; true and false are none."""
+    match tree:
+        case bool():
+            return
+        case int() | float():
+            yield place, tree
+        case dict():
+            for key, value in tree.items():
+                yield from leaves(value, (*place, str(key)))
+        case list() | tuple():
+            for index, value in enumerate(tree):
+                yield from leaves(value, (*place, str(index)))
+
+
+def taken(place: Place) -> str:
+    """Return why a number may be taken at the report's word; empty where it follows from others.
+
+    >>> taken(("study", "compute", "workers")), taken(("answer", "uf1", "mean"))
+    ('time and workers then', '')
+    """
+    name = ".".join(place)
+    return next((why for known, why in TAKEN.items() if re.fullmatch(known, name)), "")
+
+
+def followed(report: Report) -> Report:
+    """Return the report that follows from the confusions of another, and from what it was asked.
+
+    Blocks of the user's own must be loaded.
+    """
+    facts = report.study
+    _refuse_unlike(facts)
+    return build(follow(facts, Settings.load(facts.settings, "study.settings")))
+
+
+def _refuse_unlike(facts: StudyFacts) -> None:
+    """Refuse confusions that cannot be of these subjects and classes."""
+    classes, subjects = len(facts.data.classes), len(facts.data.subjects)
+    named: list[tuple[str, Sequence[SeedScores]]]
+    named = [(f"trial {t.number}", [t.scores]) for t in facts.trials if t.scores is not None]
+    named += [(finalist.name, finalist.scores) for finalist in facts.finalists]
+    if facts.nested is not None:
+        named.append(("the nested estimate", facts.nested.scores))
+    for name, scores in named:
+        for score in scores:
+            of = [*score.subjects, score.confusion, *(part.confusion for part in score.datasets)]
+            square = all(len(m) == classes and {len(r) for r in m} == {classes} for m in of)
+            if not square or len(score.subjects) not in (0, subjects):
+                raise StudyError(
+                    f"{facts.name}: {name} has confusions of {len(score.subjects)} subjects and "
+                    f"other shapes than the report's {count(subjects, 'subject')} and "
+                    f"{classes} classes, so nothing follows from them"
+                )
+
+
+def follow(facts: StudyFacts, settings: Settings) -> StudyFacts:
+    """Return facts of which every number that follows from another one does."""
+    study = settings.study
+    facts = _with(
+        facts,
+        seed=study.seed,
+        tables=settings.space.file.tables,
+        space=settings.space.name,
+        sampler=study.sampler,
+        pruner=study.pruning,
+        objectives=study.objectives,
+        search_protocol=name_of(study.folds),
+        final_protocol=name_of(study.final.folds) if study.final else None,
+    )
+    facts = _with(facts, data=_data(facts))
+    facts = _with(facts, trials=_trials(facts, settings))
+    facts = _with(facts, finalists=_finalists(facts, settings))
+    facts = _with(
+        facts,
+        compute=_compute(facts, study.folds),
+        nested=_nested(facts.nested, facts.data, study.outer),
+        looks=_looks(facts.looks, facts.data),
+    )
+    return honesty.worth(facts, study)
+
+
+def _with(facts: C, **changes: Any) -> C:
+    return facts.model_copy(update=changes)
+
+
+# The parts ---------------------------------------------------------------------------------------
+
+
+def _data(facts: StudyFacts) -> DataFacts:
+    """Return what is counted of the clips as the first confusion by subject has it."""
+    known = [s for finalist in facts.finalists for s in finalist.scores]
+    known += [trial.scores for trial in facts.trials if trial.scores is not None]
+    counts = next((np.array(scores.subjects) for scores in known if scores.subjects), None)
+    data = facts.data
+    if counts is None or len(counts) != len(data.subjects):
+        return data
+    clips = counts.sum((1, 2))
+    found = {"clips": int(clips.sum()), "subjects": len(clips)}
+    found |= dict(zip(data.classes, counts.sum((0, 2)).tolist(), strict=True))
+    return data.model_copy(
+        update={
+            "subjects": dict(zip(data.subjects, clips.tolist(), strict=True)),
+            "counts": {name: found.get(name, number) for name, number in data.counts.items()},
+        }
+    )
+
+
+def _trials(facts: StudyFacts, settings: Settings) -> tuple[TrialFacts, ...]:
+    before = [-1, *(trial.number for trial in facts.trials)]
+    return tuple(
+        _trial(trial, facts, settings)
+        if earlier < trial.number
+        else _with(_trial(trial, facts, settings), number=earlier + 1)
+        for (earlier, _), trial in zip(pairwise(before), facts.trials, strict=True)
+    )
+
+
+def _trial(trial: TrialFacts, facts: StudyFacts, settings: Settings) -> TrialFacts:
+    changes: Tree = {}
+    if trial.scores is not None:
+        scores = _scores(trial.scores, facts.data, settings.study.folds)
+        scores = scores.model_copy(update={"repetition": 0})
+        changes |= {"scores": scores, "value": scores.uf1}
+    if trial.outcome == "complete" and trial.curve:
+        last = trial.curve[-1].model_copy(
+            update={"clips": 1.0, "uf1": changes.get("value", trial.value)}
+        )
+        changes["curve"] = (*trial.curve[:-1], last)
+    if trial.architecture is not None:
+        drawn = _drawn(trial, settings)
+        changes |= {**drawn, **_cost(drawn["architecture"], len(facts.data.classes))}
+    return _with(trial, **changes)
+
+
+def _finalists(facts: StudyFacts, settings: Settings) -> tuple[FinalistFacts, ...]:
+    found = [_finalist(entry, facts, settings) for entry in facts.finalists]
+    means = [spread([score.uf1 for score in entry.scores]).mean for entry in found]
+    order = sorted(range(len(found)), key=lambda index: -means[index])
+    return tuple(_with(found[index], rank=rank) for rank, index in enumerate(order, start=1))
+
+
+def _finalist(entry: FinalistFacts, facts: StudyFacts, settings: Settings) -> FinalistFacts:
+    final = settings.study.final
+    word, _, number = entry.label.rpartition(" ")
+    trial = int(number) if word == "trial" and number.isdecimal() else entry.trial
+    of = next((each for each in facts.trials if each.number == trial), None)
+    folds = final.folds if final else settings.study.folds
+    changes: Tree = {"trial": trial, "scores": _repeated(entry.scores, facts.data, folds)}
+    if of is not None:
+        changes["search_score"] = of.value
+        if of.architecture is not None and of.trainer is not None:
+            trainer = validate(TrainerConfig, of.trainer, f"trial {trial}")
+            trainer = trained_by(
+                trainer, final.trainer if final else {}, settings.trainer_words, f"trial {trial}"
+            )
+            changes["architecture"] = of.architecture
+            changes["trainer"] = trainer.model_dump(mode="json")
+    cost = _cost(changes.get("architecture", entry.architecture), len(facts.data.classes))
+    hindsight = _hindsight(entry.hindsight, _folds(folds, facts.data))
+    return _with(entry, **changes, **cost, hindsight=hindsight)
+
+
+def _nested(found: NestedFacts | None, data: DataFacts, groups: int | None) -> NestedFacts | None:
+    if found is None:
+        return None
+    clips = [group.clips for group in found.groups]
+    rest = data.counts["clips"] - sum(clips)  # of one group that says too many or too few
+    first = found.groups[0].model_copy(update={"clips": max(1, clips[0] + rest)})
+    scores = _repeated(found.scores, data, groups or len(found.groups))
+    return honesty.outside([first, *found.groups[1:]], scores, found.seconds)
+
+
+def _hindsight(found: HindsightFacts | None, folds: int) -> HindsightFacts | None:
+    if found is None or not found.course:
+        return found
+    changes: Tree = {"epochs": len(found.course), "of": found.seeds * folds}
+    changes["last"] = found.course[-1]
+    if found.seeds == 1:
+        changes["best_of_all"] = max(found.course)
+    return found.model_copy(update=changes)
+
+
+def _looks(found: LooksFacts | None, data: DataFacts) -> LooksFacts | None:
+    if found is None:
+        return None
+    experts = tuple(
+        each.model_copy(update={"experts": len(each.use[0])}) if each.use else each
+        for each in found.experts
+    )
+    return found.model_copy(update={"clips": data.counts["clips"], "experts": experts})
+
+
+def _compute(facts: StudyFacts, folds: Scheme) -> ComputeFacts:
+    outcomes = [trial.outcome for trial in facts.trials]
+    least = outcomes.count("complete") * _folds(folds, facts.data)
+    possible = least + outcomes.count("pruned") * _folds(folds, facts.data)
+    run = min(max(least, facts.compute.folds_run), possible)
+    return facts.compute.model_copy(
+        update={
+            "folds_run": run,
+            "folds_possible": possible,
+            "saved": 1 - run / possible if possible else 0.0,
+        }
+    )
+
+
+def _folds(folds: Scheme, data: DataFacts) -> int:
+    """Return how many folds there are."""
+    match folds:
+        case "loso":
+            return len(data.subjects)
+        case "lodo":
+            return len(set(map(dataset_of, data.subjects)))
+        case number:
+            return number
+
+
+# Scores from confusions --------------------------------------------------------------------------
+
+
+def _repeated(
+    scores: Sequence[SeedScores], data: DataFacts, folds: Scheme
+) -> tuple[SeedScores, ...]:
+    """Return the scores of several repetitions, each once."""
+    found: list[SeedScores] = []
+    for each in scores:
+        least = found[-1].repetition + 1 if found else 0
+        update = {"repetition": max(least, each.repetition)}
+        found.append(_scores(each, data, folds).model_copy(update=update))
+    return tuple(found)
+
+
+def _scores(stored: SeedScores, data: DataFacts, folds: Scheme) -> SeedScores:
+    subjects = np.array(stored.subjects, dtype=np.int64)
+    if not len(subjects):
+        return stored.model_copy(update=_metrics(np.array(stored.confusion), stored))
+    whole = subjects.sum(0)
+    sets = np.array([dataset_of(name) for name in data.subjects])
+    changes: Tree = {"confusion": _cells(whole), **_metrics(whole, stored)}
+    if stored.fold_f1 is not None and folds in ("loso", "lodo"):
+        parts = subjects if folds == "loso" else [subjects[sets == s].sum(0) for s in set(sets)]
+        changes["fold_f1"] = statistics.fmean(map(_f1_of_those_present, parts))
+    changes["datasets"] = tuple(
+        _dataset(part, subjects[sets == part.name].sum(0)) for part in stored.datasets
+    )
+    return stored.model_copy(update=changes)
+
+
+def _dataset(part: DatasetScores, counts: NDArray[np.int64]) -> DatasetScores:
+    return part.model_copy(update={"confusion": _cells(counts), **_metrics(counts, part)})
+
+
+def _metrics(counts: NDArray[np.int64], stored: SeedScores | DatasetScores) -> Tree:
+    found: Tree = {
+        "uf1": float(uf1(counts)),
+        "uar": float(uar(counts)),
+        "accuracy": float(accuracy(counts)),
+    }
+    if stored.weighted_f1 is not None:
+        found["weighted_f1"] = float(weighted_f1(counts))
+    return found
+
+
+def _cells(counts: NDArray[np.int64]) -> Confusion:
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def _f1_of_those_present(counts: NDArray[np.int64]) -> float:
+    """Return the mean F1 of the classes that occur among labels or predictions."""
+    present = (counts.sum(0) + counts.sum(1)) > 0
+    return float(uf1(counts)) * len(counts) / max(1, int(present.sum()))
+
+
+# Candidates from what was drawn ------------------------------------------------------------------
+
+
+class _Told(Trial):
+    """Draws what a trial is known to have drawn; of a setting without effect, anything."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self.params.get(name, choices[0])
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        del high, step, log
+        return int(self.params.get(name, low))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        del high, log
+        return float(self.params.get(name, low))
+
+
+def _drawn(trial: TrialFacts, settings: Settings) -> Tree:
+    """Return architecture and trainer as the parameters of a trial draw them."""
+    place = f"trial {trial.number}"
+    try:
+        tree = settings.space.suggest(_Told(trial.params))
+        architecture = close(tree["architecture"], place)
+    except (ConfigError, Infeasible):  # of a version whose grammar was another
+        return {"architecture": trial.architecture, "trainer": trial.trainer}
+    recipe = merge(settings.trainer.model_dump(), tree.get("trainer", {}))
+    trainer = validate(TrainerConfig, recipe, f"{place}: trainer")
+    return {
+        "architecture": architecture.model_dump(mode="json"),
+        "trainer": trainer.model_dump(mode="json"),
+    }
+
+
+def _cost(architecture: Tree | None, classes: int) -> Tree:
+    return {} if architecture is None else _measured(json.dumps(architecture), classes)
+
+
+@lru_cache(maxsize=1024)
+def _measured(architecture: str, classes: int) -> Tree:
+    return measure(parse(json.loads(architecture), "architecture"), classes)._asdict()

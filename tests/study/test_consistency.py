@@ -1,0 +1,113 @@
+"""The numbers of a report hold one another: whichever is changed, somebody says so."""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from mer_nas.errors import StudyError
+from mer_nas.report import Report, read_report
+from mer_nas.study.consistency import TAKEN, Place, contradictions, followed, leaves, taken
+
+PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
+OPEN = re.compile(
+    r"(study\.settings|study\.environment|.*\.architecture|.*\.trainer\.(?!lr|epochs).*)(\..*)?"
+)
+
+
+@pytest.fixture(scope="module")
+def small() -> Any:
+    """The report that is published, with a few of its trials, as a tree."""
+    report = read_report(PUBLISHED)
+    study = report.study
+    kept = {finalist.trial for finalist in study.finalists}
+    kept |= {next(trial.number for trial in study.trials if trial.outcome == "pruned")}
+    complete = [trial.number for trial in study.trials if trial.outcome == "complete"]
+    kept |= set(complete[:3])
+    trials = tuple(trial for trial in study.trials if trial.number in kept)
+    fewer = report.model_copy(update={"study": study.model_copy(update={"trials": trials})})
+    return followed(fewer).model_dump(mode="json", by_alias=True)
+
+
+def kinds(tree: Any) -> Iterable[Place]:
+    """Return one place of each kind of number in the tree of a report."""
+    found: dict[str, Place] = {}
+    for place, _ in leaves(tree):
+        name = ".".join(place)
+        if not OPEN.fullmatch(name):
+            found.setdefault(re.sub(r"\.\d+(?=\.|$)", ".*", name), place)
+    return found.values()
+
+
+def change(tree: Any, place: Place) -> None:
+    """Put another number of the same kind and range at a place of a tree."""
+    for step in place[:-1]:
+        tree = tree[int(step)] if isinstance(tree, list) else tree[step]
+    last: Any = int(place[-1]) if isinstance(tree, list) else place[-1]
+    value = tree[last]
+    tree[last] = value + 1 if isinstance(value, int) else value * 0.75 or 0.25
+
+
+def named(tree: Any) -> set[Place]:
+    return {place for place, _, _ in contradictions(Report.model_validate(tree))}
+
+
+def test_the_published_report_agrees_with_itself() -> None:
+    assert contradictions(read_report(PUBLISHED)) == []
+
+
+def test_every_number_above_the_facts_of_a_study_is_named_where_it_is_another(small: Any) -> None:
+    tree = copy.deepcopy(small)
+    above = [place for place in kinds(tree) if place[0] != "study"]
+    assert len(above) > 100
+    for place in above:
+        change(tree, place)
+    assert {".".join(place) for place in {*above} - named(tree)} == set()
+
+
+def test_whichever_fact_of_a_study_is_changed_is_named_or_taken_for_a_reason(small: Any) -> None:
+    silent = set()
+    for place in kinds(small):
+        tree = copy.deepcopy(small)
+        if place[0] == "study":
+            change(tree, place)
+            if not named(tree):
+                silent.add(place)
+    assert {".".join(place) for place in silent if not taken(place)} == set()
+    known = [known for known in TAKEN if not any(re.fullmatch(known, ".".join(p)) for p in silent)]
+    rest = {"settings", "environment", "looks", "literature", "hindsight"}  # not tried, or absent
+    assert [each for each in known if not any(name in each for name in rest)] == []
+
+
+def test_a_forged_headline_ends_with_both_values_before_anything_is_trained(
+    call: Callable[..., Result], here: Path
+) -> None:
+    tree = json.loads(PUBLISHED.read_text())
+    stored = tree["answer"]["uf1"]["mean"]
+    tree["answer"]["uf1"]["mean"] = 0.99
+    file = here / "report.json"
+    file.write_text(json.dumps(tree))
+    told = call("reproduce", str(file))
+    assert told.exit_code == 1
+    assert told.stdout.splitlines() == [
+        f"answer.uf1.mean: 0.9900 in the report, but {stored:.4f} follows from what it holds",
+        "not reproduced: the report contradicts itself in 1 number; nothing was trained",
+    ]
+    found = json.loads(call("reproduce", str(file), "--json").stdout)
+    assert found["contradicts_itself"]
+    assert [(n["name"], n["stored"], n["found"]) for n in found["numbers"]] == [
+        ("answer.uf1.mean", 0.99, stored)
+    ]
+    assert not list(here.glob("runs/**/ledger.jsonl"))
+
+
+def test_confusions_of_other_subjects_than_the_report_names_are_refused() -> None:
+    tree = json.loads(PUBLISHED.read_text())
+    tree["study"]["finalists"][0]["scores"][0]["subjects"].pop()
+    with pytest.raises(StudyError, match="confusions of 11 subjects and other shapes"):
+        contradictions(Report.model_validate(tree))
