@@ -6,10 +6,12 @@
     ├── DataError       a data root is missing, incomplete or cannot be evaluated
     ├── StudyError      a study cannot be created, opened, resumed or extended
     ├── ExportError     an exported network does not do what the trained one does
+    ├── TrainingFailed  what was asked for cannot be trained, whatever the reason
     └── Untrusted       somebody's file wants to act here, and the user has not agreed
 
 A message says where, what was found there, and what would have been right. The command line prints
-it as it is and exits with status 2; every other exception is a bug and keeps its traceback.
+it as it is and exits with status 2, or 1 where training failed; every other exception is a bug and
+keeps its traceback.
 """
 
 from collections.abc import Iterable
@@ -38,6 +40,13 @@ class StudyError(MerNasError):
 
 class ExportError(MerNasError):
     """An exported network differs from the trained one, or cannot be written."""
+
+
+class TrainingFailed(MerNasError):
+    """A candidate that was asked for cannot be trained; trials of a search may fail, and tell so.
+
+    The command line ends with status 1, as for a search with a trial that failed.
+    """
 
 
 class Untrusted(MerNasError):

@@ -1,13 +1,22 @@
 """How quantities are said to people."""
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number of things.
+def count(number: int, noun: str, several: str = "") -> str:
+    """Return a number of things; `several` is the plural where that is not the noun and an s.
 
     >>> count(1, "seed"), count(3, "seed"), count(1200, "weight")
     ('1 seed', '3 seeds', '1,200 weights')
     """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun_of(number, noun, several)}"
+
+
+def noun_of(number: int, noun: str, several: str = "") -> str:
+    """Return what so many things are called.
+
+    >>> noun_of(0, "class", "classes")
+    'classes'
+    """
+    return noun if number == 1 else several or f"{noun}s"
 
 
 def duration(seconds: float) -> str:

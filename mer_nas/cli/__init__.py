@@ -18,7 +18,7 @@ import click
 from mer_nas import __version__
 from mer_nas.cli.lines import say
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
-from mer_nas.errors import MerNasError, unknown
+from mer_nas.errors import MerNasError, TrainingFailed, unknown
 from mer_nas.files import refused
 from mer_nas.trust import asking
 
@@ -58,6 +58,8 @@ class Verbs(SubVerbs):
                 return super().invoke(ctx)
         except MerNasError as error:
             say(f"mer-nas: {error}", err=True)
+            if isinstance(error, TrainingFailed):
+                return ctx.exit(1)
         except OSError as error:
             if error.filename is None or (said := refused(error)) is None:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import partial
 
 import click
@@ -125,6 +126,21 @@ def go_on(
     return FAILED if outcome.failed else DONE
 
 
+def _failures(report: Report) -> list[str]:
+    """Return what failed, a line a reason: trials, and repetitions of the final stage."""
+    study = report.study
+    trials = Counter(trial.error for trial in study.trials if trial.outcome == "failed")
+    final = Counter(study.final_failures.values())
+    lines = [f"failed    {count(n, 'trial')}: {reason}" for reason, n in trials.most_common(3)]
+    lines += [
+        f"failed    {count(n, 'repetition')} of the final stage: {reason}"
+        for reason, n in final.most_common(3)
+    ]
+    if study.final_failures and not study.finalists:
+        lines.append("          so there is no finalist and no export, only the search's best")
+    return lines
+
+
 def _under(folds: Folds) -> str:
     return f"{folds} subject groups" if isinstance(folds, int) else f"full {folds.upper()}"
 
@@ -180,6 +196,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
         f"{count(report.counted, 'trial')}: {outcomes['complete']} complete, "
         f"{outcomes['pruned']} pruned, {outcomes['failed']} failed; "
         f"pruning saved {study.compute.saved:.0%} of the folds",
+        *_failures(report),
         *_answer(report.answer),
         *_worth(report),
         *_front(report),
@@ -189,7 +206,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
     if study.export:
         lines.append(f"exported  {study.export.folder}: {', '.join(study.export.files)}")
     lines += [f"all       {folder.path}", "next:"]
-    width = min(72, max(len(step.command) for step in study.next_steps))  # few are longer
+    width = min(72, max((len(step.command) for step in study.next_steps), default=0))
     lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]
     return "\n".join(lines)
 
@@ -218,7 +235,11 @@ def _worth(report: Report) -> list[str]:
 
 def _headline(found: HeadlineFacts, chosen: SelectionFacts) -> list[str]:
     uf1 = found.uf1
-    at_most, at_least = ("at most ", "at least ") if found.upper_bound else ("", "")
+    interval = f"[{uf1.low:.3f}, {uf1.high:.3f}]"
+    at_least = "at least " if found.upper_bound else ""
+    worth = f"{uf1.value:.3f} {interval} on new subjects"
+    if found.upper_bound:
+        worth = f"at most {uf1.value:.3f} on new subjects (interval of that bound {interval})"
     why = f"; {chosen.caveat}" if chosen.caveat else ""
     corrected = ", ".join(
         f"{name} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
@@ -229,8 +250,7 @@ def _headline(found: HeadlineFacts, chosen: SelectionFacts) -> list[str]:
         )
     )
     return [
-        f"headline  UF1 {at_most}{uf1.value:.3f} [{uf1.low:.3f}, {uf1.high:.3f}] "
-        f"on new subjects: {found.mean:.3f} less {at_least}{found.optimism:.3f}",
+        f"headline  UF1 {worth}: {found.mean:.3f} less {at_least}{found.optimism:.3f}",
         f"optimism  {at_least}{found.optimism:.3f} for the best of "
         f"{count(chosen.candidates, 'complete trial')} ({chosen.protocol}{why})",
         f"          corrected: {corrected}",

@@ -82,11 +82,17 @@ class Worth(Config):
         ... ).said.partition(": ")[0]
         'UF1 0.660 [0.550, 0.750] on new subjects'
         """
-        at_most, at_least = ("at most ", "at least ") if self.caveat else ("", "")
         trials = count(self.candidates, "complete trial")
+        interval = f"[{self.low:.3f}, {self.high:.3f}]"
+        if self.caveat:
+            return (
+                f"UF1 at most {self.uf1:.3f} on new subjects: {self.mean:.3f} less at least "
+                f"{self.optimism:.3f} for the best of {trials}; that bound has the interval "
+                f"{interval}"
+            )
         return (
-            f"UF1 {at_most}{self.uf1:.3f} [{self.low:.3f}, {self.high:.3f}] on new subjects: "
-            f"{self.mean:.3f} less {at_least}{self.optimism:.3f} for the best of {trials}"
+            f"UF1 {self.uf1:.3f} {interval} on new subjects: {self.mean:.3f} less "
+            f"{self.optimism:.3f} for the best of {trials}"
         )
 
 

@@ -462,6 +462,8 @@ class StudyFacts(Config):
     importance_note: str = ""
     """How importance was estimated, or why it is absent."""
     finalists: tuple[FinalistFacts, ...] = ()
+    final_failures: dict[str, str] = Field(default_factory=dict)
+    """Why repetitions of the final stage failed, by their label: "trial 17, seed 1 of 3"."""
     selection: SelectionFacts | None = None
     selection_note: str = ""
     """Why nothing is known of it."""

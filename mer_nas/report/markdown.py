@@ -6,6 +6,7 @@ from mer_nas.config import presets
 from mer_nas.report.formats import FORMATS, NONE
 from mer_nas.report.schema import Report
 from mer_nas.templates import templates
+from mer_nas.wording import count
 
 _TROUBLE = str.maketrans({"|": r"\|", "<": "&lt;", ">": "&gt;", "*": r"\*", "`": r"\`", "\n": " "})
 
@@ -15,6 +16,7 @@ def as_markdown(report: Report) -> str:
     environment = templates("mer_nas.report", html=False)
     environment.filters |= {name: _written(format_) for name, format_ in FORMATS.items()}
     environment.filters |= {
+        "many": count,
         "text": _text,
         "yaml": lambda tree: presets.dump(tree, compact=True).rstrip(),
     }

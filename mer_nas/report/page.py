@@ -16,6 +16,7 @@ from mer_nas.report.formats import FORMATS, NONE
 from mer_nas.report.heat import heat, least, most
 from mer_nas.report.schema import Answer, Report
 from mer_nas.templates import templates
+from mer_nas.wording import noun_of
 
 _DATA = Markup('<data value="{}">{}</data>')
 Number = float | int | None
@@ -68,8 +69,14 @@ def _soft(name: object) -> Markup:
     return escape(name).replace(".", Markup(".<wbr>"))
 
 
+def _many(number: int, noun: str, several: str = "") -> Markup:
+    counted = _DATA.format(repr(number), f"{number:,}")
+    return Markup("{} {}").format(counted, noun_of(number, noun, several))
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     **{name: _written(format_) for name, format_ in FORMATS.items()},
+    "many": _many,
     "heat": lambda rows, low, high, title: Markup(heat(rows, low, high, title)),
     "least": least,
     "most": most,

@@ -322,6 +322,12 @@ class Report(Config):
     study: StudyFacts
     """Everything above is derived from this."""
 
+    @property
+    def unranked(self) -> tuple[Row, ...]:
+        """The warm starts that do not stand in the ranking already."""
+        ranked = {row.origin for row in self.ranking if row.warm_start}
+        return tuple(row for row in self.warm_starts if row.origin not in ranked)
+
     def to_json(self) -> str:
         """Return the text of `report.json`."""
         tree = self.model_dump(mode="json", by_alias=True)

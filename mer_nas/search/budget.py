@@ -9,9 +9,14 @@ import optuna
 
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Outcome
+from mer_nas.wording import count
 
 PATIENCE = 100
 """Infeasible and duplicate proposals in a row after which the space counts as empty."""
+
+FIRST, ROW = 5, 10
+"""Trials in a row that fail for one reason, after which a search is given up: the very first ones,
+or any. One bad choice among several fails so many in a row hardly ever."""
 
 COUNTED: tuple[Outcome, ...] = ("complete", "pruned", "failed")
 """What the budget counts."""
@@ -31,6 +36,8 @@ class Budget:
         self._counts: Counter[Outcome] = Counter()
         self._vain: list[str] = []
         """Why the proposals since the last new candidate were none."""
+        self._failed: list[str] = []
+        """Why the trials failed since one last did not."""
         self._began: float | None = None
         self._seconds_before = float(study.user_attrs.get("seconds", 0.0))
         self._saved = 0.0
@@ -63,8 +70,10 @@ class Budget:
             return self._ended_before
         limit, minutes = self._settings.trials, self._settings.minutes
         begun = sum(self._counts[outcome] for outcome in COUNTED) + running
+        if self.failing:
+            return self.failing
         if limit is not None and begun >= limit:
-            return f"{limit} trials are done"
+            return f"{count(limit, 'trial')} {'is' if limit == 1 else 'are'} done"
         if minutes is not None and self.seconds >= 60 * minutes:
             return f"the {minutes:g} minutes of search are spent"
         return ""
@@ -72,6 +81,24 @@ class Budget:
     def count(self, outcome: Outcome) -> None:
         """Count a trial that has ended."""
         self._counts[outcome] += 1
+
+    def ended(self, outcome: Outcome, reason: str) -> None:
+        """Count a trial that has come to an end in this session, and whether it was in vain."""
+        self.count(outcome)
+        if outcome == "failed":
+            self._failed.append(reason)
+        else:
+            self._failed.clear()
+
+    @property
+    def failing(self) -> str:
+        """What all trials fail of, once that is sure; empty while it is not."""
+        many = len(self._failed)
+        alike = len({_kind(reason) for reason in self._failed[-ROW:]}) == 1
+        first = many == sum(self._counts[outcome] for outcome in COUNTED) >= FIRST
+        if not alike or not (first or many >= ROW):
+            return ""
+        return f"{many} trials in a row failed for the same reason: {self._failed[-1]}"
 
     def reject(self, reason: str, *, certain: bool = False) -> None:
         """Count a proposal that was no new candidate; where it is `certain`, none will be."""
@@ -98,13 +125,18 @@ class Budget:
         kind, times = kinds.most_common(1)[0]
         example = next(reason for reason in self._vain if _kind(reason) == kind)
         return (
-            f"{len(self._vain)} proposals in a row were no new candidates; "
+            f"{count(len(self._vain), 'proposal')} in a row gave no new candidate; "
             f"{times} of them because: {example}"
         )
 
     def end(self, reason: str) -> None:
-        """Note that the search has ended under these bounds."""
+        """Note that the search has ended under these bounds.
+
+        What trials fail of may be mended (a full disk, a lost GPU), so that does not stay noted.
+        """
         self.save(force=True)
+        if reason == self.failing:
+            return
         self._study.set_user_attr("ended", {"reason": reason, "bounds": self._bounds})
 
     def save(self, *, force: bool = False) -> None:

@@ -342,7 +342,7 @@ class StudyDriver:
         if outcome == "failed":
             self._taken.pop(running.proposal.candidate.key, None)
         self._pruner.ended(trial.number, STATES[outcome], value)
-        self.budget.count(outcome)
+        self.budget.ended(outcome, reason)
         self._compare(trial.number, value, running.results)
         self.budget.save()
         done, of = len(running.results), len(self.board.order)

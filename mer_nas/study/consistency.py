@@ -27,7 +27,7 @@ from mer_nas.config.base import C, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.data.clips import dataset_of
 from mer_nas.data.protocols import Scheme, name_of
-from mer_nas.errors import ConfigError, Infeasible, StudyError
+from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.report import (
     DataFacts,
     DatasetScores,
@@ -48,7 +48,6 @@ from mer_nas.statistics import accuracy, uar, uf1
 from mer_nas.statistics.counts import weighted_f1
 from mer_nas.study import honesty
 from mer_nas.training.config import TrainerConfig
-from mer_nas.wording import count
 
 Number = int | float
 Place = tuple[str, ...]
@@ -126,28 +125,7 @@ def followed(report: Report) -> Report:
     Blocks of the user's own must be loaded.
     """
     facts = report.study
-    _refuse_unlike(facts)
     return build(follow(facts, Settings.load(facts.settings, "study.settings")))
-
-
-def _refuse_unlike(facts: StudyFacts) -> None:
-    """Refuse confusions that cannot be of these subjects and classes."""
-    classes, subjects = len(facts.data.classes), len(facts.data.subjects)
-    named: list[tuple[str, Sequence[SeedScores]]]
-    named = [(f"trial {t.number}", [t.scores]) for t in facts.trials if t.scores is not None]
-    named += [(finalist.name, finalist.scores) for finalist in facts.finalists]
-    if facts.nested is not None:
-        named.append(("the nested estimate", facts.nested.scores))
-    for name, scores in named:
-        for score in scores:
-            of = [*score.subjects, score.confusion, *(part.confusion for part in score.datasets)]
-            square = all(len(m) == classes and {len(r) for r in m} == {classes} for m in of)
-            if not square or len(score.subjects) not in (0, subjects):
-                raise StudyError(
-                    f"{facts.name}: {name} has confusions of {len(score.subjects)} subjects and "
-                    f"other shapes than the report's {count(subjects, 'subject')} and "
-                    f"{classes} classes, so nothing follows from them"
-                )
 
 
 def follow(facts: StudyFacts, settings: Settings) -> StudyFacts:

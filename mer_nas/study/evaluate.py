@@ -21,7 +21,7 @@ from mer_nas.architectures import measure
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ConfigError, MerNasError
+from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator, FoldResult, pool
 from mer_nas.evaluation.metrics import Scores
@@ -30,6 +30,7 @@ from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts, SeedScores
 from mer_nas.report.facts import Described
 from mer_nas.report.schema import read_document
+from mer_nas.search.jobs import describe
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.record import Record
@@ -151,6 +152,7 @@ def evaluate(
 
     Raises:
         ConfigError: The space is open and no point is named, or a reference does not fit the data.
+        TrainingFailed: A fold cannot be trained; those before are kept.
     """
     study = settings.study
     name, candidate = _candidate(settings, point)
@@ -170,7 +172,7 @@ def evaluate(
                 result = record.find(candidate.key, index, repetition)
                 done += 1
                 if result is None:
-                    result = evaluator.fold(candidate, index, repetition)
+                    result = _trained(evaluator, candidate, index, repetition, name)
                     record.keep(result)
                     if on_fold is not None:
                         on_fold(result, done, of)
@@ -202,6 +204,18 @@ def evaluate(
         code,
         *((entry.source, entry.fidelity) if entry is not None else ()),
     )
+
+
+def _trained(
+    evaluator: Evaluator, candidate: Candidate, index: int, repetition: int, name: str
+) -> FoldResult:
+    try:
+        return evaluator.fold(candidate, index, repetition)
+    except Exception as error:  # a network may fail of anything
+        raise TrainingFailed(
+            f"{name}: fold {index + 1} with seed {repetition + 1} cannot be trained: "
+            f"{describe(error)}"
+        ) from error
 
 
 def _keep(evaluation: Evaluation, file: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ExportError, MerNasError
+from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.export import Provenance, export_network
 from mer_nas.export.manifest import GRAPH, WEIGHTS, Worth, read_manifest
@@ -16,6 +16,7 @@ from mer_nas.files import write
 from mer_nas.provenance import environment
 from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.jobs import describe
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder
@@ -94,7 +95,12 @@ def _export(
     protocol = plan(clips, study.folds, study.seed, study.block)
     on_event(Note(f"training {finalist.label} on all {len(clips)} clips for export"))
     evaluator = Evaluator(clips, protocol, study.seed, memory.settings.space.extensions)
-    network = evaluator.train(finalist.candidate)
+    try:
+        network = evaluator.train(finalist.candidate)
+    except Exception as error:  # a network may fail of anything
+        raise TrainingFailed(
+            f"{finalist.label} cannot be trained on all clips: {describe(error)}"
+        ) from error
     if rank == 1:
         looks = look(network, finalist.candidate, evaluator)
         write(memory.folder.looks, "null" if looks is None else looks.model_dump_json())

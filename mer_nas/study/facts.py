@@ -309,6 +309,16 @@ class Memory:
         return sorted(scored, key=lambda entry: -statistics.fmean(s.uf1 for s in entry[1]))
 
     @property
+    def final_failures(self) -> dict[str, str]:
+        """Why repetitions of the final stage failed when it last ran, by their label."""
+        known = self.optuna.user_attrs.get("final_failures", {}) if self.begun else {}
+        return dict(known) if self.settings.study.final is not None else {}
+
+    def note_failures(self, failures: Mapping[str, str]) -> None:
+        """Keep why repetitions of the final stage failed, in place of what was known before."""
+        self.optuna.set_user_attr("final_failures", dict(failures))
+
+    @property
     def winner(self) -> Contender | None:
         """The best finalist; without a final stage the best complete trial; none without one."""
         ranked = [entry for entry, _ in self.finalists] or self.ranked()
@@ -353,6 +363,7 @@ class Memory:
             tables=settings.space.file.tables,
             stopped=stopped,
             trials=tuple(map(self._trial, self.trials)),
+            final_failures=self.final_failures,
             compute=self._compute(),
             importance=importance,
             importance_note=note,
@@ -495,9 +506,10 @@ def next_steps(memory: Memory) -> tuple[NextStep, ...]:
     measure = ["evaluate", f"space={memory.folder.best}", *data, f"study.folds={folds}"]
     storage = memory.folder.storage(study)
     onward = [(("mer-nas", "resume", path, f"study.trials={trials}"), "search on")]
+    won = memory.winner is not None
     steps = [
-        *([] if study.closed else onward),
-        (("mer-nas", *measure), "measure the winner again"),
+        *(onward if won and not study.closed else []),
+        *([(("mer-nas", *measure), "measure the winner again")] if won else []),
         (("optuna-dashboard", storage), "look at the trials (pip install optuna-dashboard)"),
     ]
     if settings.data.kind == "synthetic":

@@ -35,7 +35,7 @@ from mer_nas.config import overrides
 from mer_nas.config.base import Config, Tree, file_name, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ConfigError, DataError, StudyError, unknown
+from mer_nas.errors import ConfigError, DataError, StudyError, TrainingFailed, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.files import write
@@ -355,7 +355,7 @@ def reproduce(
     Raises:
         DataError: The clips are others than the report's.
         ConfigError: The machine has no such device as the report trained on.
-        StudyError: A fold cannot be trained, so that nothing can be compared.
+        TrainingFailed: A fold cannot be trained, so that nothing can be compared.
     """
     study, files = claim.settings.study, claim.settings.space.extensions
     if (refuted := contradicted(claim)) is not None:
@@ -385,7 +385,7 @@ def reproduce(
                 workers.run(stage, evaluator, files)
     if stage.failures:
         label, reason = next(iter(stage.failures.items()))
-        raise StudyError(f"{claim.path}: {label} cannot be trained here: {reason}")
+        raise TrainingFailed(f"{claim.path}: {label} cannot be trained here: {reason}")
     by_repetition = {repetition: done for (_, repetition), done in stage.results.items()}
     results = [by_repetition[score.repetition] for score in claim.scores]
     done = Reproduction(claim, found, tuple(_numbers(claim, results)), folder)

@@ -18,7 +18,7 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
-from mer_nas.errors import MerNasError, StudyError
+from mer_nas.errors import ExportError, MerNasError, StudyError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import ExportFacts, Report
 from mer_nas.report.files import JSON
@@ -52,7 +52,8 @@ class Outcome:
     folder: StudyFolder
     report: Report
     failed: int
-    """Trials that failed."""
+    """Trials, repetitions of the final stage, and an export that failed, and outer groups that
+    could not be asked."""
 
 
 def run(
@@ -92,10 +93,22 @@ def run(
             memory, stopped = _trained(workers, clips)
             memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
             memory.clock_clips()
-            exported = export_winner(memory, clips, _told_before(folder).export, on_event)
+            exported, failed = _exported(memory, clips, on_event)
     with kept(folder):
         written = _write_report(memory, exported, stopped)
-    return Outcome(folder, written, written.outcomes["failed"])
+    failed += written.outcomes["failed"] + len(written.study.final_failures)
+    return Outcome(folder, written, failed + bool(written.study.nested_note))
+
+
+def _exported(
+    memory: Memory, clips: ClipSet, on_event: Listener
+) -> tuple[ExportFacts | None, int]:
+    """Return the winner's export, and whether it failed; the report is written in either case."""
+    try:
+        return export_winner(memory, clips, _told_before(memory.folder).export, on_event), 0
+    except (ExportError, TrainingFailed) as error:
+        on_event(Note(f"the winner is not exported: {error}"))
+        return None, 1
 
 
 @dataclass
@@ -250,6 +263,7 @@ def _final(
         if stage.missing:
             on_event(Note(announcement(memory, entries, workers.start().shares.workers)))
         workers.run(stage, clips, protocol, needed=bool(stage.missing))
+    memory.note_failures(stage.failures)
 
 
 class _Told(NamedTuple):

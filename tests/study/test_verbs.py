@@ -54,7 +54,8 @@ def test_a_failed_trial_is_told_apart_and_gives_exit_status_1(
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0].startswith("1 trial: 0 complete, 0 pruned, 1 failed; ")
-    assert lines[1] == "no trial was complete, so there is no winner"
+    assert lines[1].startswith("failed    1 trial: TrainingDiverged: ")
+    assert lines[2] == "no trial was complete, so there is no winner"
     assert "trial 0: failed after 0 of 2 folds: TrainingDiverged: " in result.stderr
     (trial,) = json.loads(Path("runs/small-faces-1/report.json").read_text())["study"]["trials"]
     assert trial["outcome"] == "failed"
@@ -151,7 +152,7 @@ def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
         "faces: 24 clips, 4 subjects, " + again.stderr.split("subjects, ")[1].strip()
     ]
     assert again.stdout.splitlines()[0] == (
-        "seed 0: UF1 {uf1:.4f}, UAR {uar:.4f}, accuracy {accuracy:.4f}".format(
+        "seed 1: UF1 {uf1:.4f}, UAR {uar:.4f}, accuracy {accuracy:.4f}".format(
             **found["scores"][0]
         )
     )

@@ -11,7 +11,7 @@ from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError
 from mer_nas.settings import resolve, with_space_of
-from mer_nas.wording import duration
+from mer_nas.wording import count, duration
 
 
 @click.command()
@@ -44,7 +44,7 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
         first.append(done)
         left = (time.monotonic() - began) / len(first) * (of - done)
         say(
-            f"{result.fold_name}, seed {result.repetition}: {done} of {of} folds, "
+            f"{result.fold_name}, seed {result.repetition + 1}: {done} of {count(of, 'fold')}, "
             f"about {duration(left)} left",
             err=True,
         )
@@ -58,10 +58,9 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.tree(), indent=2))
         return
-    for repetition, score in enumerate(found.scores):
+    for seed, score in enumerate(found.scores, start=1):
         say(
-            f"seed {repetition}: UF1 {score.uf1:.4f}, UAR {score.uar:.4f}, "
-            f"accuracy {score.accuracy:.4f}"
+            f"seed {seed}: UF1 {score.uf1:.4f}, UAR {score.uar:.4f}, accuracy {score.accuracy:.4f}"
         )
     say(f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}")
     if found.fidelity:

@@ -31,7 +31,8 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
 
     Before anything is trained, the numbers of the report are held against one another. The exit
     status is 0 where all are identical or within the range that the seeds of the report have, 1
-    where one is not or two contradict each other, and 2 where it cannot be checked.
+    where one is not, two contradict each other, or the winner cannot be trained here, and 2 where
+    nothing can be checked.
 
     \b
     mer-nas reproduce runs/moe-synthetic-1/report.json

@@ -1,0 +1,94 @@
+"""What cannot be trained: who stops when, what is said of it, and how the command ends."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.report import read_report
+from mer_nas.study import StudyFolder, rewrite_report
+
+Call = Callable[..., Result]
+HOPELESS = "trainer.lr=1e30"
+"""The loss overflows."""
+
+
+def test_a_search_whose_first_five_trials_fail_alike_is_given_up(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    ended = call("search", *tiny, HOPELESS, "study.trials=40", "study.name=mine")
+    assert ended.exit_code == 1
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("5 trials: 0 complete, 0 pruned, 5 failed; ")
+    assert lines[1].startswith("failed    ")
+    assert "TrainingDiverged: " in lines[1]
+    assert "search ended: 5 trials in a row failed for the same reason: Training" in ended.stderr
+    assert "best.yaml" not in ended.stdout  # which nobody wrote
+    assert not Path("runs/mine/best.yaml").exists()
+    report = read_report(Path("runs/mine/report.json"))
+    assert report.study.stopped.startswith("5 trials in a row failed")
+    # What they failed of may have been mended: whoever goes on tries ten more.
+    again = call("resume", "mine")
+    assert again.exit_code == 1
+    assert again.stdout.startswith("15 trials: 0 complete, 0 pruned, 15 failed; ")
+
+
+def test_a_final_stage_that_fails_is_told_by_the_report_in_all_its_forms(
+    call: Call, tiny: list[str], in_this_process: None
+) -> None:
+    words = ["study.trials=1", "study.final.candidates=1", "study.final.seeds=2"]
+    ended = call("search", *tiny, *words, "study.final.trainer={lr: 1e30}", "study.name=mine")
+    assert ended.exit_code == 1, ended.output
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("1 trial: 1 complete, 0 pruned, 0 failed; ")
+    assert [line for line in lines if " of the final stage: TrainingDiverged: " in line]
+    assert "          so there is no finalist and no export, only the search's best" in lines
+    folder = StudyFolder(Path("runs/mine"))
+    for report in (read_report(folder.path / "report.json"), rewrite_report(folder)):
+        failures = report.study.final_failures
+        assert list(failures) == ["trial 0, seed 1 of 2", "trial 0, seed 2 of 2"]
+        assert all(reason.startswith("TrainingDiverged: ") for reason in failures.values())
+    for name in ("report.md", "report.html"):
+        text = re.sub("<[^>]*>", "", (folder.path / name).read_text())
+        assert "of the final stage failed, so there is no finalist and no export." in text
+        assert "trial 0, seed 2 of 2: TrainingDiverged: " in text
+    assert "there was no final stage" not in (folder.path / "report.html").read_text()
+
+
+def test_an_evaluation_that_cannot_be_trained_says_which_fold_and_ends_with_1(
+    call: Call, tiny: list[str]
+) -> None:
+    ended = call("evaluate", *tiny, "point=seed", HOPELESS)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(
+        "mer-nas: seed: fold 1 with seed 1 cannot be trained: TrainingDiverged: "
+    )
+
+
+def test_what_cannot_be_trained_is_neither_exported_nor_reproduced_and_leaves_its_report(
+    call: Call, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(Evaluator, "train", broken)
+    ended = call("export", str(study))
+    assert ended.exit_code == 1
+    assert ended.stderr.splitlines()[-1].endswith(
+        " cannot be trained on all clips: RuntimeError: no such luck"
+    )
+    (study / "export" / "rank1" / "model.onnx").unlink()
+    (study / "report.json").unlink()
+    ended = call("resume", str(study))
+    assert ended.exit_code == 1
+    assert "the winner is not exported: trial" in ended.stderr
+    assert json.loads((study / "report.json").read_text())["study"]["export"] is None
+    monkeypatch.setattr(Evaluator, "fold", broken)
+    ended = call("reproduce", str(study))
+    assert ended.exit_code == 1
+    assert "cannot be trained here: RuntimeError: no such luck" in ended.stderr
