@@ -29,6 +29,24 @@ class _Data(Config):
     data: DataConfig
 
 
+class _StoredSpace(Config):
+    place: str
+    folder: Path
+    file: Tree
+    words: Tree
+
+
+class _Stored(Config):
+    """What `Settings.dump` writes, before its parts are looked at."""
+
+    space: _StoredSpace
+    trainer: Tree
+    trainer_words: Tree
+    data: Tree
+    study: Tree
+    ray: Tree
+
+
 @dataclass(frozen=True)
 class Settings:
     """What one command resolved to."""
@@ -59,17 +77,21 @@ class Settings:
 
     @classmethod
     def load(cls, tree: Tree, place: str) -> Settings:
-        """Return the settings that `dump` wrote."""
-        stored = tree["space"]
-        space = SearchSpace.read(stored["file"], stored["place"], Path(stored["folder"]))
-        words = tree["trainer_words"]
-        trainer = validate(TrainerConfig, tree["trainer"], f"{place}: trainer")
+        """Return the settings that `dump` wrote.
+
+        Raises:
+            ConfigError: Something is missing, or wrong.
+        """
+        stored = validate(_Stored, tree, place)
+        file, words = stored.space, stored.trainer_words
+        space = SearchSpace.read(file.file, file.place, file.folder)
+        trainer = validate(TrainerConfig, stored.trainer, f"{place}: trainer")
         return cls(
-            _prepared(space.narrowed(stored["words"]), trainer, words),
+            _prepared(space.narrowed(file.words), trainer, words),
             trainer,
-            validate_data(tree["data"], f"{place}: data"),
-            validate(StudyConfig, tree["study"], f"{place}: study"),
-            validate(RayConfig, tree["ray"], f"{place}: ray"),
+            validate_data(stored.data, f"{place}: data"),
+            validate(StudyConfig, stored.study, f"{place}: study"),
+            validate(RayConfig, stored.ray, f"{place}: ray"),
             words,
         )
 

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mer_nas.architectures import Architecture, close, parse
+from mer_nas.architectures import Architecture, close, measure, parse
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.forms import settled
+from mer_nas.architectures.own import is_own
+from mer_nas.architectures.walk import walk
 from mer_nas.catalogue import draws, parsed, pick
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
@@ -175,6 +177,9 @@ class _Values:
     tried: Counter[str] = field(default_factory=Counter)
     """Draws in which it was asked whether a setting matters."""
 
+    tried_own: set[str] = field(default_factory=set)
+    """Kinds of the user's own blocks that a clip went through."""
+
     def __post_init__(self) -> None:
         self._asked = _Asked(self.space)
         every = settings(self.space.tree)
@@ -237,6 +242,7 @@ class _Values:
         try:
             network = close(tree, place)
             after = network.model_dump(mode="json")
+            self._try_own(network)
         except Infeasible as error:
             rules += str(error).splitlines()
         for setting in settings(self.space.tree, draw.params):
@@ -245,6 +251,17 @@ class _Values:
             self._compare(setting, draw.params, before, after, rules)
             if network and setting.name in draw.params:
                 self._weigh(setting, draw.params, network, after)
+
+    def _try_own(self, network: Architecture) -> None:
+        """Let a clip through blocks of the user's own, each kind once.
+
+        Raises:
+            BlockError: One fails, or gives another shape than it says.
+        """
+        own = {visit.part.kind for visit in walk(network) if is_own(visit.part)}
+        if own - self.tried_own:
+            self.tried_own |= own
+            measure(network, classes=3)
 
     def _weigh(
         self, setting: Setting, params: Mapping[str, Any], network: Architecture, tree: Tree

@@ -28,6 +28,16 @@ def test_settings_survive_the_study_folder() -> None:
     assert settings.study.final is None
 
 
+def test_stored_settings_without_their_parts_are_refused() -> None:
+    tree = resolve([]).dump()
+    for part in tree:
+        damaged = {key: value for key, value in tree.items() if key != part}
+        with pytest.raises(ConfigError, match=f"stored: the setting '{part}' is missing"):
+            Settings.load(damaged, "stored")
+    with pytest.raises(ConfigError, match=r"stored\.space: the setting 'file' is missing"):
+        Settings.load({**tree, "space": {}}, "stored")
+
+
 def test_a_trainer_word_decides_what_the_space_would_search() -> None:
     assert "trainer.lr" in resolve([]).space.parameters()
     settings = resolve(["trainer.lr=1e-3"])

@@ -6,14 +6,13 @@
 What a block says itself holds. The settings are checked even where no block takes them.
 """
 
-from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mer_nas.architectures.blocks import SLOTS, Block
 from mer_nas.config.base import Tree
-from mer_nas.errors import unknown
+from mer_nas.errors import shown, unknown
 
 _OUTSIDE = frozenset({"fusion", "head", "dyn_image", "orth"})
 """Slots that are no part of a path."""
@@ -68,20 +67,15 @@ def _check_shared(kind: object, settings: object) -> None:
     block = known[str(kind)]
     if not isinstance(settings, dict):
         raise ValueError(f"shared.{kind}: settings of the block, not {settings!r}")
-    for name, value in settings.items():
+    for name in settings:
         if name not in block.model_fields:
             raise ValueError(f"shared.{kind}: {unknown('setting', name, block.model_fields)}")
-        try:
-            _adapter(block, name).validate_python(value)
-        except ValidationError as error:
-            text = error.errors()[0]["msg"]
-            text = text[0].lower() + text[1:]
-            raise ValueError(f"shared.{kind}.{name}: {text}, not {value!r}") from None
-
-
-@cache
-def _adapter(block: type[Block], name: str) -> TypeAdapter[Any]:
-    """Return what validates one setting of a block."""
-    field = block.model_fields[name]
-    kind: Any = field.annotation
-    return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
+    try:
+        block.model_validate({**settings, "kind": kind})
+    except ValidationError as error:
+        for mistake in error.errors():
+            at = ".".join(map(str, mistake["loc"]))
+            if mistake["loc"] and mistake["loc"][0] in settings:  # what is missing, the block says
+                text = mistake["msg"][0].lower() + mistake["msg"][1:]
+                found = shown(mistake["input"])
+                raise ValueError(f"shared.{kind}.{at}: {text}, not {found}") from None

@@ -80,6 +80,7 @@ def test_shared_settings_reach_blocks_that_do_not_have_their_own(small: Make) ->
         ({"segnet": {"weight": 2}}, "shared: no block is called 'segnet'; known: "),
         ({"expert": {"topk": 2}}, "Did you mean 'top_k'?"),
         ({"maa": {"square": "x"}}, "shared.maa.square: input should be a valid boolean"),
+        ({"expert": {"experts": True}}, "shared.expert.experts: input should be a valid integer"),
         ({"maa": 3}, "shared.maa: settings of the block, not 3"),
         (3, "shared: settings by kind of block, not 3"),
     ],
