@@ -15,7 +15,7 @@ from mer_nas.search import local
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener
 from mer_nas.search.jobs import FoldEvaluator, Source
-from mer_nas.search.ray_runner import Shares
+from mer_nas.search.shares import Shares
 from mer_nas.trust import asking
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -10,7 +10,6 @@ stand in `ENVIRONMENT` and are set here before anything imports Ray; what the us
 
 import contextlib
 import logging
-import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import mer_nas
-from mer_nas.errors import ConfigError
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.jobs import FoldEvaluator, Source
@@ -30,6 +28,7 @@ from mer_nas.search.ray_join import join
 from mer_nas.search.ray_start import LONGEST, start
 from mer_nas.search.ray_token import protect_token, shown_token
 from mer_nas.search.scratch import make_folder, remove_folder
+from mer_nas.search.shares import Shares, share
 
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
@@ -48,18 +47,6 @@ ENVIRONMENT: Mapping[str, str] = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-
-TRIALS_PER_GPU = 4
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What each worker gets."""
-
-    workers: int
-    """Jobs at a time."""
-    cpu: float
-    gpu: float
 
 
 @dataclass(frozen=True)
@@ -193,43 +180,6 @@ def prepare_environment(scratch: Path) -> None:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if home not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, home]))
-
-
-def share(resources: Mapping[str, float], config: RayConfig) -> Shares:
-    """Divide what a cluster has among the workers.
-
-    >>> share({"CPU": 16, "GPU": 2}, RayConfig(workers=3))
-    Shares(workers=3, cpu=1.0, gpu=0.5)
-
-    Raises:
-        ConfigError: The workers ask for more than there is.
-    """
-    cpus, gpus = resources.get("CPU", 1.0), math.floor(resources.get("GPU", 0.0))
-    wanted = config.gpu
-    if wanted and not gpus:
-        raise ConfigError(
-            f"ray.gpu={wanted:g}: Ray finds no GPU here; ray.gpu=0 trains on the CPU"
-        )
-    if wanted is None and gpus:
-        workers = config.workers or TRIALS_PER_GPU * gpus
-        gpu = _floor(1 / math.ceil(workers / gpus))
-    elif wanted:
-        most = gpus * math.floor(1 / wanted + 1e-9)
-        workers, gpu = config.workers or most, wanted
-        if workers > most:
-            raise ConfigError(
-                f"ray.workers={workers} with ray.gpu={wanted:g} is more than the {gpus} GPUs here "
-                f"hold; at most {most} workers, or "
-                f"ray.gpu={_floor(1 / math.ceil(workers / gpus)):g}"
-            )
-    else:
-        workers, gpu = config.workers or max(math.floor(cpus), 1), 0.0
-    return Shares(workers, _floor(min(1.0, cpus / workers)), gpu)
-
-
-def _floor(value: float) -> float:
-    """Round down to what Ray can tell apart."""
-    return math.floor(value * 10_000) / 10_000
 
 
 def _connect(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> Any:

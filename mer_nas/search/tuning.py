@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -36,13 +36,33 @@ from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
-from mer_nas.search.events import Note
+from mer_nas.search.events import Listener, Note
 from mer_nas.search.faults import crash_point
 from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back
-from mer_nas.search.ray_runner import Cluster
+from mer_nas.search.shares import Shares
 
 RETRIES = 1
 """How often a job is taken up again after its worker died."""
+
+
+class Workers(Protocol):
+    """Ray, as a run needs to know it (see `ray_runner.Cluster`)."""
+
+    @property
+    def shares(self) -> Shares:
+        """What each worker gets."""
+
+    @property
+    def folder(self) -> Path:
+        """Where Tune keeps what it wants to."""
+
+    @property
+    def emit(self) -> Listener:
+        """Is told what happens."""
+
+    def note_workers(self) -> None:
+        """Record the processes of Ray."""
+
 
 Parse = Callable[[Tree, str], Any]
 T = TypeVar("T")
@@ -62,7 +82,7 @@ class _Session:
     """What one run knows; the searcher, the scheduler and the stopper ask it."""
 
     source: Source
-    cluster: Cluster
+    cluster: Workers
     assigned: dict[str, _Assignment] = field(default_factory=dict)
     """By Tune's trial."""
     again: list[_Assignment] = field(default_factory=list)
@@ -291,7 +311,7 @@ class Worker(tune.Trainable):
 
 
 def run(
-    source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path], cluster: Cluster
+    source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path], cluster: Workers
 ) -> None:
     """Run every job that `source` gives out (see `Cluster.run`)."""
     number = next(_numbers)
@@ -318,7 +338,7 @@ def _tuner(
     evaluator: FoldEvaluator,
     extensions: Sequence[Path],
     place: Path,
-    cluster: Cluster,
+    cluster: Workers,
 ) -> tune.Tuner:
     shutil.rmtree(place, ignore_errors=True)
     parse = getattr(evaluator, "parse", Candidate.parse)

@@ -19,7 +19,7 @@ from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock
 from mer_nas.search.config import RayConfig
-from mer_nas.search.ray_runner import Shares, share
+from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
 from mer_nas.study.facts import Contender, Memory
 from mer_nas.study.folder import ProtocolShape

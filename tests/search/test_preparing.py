@@ -18,7 +18,7 @@ from mer_nas.search import preparing
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Event, Preparing
 from mer_nas.search.preparing import FEW, by_workers, preparer
-from mer_nas.search.ray_runner import Shares
+from mer_nas.search.shares import Shares
 
 HOW = Preparation(pipeline=Pipeline(align=None, face=16, flow=Farneback()), size=8, frames=2)
 

@@ -39,9 +39,10 @@ from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
 from mer_nas.search.processes import Process, descendants
-from mer_nas.search.ray_runner import Cluster, Shares, cluster, share
+from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.ray_start import LONGEST
 from mer_nas.search.scratch import NOTES
+from mer_nas.search.shares import Shares, share
 from mer_nas.search.storage import sqlite_url
 
 SCRIPT = Path(__file__).with_name("killed.py")

@@ -19,7 +19,7 @@ from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.report import Report, read_report
 from mer_nas.search import local
 from mer_nas.search.events import Event, Note
-from mer_nas.search.ray_runner import Shares
+from mer_nas.search.shares import Shares
 from mer_nas.settings import Settings, resolve
 from mer_nas.study import StudyFolder, create, load_clips, run
 from mer_nas.study.folder import outer_plan
