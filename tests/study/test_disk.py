@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -79,12 +80,17 @@ def test_a_disk_that_fills_up_is_said_once_and_a_resumed_search_ends_as_if_it_ha
 
 
 def test_what_ends_a_session_is_said_and_not_that_it_cannot_be_noted(
-    full: Callable[[str], None], tiny: list[str], call: Call, here: Path
+    full: Callable[[str], None], tiny: list[str], call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [*tiny, "study.folder=my runs/s", "study.trials=1", "study.final=none"]
     assert call("search", *words).exit_code == 0
-    (FOLDER / "sessions.jsonl").unlink()
-    (FOLDER / "sessions.jsonl").symlink_to("/dev/full")
+    opened = Path.open
+
+    def without_room(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        device = path if (path.name, mode) != ("sessions.jsonl", "a") else Path("/dev/full")
+        return opened(device, mode, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", without_room)
     full("best.yaml")
     assert "mer-nas: my runs/s/best.yaml: no space" in call("resume", "my runs/s").stderr
     full("nothing that there is")
