@@ -1,13 +1,13 @@
 """Image files: whether they are whole, how large they are, and what they show.
 
-A decoder makes a picture of half a JPEG without complaint, so the end of the file is looked at
-first, and of a few bytes it makes gigabytes, so the size is read before anything is decoded. A
-picture is turned as its camera says (EXIF). Cameras of 10, 12 or 14 bits keep their values in
-files of 16: how many they use is told by the largest value of a whole clip, not of one frame, so
-that all frames of a clip stay comparable.
+A decoder makes gigabytes of a few bytes, so the size is read before anything is decoded, and the
+file is looked through first (`mer_nas.data.whole`). A picture is turned as its camera says (EXIF).
+Cameras of 10, 12 or 14 bits keep their values in files of 16: how many they use is told by the
+largest value of a whole clip, not of one frame, so that all frames of a clip stay comparable.
 """
 
 import io
+import logging
 import warnings
 from pathlib import Path
 from threading import Lock
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Header
 
+from mer_nas.data.whole import MAX_SCANS, is_cut, is_endless
 from mer_nas.errors import DataError
 from mer_nas.files import read_bytes
 
@@ -32,16 +33,16 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 """What such a file may really be."""
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras use for a value."""
-ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
-"""By its first two bytes, what stands near the end of a whole file: JPEG, PNG."""
-TAIL = 64
-"""Bytes at the end among which that may stand; some cameras append a few."""
 MAX_PIXELS = 40_000_000
 """Of an image or a frame of a video: more than 8K footage has, and less than half a GB decoded."""
 MAX_FILE = 8 * MAX_PIXELS
 """Bytes of the largest image file that is read."""
 
 _header = Lock()  # warnings are switched off for all threads at once
+
+# What is wrong with an image is said here, with the file's name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(file: Path, bits: int | None = None) -> Image:
@@ -69,8 +70,10 @@ def decode(file: Path) -> Samples:
     content = read_bytes(file, DataError, MAX_FILE)
     if not content:
         raise DataError(f"{file}: this image file is empty (0 bytes); copy it again")
-    if _is_cut(content):
+    if is_cut(content):
         raise DataError(f"{file}: this image is cut off; copy it again")
+    if is_endless(content):
+        raise DataError(f"{file}: this JPEG has more than {MAX_SCANS} scans; save it anew")
     _refuse_header(file, content)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
@@ -98,19 +101,12 @@ def in_eight(samples: Samples, bits: int) -> Image:
     return np.asarray(samples >> (bits - 8), dtype=np.uint8)
 
 
-def too_large(width: int, height: int) -> str:
-    """Return the words that refuse a picture of such a size."""
+def too_large(size: str) -> str:
+    """Return the words that refuse a picture of such a size: "9000 by 9000"."""
     return (
-        f"a picture of {width} by {height} pixels is larger than the {MAX_PIXELS // 1_000_000} "
-        "million that are read; is it a frame of a clip? Scale it down"
+        f"a picture of {size} pixels is larger than the {MAX_PIXELS // 1_000_000} million that "
+        "are read; is it a frame of a clip? Scale it down"
     )
-
-
-def _is_cut(content: bytes) -> bool:
-    end = ENDS.get(content[:2])
-    if end is not None:
-        return end not in content[-TAIL:]
-    return content[:2] == b"BM" and int.from_bytes(content[2:6], "little") > len(content)
 
 
 def _refuse_header(file: Path, content: bytes) -> None:
@@ -119,15 +115,15 @@ def _refuse_header(file: Path, content: bytes) -> None:
         with _header, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit is lower
             image = Header.open(io.BytesIO(content), formats=FORMATS)
-    except Header.DecompressionBombError as error:
-        most = f"more than the {MAX_PIXELS // 1_000_000} million pixels that are read"
-        raise DataError(f"{file}: {most}: {error}") from None
+    except Header.DecompressionBombError:  # which does not tell width and height
+        raise DataError(f"{file}: {too_large('hundreds of millions of')}") from None
     except Exception:  # of a damaged header each format complains in its own way
         raise DataError(f"{file}: this is no image that can be decoded; copy it again") from None
     with image:
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise DataError(f"{file}: {too_large(width, height)}")
+            size = f"{width} by {height}"
+            raise DataError(f"{file}: {too_large(size)}")
         if image.format in ("TIFF", "WEBP") and (many := getattr(image, "n_frames", 1)) > 1:
             raise DataError(
                 f"{file}: this file holds {many} images; one file for each frame would be right"

@@ -82,11 +82,14 @@ class Folders:
         return self._forms[key]
 
     def descend(self, folder: Path, parts: Iterable[str]) -> Path | None:
-        """Return the folder at the end of a path below `folder`; `*` stands for any text."""
+        """Return the folder at the end of a path below `folder`.
+
+        `*` stands for any text, unless a folder is called so.
+        """
         head, *rest = [*parts, ""]
         if not head:
             return folder
-        if "*" not in head:
+        if "*" not in head or head in self.below(folder):
             inner = [self.child(folder, head)]
         else:
             names = self.below(folder).items()

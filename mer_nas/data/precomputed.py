@@ -15,9 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +24,7 @@ from mer_nas.data.clips import FLOW, Clip, ClipSet, some
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.csv_files import read_csv
 from mer_nas.data.findings import Finding
+from mer_nas.data.images import Image, read_image
 from mer_nas.data.places import composed, spelled
 from mer_nas.data.workbooks import columns_of, refuse_longer
 from mer_nas.errors import DataError
@@ -67,19 +66,19 @@ def load(config: PrecomputedFlow) -> ClipSet:
     folder = _folder(root, config.images)
     rows, findings = _rows(table, folder, config)
     _refuse_named_twice(rows, config)
-    images = {row.clip.id: read_image(row.image) for row in rows}
-    kept = [row for row in rows if images[row.clip.id] is not None]
-    _refuse_missing(rows, kept, config)
+    images, faults = _read(rows)
+    kept = [row for row in rows if row.clip.id in images]
+    _refuse_faults(rows, kept, faults, config)
     flows = [images[row.clip.id] for row in kept]
-    _refuse_sizes([(row, flow) for row, flow in zip(kept, flows, strict=True)], config)
+    _refuse_sizes(list(zip(kept, flows, strict=True)), config)
     return ClipSet(
         name=config.name,
         classes=config.classes,
         clips=tuple(row.clip for row in kept),
-        inputs={FLOW: scaled(np.stack([flow for flow in flows if flow is not None]))},
+        inputs={FLOW: scaled(np.stack(flows))},
         official=config.official or None,
         scaling={FLOW: "2 x / 255 - 1 of the 8-bit image"},
-        left_out=tuple(_left_out(row) for row in rows if images[row.clip.id] is None),
+        left_out=tuple(_left_out(row, faults) for row in rows if row.clip.id in faults),
         findings=tuple(findings),
     )
 
@@ -93,20 +92,30 @@ def file_name(subject: str, name: str) -> str:
     return f"{subject}_{name} .png"
 
 
-def read_image(path: Path) -> NDArray[np.uint8] | None:
-    """Return an image as (H, W, 3), red first; None where none can be decoded."""
-    if not path.is_file():
-        return None
-    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    if len(data) == 0:
-        return None
-    image: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return None if image is None else np.ascontiguousarray(image[:, :, ::-1])
+def read_flow(path: Path) -> Image:
+    """Return a flow image as (H, W, 3), red first; each channel fills the bits of its file.
+
+    Raises:
+        DataError: There is none, or it cannot be decoded.
+    """
+    return read_image(path, bits=16)
 
 
 def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn images (N, H, W, 3) of 0..255 into inputs (N, 3, H, W) of -1..1."""
     return np.ascontiguousarray((2 * images.astype(np.float32) / 255 - 1).transpose(0, 3, 1, 2))
+
+
+def _read(rows: Sequence[Row]) -> tuple[dict[str, Image], dict[str, str]]:
+    """Return the images by their clips' ids, and of the others what is wrong."""
+    images: dict[str, Image] = {}
+    faults: dict[str, str] = {}
+    for row in rows:
+        try:
+            images[row.clip.id] = read_flow(row.image)
+        except DataError as error:
+            faults[row.clip.id] = str(error).removeprefix(f"{row.image}: ")
+    return images, faults
 
 
 def _root(config: PrecomputedFlow) -> Path:
@@ -219,8 +228,9 @@ def _refuse_named_twice(rows: Sequence[Row], config: PrecomputedFlow) -> None:
         )
 
 
-def _left_out(row: Row) -> Finding:
-    return Finding("error", "no readable image", row.clip.id, repr(row.image.name))
+def _left_out(row: Row, faults: Mapping[str, str]) -> Finding:
+    text = f"{row.image.name!r}: {faults[row.clip.id]}"
+    return Finding("error", "no readable image", row.clip.id, text)
 
 
 def _folder(root: Path, images: str) -> Path:
@@ -238,30 +248,26 @@ def _folder(root: Path, images: str) -> Path:
     return found[0]
 
 
-def _refuse_missing(rows: Sequence[Row], kept: Sequence[Row], config: PrecomputedFlow) -> None:
-    found = {row.clip.id for row in kept}
-    lost = [row for row in rows if row.clip.id not in found]
-    if not lost or (config.skip_missing and kept):
+def _refuse_faults(
+    rows: Sequence[Row], kept: Sequence[Row], faults: Mapping[str, str], config: PrecomputedFlow
+) -> None:
+    if not faults or (config.skip_missing and kept):
         return
-    shown = [
-        f"{row.image.name!r} {'cannot be read' if row.image.exists() else 'is missing'}"
-        for row in lost[:10]
-    ]
+    shown = [f"{row.image.name!r}: {faults[row.clip.id]}" for row in rows if row.clip.id in faults]
     hint = "" if config.skip_missing else "; data.skip_missing=true leaves them out"
     raise DataError(
-        f"{config.name}: {len(lost)} of {len(rows)} clips have no readable image in "
-        f"{rows[0].image.parent}{hint}:\n  " + "\n  ".join(shown + ["..."] * (len(lost) > 10))
+        f"{config.name}: {len(shown)} of {len(rows)} clips have no readable image in "
+        f"{rows[0].image.parent}{hint}:\n  "
+        + "\n  ".join(shown[:10] + ["..."] * (len(shown) > 10))
     )
 
 
-def _refuse_sizes(
-    flows: Sequence[tuple[Row, NDArray[np.uint8] | None]], config: PrecomputedFlow
-) -> None:
+def _refuse_sizes(flows: Sequence[tuple[Row, Image]], config: PrecomputedFlow) -> None:
     size = config.size
     wrong = [
         f"{row.image.name!r} {flow.shape[0]} by {flow.shape[1]}"
         for row, flow in flows
-        if flow is not None and flow.shape[:2] != (size, size)
+        if flow.shape[:2] != (size, size)
     ]
     if wrong:
         raise DataError(

@@ -6,6 +6,7 @@ Coders left apexes out, typed them outside their clips, and marked an offset the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from mer_nas.data.clips import some
@@ -98,19 +99,33 @@ def frames_of(span: Span, listing: Listing) -> tuple[tuple[Frame, ...], list[Not
     """Return the frames of a clip, and what stands in for missing ones.
 
     Raises:
-        Fault: Onset, apex or offset have no frame near them, or an image is empty.
+        Fault: Onset, apex or offset have no frame near them, or an image is empty or a link to
+            nothing.
     """
     frames = listing.frames
     inside = {f for f in frames if span.onset <= f.number <= span.offset}
     keys = [_key(number, listing) for number in (span.onset, span.apex, span.offset)]
     found = tuple(sorted({*inside, *keys}))
-    empty = [frame.path.name for frame in found if frame.path.stat().st_size == 0]
-    if empty:
+    sizes = {frame.path.name: _size(frame.path) for frame in found}
+    if lost := [name for name, size in sizes.items() if size is None]:
+        text = (
+            f"in {listing.folder} there is nothing behind {some(lost, 3)}; copy what it links to"
+        )
+        raise Fault("unreadable images", text)
+    if empty := [name for name, size in sizes.items() if size == 0]:
         text = (
             f"{count(len(empty), 'image')} in {listing.folder} without content: {some(empty, 3)}"
         )
         raise Fault("empty images", f"{text}; copy them again")
     return found, list(_lacks(span, listing, len(inside)))
+
+
+def _size(path: Path) -> int | None:
+    """Return how many bytes a file has; None where its name leads nowhere."""
+    try:
+        return path.stat().st_size
+    except OSError:  # a link to nothing, or to itself
+        return None
 
 
 def _key(number: int, listing: Listing) -> Frame:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import DYNAMIC_IMAGE
-from mer_nas.data.images import read_image
 from mer_nas.data.pipeline.steps import Prepared, prepare
+from mer_nas.data.precomputed import read_flow, scaled
 from mer_nas.data.scaling import divided
 from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph
@@ -71,12 +71,11 @@ class Model:
             DataError: It is no image of the network's size.
         """
         (spec,) = self.manifest.inputs
-        image = read_image(file)
+        image = read_flow(file)
         if image.shape[:2] != spec.shape[-2:]:
             height, width = image.shape[:2]
             raise DataError(f"{file}: {width} by {height} pixels; {self._flow_wanted()}")
-        scaled = 2 * image.astype(np.float32) / 255 - 1
-        return {spec.name: np.asarray(scaled.transpose(2, 0, 1), dtype=np.float32)}
+        return {spec.name: scaled(image[None])[0]}
 
     def run(self, inputs: Inputs) -> NDArray[np.float64]:
         """Return the probability of each class, (K,).

@@ -15,14 +15,13 @@ from mer_nas.errors import DataError
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a part of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def png(width: int, height: int) -> bytes:
     """Return a PNG whose header promises so many pixels, and which holds none of them."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
@@ -40,7 +39,7 @@ def test_what_would_take_gigabytes_is_refused_by_its_header(tmp_path: Path, side
     ("content", "said"),
     [
         (b"", r"this image file is empty \(0 bytes\); copy it again"),
-        (b"\x89PNG and IEND", "no image that can be decoded"),
+        (b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""), "no image that can be decoded"),
         (b"\x89PNG but no more", "this image is cut off; copy it again"),
         (b"BM\xff\xff\xff\x7f", "this image is cut off"),
         (b"text", "no image that can be decoded"),
@@ -54,12 +53,50 @@ def test_a_damaged_image_is_named(tmp_path: Path, content: bytes, said: str) -> 
         decode(tmp_path / "1.png")
 
 
-def test_half_a_jpeg_is_no_image(tmp_path: Path) -> None:
+def jpeg(*, preview: bool = False, progressive: bool = False) -> bytes:
+    """Return a JPEG of noise, where wanted with another whole JPEG in its header."""
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    content = cv2.imencode(".jpg", noise)[1].tobytes()
-    (tmp_path / "1.jpg").write_bytes(content[: len(content) // 2])
+    content = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])[1]
+    whole = content.tobytes()
+    if not preview:
+        return whole
+    return whole[:2] + b"\xff\xe1" + struct.pack(">H", len(whole) + 2) + whole + whole[2:]
+
+
+@pytest.mark.parametrize("preview", [False, True], ids=["plain", "with a whole preview"])
+@pytest.mark.parametrize("part", [0.55, 0.75, 0.99])
+def test_a_part_of_a_jpeg_is_no_image(tmp_path: Path, part: float, preview: bool) -> None:
+    content = jpeg(preview=preview)
+    (tmp_path / "1.jpg").write_bytes(content[: int(len(content) * part)])
     with pytest.raises(DataError, match="this image is cut off"):
         decode(tmp_path / "1.jpg")
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_what_a_camera_appends_does_no_harm(tmp_path: Path, ending: str) -> None:
+    whole = jpeg() if ending == ".jpg" else cv2.imencode(".png", GREY)[1].tobytes()
+    (tmp_path / f"1{ending}").write_bytes(whole)
+    (tmp_path / f"2{ending}").write_bytes(whole + b"SEFT" + bytes(5000))
+    assert (read_image(tmp_path / f"1{ending}") == read_image(tmp_path / f"2{ending}")).all()
+
+
+def test_a_length_beyond_the_file_is_not_believed(tmp_path: Path) -> None:
+    whole = cv2.imencode(".png", GREY)[1].tobytes()
+    pixels = whole.index(b"IDAT") - 4
+    lie = struct.pack(">I", 2**31 - 1) + b"tEXt"
+    (tmp_path / "1.png").write_bytes(whole[:pixels] + lie + whole[pixels:])
+    with pytest.raises(DataError, match="this image is cut off"):
+        decode(tmp_path / "1.png")
+
+
+def test_a_jpeg_that_goes_over_its_picture_for_ever_is_refused(tmp_path: Path) -> None:
+    content = jpeg(progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    (tmp_path / "1.jpg").write_bytes(content[:-2] + last * 200 + content[-2:])
+    with pytest.raises(DataError, match="more than 100 scans"):
+        decode(tmp_path / "1.jpg")
+    (tmp_path / "1.jpg").write_bytes(content)
+    assert read_image(tmp_path / "1.jpg").shape == (64, 64, 3)
 
 
 def test_what_is_missing_or_a_folder_is_said(tmp_path: Path) -> None:

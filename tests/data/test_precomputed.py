@@ -135,15 +135,17 @@ def test_missing_and_unreadable_images_are_told_apart(root: Path) -> None:
     assert refused(config(root)) == (
         f"flow: 2 of 3 clips have no readable image in {images}; "
         "data.skip_missing=true leaves them out:\n"
-        "  '006_006_1_2 .png' is missing\n"
-        "  's06_s06_sur_01 .png' cannot be read"
+        "  '006_006_1_2 .png': cannot be read: no such file or directory\n"
+        "  's06_s06_sur_01 .png': this is no image that can be decoded; copy it again"
     )
 
 
 def test_an_empty_image_cannot_be_read(root: Path) -> None:
     image = root / "somewhere" / "below" / FOLDER / "006_006_1_2 .png"
     image.write_bytes(b"")
-    assert "'006_006_1_2 .png' cannot be read" in refused(config(root))
+    assert "'006_006_1_2 .png': this image file is empty (0 bytes); copy it again" in refused(
+        config(root)
+    )
 
 
 def test_only_the_first_ten_missing_images_are_listed(root: Path) -> None:
@@ -152,7 +154,7 @@ def test_only_the_first_ten_missing_images_are_listed(root: Path) -> None:
     message = refused(config(root))
     assert message.startswith("flow: 12 of 12 clips have no readable image")
     assert message.splitlines()[1:] == [
-        *(f"  'sub{n:02d}_EP .png' is missing" for n in range(10)),
+        *(f"  'sub{n:02d}_EP .png': cannot be read: no such file or directory" for n in range(10)),
         "  ...",
     ]
 

@@ -351,6 +351,27 @@ def test_a_manifest_of_own_clips(tmp_path: Path) -> None:
     assert labelled(config).classes == ("frown", "smile")
 
 
+def test_a_folder_of_a_manifest_may_be_called_as_a_pattern_is(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,subject,label\nwhy*,anna,a\nwh[o]?,ben,b\n")
+    images(tmp_path, "why*/f1..3.png", "whynot/f1..3.png", "wh[o]?/f1..3.png")
+    found = reading("manifest", tmp_path, labels="as_annotated")
+    folders = [record.frames[0].path.parent.name for record in found.records]
+    assert folders == ["why*", "wh[o]?"]
+
+
+@pytest.mark.parametrize("target", ["nowhere.png", "f2.png"], ids=["nothing", "itself"])
+def test_a_frame_that_links_to_nothing_costs_its_clip(tmp_path: Path, target: str) -> None:
+    (tmp_path / "manifest.csv").write_text("path,subject,label\na,anna,a\nb,ben,b\n")
+    images(tmp_path, "a/f1..3.png", "b/f1..3.png")
+    (tmp_path / "a/f2.png").unlink()
+    (tmp_path / "a/f2.png").symlink_to(target)
+    found = reading("manifest", tmp_path, labels="as_annotated")
+    assert [record.subject for record in found.records] == ["ben"]
+    assert [str(error) for error in found.errors] == [
+        f"anna/a: in {tmp_path}/a there is nothing behind f2.png; copy what it links to"
+    ]
+
+
 def test_a_manifest_of_videos(tmp_path: Path) -> None:
     (tmp_path / "monday").mkdir()
     writer = cv2.VideoWriter(

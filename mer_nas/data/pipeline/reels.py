@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -20,7 +20,6 @@ from mer_nas.data.images import (
     ENDINGS,
     MAX_PIXELS,
     Image,
-    Samples,
     bits_of,
     decode,
     in_eight,
@@ -71,13 +70,16 @@ class Stills:
         Raises:
             DataError: A file is missing or no whole image, or two differ in size or depth.
         """
-        before: tuple[Path, Samples] | None = None
+        first: tuple[_Form, str] | None = None
         for place in places:
             file, samples = self.files[place], decode(self.files[place])
-            if before is not None and (fault := _differing(before[1], samples)):
-                raise DataError(f"{file}: {fault} of {before[0].name}; a clip has one of each")
-            before = before or (file, samples)
-            yield in_eight(samples, self.bits if samples.dtype == np.uint16 else 8)
+            form = _Form(samples.shape[1], samples.shape[0], 8 * samples.itemsize)
+            first = first or (form, file.name)
+            if form != first[0]:
+                raise DataError(
+                    f"{file}: {form.unlike(first[0])} of {first[1]}; a clip has one of each"
+                )
+            yield in_eight(samples, self.bits if form.depth == 16 else 8)
 
     @cached_property
     def bits(self) -> int:
@@ -85,14 +87,21 @@ class Stills:
         return max(bits_of(decode(file)) for file in self.files)
 
 
-def _differing(one: Samples, other: Samples) -> str:
-    """Return in what two frames of a clip differ that should not; empty if in nothing."""
-    if one.shape != other.shape:
-        (height, width, _), (h, w, _) = one.shape, other.shape
-        return f"{w} by {h} pixels, unlike the {width} by {height}"
-    if one.dtype != other.dtype:
-        return f"{8 * other.itemsize} bits a value, unlike the {8 * one.itemsize}"
-    return ""
+class _Form(NamedTuple):
+    """What all frames of a clip have in common."""
+
+    width: int
+    height: int
+    depth: int
+    """Bits a value."""
+
+    def unlike(self, other: "_Form") -> str:
+        """Say in what it differs from another."""
+        if self[:2] != other[:2]:
+            return (
+                f"{self.width} by {self.height} pixels, unlike the {other.width} by {other.height}"
+            )
+        return f"{self.depth} bits a value, unlike the {other.depth}"
 
 
 @dataclass(frozen=True)
@@ -214,7 +223,7 @@ def _capture(file: Path) -> Iterator[Any]:
         size = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
         width, height = (int(capture.get(side)) for side in size)
         if width * height > MAX_PIXELS:
-            raise DataError(f"{file}: {too_large(width, height)}")
+            raise DataError(f"{file}: {too_large(f'{width} by {height}')}")
         yield capture
     except cv2.error as error:
         raise DataError(f"{file}: this video cannot be decoded: {error.err}") from None
