@@ -61,7 +61,7 @@ class Verbs(SubVerbs):
             if isinstance(error, TrainingFailed):
                 return ctx.exit(1)
         except OSError as error:
-            if error.filename is None or (said := refused(error)) is None:
+            if (said := refused(error)) is None:
                 raise
             say(f"mer-nas: {said}", err=True)
         except click.UsageError as error:

@@ -95,3 +95,13 @@ def test_what_ends_a_session_is_said_and_not_that_it_cannot_be_noted(
     assert "mer-nas: my runs/s/best.yaml: no space" in call("resume", "my runs/s").stderr
     full("nothing that there is")
     assert "mer-nas: my runs/s/sessions.jsonl: no space" in call("resume", "my runs/s").stderr
+
+
+def test_a_copy_that_finds_no_room_is_no_empty_file(
+    full: Callable[[str], None], here: Path, call: Call
+) -> None:
+    full("moe.yaml")
+    done = call("copy", "space=moe", "mine")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "mer-nas: mine/moe.yaml: no space left on device\n"
+    assert list((here / "mine").iterdir()) == []

@@ -7,6 +7,7 @@ import click
 from mer_nas.cli.words import Word
 from mer_nas.config import presets
 from mer_nas.errors import ConfigError, unknown
+from mer_nas.files import write
 
 
 @click.command()
@@ -29,5 +30,5 @@ def verb(word: str, folder: Path) -> None:
     if target.exists():
         raise ConfigError(f"{target}: the file exists and is left as it is")
     folder.mkdir(parents=True, exist_ok=True)
-    target.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    write(target, file.read_text(encoding="utf-8"))
     click.echo(str(target))
