@@ -16,8 +16,8 @@ from mer_nas.sources import Sources, sources
 
 ROOT = "mer_nas.evaluation.evaluator"
 """The module that trains and reads a fold: what stands behind it can change a score."""
-ASIDE = ("mer_nas.provenance", "mer_nas.evaluation.hindsight")
-"""What it imports to write down where a score comes from, and to look back at it."""
+ASIDE = ("mer_nas.provenance", "mer_nas.evaluation.hindsight", "mer_nas.evaluation.timing")
+"""What it imports to write down where a score comes from, to look back at it, and to time it."""
 
 PACKAGES = (
     "mer-nas",

@@ -52,12 +52,12 @@ class Tally:
     """Time spent searching in earlier sessions."""
 
     def __post_init__(self) -> None:
-        self.stage_began = self.clock()
+        self.stage_began = self.pace_began = self.clock()
 
     def begin(self, seconds: float) -> None:
         """Take what was added so far for earlier sessions, which took `seconds`."""
         self.earlier, self.earlier_seconds = self.ended, seconds
-        self.stage_began = self.clock()
+        self.stage_began = self.pace_began = self.clock()
 
     def add(self, event: Event) -> None:
         """Take one event in."""
@@ -65,9 +65,12 @@ class Tally:
             case Started(stage, job, label, _, done, of):
                 if stage != self.stage:
                     self.stage, self.stage_began, self.folds_here = stage, self.clock(), 0
+                    self.pace_began = self.stage_began
                 self.running[job] = Running(label, done, of)
-            case FoldDone(_, job, label, fold, done, of, _):
+            case FoldDone(_, job, label, fold, done, of, seconds):
                 self.running[job] = Running(label, done, of, fold)
+                if not self.folds_here:  # whatever came before was no training
+                    self.pace_began = max(self.stage_began, self.clock() - seconds)
                 self.folds_here += 1
             case Ended("search", job, label, outcome, done, of, value, _):
                 self.running.pop(job, None)
@@ -97,7 +100,7 @@ class Tally:
     @property
     def seconds_left(self) -> float | None:
         """A guess at the rest of this stage in seconds, from its pace; none at the start."""
-        passed = self.clock() - self.stage_began
+        passed = self.clock() - self.pace_began
         if self.stage == "final":
             folds = sum(job.of - job.done for job in self.running.values())
             folds += max(0, self.final_jobs - self.final_ended - len(self.running)) * self._folds
@@ -106,7 +109,8 @@ class Tally:
         if self.trials is not None and ended:
             guesses.append(passed / ended * max(0, self.trials - self.ended))
         if self.minutes is not None:
-            guesses.append(max(0.0, self.minutes * 60 - self.earlier_seconds - passed))
+            spent = self.clock() - self.stage_began
+            guesses.append(max(0.0, self.minutes * 60 - self.earlier_seconds - spent))
         return min(guesses, default=None)
 
     @property

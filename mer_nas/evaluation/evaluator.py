@@ -33,6 +33,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Watched
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, macro_f1, scores
+from mer_nas.evaluation.timing import rehearse
 from mer_nas.provenance import code_version
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import Observer, TrainingDiverged, epochs_begun, fit, predict
@@ -41,6 +42,8 @@ from mer_nas.training.objectives import Targets
 FoldKey = tuple[str, str, int, int, str, str]
 """Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
 
+_REHEARSED: set[str] = set()
+"""Keys of the candidates of which this process has taken a step."""
 
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -187,10 +190,13 @@ class Evaluator:
             TrainingDiverged: Its loss or its answers are no numbers.
         """
         fold = self.protocol.folds[index]
-        started = time.perf_counter()
         self.check(candidate)
         seed = fold_seed(self.seed, repetition, fold.subjects)
         device = pick_device(candidate.trainer.device)
+        if candidate.key not in _REHEARSED:
+            _REHEARSED.add(candidate.key)
+            rehearse(candidate, len(self.clips.classes), device)
+        started = time.perf_counter()
         with isolated(seed, device):
             units = self._units(candidate, fold.train)
             network, losses = self._trained(candidate, fold.train, units, seed, device, on_epoch)

@@ -125,7 +125,7 @@ class Budget:
         kind, times = kinds.most_common(1)[0]
         example = next(reason for reason in self._vain if _kind(reason) == kind)
         return (
-            f"{count(len(self._vain), 'proposal')} in a row gave no new candidate; "
+            f"{len(self._vain)} proposals in a row were no new candidates; "
             f"{times} of them because: {example}"
         )
 

@@ -106,10 +106,11 @@ def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> 
     for entry in entries:
         tree = next(t for t in memory.trials if t.number == entry.trial).user_attrs
         results = memory.under(search, tree["candidate"])
-        spent = sum(result.seconds for result in results)
         trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
-        trained = sum(search.clips - len(result.clips) for result in results)
-        per_clip = spent / max(1, trainer.visits(trained, len(results)))
+        per_clip = statistics.median(
+            result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
+            for result in results
+        )
         total += per_clip * final.visits(entry.candidate.trainer) * study.final.seeds
     repetitions = f"{count(len(entries), 'candidate')} x {count(study.final.seeds, 'seed')}"
     return (

@@ -44,7 +44,7 @@ def started(job: int) -> Event:
 
 
 def fold(job: int, done: int) -> Event:
-    return FoldDone("search", str(job), f"trial {job}", f"group {done}", done, 4, 1.0)
+    return FoldDone("search", str(job), f"trial {job}", f"group {done}", done, 4, 2.0)
 
 
 def ended(
@@ -92,6 +92,13 @@ def test_minutes_bound_the_time_left(clock: Clock) -> None:
     tell(tally.add, clock, STORY)
     assert tally.seconds_left == 10.0
     assert Tally(minutes=2, clock=clock).seconds_left == 120.0
+
+
+def test_what_comes_before_the_first_fold_is_no_part_of_the_pace(clock: Clock) -> None:
+    tally = Tally(trials=10, clock=clock)
+    told = [(20.0, fold(0, 1)), (26.0, ended(0, "complete", 4, 0.5))]
+    tell(tally.add, clock, [(18.0, started(0)), *told])
+    assert tally.seconds_left == 9 * 8.0  # the first fold began 2 s before its end
 
 
 def test_a_resumed_search_counts_all_trials_and_takes_its_pace_from_its_own(clock: Clock) -> None:

@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -53,6 +54,21 @@ def test_the_result_does_not_depend_on_what_ran_before(
         assert timeless(evaluator.fold(candidate, 1)) == timeless(first)
     finally:
         torch.set_num_threads(1)
+
+
+def test_no_fold_is_timed_with_what_only_the_first_one_of_a_process_does(
+    evaluator: Evaluator, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Candidate] = []
+
+    def slow(candidate: Candidate, *_: object) -> None:
+        begun.append(candidate)
+        time.sleep(1.5)
+
+    monkeypatch.setattr(module, "rehearse", slow)
+    monkeypatch.setattr(module, "_REHEARSED", set())
+    assert [evaluator.fold(candidate, index).seconds < 1.5 for index in (0, 1)] == [True, True]
+    assert begun == [candidate]
 
 
 def test_another_process_with_more_threads_gives_the_same_bits(

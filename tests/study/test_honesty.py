@@ -66,8 +66,9 @@ def test_the_last_lines_print_all_three_parts_of_the_headline(
     found, chosen = facts["headline"], facts["selection"]
     uf1 = found["uf1"]
     assert (
-        f"headline  UF1 at most {uf1['value']:.3f} [{uf1['low']:.3f}, {uf1['high']:.3f}] on new "
-        f"subjects: {found['mean']:.3f} less at least {found['optimism']:.3f}"
+        f"headline  UF1 at most {uf1['value']:.3f} on new subjects (interval of that bound "
+        f"[{uf1['low']:.3f}, {uf1['high']:.3f}]): {found['mean']:.3f} less at least "
+        f"{found['optimism']:.3f}"
     ) in lines
     assert (
         f"optimism  at least {found['optimism']:.3f} for the best of 3 complete trials (2 subject groups; "

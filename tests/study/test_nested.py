@@ -260,7 +260,7 @@ def test_groups_that_leave_an_inner_search_nothing_to_divide_are_refused_before_
         ),
         (
             ["study.outer=4", "study.folds=4"],
-            "faces without group 1 (1 subjects): study.folds=4 asks for more groups than there are "
+            "faces without group 1 (1 subject): study.folds=4 asks for more groups than there are "
             "subjects (3); at most 3, or loso",
         ),
     ):

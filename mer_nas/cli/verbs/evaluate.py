@@ -1,8 +1,8 @@
 """`mer-nas evaluate`: one candidate under the protocol of a study."""
 
 import json
+import statistics
 import sys
-import time
 
 import click
 
@@ -37,12 +37,11 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     from mer_nas.study.evaluate import evaluate
 
     clips = load(settings, plain.get("point"), quiet=quiet)
-    began = time.monotonic()
-    first: list[int] = []
+    took: list[float] = []
 
     def progress(result: FoldResult, done: int, of: int) -> None:
-        first.append(done)
-        left = (time.monotonic() - began) / len(first) * (of - done)
+        took.append(result.seconds)
+        left = statistics.median(took) * (of - done)
         say(
             f"{result.fold_name}, seed {result.repetition + 1}: {done} of {count(of, 'fold')}, "
             f"about {duration(left)} left",

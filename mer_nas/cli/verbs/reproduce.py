@@ -153,6 +153,8 @@ class _Progress:
         if isinstance(event, Note):
             _say(event.text)
         elif isinstance(event, FoldDone):
+            if not self.here:  # whatever came before was no training
+                self.began = time.monotonic() - event.seconds
             self.here += 1
             behind = int(event.job.rpartition("/")[2]) * event.of + event.done
             missing = self.repetitions * event.of - behind
