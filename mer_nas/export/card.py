@@ -9,7 +9,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.layouts import names, read_layout
 from mer_nas.export.manifest import Manifest, Portion
-from mer_nas.templates import templates
+from mer_nas.templates import line, templates
 
 
 def write_card(manifest: Manifest, difference: float, path: Path) -> None:
@@ -22,6 +22,7 @@ def write_card(manifest: Manifest, difference: float, path: Path) -> None:
     """
     environment = templates("mer_nas.export", html=False)
     environment.filters["yaml"] = lambda tree: presets.dump(tree, compact=True).strip()
+    environment.filters["python"] = lambda value: line(repr(value))
     card = environment.get_template("card.md.jinja").render(
         model=manifest,
         difference=difference,

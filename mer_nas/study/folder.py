@@ -187,18 +187,13 @@ class StudyFolder:
         else may not act outside its folder unless the user agrees.
 
         Raises:
-            StudyError: The file is missing or damaged, or a link leads out of the folder.
+            StudyError: The file is missing, or a link leads out of the folder.
+            ConfigError: It has been edited into something else, with every mistake.
             Untrusted: The user does not agree.
         """
         self._refuse_links()
-        try:
-            text = read_text(self.settings_file, StudyError)
-            tree = presets.parse(text, str(self.settings_file))
-            settings = Settings.load(tree, str(self.settings_file))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StudyError(
-                f"{self.settings_file}: cannot be read as settings: {error}"
-            ) from None
+        text, place = read_text(self.settings_file, StudyError), str(self.settings_file)
+        settings = Settings.load(presets.parse(text, place), place)
         if trust.known(own := _digest(text)):
             trust.name_files(settings.space.extensions)
         else:

@@ -219,7 +219,7 @@ def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
     for key in (*read.plain, *read.dotted):
         if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in WORDS):
             raise ConfigError(unknown("key to change", key, WORDS))
-    settings = _settings(path, report)
+    settings = Settings.load(report.study.settings, f"{path}: study.settings")
     load_extensions(settings.space.extensions)
     data = settings.data.model_dump(mode="json")
     if "cache" in data:
@@ -418,13 +418,6 @@ def _winner(path: Path, report: Report) -> tuple[Answer, tuple[SeedScores, ...]]
             f"{answer.label}; `mer-nas report STUDY` writes it anew"
         )
     return answer, scores
-
-
-def _settings(path: Path, report: Report) -> Settings:
-    try:
-        return Settings.load(report.study.settings, str(path))
-    except (KeyError, TypeError) as error:
-        raise StudyError(f"{path}: study.settings cannot be read as settings: {error}") from None
 
 
 def _seconds(report: Report, answer: Answer) -> float:

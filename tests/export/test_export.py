@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from markdown_it import MarkdownIt
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -630,3 +631,34 @@ def test_what_only_training_uses_is_no_part_of_an_export(tmp_path: Path) -> None
     assert names
     assert not any("auxiliary" in name for name in names)
     assert network.auxiliary is not None
+
+
+def test_the_card_of_a_hostile_study_has_the_form_of_any_other(
+    original: Exported, tmp_path: Path
+) -> None:
+    hostile = "x | <img src=x> [a](http://e) `b` *c*\n# d\n```\n- e\x1b[0m"
+    origin = original.manifest.provenance
+    said = {"study": hostile, "label": hostile, "command": hostile, "protocol": hostile}
+    names = [f"{name} {hostile} ']" for name in CLASSES]
+    portions = [
+        portion.model_copy(update={"name": hostile, "classes": dict.fromkeys(names, 3)})
+        for portion in original.manifest.portions
+    ]
+    changes: dict[str, Any] = {"classes": tuple(names), "data": hostile, "portions": portions}
+    told = original.manifest.model_copy(
+        update={"provenance": origin.model_copy(update={**said, "environment": {"cpu": hostile}})}
+    ).model_copy(update=changes)
+    write_card(told, 0.0, tmp_path / "card.md")
+    write_card(original.manifest, 0.0, tmp_path / "plain.md")
+    reader = MarkdownIt("commonmark").enable("table")
+    shapes = [
+        [
+            (token.type, [child.type for child in token.children or () if child.type != "text"])
+            for token in reader.parse((tmp_path / name).read_text(encoding="utf-8"))
+        ]
+        for name in ("card.md", "plain.md")
+    ]
+    assert shapes[0] == shapes[1]
+    for token in reader.parse((tmp_path / "card.md").read_text(encoding="utf-8")):
+        if token.info == "python":
+            compile(token.content, "card", "exec")

@@ -162,7 +162,7 @@ def test_what_cannot_be_checked_is_refused_before_training(call: Call, study: Pa
     for change, message in (
         (renamed, f"{file}: the report was made with other clips: clips of each "),
         (lost, f"{file}: no trial was complete, so there is no winner to train again\n"),
-        (damaged, f"{file}: study.settings cannot be read as settings: 'file'\n"),
+        (damaged, f"{file}: study.settings.space: the setting 'file' is missing\n"),
         (older, f"{file}: schema is 'mer-nas report 1', but this version reads "),
         (rootless, "data.root: there is no folder /no/where\n"),
     ):
