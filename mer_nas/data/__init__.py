@@ -6,6 +6,7 @@ on. A new set of recorded clips is one YAML file in `layouts`; a new kind of dat
 with one function, a configuration that says what it provides, and one line in `load`.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mer_nas.data.clips import ClipSet
@@ -35,7 +36,11 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = N
     refuse_misfit(needs, config.provides)
     clips = _read(config, needs, run)
     refuse_misfit(needs, provided(clips))
-    return clips
+    if isinstance(config, SyntheticData):  # drawn people are who they are drawn to be
+        return clips
+    from mer_nas.data.duplicates import shared_inputs
+
+    return replace(clips, findings=(*clips.findings, *shared_inputs(clips)))
 
 
 def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:

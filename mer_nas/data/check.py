@@ -8,21 +8,30 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mer_nas.data import load
 from mer_nas.data.classes import UNKNOWN
 from mer_nas.data.clips import ClipSet, some
 from mer_nas.data.config import DataConfig, RecordedData
+from mer_nas.data.duplicates import LEAST, View, digest, shared_frames, small
 from mer_nas.data.findings import Finding
 from mer_nas.data.images import bits_of, decode
 from mer_nas.data.label_maps import LabelMap, read_label_map
+from mer_nas.data.pipeline.config import Pipeline
 from mer_nas.data.pipeline.reels import Excerpt, footage
+from mer_nas.data.pipeline.sets import UNPREPARED, unready
 from mer_nas.data.protocols import Scheme, unfit
 from mer_nas.data.readers import Reading, chosen, classified, place, read
-from mer_nas.data.records import Record
+from mer_nas.data.records import Frame, Record
 from mer_nas.errors import DataError, MerNasError
 from mer_nas.wording import count as counted
+
+See = Callable[[Frame, NDArray[Any]], None]
+"""Is told what each frame holds."""
 
 Progress = Callable[[int, int], None]
 """Is told how many of how many clips are looked through."""
@@ -98,7 +107,8 @@ def check(
             kind = "a data set that cannot be read"
             findings.append(Finding("error", kind, layout.name, str(error)))
     findings += [_placed(reading, finding) for reading in readings for finding in reading.findings]
-    findings += _frames([record for reading in readings for record in reading.records], progress)
+    records = [record for reading in readings for record in reading.records]
+    findings += _frames(records, config.pipeline, progress)
     for reading in readings:
         findings += [f for f in reading.without_class(labels) if f.kind in UNKNOWN]
     if len(readings) == len(layouts):
@@ -233,18 +243,43 @@ def _per_subject(
             yield Finding("warning", "subjects that differ", f"{dataset}:{subject}", text)
 
 
-def _frames(records: list[Record], progress: Progress) -> Iterator[Finding]:
-    """Decode every frame of every clip."""
+def _frames(records: list[Record], pipeline: Pipeline, progress: Progress) -> Iterator[Finding]:
+    """Decode every frame of every clip, find its face, and compare it with the others."""
+    views = []
+    refused: set[str] = set()
     with ThreadPoolExecutor() as pool:
-        for done, findings in enumerate(pool.map(_looked_at, records), start=1):
+        looked_at = zip(records, pool.map(_looked_at, records), strict=True)
+        for done, (record, (findings, view)) in enumerate(looked_at, start=1):
+            views.append(view)
             yield from findings
+            sound = all(finding.severity == "warning" for finding in findings)
+            # One message where every clip lacks the same: a package, for instance.
+            if sound and (reason := unready(record, pipeline)) and reason not in refused:
+                refused.add(reason)
+                yield Finding("error", UNPREPARED, record.id, reason)
             progress(done, len(records))
+    yield from shared_frames(views)
 
 
-def _looked_at(record: Record) -> list[Finding]:
-    """Return what is to be said of the images of a clip, or its video."""
-    if isinstance(reel := footage(record), Excerpt):
-        return _broken_video(reel)
+def _looked_at(record: Record) -> tuple[list[Finding], View]:
+    """Return what is to be said of the frames of a clip, and what tells it from others."""
+    seen: dict[Frame, bytes] = {}
+    faces: dict[Frame, NDArray[np.float32]] = {}
+    onset, apex, _ = record.keyframes
+
+    def see(frame: Frame, values: NDArray[Any]) -> None:
+        seen[frame] = digest(values)
+        if frame in (onset, apex) and min(values.shape[:2]) >= LEAST:
+            faces[frame] = small(values)
+
+    reel = footage(record)
+    findings = _video(record, reel, see) if isinstance(reel, Excerpt) else _images(record, see)
+    both = np.stack([faces[onset], faces[apex]]) if {onset, apex} <= set(faces) else None
+    frames = frozenset(seen.values()) - {b""}
+    return findings, View(record.id, record.group, frames, both)
+
+
+def _images(record: Record, see: See) -> list[Finding]:
     sizes: Counter[tuple[int, ...]] = Counter()
     depths: Counter[int] = Counter()
     broken: list[str] = []
@@ -255,6 +290,7 @@ def _looked_at(record: Record) -> list[Finding]:
         except DataError as error:
             broken.append(str(error))
         else:
+            see(frame, samples)
             sizes[samples.shape[:2]] += 1
             depths[8 * samples.itemsize] += 1
             bits = max(bits, bits_of(samples))
@@ -276,10 +312,10 @@ def _looked_at(record: Record) -> list[Finding]:
     return []
 
 
-def _broken_video(reel: Excerpt) -> list[Finding]:
+def _video(record: Record, reel: Excerpt, see: See) -> list[Finding]:
     try:
-        for _ in reel.read(range(len(reel))):
-            pass
+        for frame, image in zip(record.frames, reel.read(range(len(reel))), strict=True):
+            see(frame, image)
     except DataError as error:
         return [Finding("error", "an unreadable video", reel.name, f"{error}; copy it again")]
     return []

@@ -1,6 +1,7 @@
 """`mer-nas data check`: goes through to the end of a damaged copy and says what differs."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from trees import CASME2_HEADER, images, workbook
 
 from mer_nas.data.check import Report, check
 from mer_nas.data.config import DataConfig, RecordedData, SyntheticData
+from mer_nas.data.pipeline import alignment
 
 Call = Callable[..., Result]
 
@@ -41,7 +43,8 @@ def casme2(tmp_path: Path) -> Path:
 
 def looked(root: Path | None, *layouts: str, labels: str = "three", **words: object) -> Report:
     names = layouts or ("casme2",)
-    tree = {"name": "a", "layouts": names, "root": root, "labels": labels, **words}
+    tree = {"name": "a", "layouts": names, "root": root, "labels": labels}
+    tree |= {"pipeline": {"align": "none"}, **words}
     return check(RecordedData.model_validate(tree))
 
 
@@ -219,6 +222,35 @@ def test_the_command_leaves_with_2_where_a_clip_cannot_be_used(call: Call, casme
     assert tree["errors"] == 1
     (error,) = [finding for finding in tree["findings"] if finding["severity"] == "error"]
     assert error["where"] == "casme2:sub01/EP03_02"
+
+
+def test_faces_that_cannot_be_found_are_errors_as_in_a_search(casme2: Path) -> None:
+    report = looked(casme2, pipeline={})
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    assert [finding.where for finding in errors][:2] == [
+        "casme2:sub01/EP02_01f",
+        "casme2:sub01/EP03_02",
+    ]
+    assert {finding.kind for finding in errors} == {"cannot be prepared"}
+    assert "no face found in the first frame (2 by 2 pixels)" in errors[0].text
+
+
+def test_that_no_face_can_be_looked_for_is_one_error(
+    casme2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    alignment._models.cache_clear()
+    report = looked(casme2, pipeline={})
+    assert kinds(report, "error") == ["cannot be prepared"]
+
+
+def test_an_apex_that_is_not_annotated_and_may_not_be_found_is_an_error(casme2: Path) -> None:
+    file = casme2 / "CASME2-coding-20140508.xlsx"
+    workbook(file, Sheet1=[CASME2_HEADER, ("01", "EP02_01f", None, 46, "/", 56, None, 4, "fear")])
+    report = looked(
+        casme2, pipeline={"align": "none", "apex": ["annotated"]}, labels="as_annotated"
+    )
+    assert kinds(report, "error") == ["cannot be prepared"]
 
 
 def test_a_misspelt_verb_of_data_is_guessed(call: Call) -> None:

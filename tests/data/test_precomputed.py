@@ -162,10 +162,10 @@ def test_only_the_first_ten_missing_images_are_listed(root: Path) -> None:
 def test_clips_without_an_image_are_left_out_on_request_and_counted(root: Path) -> None:
     (root / "somewhere" / "below" / FOLDER / "006_006_1_2 .png").unlink()
     clips = load(config(root, skip_missing=True))
-    assert clips.describe() == (
-        "flow: 2 clips, 2 subjects, negative 1, positive 0, surprise 1\n"
-        "  left out: no readable image (1)"
-    )
+    assert clips.describe().splitlines()[:2] == [
+        "flow: 2 clips, 2 subjects, negative 1, positive 0, surprise 1",
+        "  left out: no readable image (1)",
+    ]
 
 
 def test_no_image_at_all_is_refused_even_where_missing_ones_are_left_out(root: Path) -> None:

@@ -23,7 +23,7 @@ from mer_nas.data.inputs import MEASURED, SCALING
 from mer_nas.data.pipeline.cache import Array, Cache, digest
 from mer_nas.data.pipeline.config import ApexBy, Pipeline, Preparation
 from mer_nas.data.pipeline.reels import footage
-from mer_nas.data.pipeline.steps import Marks, prepare
+from mer_nas.data.pipeline.steps import Marks, prepare, refuse_unready
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.errors import DataError
 
@@ -108,15 +108,27 @@ def work(task: Task) -> str:
     record, cache = task.record, Cache(task.folder)
     keys = entry_keys(record, task.how, (*task.names, APEX))
     try:
-        onset, apex, offset = (record.frames.index(frame) for frame in record.keyframes)
-        marks = Marks(onset, offset, apex if record.apex_source == "annotated" else None)
-        found = prepare(footage(record), marks, task.how, task.names, record.cropped)
+        found = prepare(footage(record), _marks(record), task.how, task.names, record.cropped)
     except DataError as error:
         return str(error)
     for name, array in found.inputs.items():
         cache.keep(keys[name], array)
     cache.keep(keys[APEX], np.array([found.apex, WAYS.index(found.apex_source)]))
     return ""
+
+
+def unready(record: Record, pipeline: Pipeline) -> str:
+    """Return why a clip could not be prepared, as far as that is quickly known."""
+    try:
+        refuse_unready(footage(record), _marks(record), pipeline, record.cropped)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _marks(record: Record) -> Marks:
+    onset, apex, offset = (record.frames.index(frame) for frame in record.keyframes)
+    return Marks(onset, offset, apex if record.apex_source == "annotated" else None)
 
 
 def one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:

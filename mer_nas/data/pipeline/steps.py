@@ -82,6 +82,18 @@ def prepare(
     return Prepared(inputs, apex, source)
 
 
+def refuse_unready(reel: Reel, marks: Marks, pipeline: Pipeline, cropped: bool) -> None:
+    """Refuse what `prepare` would refuse of a clip whose frames can be read.
+
+    Raises:
+        DataError: There is no face, the apex is unknown, or the frame rate that is needed.
+    """
+    faces = _Faces(reel, marks, pipeline, cropped)
+    if set(pipeline.apex) == {"annotated"}:
+        _apex(faces)
+    faces.read([marks.onset])
+
+
 def algorithm(settings: Flow) -> flow.Dense:
     """Return the flow that `settings` name, as a function of two grey frames."""
     known: dict[str, flow.Dense] = {
