@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from mer_nas.errors import StudyError
-from mer_nas.search.ray_start import QUIET, on_loopback
+from mer_nas.search.ray_start import QUIET, job, on_loopback
 from mer_nas.search.ray_token import MODE, own_token, token_file
 
 JOIN_SECONDS = 5.0
@@ -31,7 +31,7 @@ def join(address: str) -> Any:
     alone = found and _is_loopback(found[0]) and not _answers(_own_address(), found[1])
     try:
         with on_loopback() if alone else contextlib.nullcontext():
-            return ray.init(address=address, **QUIET)
+            return ray.init(address=address, job_config=job(), **QUIET)
     except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
         said = str(error).splitlines() or [type(error).__name__]
         raise StudyError(_no_cluster(address, said[0])) from error

@@ -45,9 +45,10 @@ def start(dashboard: bool, folder: Path, cpus: int | None, gpus: int | None) -> 
     import ray
 
     try:
-        with on_loopback(), _short_place(folder):
+        with on_loopback(), _short_place(folder), _environment("PYTHONSAFEPATH", "1"):
             return ray.init(
                 address="local",
+                job_config=job(),
                 num_cpus=cpus,
                 num_gpus=gpus,
                 include_dashboard=dashboard,
@@ -70,15 +71,44 @@ def _short_place(folder: Path) -> Iterator[None]:
 
     They open sockets there too.
     """
-    before = os.environ.get("TMPDIR")
-    if before is None or Path(before) == folder.parent:
+    if "TMPDIR" not in os.environ:
         yield
         return
-    os.environ["TMPDIR"] = str(folder.parent)
+    with _environment("TMPDIR", str(folder.parent)):
+        yield
+
+
+def job() -> Any:
+    """Return what Ray tells its workers of this process: they import from where it does.
+
+    By itself Ray puts the working directory before everything else, and whoever goes into a folder
+    of somebody's to look at it would run its `numpy.py`.
+    """
+    from ray.job_config import JobConfig
+
+    known = {os.path.abspath(path) for path in sys.path}  # noqa: PTH100 - follows no link
+
+    class Job(JobConfig):
+        def _serialize(self) -> str:
+            """Return it as Ray sends it, once Ray has put in what it wants to."""
+            self._py_driver_sys_path = [p for p in self._py_driver_sys_path if p in known]
+            return super()._serialize()
+
+    return Job()
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Have processes that are started in a `with` statement see a variable so."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        os.environ["TMPDIR"] = before
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager
@@ -90,13 +120,10 @@ def on_loopback() -> Iterator[None]:
     """
     from ray._private import ray_constants
 
-    before, known = os.environ.get(_CLUSTERS), ray_constants.ENABLE_RAY_CLUSTER
-    os.environ[_CLUSTERS], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    known = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        yield
+        with _environment(_CLUSTERS, "0"):
+            yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = known
-        if before is None:
-            del os.environ[_CLUSTERS]
-        else:
-            os.environ[_CLUSTERS] = before

@@ -115,9 +115,14 @@ def places(folder: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Ray with two cores and two GPUs that are not there, and a dashboard."""
+    """Ray with two cores and two GPUs that are not there, and a dashboard.
+
+    The working directory has a module in it that parts of Ray import.
+    """
     folder = tmp_path_factory.mktemp("session")
+    (folder / "msgpack.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\n")
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         patch.setenv("RAY_metrics_report_interval_ms", "500")
         with cluster(RayConfig(), folder, cpus=2, gpus=2) as found:
             yield found
@@ -368,6 +373,15 @@ def test_what_the_source_raises_ends_the_run_and_is_raised(
 def test_the_dashboard_is_for_this_machine_and_asks_for_a_token(session: Cluster) -> None:
     assert session.dashboard.startswith("http://127.0.0.1:")
     assert Path(session.token).read_text().strip()
+
+
+def test_nothing_that_lies_in_the_working_directory_is_imported(session: Cluster) -> None:
+    import ray
+
+    paths = ray.get(ray.remote(lambda: [str(Path.cwd()), *sys.path]).remote())
+    assert paths[0] == str(session.folder)  # where it begins for a worker too
+    assert paths[0] not in paths[1:]
+    assert not (session.folder / "ran").exists()
 
 
 def test_everything_of_ray_listens_on_this_machine_alone(session: Cluster) -> None:
