@@ -438,8 +438,8 @@ def test_images_that_are_missing_or_unreadable(
     assert refused("search", *flow).splitlines() == [
         f"flow: 2 of 12 clips have no readable image in faces/datasets/{IMAGES}; "
         "data.skip_missing=true leaves them out:",
-        "  'sub00_EP0 .png' is missing",
-        "  'sub02_EP3 .png' cannot be read",
+        "  'sub00_EP0 .png': cannot be read: no such file or directory",
+        "  'sub02_EP3 .png': this is no image that can be decoded; copy it again",
     ]
     result = call("search", *flow, "data.skip_missing=true", "--plan")
     assert result.exit_code == 0

@@ -37,6 +37,11 @@ class Listing:
     others: tuple[str, ...] = ()
     """Images that are passed over: without a number, or called otherwise than most."""
 
+    @property
+    def kinds(self) -> str:
+        """How many files there are of each kind: "5 .jpg, 62 .png"."""
+        return ", ".join(f"{n} {suffix}" for suffix, n in sorted(self.suffixes.items()))
+
 
 def list_frames(folder: Path) -> Listing:
     """Return the frames of a folder: images whose names are alike but for the number at the end.

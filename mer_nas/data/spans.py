@@ -150,5 +150,4 @@ def _lacks(span: Span, listing: Listing, inside: int) -> Iterator[Note]:
     if inside < whole:
         yield Note("frames are missing", f"{whole - inside} of {whole} in {listing.folder}")
     if len(listing.suffixes) > 1:
-        kinds = ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.suffixes.items()))
-        yield Note("mixed kinds of image", f"{kinds} in {listing.folder}")
+        yield Note("mixed kinds of image", f"{listing.kinds} in {listing.folder}")

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import DYNAMIC_IMAGE
+from mer_nas.data.clips import DYNAMIC_IMAGE, some
 from mer_nas.data.pipeline.steps import Prepared, prepare
 from mer_nas.data.precomputed import read_flow, scaled
 from mer_nas.data.scaling import divided
 from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph
-from mer_nas.export.manifest import GRAPH, InputSpec, Manifest, read_manifest
+from mer_nas.export.manifest import FILE, GRAPH, InputSpec, Manifest, read_manifest
+from mer_nas.files import place
 from mer_nas.prediction.shots import Shot
 
 Inputs = Mapping[str, NDArray[np.float32]]
@@ -120,18 +121,31 @@ def _export_in(folder: Path) -> Path:
     """Return the folder itself, or that of the winner where it is a study's.
 
     Raises:
-        ExportError: There is no such folder, or the study has exported nothing.
+        ExportError: There is no such folder, or the study's winner is not exported.
     """
-    for place in (folder, Path("runs") / folder):
-        if (place / "origin.json").is_file():
-            if not (winner := place / "export" / "rank1").is_dir():
-                raise ExportError(
-                    f"{place}: this study has exported nothing; `mer-nas export {place}` does"
-                )
-            return winner
+    folder = place(folder, str(folder), ExportError)
+    for study in (folder, Path("runs") / folder):
+        if (study / "origin.json").is_file():
+            return _winner_of(study)
     if not folder.is_dir():
-        raise ExportError(f"{folder}: there is no such folder; an exported model is one")
+        found = "this is a file" if folder.is_file() else "there is no such folder"
+        raise ExportError(f"{folder}: {found}; an exported model is a folder")
+    if not (folder / FILE).exists() and (inner := _exports_in(folder)):
+        raise ExportError(f"{folder}: there are exports in it; {some(inner)} would be right")
     return folder
+
+
+def _winner_of(study: Path) -> Path:
+    winner, others = study / "export" / "rank1", _exports_in(study / "export")
+    if winner.is_dir():
+        return winner
+    if others:
+        raise ExportError(f"{study}: its winner is not exported; there are {some(others)}")
+    raise ExportError(f"{study}: this study has exported nothing; `mer-nas export {study}` does")
+
+
+def _exports_in(folder: Path) -> list[str]:
+    return sorted(str(file.parent) for file in folder.glob(f"*/{FILE}"))
 
 
 def _fitted(values: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:

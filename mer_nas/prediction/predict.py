@@ -1,13 +1,12 @@
 """A label for each clip, which frames it rests on, and how far it is to be trusted."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mer_nas.config.base import Tree
 from mer_nas.data.images import ENDINGS
 from mer_nas.export.manifest import Manifest
 from mer_nas.prediction.model import Inputs, Model
-from mer_nas.prediction.shots import Given, shot
+from mer_nas.prediction.shots import Given, shot, there
 from mer_nas.wording import count
 
 NOTHING = Given()
@@ -28,8 +27,8 @@ class Prediction:
     apex: int | None
     apex_source: str | None
     """How the apex was found: "given", "middle", "spotted"."""
-    passed_over: tuple[str, ...] = ()
-    """Images beside the frames that are none of them."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, is missing, or was assumed of its frames."""
 
     def tree(self) -> Tree:
         """Return everything as a plain tree."""
@@ -55,8 +54,8 @@ def predict(model: Model, word: str, given: Given = NOTHING) -> tuple[Prediction
     Raises:
         DataError: The clip cannot be read or prepared, or is not what the network needs.
     """
-    path = Path(word).expanduser()
-    if model.manifest.how is None and path.is_file() and path.suffix.lower() in ENDINGS:
+    path = there(word)
+    if model.manifest.how is None and path is not None and path.suffix.lower() in ENDINGS:
         inputs = model.see_flow(path)
         return _said(model, word, inputs, None, None, None), inputs
     found = shot(word, given)
@@ -64,7 +63,7 @@ def predict(model: Model, word: str, given: Given = NOTHING) -> tuple[Prediction
     onset, apex = found.numbers[found.marks.onset], found.numbers[prepared.apex]
     source = "given" if prepared.apex_source == "annotated" else prepared.apex_source
     said = _said(model, word, inputs, onset, apex, source)
-    return replace(said, passed_over=found.passed_over), inputs
+    return replace(said, notes=found.notes), inputs
 
 
 def _said(

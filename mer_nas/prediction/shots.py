@@ -1,17 +1,22 @@
 """What the word CLIP may name: a video, a folder of frames, two frames, or a flow image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from mer_nas.data.clips import some
 from mer_nas.data.frames import Listing, list_frames
-from mer_nas.data.images import ENDINGS
+from mer_nas.data.images import ENDINGS, decode
 from mer_nas.data.pipeline.reels import Reel, Stills, Video
 from mer_nas.data.pipeline.steps import Marks
 from mer_nas.data.places import readable
 from mer_nas.errors import DataError
 from mer_nas.files import place
+from mer_nas.wording import count
+
+_RIGHT = "a video, a folder of frames, or two images as ONSET,APEX would be right"
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,8 @@ class Shot:
     """Whether its frames show nothing but the face."""
     pair: bool = False
     """Whether there are an onset and an apex and nothing else."""
-    passed_over: tuple[str, ...] = ()
-    """Images of its folder that are no frames of it."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, is missing, or was assumed of its frames."""
 
 
 def shot(word: str, given: Given) -> Shot:
@@ -59,7 +64,12 @@ def shot(word: str, given: Given) -> Shot:
     Raises:
         DataError: It names nothing that can be looked at.
     """
-    path = place(word, word, DataError)
+    path = there(word)
+    if path is None and "," in word:
+        return _pair(word, given)
+    if path is None:
+        place(word, word, DataError)
+        raise DataError(f"{word or repr(word)}: there is no such file or folder; {_RIGHT}")
     if path.is_dir():
         with readable():
             listing = list_frames(path)
@@ -67,7 +77,7 @@ def shot(word: str, given: Given) -> Shot:
         numbers = tuple(frame.number for frame in listing.frames)
         reel = Stills(str(path), tuple(frame.path for frame in listing.frames), given.fps)
         found = _whole(word, reel, numbers, given)
-        return replace(found, passed_over=listing.others)
+        return replace(found, notes=tuple(_notes(listing, found)))
     if path.is_file() and path.suffix.lower() not in ENDINGS:
         video = Video.open(path)
         known = replace(video, fps=given.fps or video.fps)
@@ -77,12 +87,16 @@ def shot(word: str, given: Given) -> Shot:
             f"{word}: one image shows no motion; a folder of frames, a video, or two images as "
             "ONSET,APEX would be right"
         )
-    if "," in word:
-        return _pair(word, given)
-    raise DataError(
-        f"{word}: there is no such file or folder; a video, a folder of frames, or two images as "
-        "ONSET,APEX would be right"
-    )
+    raise DataError(f"{word}: this is no file that holds a clip; {_RIGHT}")
+
+
+def there(word: str) -> Path | None:
+    """Return the file or folder that a word names, or None."""
+    try:
+        path = place(word, word, DataError)
+    except DataError:  # as of a long pair, which is no name
+        return None
+    return path if word and path.exists() else None
 
 
 def _refuse_unclear(word: str, listing: Listing) -> None:
@@ -103,23 +117,22 @@ def _refuse_unclear(word: str, listing: Listing) -> None:
 def _pair(word: str, given: Given) -> Shot:
     if not given.onset is given.apex is given.offset is None:
         raise DataError(f"{word}: a pair is its onset and its apex; --onset and the like say more")
-    onset, apex = _halves(word)
-    for file in (onset, apex):
-        if not file.is_file():
-            raise DataError(f"{word}: there is no image {file}")
-    reel = Stills(word, (onset, apex))
-    return Shot(word, reel, range(2), Marks(0, 1, apex=1), given.cropped, pair=True)
+    files = _halves(word)
+    reel = Stills(word, files)
+    found = Shot(word, reel, range(2), Marks(0, 1, apex=1), given.cropped, pair=True)
+    return replace(found, notes=tuple(_depth(reel)))
 
 
 def _halves(word: str) -> tuple[Path, Path]:
     """Return the two files of a pair: parted at the comma on both sides of which there is one."""
     parts = word.split(",")
-    halves = [
-        (Path(",".join(parts[:end])).expanduser(), Path(",".join(parts[end:])).expanduser())
-        for end in range(1, len(parts))
-    ]
-    both = (pair for pair in halves if pair[0].is_file() and pair[1].is_file())
-    return next(both, halves[0])
+    for end in range(1, len(parts)):
+        onset, apex = there(",".join(parts[:end])), there(",".join(parts[end:]))
+        if onset is not None and apex is not None:
+            return onset, apex
+    first, _, second = word.partition(",")
+    lost = second if there(first) else first
+    raise DataError(f"{word}: there is no image {lost or 'on one side of the comma'}; {_RIGHT}")
 
 
 def _whole(word: str, reel: Reel, numbers: Sequence[int], given: Given) -> Shot:
@@ -141,11 +154,36 @@ def _whole(word: str, reel: Reel, numbers: Sequence[int], given: Given) -> Shot:
         raise DataError(
             f"{word}: apex {given.apex} is not after onset {onset} and up to offset {offset}"
         )
+    first, last = numbers.index(onset), numbers.index(offset)
+    if isinstance(reel, Stills):  # what lies outside decides nothing, nor does it in training
+        reel = replace(reel, files=reel.files[first : last + 1])
+        numbers, first, last = numbers[first : last + 1], 0, last - first
     apex = None if given.apex is None else numbers.index(given.apex)
-    marks = Marks(numbers.index(onset), numbers.index(offset), apex)
-    return Shot(word, reel, tuple(numbers), marks, given.cropped)
+    return Shot(word, reel, tuple(numbers), Marks(first, last, apex), given.cropped)
 
 
 def _gaps(numbers: Sequence[int]) -> str:
-    lacking = numbers[-1] - numbers[0] + 1 - len(numbers)
+    lacking = _lacking(numbers)
     return f", {lacking} of them missing" if lacking else ""
+
+
+def _lacking(numbers: Sequence[int]) -> int:
+    return numbers[-1] - numbers[0] + 1 - len(numbers)
+
+
+def _notes(listing: Listing, shot: Shot) -> Iterator[str]:
+    """Say of a folder what people may not expect of it."""
+    if listing.others:
+        yield f"passed over {some(listing.others, 3)}"
+    if lacking := _lacking(shot.numbers):
+        first, last = shot.numbers[0], shot.numbers[-1]
+        yield f"{count(lacking, 'frame')} from {first} to {last} missing; the others are taken"
+    if len(listing.suffixes) > 1:
+        yield f"mixed kinds of image: {listing.kinds}"
+    if isinstance(shot.reel, Stills):
+        yield from _depth(shot.reel)
+
+
+def _depth(reel: Stills) -> Iterator[str]:
+    if decode(reel.files[0]).dtype != np.uint8:
+        yield f"images of 16 bits, taken as {reel.bits}, which the largest value of the clip needs"

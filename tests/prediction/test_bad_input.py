@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
+import pytest
 from click.testing import Result
 
 from mer_nas.export.manifest import read_manifest
@@ -28,7 +30,8 @@ def test_a_folder_that_is_no_model(call: Call, frames: Path, tmp_path: Path) -> 
     )
     said = refused(call, tmp_path / "none", frames / "clip0")
     assert (
-        said == f"mer-nas: {tmp_path / 'none'}: there is no such folder; an exported model is one"
+        said
+        == f"mer-nas: {tmp_path / 'none'}: there is no such folder; an exported model is a folder"
     )
 
 
@@ -53,11 +56,18 @@ def test_a_graph_whose_weights_are_zero(call: Call, model: Path, frames: Path) -
 def test_a_clip_that_is_none(call: Call, model: Path, frames: Path, tmp_path: Path) -> None:
     said = refused(call, model, tmp_path / "nothing")
     assert "nothing: there is no such file or folder; a video, " in said
+    assert "'': there is no such file or folder; " in refused(call, model, "")
+    for word in ("~nobody-of-this-name", "~nobody-of-this-name/a.png"):
+        assert f"{word!r} cannot be reached: " in refused(call, model, word)
+    assert "cannot be reached: file name too long" in refused(call, model, 300 * "a")
     assert said.endswith("a folder of frames, or two images as ONSET,APEX would be right")
     said = refused(call, model, frames / "clip0" / "img1.png")
     assert "img1.png: one image shows no motion; a folder of frames" in said
     said = refused(call, model, f"{frames}/clip0/img1.png,{frames}/clip0/img99.png")
-    assert f"there is no image {frames}/clip0/img99.png" in said
+    assert f"there is no image {frames}/clip0/img99.png; a video, " in said
+    said = refused(call, model, f"{frames}/clip0/img1.png,")
+    assert "there is no image on one side of the comma" in said
+    assert "there is no image ~nobody" in refused(call, model, "~nobody,~nobody")
     (tmp_path / "empty").mkdir()
     assert "empty: this folder holds no frames; images ending in .bmp" in refused(
         call, model, tmp_path / "empty"
@@ -105,8 +115,6 @@ def test_a_pair_for_a_network_that_needs_more(
 def test_a_clip_without_a_face_where_faces_are_aligned(
     call: Call, changed: Callable[..., Path], model: Path, tmp_path: Path
 ) -> None:
-    import cv2
-
     how = read_manifest(model).model_dump(mode="json")["how"]
     how["pipeline"]["align"] = {"margin": 0.2}
     for number in (1, 2):
@@ -171,3 +179,52 @@ def test_a_pair_whose_folder_has_a_comma(
     shutil.copytree(frames / "clip0", folder)
     result = call("predict", str(model), f"{folder}/img1.png,{folder}/img5.png", "--csv")
     assert result.exit_code == 0, result.stderr
+
+
+def test_what_was_assumed_of_a_folder_is_said(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    clip = Path(shutil.copytree(frames / "clip0", tmp_path / "clip0"))
+    for file in clip.iterdir():  # a camera of 12 bits
+        cv2.imwrite(str(file), cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.uint16) * 16)
+    cv2.imwrite(str(clip / "img9.png"), np.full((112, 112), 65535, np.uint16))
+    (clip / "img4.png").unlink()
+    result = call("predict", str(model), str(clip), "--offset", "8", "--csv")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        f"{clip}: 1 frame from 1 to 8 missing; the others are taken",
+        f"{clip}: images of 16 bits, taken as 12, which the largest value of the clip needs",
+    ]
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "1e400"])
+def test_a_frame_rate_that_is_no_number(call: Call, model: Path, frames: Path, rate: str) -> None:
+    said = refused(call, model, frames / "clip0", "--fps", rate)
+    assert said.endswith(f"--fps {float(rate)}: a finite number above 0 would be right")
+
+
+def test_a_folder_of_exports_names_them(call: Call, model: Path, frames: Path) -> None:
+    study = model.parent / "study"
+    (study / "export").mkdir(parents=True)
+    (study / "origin.json").touch()
+    second = shutil.move(model, study / "export" / "rank2")
+    assert refused(call, study, frames / "clip0").endswith(
+        f"{study}: its winner is not exported; there are {second}"
+    )
+    assert refused(call, study / "export", frames / "clip0").endswith(
+        f"{study / 'export'}: there are exports in it; {second} would be right"
+    )
+    assert "model.onnx: this is a file; an exported model is a folder" in refused(
+        call, second / "model.onnx", frames / "clip0"
+    )
+
+
+def test_a_picture_of_a_clip_with_a_long_name(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    clip = shutil.copytree(frames / "clip0", tmp_path / (250 * "n"))
+    result = call("predict", str(model), str(clip), "--picture", str(tmp_path / "pictures"))
+    assert result.exit_code == 0, result.stderr
+    assert [file.name for file in (tmp_path / "pictures").iterdir()] == [
+        "001_" + 60 * "n" + ".png"
+    ]

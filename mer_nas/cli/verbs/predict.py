@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ def verb(
     """
     if as_json and as_csv:
         raise ConfigError("--json --csv: one of them would be right")
-    from mer_nas.data.clips import some
+    if fps is not None and not math.isfinite(fps):
+        raise ConfigError(f"--fps {fps}: a finite number above 0 would be right")
     from mer_nas.prediction.model import Model
     from mer_nas.prediction.predict import expectation, expected, predict
     from mer_nas.prediction.shots import Given
@@ -76,8 +78,8 @@ def verb(
             failed.append(str(error))
         else:
             found.append(prediction)
-            if prediction.passed_over:
-                click.echo(f"{clip}: passed over {some(prediction.passed_over, 3)}", err=True)
+            for note in prediction.notes:
+                say(f"{clip}: {note}", err=True)
     if as_json:
         tree = {
             "expected": expected(network.manifest),
@@ -98,10 +100,10 @@ def verb(
 def _draw(model: Path, prediction: Prediction, inputs: object, folder: Path, place: int) -> None:
     from mer_nas.prediction.picture import draw
 
-    name = Path(prediction.clip.partition(",")[0]).name
+    name = Path(prediction.clip.partition(",")[0]).name[:60]  # a disk takes 255 bytes
     file = folder / f"{place + 1:03d}_{name}.png"
     draw(model, prediction, inputs, file)  # type: ignore[arg-type]
-    click.echo(f"picture: {file}", err=True)
+    say(f"picture: {file}", err=True)
 
 
 def _table(manifest: Manifest, found: list[Prediction]) -> str:
