@@ -267,7 +267,9 @@ def test_the_card_opens_with_the_headline_in_its_three_parts(
     assert "Selected on these subjects" not in card
     few = "3 complete trials, and 10 are needed"
     bound = card_of(original, tmp_path, WORTH.model_copy(update={"caveat": few}))
-    assert "**UF1 at most 0.671 [0.550, 0.780] on new subjects: 0.713 less at least 0.042" in bound
+    assert (
+        "**UF1 at most 0.671 on new subjects: 0.713 less at least 0.042 for the best of" in bound
+    )
     assert f"lower bound: {few}." in bound
 
 
