@@ -9,9 +9,16 @@ reproduce` on the report alone.
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, StringConstraints
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 from mer_nas import files
 from mer_nas.config import presets
@@ -27,6 +34,8 @@ WEIGHTS = "model.safetensors"
 AGAIN = "`mer-nas export STUDY` writes the export anew"
 MAX_MANIFEST = 2**20
 """Bytes of the largest `model.yaml` that is read: one takes a few KiB."""
+MAX_FACE = 4096
+"""Pixels of the side of a face, and frames of a clip, up to which clips are prepared."""
 MAX_PART = 2**30
 """Bytes of the largest other file of an export that is read: 250 million weights."""
 
@@ -166,6 +175,17 @@ class Manifest(Config):
     portions: tuple[Portion, ...] = ()
     """The data sets that the clips come from, by name."""
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _of_one_size(self) -> Self:
+        if self.how is None:
+            return self
+        wrong = [spec.name for spec in self.inputs if {*spec.shape[-2:]} != {self.how.size}]
+        if wrong:
+            raise ValueError(f"input {wrong[0]!r} has not the size that `how` gives it")
+        if (face := self.how.pipeline.face) > MAX_FACE or self.how.frames > MAX_FACE:
+            raise ValueError(f"`how` prepares {self.how.frames} frames of faces of {face} pixels")
+        return self
 
     def write(self, folder: Path) -> None:
         """Write `model.yaml` into `folder`."""

@@ -525,6 +525,19 @@ def test_an_edited_manifest_is_refused(exported: Path, old: str, new: str) -> No
         load(exported)
 
 
+@pytest.mark.parametrize(
+    ("size", "face", "found"), [(56, 128, "has not the size"), (28, 10**6, "of 1000000 pixels")]
+)
+def test_a_preparation_that_no_network_needs_is_refused(
+    exported: Path, size: int, face: int, found: str
+) -> None:
+    how = Preparation(pipeline=Pipeline(face=face), size=size, frames=8).model_dump(mode="json")
+    told = read_manifest(exported).model_copy(update={"how": Preparation.model_validate(how)})
+    told.write(exported)
+    with pytest.raises(MerNasError, match=f"model.yaml: .*{found}"):
+        read_manifest(exported)
+
+
 def test_line_ends_of_another_system_change_nothing(exported: Path) -> None:
     before, path = read_manifest(exported), exported / "model.yaml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
