@@ -21,6 +21,7 @@ from mer_nas.errors import ConfigError, unknown
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
+from mer_nas.wording import brief
 
 DEFAULTS = {"space": "moe", "trainer": "quick", "data": "synthetic", "study": "quick"}
 
@@ -58,6 +59,11 @@ class Settings:
     ray: RayConfig
     trainer_words: Mapping[str, Any] = field(default_factory=dict)
     """`trainer.*` words of the command line; they hold in the search and in the final stage."""
+
+    def __repr__(self) -> str:
+        """Return the names of what was chosen."""
+        facts = [("space", self.space.place), ("trainer", self.trainer.name)]
+        return brief(self, [*facts, ("data", self.data.name), ("trials", self.study.trials)])
 
     def dump(self) -> Tree:
         """Return the settings as a tree that `load` reads back."""

@@ -1,4 +1,32 @@
-"""How quantities are said to people."""
+"""How quantities are said to people, and things to whoever looks at them in a notebook."""
+
+import reprlib
+from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxtuple, _SHORT.maxlist, _SHORT.maxdict = 2, 3, 3, 3
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def brief(kind: object, facts: Iterable[tuple[str | None, object]], most: int = 300) -> str:
+    """Return what an object shows of itself: its type and its first facts, shortened.
+
+    Args:
+        kind: The object.
+        facts: Each with its name, as many as there are.
+        most: Characters, about.
+
+    >>> brief(7, [("digits", 1), ("factors", tuple(range(90)))])
+    'int(digits=1, factors=(0, 1, 2, ...))'
+    """
+    said, length = [], 0
+    for name, value in facts:
+        said.append(_SHORT.repr(value) if name is None else f"{name}={_SHORT.repr(value)}")
+        length += len(said[-1]) + 2
+        if length > most:
+            said[-1] = "..."
+            break
+    return f"{type(kind).__name__}({', '.join(said)})"
 
 
 def count(number: int, noun: str, several: str = "") -> str:
@@ -17,6 +45,16 @@ def noun_of(number: int, noun: str, several: str = "") -> str:
     'classes'
     """
     return noun if number == 1 else several or f"{noun}s"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and three digits; what rounds to nothing has none.
+
+    >>> signed(0.0312), signed(-0.0004), signed(-0.25)
+    ('+0.031', '0.000', '-0.250')
+    """
+    text = f"{value:+.3f}"
+    return text if float(text) else "0.000"
 
 
 def duration(seconds: float) -> str:

@@ -271,7 +271,7 @@ def test_an_unknown_point(refused: Refused, tiny: list[str]) -> None:
 
 def test_an_open_space_is_no_single_candidate(refused: Refused, tiny: list[str]) -> None:
     assert refused("evaluate", *tiny) == (
-        "space=./space.yaml: 3 parameters are open, and one candidate is measured; right: point= "
+        "space=./space.yaml: 3 open parameters, and one candidate is measured; right: point= "
         "one of seed, or a space without open leaves such as a study's best.yaml"
     )
 

@@ -122,7 +122,9 @@ class Terminal(Lines):
         for job in tally.running.values():
             bar = ProgressBar(total=max(1, job.of), completed=job.done, width=24)
             jobs.add_row(
-                Text(harmless(f"  {job.label}")), bar, Text(f"{job.done}/{job.of} folds", "dim")
+                Text(harmless(f"  {job.label}")),
+                bar,
+                Text(f"{job.done}/{count(job.of, 'fold')}", "dim"),
             )
         return Group(Text(harmless(status(tally)), style="bold"), jobs)
 
@@ -132,10 +134,12 @@ def status(tally: Tally) -> str:
     left = tally.seconds_left
     parts = []
     if tally.stage == "final":
-        parts.append(f"final stage: {tally.final_ended} of {tally.final_jobs} repetitions")
+        parts.append(
+            f"final stage: {tally.final_ended} of {count(tally.final_jobs, 'repetition')}"
+        )
     else:
-        of = f" of {tally.trials}" if tally.trials else ""
-        parts.append(f"search: {tally.ended}{of} trials")
+        of = f"{tally.ended} of " if tally.trials else ""
+        parts.append(f"search: {of}{count(tally.trials or tally.ended, 'trial')}")
         parts.append(f"{tally.outcomes['complete']} complete, {tally.outcomes['pruned']} pruned")
         if tally.outcomes["failed"]:
             parts.append(f"{tally.outcomes['failed']} failed")
@@ -152,16 +156,15 @@ def sentence(event: Event, tally: Tally) -> str:
     match event:
         case Ended("search", _, label, "complete", _, of, value, _):
             left = f", about {duration(tally.seconds_left)} left" if tally.seconds_left else ""
-            return (
-                f"{label}: complete, UF1 {value:.3f} over {of} folds; best {tally.best:.3f}{left}"
-            )
+            folds = count(of, "fold")
+            return f"{label}: complete, UF1 {value:.3f} over {folds}; best {tally.best:.3f}{left}"
         case Ended("search", _, label, outcome, done, of, _, reason):
-            return f"{label}: {outcome} after {done} of {of} folds: {reason}"
+            return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
         case Ended("final", _, label, "complete", _, _, value, _):
             left = f"; about {duration(tally.seconds_left)} left" if tally.seconds_left else ""
             return f"{label}: UF1 {value:.3f}{left}"
         case Ended("final", _, label, outcome, done, of, _, reason):
-            return f"{label}: {outcome} after {done} of {of} folds: {reason}"
+            return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
         case SearchEnded(reason):
             return f"search ended: {reason}; {tally.saved:.0%} of the folds saved by pruning"
         case WorkersReady(workers, gpu, dashboard, token):

@@ -14,7 +14,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.search.events import Event, Preparing
 from mer_nas.settings import Settings
 from mer_nas.study import load_clips
-from mer_nas.wording import duration
+from mer_nas.wording import count, duration
 
 INTERRUPTED = 130
 EVERY = 10.0
@@ -46,17 +46,18 @@ class Lines:
         """Take an event."""
         if not isinstance(event, Preparing) or self.quiet:
             return
-        now = time.monotonic()
+        now, clips = time.monotonic(), count(event.of, "clip")
         if event.done == 0:
             self.began = self.said = now
-            click.echo(f"preparing {event.of} clips; they are kept for the next time", err=True)
+            click.echo(f"preparing {clips}; they are kept for the next time", err=True)
         elif event.done == event.of:
-            click.echo(f"prepared {event.of} clips in {duration(now - self.began)}", err=True)
+            click.echo(f"prepared {clips} in {duration(now - self.began)}", err=True)
         elif now - self.said >= EVERY:
             self.said = now
             left = (now - self.began) / event.done * (event.of - event.done)
             click.echo(
-                f"prepared {event.done} of {event.of} clips, about {duration(left)} left", err=True
+                f"prepared {event.done} of {clips}, about {duration(left)} left",
+                err=True,
             )
 
     def __enter__(self) -> Lines:

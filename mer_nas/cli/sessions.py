@@ -26,7 +26,7 @@ from mer_nas.study import StudyFolder, create, run, tentative
 from mer_nas.study.estimate import Plan, estimate, machine_shares, outlay
 from mer_nas.study.facts import Memory
 from mer_nas.vetting import vet
-from mer_nas.wording import count, duration
+from mer_nas.wording import count, duration, signed
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -227,7 +227,7 @@ def _worth(report: Report) -> list[str]:
     for other in study.comparisons:
         lead = other.difference
         lines.append(
-            f"          {lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}] against "
+            f"          {signed(lead.value)} [{signed(lead.low)}, {signed(lead.high)}] against "
             f"{other.label} ({other.origin}), p = {other.adjusted:.2g} ({of})"
         )
     return lines
@@ -300,7 +300,7 @@ def _answer(answer: Answer | None) -> list[str]:
         other = answer.against
         lines.insert(
             -1,
-            f"          {other.difference:+.3f} against the best warm start, {other.label} "
+            f"          {signed(other.difference)} against the best warm start, {other.label} "
             f"({other.protocol})",
         )
     return lines

@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 from mer_nas import files
 from mer_nas.config.exact import exact
 from mer_nas.errors import ConfigError, shown, unknown
+from mer_nas.wording import brief
 
 Tree = dict[str, Any]
 """A mapping as YAML gives it: strings to scalars, lists and further mappings."""
@@ -43,6 +44,14 @@ class Config(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    def __repr__(self) -> str:
+        """Return the first settings, shortened: a report has 80,000 characters."""
+        return brief(self, self.__repr_args__())
+
+    def __str__(self) -> str:
+        """Return the same."""
+        return repr(self)
 
     @classmethod
     def __get_pydantic_core_schema__(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mer_nas.data.findings import Finding, tally
 from mer_nas.data.pipeline.config import Preparation
 from mer_nas.errors import DataError
-from mer_nas.wording import count
+from mer_nas.wording import brief, count
 
 FLOW = "flow_uvs"
 FLOW_RGB = "flow_rgb"
@@ -115,6 +115,11 @@ class ClipSet:
     """Clips that are listed and not here, and why."""
     findings: tuple[Finding, ...] = ()
     """What else there is to say of the clips; a check of the data lists every one."""
+
+    def __repr__(self) -> str:
+        """Return how many clips of what there are."""
+        shapes = {name: array.shape for name, array in self.inputs.items()}
+        return brief(self, [("name", self.name), *self.counts().items(), ("inputs", shapes)])
 
     def __post_init__(self) -> None:
         """Refuse what no protocol could use."""

@@ -189,8 +189,8 @@ def _fold(clips: ClipSet, test: Indices) -> Fold:
     train = np.setdiff1d(np.arange(len(clips)), test)
     if len(train) < 2:
         raise DataError(
-            f"{clips.name}: without {', '.join(subjects)} there are {len(train)} clips to learn "
-            "from; at least 2 are needed"
+            f"{clips.name}: without {', '.join(subjects)} there is {count(len(train), 'clip')} to "
+            "learn from; at least 2 are needed"
         )
     return Fold(", ".join(subjects), subjects, train, test)
 

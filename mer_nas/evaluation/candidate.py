@@ -15,6 +15,7 @@ from mer_nas.data.clips import FRAMES, Array, ClipSet
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, unknown
 from mer_nas.training.config import TrainerConfig
+from mer_nas.wording import brief
 
 PARTS = ("architecture", "trainer")
 
@@ -25,6 +26,11 @@ class Candidate:
 
     architecture: Architecture
     trainer: TrainerConfig
+
+    def __repr__(self) -> str:
+        """Return its key, what it reads and how it is trained."""
+        facts = [("key", self.key), ("inputs", self.architecture.inputs)]
+        return brief(self, [*facts, ("trainer", self.trainer.name), ("lr", self.trainer.lr)])
 
     @property
     def key(self) -> str:

@@ -30,6 +30,7 @@ from mer_nas.export.manifest import (
     read_manifest,
 )
 from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
+from mer_nas.wording import brief
 
 CARD = "card.md"
 FILES = (GRAPH, WEIGHTS, manifests.FILE, CARD)
@@ -55,6 +56,19 @@ class LoadedModel:
     network: nn.Module
     """In evaluation mode, on the CPU."""
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        """Return what it tells apart, and where it comes from."""
+        facts = self.manifest.provenance
+        return brief(
+            self,
+            [
+                ("study", facts.study),
+                ("label", facts.label),
+                ("classes", self.manifest.classes),
+                ("parameters", self.manifest.parameters),
+            ],
+        )
 
 
 def export_network(

@@ -7,7 +7,7 @@ from mer_nas.data.images import ENDINGS
 from mer_nas.export.manifest import Manifest
 from mer_nas.prediction.model import Inputs, Model
 from mer_nas.prediction.shots import Given, shot, there
-from mer_nas.wording import count
+from mer_nas.wording import brief, count
 
 NOTHING = Given()
 
@@ -29,6 +29,11 @@ class Prediction:
     """How the apex was found: "given", "middle", "spotted"."""
     notes: tuple[str, ...] = ()
     """What was passed over, is missing, or was assumed of its frames."""
+
+    def __repr__(self) -> str:
+        """Return what is said of which clip."""
+        chance = round(self.probabilities[self.label], 4)
+        return brief(self, [("clip", self.clip), ("label", self.label), ("probability", chance)])
 
     def tree(self) -> Tree:
         """Return everything as a plain tree."""

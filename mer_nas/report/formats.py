@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from mer_nas.wording import signed
+
 NONE = "\N{EN DASH}"
 """Stands where there is no number."""
 
@@ -45,7 +47,7 @@ def _metric(value: float) -> str:
 
 FORMATS: dict[str, Callable[[float], str]] = {
     "score": lambda value: f"{value:.3f}",
-    "signed": lambda value: f"{value:+.3f}".replace("-", "\N{MINUS SIGN}"),
+    "signed": lambda value: signed(value).replace("-", "\N{MINUS SIGN}"),
     "count": lambda value: f"{value:,}",
     "plain": lambda value: f"{value:g}",
     "rough": lambda value: f"{value:.3g}",

@@ -17,6 +17,7 @@ from mer_nas.errors import StudyError, shown
 from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
 from mer_nas.report.literature import Literature
 from mer_nas.space.published import PublishedScores
+from mer_nas.wording import brief
 
 SCHEMA: Final = "mer-nas report 3"
 HONESTY: Final = "selected on these subjects; expect less on new ones"
@@ -321,6 +322,17 @@ class Report(Config):
     """In the order of `DataFacts.subjects`; empty where there is no winner."""
     study: StudyFacts
     """Everything above is derived from this."""
+
+    def __repr__(self) -> str:
+        """Return what won and how good it is."""
+        facts: list[tuple[str, object]] = [("study", self.study.name), ("trials", self.counted)]
+        if self.answer is not None:
+            answer, uf1 = self.answer, self.answer.uf1
+            facts += [("winner", answer.label), ("uf1", round(uf1.mean, 4))]
+            facts += [("seeds", uf1.seeds), ("protocol", answer.protocol)]
+        if self.study.headline is not None:
+            facts.append(("on_new_subjects", round(self.study.headline.uf1.value, 4)))
+        return brief(self, facts)
 
     @property
     def unranked(self) -> tuple[Row, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from mer_nas.report.facts import SeedScores, StudyFacts
 from mer_nas.report.schema import ComparedRow, ComparedTable, Spread
 from mer_nas.report.spreads import spreads
+from mer_nas.wording import count
 
 
 def compare(facts: StudyFacts) -> tuple[ComparedTable, ...]:
@@ -29,7 +30,7 @@ def compare(facts: StudyFacts) -> tuple[ComparedTable, ...]:
         scores: Mapping[str, Sequence[SeedScores]] = final if whole else search
         protocol = facts.final_protocol if whole else facts.search_protocol
         clips, classes = facts.data.counts["clips"], len(facts.data.classes)
-        ours = f"{facts.data.name} ({classes} classes, {clips} clips), {protocol}"
+        ours = f"{facts.data.name} ({classes} classes, {count(clips, 'clip')}), {protocol}"
         rows = []
         for row in table.rows:
             found = spreads(scores[row.point]) if row.point in scores else {}

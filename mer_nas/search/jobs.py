@@ -14,6 +14,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.search.events import Outcome
+from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def ending(done: int, of: int, error: str | None, stopped: str = "") -> tuple[Ou
         return "failed", error
     if stopped:
         return "pruned", stopped
-    return "failed", f"ended with {of - done} of {of} folds to go"
+    return "failed", f"ended with {of - done} of {count(of, 'fold')} to go"
 
 
 def describe(error: BaseException) -> str:

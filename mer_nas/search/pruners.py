@@ -35,6 +35,7 @@ from optuna.trial import TrialState
 from mer_nas.search.config import PrunerName
 from mer_nas.statistics import Counts, drawn, signed_rank_p, uf1
 from mer_nas.statistics.bootstrap import totals
+from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Bootstrap(Pruner):
             return ""
         return (
             f"as good as trial {best.number} in {share:.1%} of the draws of its first "
-            f"{found} subjects"
+            f"{count(found, 'subject')}"
         )
 
 
@@ -163,7 +164,8 @@ class Wilcoxon(Pruner):
         p = signed_rank_p(differences)
         if p >= self.level:
             return ""
-        return f"worse than trial {best.number} over {len(standing.answers)} subjects, p = {p:.2g}"
+        subjects = count(len(standing.answers), "subject")
+        return f"worse than trial {best.number} over {subjects}, p = {p:.2g}"
 
 
 class Curves(Pruner):

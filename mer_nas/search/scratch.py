@@ -24,6 +24,7 @@ from mer_nas import files
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import Process, reap, this_process
+from mer_nas.wording import count
 
 NOTES = "drivers"
 """Where drivers note what they begin, in the user's own folder; one file each."""
@@ -93,7 +94,8 @@ def end_leftovers(on_event: Listener = ignore) -> None:
     for left in _leftovers():
         if ended := left.end():
             names = ", ".join(f"{process.name or '?'} ({process.pid})" for process in ended)
-            on_event(Note(f"ended {len(ended)} processes of a driver that had died: {names}"))
+            many = count(len(ended), "process", "processes")
+            on_event(Note(f"ended {many} of a driver that had died: {names}"))
 
 
 def make_folder(longest: int | None = None) -> Path:

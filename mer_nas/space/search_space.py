@@ -20,6 +20,7 @@ from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick
 from mer_nas.space.published import PublishedTable
 from mer_nas.space.reader import Reader
 from mer_nas.space.walks import completed, encode, fill, leaves, narrow, values
+from mer_nas.wording import brief
 
 Fidelity = Literal["code", "paper", "reading"]
 
@@ -278,6 +279,13 @@ class SearchSpace:
                 return
             name, index, of = turned.pop()
             turned.append((name, index + 1, of))
+
+    def __repr__(self) -> str:
+        """Return where it comes from, and how much of it is open."""
+        facts = [("name", self.name), ("place", self.place), ("words", dict(self.words))]
+        return brief(
+            self, [*facts, ("open", len(self.parameters())), ("points", len(self.points))]
+        )
 
     def suggest(self, trial: Trial) -> Tree:
         """Return a closed tree drawn by an Optuna trial."""

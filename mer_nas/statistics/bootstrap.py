@@ -60,7 +60,7 @@ def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Esti
     value = float(metric(counts.sum(-3)).mean())
     draws = metric(totals(drawn(counts.shape[-3]), counts)).mean(-1)
     low, high = around(value, draws, widening(counts))
-    return Estimate(value - less, max(0.0, low - less), min(1.0, high - less))
+    return Estimate(*(min(1.0, max(0.0, number - less)) for number in (value, low, high)))
 
 
 def difference(one: Counts, other: Counts) -> Estimate:
@@ -77,9 +77,12 @@ def difference(one: Counts, other: Counts) -> Estimate:
 
 
 def around(value: float, draws: Values, factor: float) -> tuple[float, float]:
-    """Return the interval of `value` whose spread is that of `draws` (B,), widened by `factor`."""
-    low, high = np.percentile(draws, _TAILS) - draws.mean()
-    return value + factor * float(low), value + factor * float(high)
+    """Return the interval of `value` whose spread is that of `draws` (B,), widened by `factor`.
+
+    The mean of few unlike draws may lie outside their percentiles, a value never.
+    """
+    low, high = (float(end) for end in np.percentile(draws, _TAILS) - draws.mean())
+    return value + factor * min(0.0, low), value + factor * max(0.0, high)
 
 
 def widening(counts: Counts) -> float:

@@ -28,6 +28,7 @@ from mer_nas.statistics import Counts, Estimate, Paired, accuracy, compare, esti
 from mer_nas.statistics.counts import check
 from mer_nas.study.entrants import Entrant, Measured, Stage
 from mer_nas.study.entrants import entrants as named
+from mer_nas.wording import brief, count
 
 SCHEMA: Final = "mer-nas comparison 1"
 
@@ -85,6 +86,11 @@ class ComparedCandidates(Config):
     notes: tuple[str, ...]
     """What limits the comparison."""
 
+    def __repr__(self) -> str:
+        """Return who compares, and how good each is."""
+        scores = [(row.name, round(row.uf1.value, 4)) for row in self.rows]
+        return brief(self, [("data", self.data), ("protocol", self.protocol), *scores])
+
     def to_json(self) -> str:
         """Return everything as JSON."""
         tree = self.model_dump(mode="json", by_alias=True)
@@ -98,11 +104,12 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
         words: The candidates, as `study.entrants` has them; the first is held against the others.
 
     Raises:
-        StudyError: A word names nothing, a study still runs or has no complete trial, or the
-            candidates were measured on other clips or under other protocols; both are named.
+        StudyError: A word names nothing, a study still runs or has no complete trial, the words
+            name one candidate only, or the candidates were measured on other clips or under other
+            protocols; both are named.
         DataError: There are too few subjects for statistics, or a class has no clip.
     """
-    entrants = named(words)
+    entrants, twice = named(words)
     first, *others = entrants
     for other in others:
         _refuse_other_clips(first, other)
@@ -130,7 +137,7 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
         classes=data.classes,
         protocol=shown[0].protocol,
         rows=rows,
-        notes=tuple(_notes(entrants, rows)),
+        notes=(*twice, *_notes(entrants, rows)),
     )
 
 
@@ -153,8 +160,8 @@ def _refuse_other_clips(first: Entrant, other: Entrant) -> None:
 
 def _other_clips(first: Entrant, other: Entrant) -> str:
     one, two = (
-        f"{entrant.name} on {data.name} ({data.counts['clips']} clips of "
-        f"{len(data.subjects)} subjects, {', '.join(data.classes)}; fingerprint "
+        f"{entrant.name} on {data.name} ({count(data.counts['clips'], 'clip')} of "
+        f"{count(len(data.subjects), 'subject')}, {', '.join(data.classes)}; fingerprint "
         f"{data.fingerprint})"
         for entrant in (first, other)
         for data in (entrant.source.data,)
@@ -220,7 +227,7 @@ def _row(
 def _against(paired: Paired) -> Against:
     """Turn round what says how far the first lies above this one."""
     found = paired.difference
-    turned = EstimateFacts(value=-found.value, low=-found.high, high=-found.low)
+    turned = EstimateFacts(value=0 - found.value, low=0 - found.high, high=0 - found.low)
     return Against(difference=turned, p=paired.p, adjusted=paired.adjusted)
 
 

@@ -53,6 +53,11 @@ class Source:
     report: Report | None = None
     """None where it is an evaluation."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the clips."""
+        return self.data.fingerprint
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -85,28 +90,46 @@ class Entrant:
         return f"{self.source.name}:{self.label}"
 
 
-def entrants(words: Sequence[str]) -> list[Entrant]:
-    """Return the candidates that words name, in their order.
+def entrants(words: Sequence[str]) -> tuple[list[Entrant], list[str]]:
+    """Return the candidates that words name, in their order, and what was named twice.
+
+    A measurement is compared with others and never with itself: of words that name the same one,
+    as a study does and the point that won it, the first counts.
 
     Raises:
-        StudyError: A word names nothing or the same as another, a study still runs or has no
-            complete trial, or there is but one word.
+        StudyError: A word names nothing, a study still runs or has no complete trial, or the words
+            name one candidate only.
     """
     found: list[Entrant] = []
+    twice: list[str] = []
     for word in words:
-        found.append(_entrant(word, found[0] if found else None))
-        same = [entry.word for entry in found[:-1] if _is_same(entry, found[-1])]
-        if same:
-            raise StudyError(f"{same[0]} and {word} are the same candidate, {found[-1].name}")
+        entrant = _entrant(word, found[0] if found else None)
+        same = next((entry for entry in found if _is_same(entry, entrant)), None)
+        if same is None:
+            found.append(entrant)
+        else:
+            twice.append(f"{same.word} and {word} are the same candidate, {same.name}")
+    if len(found) < 2 and twice:
+        raise StudyError("; ".join(twice))
     if len(found) < 2:
         raise StudyError(
             f"{' '.join(words)}: one candidate compares with nothing; name two or more: {HOW}"
         )
-    return found
+    return found, twice
 
 
 def _is_same(one: Entrant, other: Entrant) -> bool:
-    return (one.source.file.resolve(), one.label) == (other.source.file.resolve(), other.label)
+    """Whether two are one measurement: out of one file, or out of a copy of it."""
+    if one.label != other.label:
+        return False
+    sources = one.source, other.source
+    if sources[0].file.resolve() == sources[1].file.resolve():
+        return True
+    data, codes = ({getattr(s, n) for s in sources} for n in ("fingerprint", "code_version"))
+    there = {measured.protocol: measured.scores for measured in other.measured}
+    known = [(m.scores, there[m.protocol]) for m in one.measured if m.protocol in there]
+    equal = bool(known) and all(ours == theirs for ours, theirs in known)
+    return equal and len(data) == len(codes) == 1
 
 
 def _entrant(word: str, first: Entrant | None) -> Entrant:

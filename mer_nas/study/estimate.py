@@ -81,6 +81,16 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
     return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
 
 
+def evaluation_seconds(
+    settings: Settings, candidate: Candidate, clips: ClipSet, seeds: int
+) -> float:
+    """Return about how long it takes to measure a candidate, one fold after another."""
+    study = settings.study
+    shape = ProtocolShape.of(plan(clips, study.folds, study.seed, study.block))
+    step = clock(candidate, len(clips.classes)).step_ms / 1000
+    return seeds * step / BATCH * shape.visits(candidate.trainer)
+
+
 def _trials(settings: Settings) -> int | None:
     """Return how many trials there will be at most; none where only minutes bound them."""
     listed = rows(settings.space, settings.study.sampler)
@@ -125,7 +135,7 @@ def outlay(planned: Plan, settings: Settings) -> str:
     assert study.outer is not None
     all_of_it = [f"{planned.searches} searches"]
     if planned.trials is not None:
-        all_of_it.append(f"{planned.searches * planned.trials:,} trials")
+        all_of_it.append(count(planned.searches * planned.trials, "trial"))
     if study.final is not None:
         all_of_it.append(f"{planned.searches} final stages")
     total = planned.total_seconds(study.minutes)

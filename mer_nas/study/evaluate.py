@@ -37,6 +37,7 @@ from mer_nas.search.record import Record
 from mer_nas.settings import Settings
 from mer_nas.study.folder import data_facts
 from mer_nas.study.scores import seed_scores
+from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
 SCHEMA: Final = "mer-nas evaluation 1"
@@ -104,6 +105,12 @@ class Evaluated:
     fidelity: str = ""
     """How faithful the point is to its source."""
 
+    def __repr__(self) -> str:
+        """Return what was measured and what it came to."""
+        scores = [("uf1", round(self.uf1, 4)), ("seeds", len(self.scores))]
+        facts = [("name", self.name), ("protocol", self.protocol), *scores]
+        return brief(self, [*facts, ("folder", str(self.folder))])
+
     @property
     def uf1(self) -> float:
         """Mean UF1 over the seeds."""
@@ -155,7 +162,7 @@ def evaluate(
         TrainingFailed: A fold cannot be trained; those before are kept.
     """
     study = settings.study
-    name, candidate = _candidate(settings, point)
+    name, candidate = chosen(settings, point)
     protocol = plan(clips, study.folds, study.seed, study.block)
     files = settings.space.extensions
     evaluator, code = Evaluator(clips, protocol, study.seed, files), code_version(files)
@@ -230,15 +237,20 @@ def _keep(evaluation: Evaluation, file: Path) -> None:
     write(file, whole.model_dump_json(indent=2, by_alias=True) + "\n")
 
 
-def _candidate(settings: Settings, point: str | None) -> tuple[str, Candidate]:
+def chosen(settings: Settings, point: str | None) -> tuple[str, Candidate]:
+    """Return the candidate that is measured, and its name.
+
+    Raises:
+        ConfigError: The space is open and no point is named.
+    """
     space = settings.space
     if point is not None:
         return point, catalogue.candidate(space, point, settings.trainer, settings.trainer_words)
     if space.parameters():
         names = ", ".join(system.name for system in space.systems)
         raise ConfigError(
-            f"{space.place}: {len(space.parameters())} parameters are open, and one candidate is "
-            f"measured; right: point= one of {names or 'none'}, or a space without open leaves "
-            "such as a study's best.yaml"
+            f"{space.place}: {count(len(space.parameters()), 'open parameter')}, and one "
+            f"candidate is measured; right: point= one of {names or 'none'}, or a space without "
+            "open leaves such as a study's best.yaml"
         )
     return space.name, catalogue.only(space, settings.trainer, settings.trainer_words)

@@ -22,6 +22,7 @@ from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.looks import look
 from mer_nas.study.resume import unchanged
+from mer_nas.wording import count
 
 
 def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = ignore) -> Path:
@@ -40,7 +41,7 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
     if not 1 <= rank <= len(entries):
         raise ExportError(
-            f"rank={rank}: {folder.path} has {len(entries)} finalists; 1 is the winner"
+            f"rank={rank}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
     return Path(_export(memory, rank, entries[rank - 1][0], clips, on_event).folder)
 
@@ -93,7 +94,7 @@ def _export(
 ) -> ExportFacts:
     study = memory.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
-    on_event(Note(f"training {finalist.label} on all {len(clips)} clips for export"))
+    on_event(Note(f"training {finalist.label} on all {count(len(clips), 'clip')} for export"))
     evaluator = Evaluator(clips, protocol, study.seed, memory.settings.space.extensions)
     try:
         network = evaluator.train(finalist.candidate)

@@ -52,6 +52,7 @@ from mer_nas.study import honesty, learning, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
 from mer_nas.study.scores import Results, seed_scores
 from mer_nas.study.sessions import sessions
+from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -483,7 +484,7 @@ class Memory:
     def _importance(self) -> tuple[dict[str, float] | None, str]:
         complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
         if len(complete) < 4:
-            return None, f"{len(complete)} complete trials are too few; at least 4 are needed"
+            return None, f"{count(len(complete), 'complete trial')}; at least 4 are needed"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -494,7 +495,7 @@ class Memory:
             return None, f"Optuna could not estimate it: {error}"
         if not any(value > 0 for value in found.values()):
             return None, "no parameter separates the best trials from the others"
-        return dict(found), f"PED-ANOVA over {len(complete)} complete trials"
+        return dict(found), f"PED-ANOVA over {count(len(complete), 'complete trial')}"
 
 
 def next_steps(memory: Memory) -> tuple[NextStep, ...]:

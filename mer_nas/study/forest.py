@@ -11,6 +11,7 @@ from mer_nas.report import EstimateFacts
 from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE
 from mer_nas.report.pictures import check_picture, save, style
 from mer_nas.study.compare import ComparedCandidates
+from mer_nas.wording import count
 
 ROW = 0.34
 """Inches of a candidate."""
@@ -46,8 +47,8 @@ def draw(compared: ComparedCandidates, file: Path) -> None:
                     color=INK,
                 )
         figure.suptitle(
-            f"{compared.data}: {compared.clips} clips, {compared.subjects} subjects, "
-            f"{compared.protocol}",
+            f"{compared.data}: {count(compared.clips, 'clip')}, "
+            f"{count(compared.subjects, 'subject')}, {compared.protocol}",
             fontsize=9,
         )
         save(figure, file)

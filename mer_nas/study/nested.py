@@ -38,6 +38,7 @@ from mer_nas.statistics.counts import check
 from mer_nas.study import honesty
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
 from mer_nas.study.scores import Results, seed_scores
+from mer_nas.wording import count
 
 if TYPE_CHECKING:
     from mer_nas.study.facts import Contender, Memory
@@ -225,7 +226,7 @@ def _line(event: Event, *, scores: bool) -> str:
         case Ended(_, _, label, "complete", _, _, value, _):
             return f"{label}: UF1 {value:.3f}" if scores else label
         case Ended(_, _, label, outcome, done, of, _, reason):
-            return f"{label}: {outcome} after {done} of {of} folds: {reason}"
+            return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
         case SearchEnded(reason):
             return f"search ended: {reason}"
         case Note(text):

@@ -60,6 +60,7 @@ from mer_nas.study.folder import RUNS, data_facts
 from mer_nas.study.learning import fall
 from mer_nas.study.scores import Results, seed_scores
 from mer_nas.training.device import pick_device
+from mer_nas.wording import brief
 
 Verdict = Literal["identical", "within tolerance", "different"]
 WORDS = ("data.root", "data.roots", "data.cache", "trainer.device", "ray")
@@ -142,6 +143,10 @@ class Claim:
     ray: RayConfig | None
     """None: one fold after another in this process."""
 
+    def __repr__(self) -> str:
+        """Return of whom something is claimed, and where."""
+        return brief(self, [("path", str(self.path)), ("winner", self.answer.label)])
+
     @property
     def repetitions(self) -> int:
         """Number of repetitions to be trained."""
@@ -174,6 +179,12 @@ class Reproduction:
     folder: Path | None
     """Where the folds lie; None where the report contradicts itself, so that nothing was
     trained."""
+
+    def __repr__(self) -> str:
+        """Return what came out."""
+        facts = [("study", self.claim.report.study.name), ("verdict", self.verdict)]
+        counts = [("numbers", len(self.numbers)), ("changes", len(self.changes))]
+        return brief(self, [*facts, *counts, ("folder", str(self.folder))])
 
     @property
     def verdict(self) -> Verdict:

@@ -351,6 +351,33 @@ def test_words_that_name_nothing_or_one_thing(one: Path, call: Call) -> None:
         assert told in refusal(call, "one", "prog_s", "--picture", file)
 
 
+def test_the_form_of_the_help_compares_the_others_where_a_point_has_won(
+    call: Call, here: Path
+) -> None:
+    found = facts()
+    first, second = found.finalists
+    won = (second.model_copy(update={"rank": 1}), first.model_copy(update={"rank": 2}))
+    write(found.model_copy(update={"finalists": won}))
+    told = call("compare", "one", "prog_s", "2")
+    assert told.exit_code == 0, told.output
+    assert [line.split()[0] for line in told.stdout.splitlines()[1:3]] == [
+        "one:prog_s",
+        "one:trial",
+    ]
+    assert "note: one and prog_s are the same candidate, one:prog_s" in told.stdout
+
+
+def test_a_study_is_not_compared_with_a_copy_of_its_own_report(one: Path, call: Call) -> None:
+    copy = Path("elsewhere/report.json")
+    copy.parent.mkdir()
+    copy.write_bytes((one / "report.json").read_bytes())
+    told = refusal(call, "one", str(copy))
+    assert told == f"one and {copy} are the same candidate, one:trial 2"
+    both = call("compare", "one", str(copy), "prog_s", "--json")
+    assert len(json.loads(both.stdout)["rows"]) == 2
+    assert "-0.0," not in both.stdout
+
+
 def test_other_data_are_refused_and_both_named(one: Path, call: Call) -> None:
     data = facts().data.model_copy(update={"fingerprint": "0" * 16, "name": "casme2"})
     write(other(data=data, settings={"data": {"name": "casme2"}}))

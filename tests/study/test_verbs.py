@@ -162,6 +162,18 @@ def test_evaluate_measures_a_point_once(call: Call, tiny: list[str]) -> None:
     assert again.stdout.splitlines()[3] == "seed is reading: none: for tests"
 
 
+def test_the_plan_of_an_evaluation_says_what_it_takes_and_trains_nothing(
+    call: Call, tiny: list[str]
+) -> None:
+    words = ["evaluate", *tiny, "point=seed", "seeds=2", "study.folds=loso", "--plan"]
+    lines = call(*words).stdout.splitlines()
+    assert lines[-1].startswith("seed: 4 folds (LOSO) x 2 seeds, about ")
+    found = json.loads(call(*words, "--json").stdout)
+    assert (found["folds"], found["seeds"], found["protocol"]) == (4, 2, "LOSO")
+    assert found["seconds"] > 0
+    assert not Path("runs").exists()
+
+
 def test_what_was_evaluated_can_be_compared(call: Call, tiny: list[str]) -> None:
     architecture = "space.architecture.paths.0"
     closed = [f"{architecture}.stem.width=16", f"{architecture}.stages.repeat=1"]

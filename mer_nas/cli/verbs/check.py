@@ -12,6 +12,7 @@ import click
 from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, words
 from mer_nas.settings import resolve
+from mer_nas.wording import count
 
 if TYPE_CHECKING:
     from mer_nas.catalogue import Draw
@@ -53,7 +54,7 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
     for system in systems:
         say(catalogue.line(system))
     say(
-        f"{space.name}: well formed, {len(space.parameters())} open parameters, "
+        f"{space.name}: well formed, {count(len(space.parameters()), 'open parameter')}, "
         f"{feasible} of {len(draws)} draws feasible"
     )
     if space.limits.timed:

@@ -9,7 +9,7 @@ import click
 
 from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json
-from mer_nas.wording import count
+from mer_nas.wording import count, signed
 
 if TYPE_CHECKING:
     from mer_nas.report import EstimateFacts
@@ -29,8 +29,8 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
 
     The first is compared with each of the others, over the same subjects. A study or a report.json
     stands for its winner, STUDY:POINT and STUDY:17 for a point and a trial of it, and a bare POINT
-    for one of the first study. What `mer-nas evaluate` measured is named by its folder. Nothing is
-    trained.
+    for one of the first study. What `mer-nas evaluate` measured is named by its folder. What is
+    named twice, as a study and the point that won it, is compared once. Nothing is trained.
 
     \b
     mer-nas compare runs/moe-synthetic-1 runs/hybrid-synthetic-1
@@ -84,7 +84,8 @@ def _cells(row: Compared) -> list[str]:
     against = ["", "", ""]
     if row.against is not None:
         lead = row.against.difference
-        against = [f"{lead.value:+.3f}", _interval(lead, "+"), f"{row.against.adjusted:.2g}"]
+        interval = f"[{signed(lead.low)}, {signed(lead.high)}]"
+        against = [signed(lead.value), interval, f"{row.against.adjusted:.2g}"]
     return [
         row.name,
         f"{row.uf1.value:.3f}",
@@ -98,5 +99,5 @@ def _cells(row: Compared) -> list[str]:
     ]
 
 
-def _interval(found: EstimateFacts, sign: str = "") -> str:
-    return f"[{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
+def _interval(found: EstimateFacts) -> str:
+    return f"[{found.low:.3f}, {found.high:.3f}]"

@@ -1,8 +1,11 @@
 """`mer-nas evaluate`: one candidate under the protocol of a study."""
 
+from __future__ import annotations
+
 import json
 import statistics
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,12 +16,17 @@ from mer_nas.errors import ConfigError
 from mer_nas.settings import resolve, with_space_of
 from mer_nas.wording import count, duration
 
+if TYPE_CHECKING:
+    from mer_nas.data.clips import ClipSet
+    from mer_nas.settings import Settings
+
 
 @click.command()
 @words
+@click.option("--plan", is_flag=True, help="Print what would be done and how long; train nothing.")
 @as_json
 @quiet
-def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None:
     """Measure one point, reference or closed space; finished folds are not run again.
 
     \b
@@ -37,6 +45,9 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     from mer_nas.study.evaluate import evaluate
 
     clips = load(settings, plain.get("point"), quiet=quiet)
+    if plan:
+        say(_plan(settings, clips, point, seeds, as_json=as_json))
+        return
     took: list[float] = []
 
     def progress(result: FoldResult, done: int, of: int) -> None:
@@ -64,3 +75,36 @@ def verb(words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     say(f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}")
     if found.fidelity:
         say(f"{found.name} is {found.fidelity}: {found.source}")
+
+
+def _plan(
+    settings: Settings, clips: ClipSet, point: str | None, seeds: int, *, as_json: bool
+) -> str:
+    """Return what would be measured and how long that takes; nothing is made or trained."""
+    from mer_nas.config import presets
+    from mer_nas.data.protocols import plan as divide
+    from mer_nas.study.estimate import evaluation_seconds
+    from mer_nas.study.evaluate import chosen
+
+    name, candidate = chosen(settings, point)
+    protocol = divide(clips, settings.study.folds, settings.study.seed, settings.study.block)
+    seconds = evaluation_seconds(settings, candidate, clips, seeds)
+    if as_json:
+        tree = {
+            "name": name,
+            "data": clips.counts(),
+            "protocol": protocol.name,
+            "folds": len(protocol.folds),
+            "seeds": seeds,
+            "seconds": seconds,
+            **candidate.dump(),
+        }
+        return json.dumps(tree, indent=2)
+    return "\n".join(
+        [
+            presets.dump(candidate.dump()),
+            clips.describe(),
+            f"{name}: {count(len(protocol.folds), 'fold')} ({protocol.name}) x "
+            f"{count(seeds, 'seed')}, about {duration(seconds)}",
+        ]
+    )

@@ -160,7 +160,7 @@ class _Progress:
             missing = self.repetitions * event.of - behind
             left = (time.monotonic() - self.began) / self.here * missing
             _say(
-                f"{event.label}: {event.fold}, {event.done} of {event.of} folds; about "
+                f"{event.label}: {event.fold}, {event.done} of {count(event.of, 'fold')}; about "
                 f"{duration(left)} left"
             )
 
