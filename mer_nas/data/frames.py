@@ -80,8 +80,8 @@ def list_video(file: Path) -> Listing:
     """Return the frames of a video, which are numbered from 0.
 
     Raises:
-        DataError: It cannot be read, or does not say how many frames it has.
+        DataError: It cannot be read, is cut off, or does not say how many frames it has.
     """
-    video = Video.as_told(file)
+    video = Video.listed(file)
     frames = tuple(Frame(number, file) for number in range(len(video)))
     return Listing(file, frames, (), {file.suffix.lower(): 1}, video.fps)

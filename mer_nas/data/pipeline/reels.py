@@ -8,7 +8,7 @@ repeats its channel.
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -121,7 +121,7 @@ class Video:
             DataError: OpenCV cannot read it, it has no frame, or it is cut off: its header counts
                 more frames than can be decoded.
         """
-        told = cls.as_told(file)
+        told = cls._as_told(file)
         with _capture(file) as capture:
             length = 0
             while capture.grab():
@@ -132,15 +132,25 @@ class Video:
             raise DataError(
                 f"{file}: only {length} of its {told.length} frames can be decoded; copy it again"
             )
-        return cls(str(file), file, length, told.fps)
+        return replace(told, length=length)
 
     @classmethod
-    def as_told(cls, file: Path) -> "Video":
-        """Return the video in `file` as its header describes it; no frame is decoded.
+    def listed(cls, file: Path) -> "Video":
+        """Return the video in `file` as its header describes it, if it ends where that says.
+
+        Otherwise, where the header only estimates or the file is damaged, as `open` does.
 
         Raises:
-            DataError: OpenCV cannot read it, its header counts no frames, or they are too large.
+            DataError: As for `open`.
         """
+        told = cls._as_told(file)
+        with _capture(file) as capture:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, told.length - 1)
+            right = capture.grab() and not capture.grab()
+        return told if right else cls.open(file)
+
+    @classmethod
+    def _as_told(cls, file: Path) -> "Video":
         with _capture(file) as capture:
             length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             fps = _fps(capture)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mer_nas.data.frames import list_video
 from mer_nas.data.images import read_image
 from mer_nas.data.pipeline import reels
 from mer_nas.data.pipeline.reels import Stills, Video, grey
@@ -76,6 +77,33 @@ def test_half_a_video_is_not_taken_for_a_whole_one(tmp_path: Path, video: Path) 
     half.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     with pytest.raises(DataError, match=r"half\.avi: only \d+ of its 30 frames can be decoded"):
         Video.open(half)
+
+
+def told(path: Path, video: Path, number: int) -> Path:
+    """Return a copy of `video` whose header counts so many frames (AVI 1.0: avih, strh)."""
+    content = bytearray(video.read_bytes())
+    for part, place in ((b"avih", 24), (b"strh", 40)):
+        at = content.index(part) + place
+        content[at : at + 4] = number.to_bytes(4, "little")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("number", [28, 30, 31, 32])
+def test_where_a_header_only_estimates_training_and_predict_count_alike(
+    tmp_path: Path, video: Path, number: int
+) -> None:
+    file = told(tmp_path / "1.avi", video, number)
+    assert len(Video.open(file)) == len(list_video(file).frames) == 30
+
+
+def test_a_header_that_counts_many_more_is_of_a_video_that_is_cut_off(
+    tmp_path: Path, video: Path
+) -> None:
+    file = told(tmp_path / "1.avi", video, 40)
+    for how in (Video.open, list_video):
+        with pytest.raises(DataError, match="only 30 of its 40 frames can be decoded"):
+            how(file)
 
 
 def test_a_frame_of_another_size_or_depth_is_no_frame_of_the_clip(tmp_path: Path) -> None:
