@@ -59,6 +59,8 @@ class Settings:
     ray: RayConfig
     trainer_words: Mapping[str, Any] = field(default_factory=dict)
     """`trainer.*` words of the command line; they hold in the search and in the final stage."""
+    own: bool = field(default=False, compare=False)
+    """Whether the user's own words have led to them, and no file of somebody's (see `trust`)."""
 
     def __repr__(self) -> str:
         """Return the names of what was chosen."""
@@ -138,7 +140,7 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
     trainer_words = read.of("trainer")
     trust.name_files(parts["space"].extensions)
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
-    return Settings(**parts, trainer_words=trainer_words)
+    return Settings(**parts, trainer_words=trainer_words, own=True)
 
 
 def with_space_of(point: str, words: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ agreed to is remembered by the SHA-256 of its content, in a file that this user 
 not asked again; what is altered is another thing, and asked again.
 
 The settings of one's own studies are remembered in the same way when they are written, so a study
-is one's own by what it says and not by where it lies.
+is one's own by what it says and not by where it lies. One's own are those that follow from one's
+own words: going on with a study of somebody's makes it nobody else's.
 """
 
 import hashlib
@@ -97,13 +98,18 @@ def agree(digest: str, text: str) -> None:
         files.write(files.own_folder(FOLDER) / digest, f"{digest}\n{text}\n", mode=0o600)
 
 
-def to_run(file: Path) -> Wish:
+def to_run(file: Path, content: bytes | None = None) -> Wish:
     """Return the wish to run a Python file.
+
+    Args:
+        file: Where it lies.
+        content: What was read of it; without, it is read.
 
     Raises:
         ConfigError: It cannot be read.
     """
-    digest = hashlib.sha256(files.read_bytes(file, ConfigError)).hexdigest()
+    content = files.read_bytes(file, ConfigError) if content is None else content
+    digest = hashlib.sha256(content).hexdigest()
     return Wish(digest, f"run the Python file {file} (SHA-256 {digest})")
 
 

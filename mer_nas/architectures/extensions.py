@@ -9,12 +9,13 @@ the installed distributions, as all of them were when they were loaded.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from mer_nas.architectures.forms import refresh
 from mer_nas.errors import ConfigError
@@ -24,12 +25,22 @@ from mer_nas.trust import asking, require, to_run
 
 GROUP = "mer_nas.blocks"
 
-_loaded: dict[Path, Sources] = {}
+_loaded: dict[Path, "_Loaded"] = {}
 _packages: dict[str, Sources] = {}
+
+
+class _Loaded(NamedTuple):
+    """What a file was when it was loaded."""
+
+    digest: str
+    """SHA-256 of its content."""
+    sources: Sources
 
 
 def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) -> None:
     """Load the blocks of installed packages and of `files`; what is loaded already is skipped.
+
+    Each file is read once: what runs is the very text that the user agreed to.
 
     Args:
         files: Python files; loading one runs it.
@@ -40,13 +51,50 @@ def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) ->
         Untrusted: The user has not agreed to run them (see `mer_nas.trust`); none was.
     """
     _load_packages()
+    new = _contents(files)
+    with asking(trust):
+        require(to_run(path, content) for path, content in new.items())
+    _load_files(new)
+
+
+def load_again(files: Mapping[str, str]) -> None:
+    """Load in a worker the blocks that its driver has loaded, whose user has agreed to them there.
+
+    Args:
+        files: What `loaded_files` said there.
+
+    Raises:
+        ConfigError: A file is missing, fails, or is not what the driver loaded.
+    """
+    _load_packages()
+    new = _contents(files)
+    for path, content in new.items():
+        if (found := sha256(content).hexdigest()) != files[str(path)]:
+            raise ConfigError(
+                f"extensions: {path} is not the file that this search began with: its SHA-256 is "
+                f"{found[:12]}..., not {files[str(path)][:12]}..."
+            )
+    _load_files(new)
+
+
+def loaded_files(files: Sequence[str | Path]) -> dict[str, str]:
+    """Return the paths of files that have been loaded, each with the SHA-256 of what has been."""
+    paths = [Path(file).resolve() for file in files]
+    return {str(path): _loaded[path].digest for path in paths}
+
+
+def _contents(files: Iterable[str | Path]) -> dict[Path, bytes]:
+    """Return what those of the files hold that have not been loaded."""
     new = [path for file in files if (path := Path(file).resolve()) not in _loaded]
     for path in new:
         _refuse_missing(path)
-    with asking(trust):
-        require(map(to_run, new))
-    for path in new:
-        _loaded[path] = _load_file(path)
+    return {path: read_bytes(path, ConfigError) for path in new}
+
+
+def _load_files(new: Mapping[Path, bytes]) -> None:
+    for path, content in new.items():
+        found = _load_file(path, content)
+        _loaded[path] = _Loaded(sha256(content).hexdigest(), found)
     try:
         refresh()
     except Exception as error:
@@ -61,7 +109,7 @@ def loaded_sources(files: Sequence[str | Path] = ()) -> Sources:
         files: Which have been loaded.
     """
     every: Sources = {}
-    for found in [*(_loaded[Path(file).resolve()] for file in files), *_packages.values()]:
+    for found in [*(_loaded[Path(file).resolve()].sources for file in files), *_packages.values()]:
         for name, meaning in found.items():
             while every.setdefault(name, meaning) != meaning:  # two folders, each with a blocks.py
                 name += "'"
@@ -84,11 +132,11 @@ def _load_package(entry: EntryPoint) -> Sources:
     return sources(entry.module, Path(file)) if file and file.endswith(".py") else {}
 
 
-def _load_file(path: Path) -> Sources:
-    """Import a file; return what stands behind it."""
+def _load_file(path: Path, content: bytes) -> Sources:
+    """Import a file that holds this; return what stands behind it."""
     # Two spaces may each have their own blocks.py.
     name = f"mer_nas_extension_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
-    loader = _AsRead(path, read_bytes(path, ConfigError))
+    loader = _AsRead(path, content)
     module = ModuleType(name)
     module.__file__, module.__loader__ = str(path), loader
     sys.modules[name] = module

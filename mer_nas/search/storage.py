@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import OptunaError
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import URL, event
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mer_nas.errors import StudyError
@@ -27,6 +27,9 @@ _SQLITE = "sqlite:///"
 _JOURNAL = ".log"
 PATIENCE = 60
 """Seconds that a database is waited for which another program has locked."""
+
+_MAGIC = bytes.fromhex("d9d505f920a163d7")
+"""How a journal of SQLite ends that names a further file; see its format, section 3."""
 
 _ADVICE = {
     "locked": "another program holds it (one that browses or copies it?); close that one",
@@ -89,6 +92,8 @@ def opening(storage: str) -> Iterator[None]:
     """
     try:
         yield
+    except StudyError:
+        raise
     except Exception as error:
         text = refusal(error) or next(iter(str(error).splitlines()), type(error).__name__)
         raise StudyError(
@@ -127,12 +132,34 @@ def _sqlite(url: str) -> optuna.storages.RDBStorage:
     With write-ahead logging a killed process loses nothing. Should the machine lose its power, the
     last changes may be missing: then those trials are drawn again as they were, and find their
     folds in the ledger.
+
+    Raises:
+        StudyError: Files beside it would have the database delete another file.
     """
+    _refuse_leads(Path(make_url(url).database or ""))
     waiting = {"connect_args": {"timeout": PATIENCE}}
     storage = optuna.storages.RDBStorage(url, engine_kwargs=waiting)
     event.listen(storage.engine, "connect", _in_passing)
     storage.engine.dispose()  # its connections were opened before
     return storage
+
+
+def _refuse_leads(database: Path) -> None:
+    """Refuse the journal of an interrupted change that names a file beyond its database.
+
+    SQLite deletes the file that is named, once it has undone the change. It is meant for changes
+    of several databases at once, which nothing here makes.
+    """
+    journal = database.with_name(f"{database.name}-journal")
+    if not journal.is_file():
+        return
+    with journal.open("rb") as file:
+        file.seek(max(0, journal.stat().st_size - len(_MAGIC)))
+        if file.read() == _MAGIC:
+            raise StudyError(
+                f"{journal}: names another file, which SQLite would delete; no study writes such "
+                "a journal: delete it, or restore the study from a copy"
+            )
 
 
 def _in_passing(connection: sqlite3.Connection, record: object) -> None:

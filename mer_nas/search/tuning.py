@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -30,7 +30,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 from ray.util.metrics import Counter
 
-from mer_nas.architectures.extensions import load_extensions
+from mer_nas.architectures.extensions import load_again, loaded_files
 from mer_nas.config.base import Tree
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
@@ -254,12 +254,12 @@ class Worker(tune.Trainable):
         self,
         config: dict[str, Any],
         evaluator: FoldEvaluator | None = None,
-        extensions: Sequence[str] = (),
+        extensions: Mapping[str, str] | None = None,
         parse: Parse = Candidate.parse,
     ) -> None:
         """Get ready, once in the life of the process."""
         assert evaluator is not None
-        load_extensions([Path(file) for file in extensions], trust=True)  # the driver has asked
+        load_again(extensions or {})
         self._evaluator = evaluator
         self._parse = parse
         self._log = _worker_log()
@@ -342,7 +342,7 @@ def _tuner(
 ) -> tune.Tuner:
     shutil.rmtree(place, ignore_errors=True)
     parse = getattr(evaluator, "parse", Candidate.parse)
-    files = [str(Path(file).resolve()) for file in extensions]
+    files = loaded_files(extensions)
     shares = cluster.shares
     worker = tune.with_resources(
         tune.with_parameters(Worker, evaluator=evaluator, extensions=files, parse=parse),

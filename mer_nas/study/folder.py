@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import secrets
 import shlex
 import shutil
+import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +51,9 @@ from mer_nas.training.config import TrainerConfig
 from mer_nas.vetting import vet
 
 RUNS = Path("runs")
+OWN = "the settings of a study of my own"
+IN_PLACE = ("ledger.jsonl", "hindsight.jsonl", "sessions.jsonl", "study.db", "driver.lock")
+"""How the names of files begin that grow where they lie; all others are replaced whole."""
 
 
 class FoldShape(Config):
@@ -191,14 +196,14 @@ class StudyFolder:
             ConfigError: It has been edited into something else, with every mistake.
             Untrusted: The user does not agree.
         """
-        self._refuse_links()
+        self._refuse_leads()
         text, place = read_text(self.settings_file, StudyError), str(self.settings_file)
         settings = Settings.load(presets.parse(text, place), place)
-        if trust.known(own := _digest(text)):
+        if own := trust.known(_digest(OWN, text)):
             trust.name_files(settings.space.extensions)
         else:
-            trust.require(trust.Wish(own, wish) for wish in _outside(settings))
-        return settings
+            trust.require(_outside(settings, text))
+        return replace(settings, own=own)
 
     def origin(self) -> Origin:
         """Return what the study began with.
@@ -215,36 +220,64 @@ class StudyFolder:
         return study.storage or sqlite_url(self.path)
 
     def save(self, settings: Settings) -> None:
-        """Write the settings in place of those before; what they say is one's own word."""
+        """Write the settings in place of those before.
+
+        What the user's words say is known again as the user's. What somebody else's study wants
+        has been agreed to by now; it stays agreed to, and no more than that.
+        """
         text = presets.dump(settings.dump())
-        if settings.space.extensions or _outside(settings):
-            trust.agree(_digest(text), f"the settings of {self.path.resolve()}")
+        outside = _outside(settings, text)
+        if not settings.own:
+            for wish in outside:
+                trust.agree(*wish)
+        elif settings.space.extensions or outside:
+            trust.agree(_digest(OWN, text), f"the settings of {self.path.resolve()}")
         write(self.settings_file, text)
 
-    def _refuse_links(self) -> None:
-        root = self.path.resolve()
-        for path in self.path.rglob("*"):
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise StudyError(
-                    f"{path}: this link leads out of the study, to {path.resolve()}; what a study "
-                    "reads and writes lies in its folder: put the file itself there, or delete "
-                    "the link"
-                )
+    def _refuse_leads(self) -> None:
+        root = Path(os.path.realpath(self.path))
+        for folder, folders, names in os.walk(self.path):
+            for name in (*folders, *names):
+                _refuse_lead(Path(folder, name), root)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _refuse_lead(path: Path, root: Path) -> None:
+    """Refuse an entry of a study through which something elsewhere would be read or written."""
+    found = path.lstat()
+    real = Path(os.path.realpath(path))  # of a junction too, which is no link to Windows
+    if not real.is_relative_to(root):
+        raise StudyError(
+            f"{path}: this link leads out of the study, to {real}; what a study reads and writes "
+            "lies in its folder: put the file itself there, or delete the link"
+        )
+    if not any(kind(found.st_mode) for kind in (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK)):
+        raise StudyError(f"{path}: this is neither a file nor a folder; delete it")
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and path.name.startswith(IN_PLACE):
+        raise StudyError(
+            f"{path}: this file has another name elsewhere (a hard link), where it would be "
+            "changed too; put a copy of it in its place"
+        )
 
 
-def _outside(settings: Settings) -> list[str]:
-    """Return what a study would do outside of its folder, but for running its extensions."""
+def _digest(what: str, text: str) -> str:
+    """Return what stands for one meaning of a text: to run it, or to keep it, is another."""
+    return hashlib.sha256(f"{what}\n{text}".encode()).hexdigest()
+
+
+def _outside(settings: Settings, text: str) -> list[trust.Wish]:
+    """Return what a study would do outside of its folder, but for running its extensions.
+
+    Args:
+        settings: Of the study.
+        text: The file that holds them.
+    """
     cache = getattr(settings.data, "cache", None)
     wishes = [
         settings.study.storage and f"keep its trials in {settings.study.storage}",
         settings.ray.address and f"train on the Ray cluster at {settings.ray.address}",
         cache and f"keep prepared clips in {cache}",
     ]
-    return [wish for wish in wishes if wish]
+    return [trust.Wish(_digest(wish, text), wish) for wish in wishes if wish]
 
 
 def data_facts(clips: ClipSet) -> DataFacts:

@@ -255,6 +255,25 @@ def test_a_file_is_loaded_once(gate: Path) -> None:
     assert "my_gate.py'" not in found
 
 
+def test_a_worker_loads_what_its_driver_has_loaded_and_nothing_else(
+    gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_extensions([gate])
+    known = extensions.loaded_files([gate])
+    before = loaded_sources([gate])
+    for text in (gate.read_text(), gate.read_text() + "# altered"):
+        gate.write_text(text)
+        monkeypatch.setattr(extensions, "_loaded", {})  # as in another process
+        GATES._components.pop("scale", None)
+        if "altered" not in text:
+            extensions.load_again(known)
+            assert loaded_sources([gate]) == before
+            continue
+        with pytest.raises(ConfigError, match=r"my_gate\.py is not the file that this search beg"):
+            extensions.load_again(known)
+        assert "scale" not in GATES._components
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.py"
     with pytest.raises(ConfigError, match=r"there is no file .*none.py; right: a pyth"):

@@ -1,9 +1,14 @@
 """Studies, reports and exports of somebody else: data, which act on nothing unless the user agrees."""
 
 import json
+import os
 import shutil
+import sqlite3
+import struct
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from click.testing import Result
 from mer_nas import api, trust
 from mer_nas.config import presets
 from mer_nas.errors import StudyError, Untrusted
+from mer_nas.search.config import RayConfig
 from mer_nas.study import StudyFolder
 
 Call = Callable[..., Result]
@@ -124,7 +130,7 @@ def test_ones_own_study_is_known_by_what_it_says_wherever_it_lies(
     edited(study, naming(code))
     folder = StudyFolder(study)
     trust.agree(trust.to_run(code).digest, "")
-    folder.save(folder.settings())  # as a session of mine does
+    folder.save(replace(folder.settings(), own=True))  # as a search of mine does
     code.write_text(code.read_text() + "# altered by me\n")
     shutil.move(study, here / "moved")
     assert api.load_study(here / "moved").finalists
@@ -134,10 +140,27 @@ def test_a_copy_of_ones_own_study_that_names_another_file_is_a_strangers(
     call: Call, study: Path, code: Path, here: Path
 ) -> None:
     folder = StudyFolder(study)
-    folder.save(folder.settings())
+    folder.save(replace(folder.settings(), own=True))
     edited(study, naming(code))
     assert REFUSED in call("report", str(study)).stderr
     assert not (here / "ran").exists()
+
+
+def test_going_on_with_a_study_of_somebody_makes_it_nobody_elses(
+    study: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(tree: Tree) -> None:
+        naming(code)(tree)
+        tree["study"]["storage"] = "sqlite:////tmp/elsewhere.db"  # agreed to in the same breath
+
+    edited(study, change)
+    folder = StudyFolder(api.load_study(study, trust=True).folder)
+    folder.save(replace(folder.settings(), ray=RayConfig(workers=2)))  # as `resume` does
+    assert api.load_study(study)  # what was agreed to still is
+    code.write_text(code.read_text() + "# altered by somebody\n")
+    monkeypatch.setattr("mer_nas.architectures.extensions._loaded", {})
+    with pytest.raises(Untrusted, match="run the Python file"):
+        api.load_study(study)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +216,52 @@ def test_a_link_leads_nothing_out_of_a_study(
     assert list(target.iterdir()) == [] if target.is_dir() else target.read_text() == "precious"
     with pytest.raises(StudyError, match="leads out of the study"):
         api.load_study(study)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are none there")
+def test_a_file_that_never_ends_is_refused(call: Call, study: Path) -> None:
+    (study / "hindsight.jsonl").unlink(missing_ok=True)
+    os.mkfifo(study / "hindsight.jsonl")
+    result = call("resume", str(study))
+    assert result.exit_code == 2
+    assert "hindsight.jsonl: this is neither a file nor a folder" in result.stderr
+
+
+def test_a_link_to_itself_is_no_traceback(call: Call, study: Path) -> None:
+    (study / "report.html").unlink()
+    (study / "report.html").symlink_to("report.html")
+    assert call("report", str(study)).exit_code == 0
+    assert not (study / "report.html").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["ledger.jsonl", "study.db", "sessions.jsonl"])
+def test_a_second_name_of_a_file_elsewhere_is_not_written_to(
+    call: Call, study: Path, here: Path, name: str
+) -> None:
+    (here / "precious").hardlink_to(study / name)
+    before = (here / "precious").read_bytes()
+    result = call("resume", str(study), "study.trials=4")
+    assert (result.exit_code, "has another name elsewhere" in result.stderr) == (2, True)
+    assert (here / "precious").read_bytes() == before
+
+
+def test_a_journal_of_the_database_deletes_nothing(call: Call, study: Path, here: Path) -> None:
+    precious = here / "precious"
+    precious.write_text("years of work")
+    for more in ("-wal", "-shm"):
+        (study / f"study.db{more}").unlink(missing_ok=True)
+    with closing(sqlite3.connect(study / "study.db")) as database:
+        database.execute("PRAGMA journal_mode=DELETE")
+    name, magic = os.fsencode(precious), bytes.fromhex("d9d505f920a163d7")
+    pages = (study / "study.db").stat().st_size // 4096
+    begin = magic + struct.pack(">5I", 0, 0, pages, 512, 4096)
+    end = struct.pack(">2I", len(name), sum(name)) + magic
+    journal = begin.ljust(512, b"\0") + struct.pack(">I", 2**30 // 4096 + 1) + name + end
+    (study / "study.db-journal").write_bytes(journal)
+    for verb in ("report", "resume"):
+        result = call(verb, str(study))
+        assert (result.exit_code, precious.exists()) == (2, True)
+        assert "study.db-journal: names another file, which SQLite would" in result.stderr
 
 
 def test_a_link_within_a_study_is_none_of_our_business(call: Call, study: Path) -> None:
