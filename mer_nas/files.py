@@ -136,7 +136,8 @@ def digest(path: Path) -> str:
 def write(path: Path, text: str, mode: int = 0o666) -> None:
     """Write a small file whole or not at all: whoever reads meanwhile sees the earlier one.
 
-    A link in its place is replaced and not followed.
+    A link in its place is replaced and not followed. Lines end in the same way on every system, so
+    that what is known by its hash stays known.
 
     Args:
         path: The file.
@@ -151,7 +152,7 @@ def write(path: Path, text: str, mode: int = 0o666) -> None:
         new.unlink(missing_ok=True)  # else its mode, or where it links to, would stay
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())

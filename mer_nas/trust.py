@@ -66,7 +66,7 @@ def require(wishes: Iterable[Wish]) -> None:
     new = [wish for wish in dict.fromkeys(wishes) if not known(wish.digest)]
     if not new:
         return
-    text = "\n".join(f"  {wish.text}" for wish in new)
+    text = "\n".join(f"  {_in_a_line(wish.text)}" for wish in new)
     if not _answer.get()(text):
         raise Untrusted(
             f"this needs your consent, because a file of somebody's asks for it:\n{text}\n"
@@ -120,3 +120,8 @@ def name_files(named: Iterable[Path]) -> None:
             wish = to_run(file)
             if not known(wish.digest):
                 agree(*wish)
+
+
+def _in_a_line(text: str) -> str:
+    """Return a text that a path of somebody's, in it, cannot make look like several."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -31,6 +31,16 @@ def test_what_nobody_agreed_to_is_refused_with_what_it_is() -> None:
         trust.require([WISH])
 
 
+def test_a_path_cannot_add_lines_to_the_question() -> None:
+    asked: list[str] = []
+    wish = WISH._replace(text="run the Python file a\n  and nothing else\x1b[2J\u202e.py")
+    with trust.asking(lambda text: bool(asked.append(text))), pytest.raises(Untrusted) as caught:
+        trust.require([wish])
+    shown = r"  run the Python file a\n  and nothing else\x1b[2J\u202e.py"
+    assert asked == [shown]
+    assert shown in str(caught.value)
+
+
 def test_what_was_agreed_to_is_not_asked_again_in_another_process() -> None:
     with trust.asking(True):
         trust.require([WISH])
@@ -116,6 +126,8 @@ def test_a_name_may_have_letters_of_any_script(name: str) -> None:
         ("a\x1b[2Jb", r"'\\x1b' has no place"),
         ("a\u202eb", r"'\\u202e' has no place"),
         ("NUL.txt", "no file on some systems"),
+        ("Aux .1", "no file on some systems"),
+        ("com¹", "no file on some systems"),
         ("ß" * MAX_NAME, f"{2 * MAX_NAME} bytes; at most {MAX_NAME}"),
     ],
 )

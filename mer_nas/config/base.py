@@ -72,8 +72,8 @@ def _reachable(path: Path) -> Path:
 Place = Annotated[Path, AfterValidator(_reachable)]
 """The path of a file or folder, there or not."""
 
-_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *_PORTS})
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")
+_DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS})
 """Names that mean no file on Windows, whatever comes after a dot."""
 
 
@@ -88,7 +88,7 @@ def file_name(text: str) -> str:
         raise ValueError(f"this is a name and no path; {wrong!r} has no place in {shown(text)}")
     if not text or text[0] in ".-~ " or text[-1] in ". ":
         raise ValueError(f"a name begins and ends with a letter or a number, not as {text!r} does")
-    if text.partition(".")[0].casefold() in _DEVICES:
+    if text.partition(".")[0].rstrip(" ").casefold() in _DEVICES:
         raise ValueError(f"{text!r} is no file on some systems; another name would be right")
     if (size := len(text.encode())) > MAX_NAME:
         raise ValueError(f"a name of {size} bytes; at most {MAX_NAME} would be right")

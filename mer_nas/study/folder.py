@@ -21,11 +21,10 @@ import itertools
 import os
 import secrets
 import shlex
-import shutil
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
@@ -54,6 +53,8 @@ RUNS = Path("runs")
 OWN = "the settings of a study of my own"
 IN_PLACE = ("ledger.jsonl", "hindsight.jsonl", "sessions.jsonl", "study.db", "driver.lock")
 """How the names of files begin that grow where they lie; all others are replaced whole."""
+BEGUN = ("origin.json", "settings.yaml", *IN_PLACE)
+"""How the names of files begin that a study has before its first fold."""
 
 
 class FoldShape(Config):
@@ -234,6 +235,15 @@ class StudyFolder:
             trust.agree(_digest(OWN, text), f"the settings of {self.path.resolve()}")
         write(self.settings_file, text)
 
+    def take_away(self) -> None:
+        """Take away what a study writes before its first fold, and the folder if that is all."""
+        with suppress(OSError):
+            for path in self.path.iterdir():
+                name = path.name.removeprefix(".").removesuffix(".new")
+                if name.startswith(BEGUN) and not path.is_dir():
+                    path.unlink()
+            self.path.rmdir()
+
     def _refuse_leads(self) -> None:
         root = Path(os.path.realpath(self.path))
         for folder, folders, names in os.walk(self.path):
@@ -332,7 +342,7 @@ def create(
         write(folder.path / "origin.json", origin.model_dump_json(indent=2))
         folder.save(settings)
     except OSError as error:
-        shutil.rmtree(folder.path)
+        folder.take_away()
         raise StudyError(f"{refused(error) or error}; no study was begun") from error
     return folder
 
@@ -359,7 +369,7 @@ def tentative(folder: StudyFolder) -> Iterator[None]:
         yield
     except MerNasError:
         if not folder.ledger.is_file() or not read(folder.ledger):
-            shutil.rmtree(folder.path)
+            folder.take_away()
         raise
 
 

@@ -18,7 +18,6 @@ outer/
 
 from __future__ import annotations
 
-import shutil
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -200,7 +199,7 @@ def _opened(settings: Settings, clips: ClipSet, memory: Memory, group: str) -> S
     assert settings.study.folder is not None
     folder = StudyFolder(settings.study.folder)
     if not folder.settings_file.is_file():
-        shutil.rmtree(folder.path, ignore_errors=True)  # killed while it was being made
+        folder.take_away()  # killed while it was being made
         create(settings, clips, f"{memory.origin.command}  # without {group}")
     return folder
 

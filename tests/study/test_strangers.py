@@ -264,6 +264,22 @@ def test_a_journal_of_the_database_deletes_nothing(call: Call, study: Path, here
         assert "study.db-journal: names another file, which SQLite would" in result.stderr
 
 
+@pytest.mark.parametrize("left", ["thesis.tex", ""])
+def test_a_study_that_ends_before_its_first_fold_takes_its_own_files_away(
+    here: Path, write_tiny: Callable[[Path], list[str]], in_this_process: None, left: str
+) -> None:
+    words, folder = write_tiny(here), here / "mine"
+
+    def put_beside(event: object) -> None:
+        if left:
+            (folder / left).write_text("years of work")
+        raise StudyError("an end before the first fold")
+
+    with pytest.raises(StudyError, match="before the first fold"):
+        api.search(*words, f"study.folder={folder}", on_event=put_beside)
+    assert ([path.name for path in folder.iterdir()] == [left]) if left else not folder.exists()
+
+
 def test_a_link_within_a_study_is_none_of_our_business(call: Call, study: Path) -> None:
     (study / "latest.html").symlink_to("report.html")
     assert call("report", str(study)).exit_code == 0
