@@ -236,8 +236,8 @@ def _finalist(entry: FinalistFacts, facts: StudyFacts, settings: Settings) -> Fi
 
 
 def _nested(found: NestedFacts | None, data: DataFacts, groups: int | None) -> NestedFacts | None:
-    if found is None:
-        return None
+    if found is None or not all(score.subjects for score in found.scores):
+        return found
     clips = [group.clips for group in found.groups]
     rest = data.counts["clips"] - sum(clips)  # of one group that says too many or too few
     first = found.groups[0].model_copy(update={"clips": max(1, clips[0] + rest)})
@@ -350,34 +350,47 @@ def _f1_of_those_present(counts: NDArray[np.int64]) -> float:
 
 
 class _Told(Trial):
-    """Draws what a trial is known to have drawn; of a setting without effect, anything."""
+    """Draws what a trial is known to have drawn, as far as the space can give it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
+        self.given = dict(params)
+        """The same once it is drawn; of a setting without effect, anything."""
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
-        return self.params.get(name, choices[0])
+        known = self.params.get(name, choices[0])
+        return self._give(name, known if known in choices else choices[0])
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        del high, step, log
-        return int(self.params.get(name, low))
+        del step, log
+        return int(self._give(name, self._inside(name, low, high)))
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
-        del high, log
-        return float(self.params.get(name, low))
+        del log
+        return float(self._give(name, self._inside(name, low, high)))
+
+    def _inside(self, name: str, low: float, high: float) -> float:
+        known = self.params.get(name)
+        return min(max(known, low), high) if isinstance(known, int | float) else low
+
+    def _give(self, name: str, value: Any) -> Any:
+        if name in self.given:
+            self.given[name] = value
+        return value
 
 
 def _drawn(trial: TrialFacts, settings: Settings) -> Tree:
-    """Return architecture and trainer as the parameters of a trial draw them."""
-    place = f"trial {trial.number}"
+    """Return architecture and trainer as the parameters of a trial draw them, and these."""
+    place, told = f"trial {trial.number}", _Told(trial.params)
     try:
-        tree = settings.space.suggest(_Told(trial.params))
+        tree = settings.space.suggest(told)
         architecture = close(tree["architecture"], place)
     except (ConfigError, Infeasible):  # of a version whose grammar was another
         return {"architecture": trial.architecture, "trainer": trial.trainer}
     recipe = merge(settings.trainer.model_dump(), tree.get("trainer", {}))
     trainer = validate(TrainerConfig, recipe, f"{place}: trainer")
     return {
+        "params": told.given,
         "architecture": architecture.model_dump(mode="json"),
         "trainer": trainer.model_dump(mode="json"),
     }

@@ -90,9 +90,9 @@ def headline(facts: StudyFacts, chosen: SelectionFacts | None) -> HeadlineFacts 
     The score is that of the final stage where there was one; the optimism is always estimated at
     the fidelity of the search, where the choice was made. It never adds to a score.
     """
-    if chosen is None:
-        return None
     finalists = by_rank(facts)
+    if chosen is None or not all(score.subjects for each in finalists for score in each.scores):
+        return None
     if finalists:
         counts = counts_of(finalists[0].scores)
         mean, seeds = float(uf1(counts.sum(-3)).mean()), len(counts)

@@ -263,8 +263,7 @@ def changes(claim: Claim) -> tuple[Change, ...]:
     study = claim.report.study
     files = claim.settings.space.extensions
     then, now = dict(study.environment), environment(files)
-    before: Tree = then.pop("packages", {})
-    here: Any = now.pop("packages", {})
+    before, here = (_mapping(tree.pop("packages", None)) for tree in (then, now))
     pairs: list[tuple[str, Any, Any]] = [
         *_settings_changed(claim),
         ("code that decides scores", study.code_version, code_version(files)),
@@ -303,6 +302,10 @@ def _unlike(name: str, then: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:
             yield from _unlike(f"{name}.{key}", then.get(key), now.get(key))
     elif then != now:
         yield name, then, now
+
+
+def _mapping(found: object) -> Tree:
+    return found if isinstance(found, dict) else {}
 
 
 def _written(value: Any) -> str:

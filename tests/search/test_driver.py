@@ -25,9 +25,10 @@ from scripted import (
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.search import local
+from mer_nas.search.budget import Budget
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import StudyDriver
-from mer_nas.search.events import Ended, FoldDone, Rejected, SearchEnded, Started
+from mer_nas.search.events import Ended, FoldDone, Outcome, Rejected, SearchEnded, Started
 from mer_nas.search.proposals import Proposal
 from mer_nas.search.samplers import SamplerName, build
 from mer_nas.search.storage import sqlite_url
@@ -454,3 +455,37 @@ def test_a_fold_that_other_code_trained_is_refused(tmp_path: Path) -> None:
         with pytest.raises(StudyError, match="trained by version other of the code that decides"):
             driver.observe(job.id, replace(result, code="other"))
         assert not driver.observe(job.id, result)
+
+
+# What every trial fails of
+
+
+class Counted:
+    """Stands in for the study that a budget keeps its counts in."""
+
+    def __init__(self) -> None:
+        self.user_attrs: dict[str, object] = {}
+
+
+@pytest.mark.parametrize(
+    ("ends", "given_up"),
+    [
+        ("fffff", True),  # the first five, for one reason
+        ("ffff", False),
+        ("cfffff", False),  # one that was complete: the fault may be of some choices only
+        ("cffffffffff", True),  # ten in a row
+        ("fffffffffcf", False),
+        ("fgfgf", False),  # for two reasons
+        ("pfffffffff", False),
+    ],
+)
+def test_only_what_fails_again_and_again_for_one_reason_ends_a_search(
+    ends: str, given_up: bool
+) -> None:
+    budget = Budget(StudyConfig(trials=40), Counted())  # type: ignore[arg-type]
+    outcomes: dict[str, Outcome] = {"c": "complete", "p": "pruned", "f": "failed", "g": "failed"}
+    reasons = {"f": "Diverged: after {} steps", "g": "OutOfMemory: {} MiB"}
+    for number, end in enumerate(ends):
+        budget.ended(outcomes[end], reasons.get(end, "").format(number))
+    assert bool(budget.failing) is given_up
+    assert budget.spent(0) == budget.failing

@@ -151,4 +151,6 @@ def test_what_chooses_and_what_corrects_do_not_know_of_it() -> None:
         "study/folder", "study/run",
         # Read it, for the report.
         "study/facts", "study/learning",
+        # Hold what the report says of it against the rest.
+        "study/consistency",
     }  # fmt: skip
