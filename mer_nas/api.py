@@ -28,10 +28,10 @@ from mer_nas.study import create, export, extended, find, load_clips, run, tenta
 from mer_nas.study.compare import ComparedCandidates, compare_candidates
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
-from mer_nas.study.facts import Memory
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.reproduce import Reproduction, read_claim
 from mer_nas.study.reproduce import reproduce as _reproduce
+from mer_nas.study.state import StudyState
 from mer_nas.trust import asking, require, to_run
 
 __all__ = [
@@ -68,8 +68,8 @@ class Study:
     def finalists(self) -> list[Candidate]:
         """The candidates of the final stage, best first; without one, the complete trials."""
         folder = StudyFolder(self.folder)
-        memory = Memory(folder, folder.origin())
-        entries = [finalist for finalist, _ in memory.finalists] or memory.ranked()
+        state = StudyState(folder, folder.origin())
+        entries = [finalist for finalist, _ in state.finalists] or state.ranked()
         return [entry.candidate for entry in entries]
 
     def resume(self, *words: str, anew: bool = False, on_event: Listener = ignore) -> Study:

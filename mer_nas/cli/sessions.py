@@ -24,7 +24,7 @@ from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
 from mer_nas.study.estimate import Plan, estimate, machine_shares, outlay
-from mer_nas.study.facts import Memory
+from mer_nas.study.state import StudyState
 from mer_nas.vetting import vet
 from mer_nas.wording import count, duration, signed
 
@@ -106,7 +106,7 @@ def go_on(
         settings.study.minutes,
         final.jobs(len(settings.space.points)) if final else 0,
     )
-    past = Memory(folder, folder.origin())
+    past = StudyState(folder, folder.origin())
     if not anew or past.origin.code == code_version(settings.space.extensions):
         for event in past.events():
             tally.add(event)

@@ -21,8 +21,8 @@ from mer_nas.evaluation.timing import BATCH, clock
 from mer_nas.search.config import RayConfig
 from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
-from mer_nas.study.facts import Contender, Memory
 from mer_nas.study.folder import ProtocolShape
+from mer_nas.study.state import Contender, StudyState
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import count, duration
 
@@ -106,16 +106,16 @@ def machine_shares(config: RayConfig) -> Shares:
     return share(machine, config)
 
 
-def announcement(memory: Memory, entries: Sequence[Contender], workers: int) -> str:
+def announcement(state: StudyState, entries: Sequence[Contender], workers: int) -> str:
     """Say how long the final stage will take, from what its candidates took in the search."""
-    search, final = memory.origin.search, memory.origin.final
-    study = memory.settings.study
+    search, final = state.origin.search, state.origin.final
+    study = state.settings.study
     assert final is not None
     assert study.final is not None
     total = 0.0
     for entry in entries:
-        tree = next(t for t in memory.trials if t.number == entry.trial).user_attrs
-        results = memory.under(search, tree["candidate"])
+        tree = next(t for t in state.trials if t.number == entry.trial).user_attrs
+        results = state.under(search, tree["candidate"])
         trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
         per_clip = statistics.median(
             result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))

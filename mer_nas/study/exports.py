@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 from mer_nas.config import presets
+from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
@@ -18,10 +20,11 @@ from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.jobs import describe
 from mer_nas.search.lock import refuse_driven
-from mer_nas.study.facts import Contender, Memory, as_tree
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.looks import look
 from mer_nas.study.resume import unchanged
+from mer_nas.study.state import Contender, StudyState
+from mer_nas.study.summary import summary
 from mer_nas.wording import count
 
 
@@ -34,52 +37,46 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
     """
     refuse_driven(folder.path)
     origin = folder.origin()
-    memory = Memory(folder, origin)
-    unchanged(folder, origin, clips, memory.settings.space.extensions)
-    entries = memory.finalists or [(finalist, ()) for finalist in memory.ranked()]
+    state = StudyState(folder, origin)
+    unchanged(folder, origin, clips, state.settings.space.extensions)
+    entries = state.finalists or [(finalist, ()) for finalist in state.ranked()]
     if not entries:
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
     if not 1 <= rank <= len(entries):
         raise ExportError(
             f"rank={rank}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
-    return Path(_export(memory, rank, entries[rank - 1][0], clips, on_event).folder)
+    return Path(_export(state, rank, entries[rank - 1][0], clips, on_event).folder)
 
 
-def export_winner(
-    memory: Memory, clips: ClipSet, last: ExportFacts | None, on_event: Listener
-) -> ExportFacts | None:
-    """Write down the winner, and export it if there was a final stage.
+def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
+    """Write down the winner, and export it if there was a final stage and nothing has changed.
 
     Args:
-        memory: What the study knows.
+        state: What the study knows; keeps what is to be said of the export.
         clips: Its data.
-        last: The export that the last report speaks of; it is kept if it is of the same network.
         on_event: Is told of the training.
     """
-    entries = memory.finalists
-    winner = entries[0][0] if entries else next(iter(memory.ranked()), None)
+    entries = state.finalists
+    winner = entries[0][0] if entries else next(iter(state.ranked()), None)
     if winner is None:
-        return None
-    tree = as_tree(memory, winner)
-    write(memory.folder.best, presets.dump(tree))
-    if not entries:
-        return None
-    if last is not None and _is_current(memory, winner, clips):
-        return last
-    return _export(memory, 1, winner, clips, on_event)
+        return
+    tree = as_tree(state, winner)
+    write(state.folder.best, presets.dump(tree))
+    if entries and (state.export is None or not _is_current(state, winner, clips)):
+        state.note_export(winner, _export(state, 1, winner, clips, on_event))
 
 
-def _is_current(memory: Memory, winner: Contender, clips: ClipSet) -> bool:
+def _is_current(state: StudyState, winner: Contender, clips: ClipSet) -> bool:
     """Whether the export in the folder is what exporting the winner now would give."""
-    folder = memory.folder.export(1)
+    folder = state.folder.export(1)
     try:
         found = read_manifest(folder)
         for name in (GRAPH, WEIGHTS):
             found.content(folder, name)
     except MerNasError:
         return False
-    tree, now = winner.candidate.dump(), _provenance(memory, winner, clips)
+    tree, now = winner.candidate.dump(), _provenance(state, winner, clips)
     return (found.architecture, found.trainer, found.fingerprint) == (
         tree["architecture"],
         tree["trainer"],
@@ -90,12 +87,12 @@ def _is_current(memory: Memory, winner: Contender, clips: ClipSet) -> bool:
 
 
 def _export(
-    memory: Memory, rank: int, finalist: Contender, clips: ClipSet, on_event: Listener
+    state: StudyState, rank: int, finalist: Contender, clips: ClipSet, on_event: Listener
 ) -> ExportFacts:
-    study = memory.settings.study
+    study = state.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
     on_event(Note(f"training {finalist.label} on all {count(len(clips), 'clip')} for export"))
-    evaluator = Evaluator(clips, protocol, study.seed, memory.settings.space.extensions)
+    evaluator = Evaluator(clips, protocol, study.seed, state.settings.space.extensions)
     try:
         network = evaluator.train(finalist.candidate)
     except Exception as error:  # a network may fail of anything
@@ -104,25 +101,25 @@ def _export(
         ) from error
     if rank == 1:
         looks = look(network, finalist.candidate, evaluator)
-        write(memory.folder.looks, "null" if looks is None else looks.model_dump_json())
+        write(state.folder.looks, "null" if looks is None else looks.model_dump_json())
     done = export_network(
         network,
         finalist.candidate,
         clips,
-        memory.folder.export(rank),
-        _provenance(memory, finalist, clips),
+        state.folder.export(rank),
+        _provenance(state, finalist, clips),
     )
     return ExportFacts(
         folder=str(done.folder), files=done.files, max_difference=done.max_difference
     )
 
 
-def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenance:
-    settings, origin = memory.settings, memory.origin
-    scores = next((s for f, s in memory.finalists if f.trial == finalist.trial), ())
+def _provenance(state: StudyState, finalist: Contender, clips: ClipSet) -> Provenance:
+    settings, origin = state.settings, state.origin
+    scores = next((s for f, s in state.finalists if f.trial == finalist.trial), ())
     spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
     return Provenance(
-        study=memory.folder.name,
+        study=state.folder.name,
         label=finalist.label,
         command=origin.command,
         seed=fold_seed(settings.study.seed, 0, ()),
@@ -135,17 +132,17 @@ def _provenance(memory: Memory, finalist: Contender, clips: ClipSet) -> Provenan
         uar=statistics.fmean(s.uar for s in scores) if scores else None,
         accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
         uf1_spread=spread,
-        worth=_worth(memory, finalist),
+        worth=_worth(state, finalist),
         extensions=tuple(str(path.resolve()) for path in settings.space.extensions),
     )
 
 
-def _worth(memory: Memory, finalist: Contender) -> Worth | None:
+def _worth(state: StudyState, finalist: Contender) -> Worth | None:
     """Return the headline of the study as the winner's card says it; None for anybody else."""
-    finalists = memory.finalists
+    finalists = state.finalists
     if not finalists or finalists[0][0].trial != finalist.trial:
         return None
-    facts = memory.facts(None, "")
+    facts = summary(state)
     chosen, found = facts.selection, facts.headline
     if chosen is None or found is None:
         return None
@@ -159,3 +156,16 @@ def _worth(memory: Memory, finalist: Contender) -> Worth | None:
         caveat=chosen.caveat,
         candidates=chosen.candidates,
     )
+
+
+def as_tree(state: StudyState, finalist: Contender) -> Tree:
+    """Return a candidate as the YAML of a space without open leaves."""
+    name, files = state.folder.name, state.settings.space.extensions
+    tree: dict[str, Any] = {
+        "name": f"best-of-{name}",
+        "summary": f"Trial {finalist.trial} of {name}, proposed by {finalist.origin}.",
+        **({"extensions": [str(file.resolve()) for file in files]} if files else {}),
+        **finalist.candidate.dump(),
+    }
+    del tree["trainer"]["device"]
+    return tree

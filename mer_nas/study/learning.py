@@ -8,25 +8,22 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from math import ceil
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.evaluation.hindsight import best_of_each, course
 from mer_nas.report import HindsightFacts, LearningFacts
-
-if TYPE_CHECKING:
-    from mer_nas.study.facts import Contender, Memory
+from mer_nas.study.state import Contender, StudyState
 
 
-def learning(memory: Memory, entry: Contender) -> LearningFacts | None:
+def learning(state: StudyState, entry: Contender) -> LearningFacts | None:
     """Return how the loss of a finalist fell, or none where no losses were kept."""
-    final, shape = memory.settings.study.final, memory.origin.final
+    final, shape = state.settings.study.final, state.origin.final
     if final is None or shape is None:
         return None
     key = entry.candidate.key
-    every = [memory.under(shape, key, repetition) for repetition in range(final.seeds)]
+    every = [state.under(shape, key, repetition) for repetition in range(final.seeds)]
     return fall(result for results in every for result in results)
 
 
@@ -43,18 +40,18 @@ def fall(results: Iterable[FoldResult]) -> LearningFacts | None:
     )
 
 
-def hindsight(memory: Memory, entry: Contender) -> HindsightFacts | None:
+def hindsight(state: StudyState, entry: Contender) -> HindsightFacts | None:
     """Return what a finalist would have scored with the epoch chosen in hindsight. LEAKY.
 
     Only repetitions whose folds are complete count, and of which one was looked back at at least.
     """
-    final, shape = memory.settings.study.final, memory.origin.final
+    final, shape = state.settings.study.final, state.origin.final
     if final is None or shape is None:
         return None
     repetitions = []
     for repetition in range(final.seeds):
-        results = memory.under(shape, entry.candidate.key, repetition)
-        pairs = [(result, memory.hindsight.get(result.key)) for result in results]
+        results = state.under(shape, entry.candidate.key, repetition)
+        pairs = [(result, state.hindsight.get(result.key)) for result in results]
         if len(pairs) == len(shape.folds) and any(back is not None for _, back in pairs):
             repetitions.append(pairs)
     backs = [back for pairs in repetitions for _, back in pairs if back is not None]

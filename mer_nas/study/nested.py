@@ -21,7 +21,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
@@ -37,12 +37,10 @@ from mer_nas.statistics.counts import check
 from mer_nas.study import honesty
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
 from mer_nas.study.scores import Results, seed_scores
+from mer_nas.study.state import Contender, StudyState
 from mer_nas.wording import count
 
-if TYPE_CHECKING:
-    from mer_nas.study.facts import Contender, Memory
-
-Search = Callable[[StudyFolder, ClipSet, Settings, Listener], "Memory"]
+Search = Callable[[StudyFolder, ClipSet, Settings, Listener], StudyState]
 """Brings a study to the end of its final stage; returns what it knows then."""
 
 
@@ -64,26 +62,26 @@ class _Asked(NamedTuple):
 
 
 def measure(
-    memory: Memory, clips: ClipSet, workers: Workers, search: Search, on_event: Listener
+    state: StudyState, clips: ClipSet, workers: Workers, search: Search, on_event: Listener
 ) -> None:
     """Search without each outer group in turn and ask the winner about it; nothing twice.
 
     Args:
-        memory: The study, which has outer groups.
+        state: The study, which has outer groups.
         clips: All its clips.
         workers: Train what is missing.
         search: Runs an inner search.
         on_event: Is told what happens, as notes: none of it is of the study's own search.
     """
-    study, protocol = memory.settings.study, outer_plan(memory.settings.study, clips)
+    study, protocol = state.settings.study, outer_plan(state.settings.study, clips)
     of = len(protocol.folds)
-    memory.folder.answers.parent.mkdir(exist_ok=True)
-    with Ledger(memory.folder.answers, on_event) as ledger:
+    state.folder.answers.parent.mkdir(exist_ok=True)
+    with Ledger(state.folder.answers, on_event) as ledger:
         for number, fold in enumerate(protocol.folds, start=1):
             tell = _noted(on_event, f"outer group {number} of {of}")
             inside = without(clips, fold)
-            settings = _inner(memory.settings, memory.folder.inner(number, of))
-            found = search(_opened(settings, inside, memory, fold.name), inside, settings, tell)
+            settings = _inner(state.settings, state.folder.inner(number, of))
+            found = search(_opened(settings, inside, state, fold.name), inside, settings, tell)
             if (winner := found.winner) is None:
                 tell(Note("no trial was complete, so nobody can be asked"))
                 continue
@@ -95,7 +93,7 @@ def measure(
                 protocol=alone,
                 seed=study.seed,
                 ledger=ledger,
-                code=memory.origin.code,
+                code=state.origin.code,
                 on_event=_noted(tell, "", scores=False),
             )
             workers.run(stage, clips, alone, needed=bool(stage.missing))
@@ -107,18 +105,18 @@ def unasked(folder: StudyFolder, groups: int) -> int:
     return max(0, groups - len({result.fold for result in there}))
 
 
-def facts(memory: Memory) -> tuple[NestedFacts | None, str]:
+def facts(state: StudyState) -> tuple[NestedFacts | None, str]:
     """Return what the nested estimate came to, or why there is none."""
-    if memory.origin.outer is None:
+    if state.origin.outer is None:
         return None, ""
-    asked = _asked(memory)
+    asked = _asked(state)
     missing = [number for number, each in enumerate(asked, start=1) if each is None]
     if missing:
         numbers = ", ".join(map(str, missing))
         return None, f"not asked yet: outer group {numbers} of {len(asked)}"
     groups = [each for each in asked if each is not None]
     answers = zip(*(each.results for each in groups), strict=True)
-    data, seeds = memory.origin.data, _seeds(memory)
+    data, seeds = state.origin.data, _seeds(state)
     whole: dict[int, Results] = {
         repetition: [result for result in results if result is not None]
         for repetition, results in zip(range(seeds), answers, strict=True)
@@ -135,21 +133,21 @@ def facts(memory: Memory) -> tuple[NestedFacts | None, str]:
     return honesty.outside([each.facts for each in groups], scores, seconds), ""
 
 
-def _asked(memory: Memory) -> list[_Asked | None]:
+def _asked(state: StudyState) -> list[_Asked | None]:
     """Return each outer group with its answers; none for one that was not asked."""
-    shape, data, code = memory.origin.outer, memory.origin.data, memory.origin.code
+    shape, data, code = state.origin.outer, state.origin.data, state.origin.code
     assert shape is not None
-    known = {result.key: result for result in memory.kept(memory.folder.answers)}
+    known = {result.key: result for result in state.kept(state.folder.answers)}
     found: list[_Asked | None] = []
-    for fold, inner in zip(shape.folds, memory.inner, strict=True):
+    for fold, inner in zip(shape.folds, state.inner, strict=True):
         winner = inner.winner if inner is not None and inner.begun else None
         if inner is None or winner is None:
             found.append(None)
             continue
-        key, seed = winner.candidate.key, memory.settings.study.seed
+        key, seed = winner.candidate.key, state.settings.study.seed
         results = tuple(
             known.get((key, fold.key, repetition, seed, data.fingerprint, code))
-            for repetition in range(_seeds(memory))
+            for repetition in range(_seeds(state))
         )
         if not any(results):
             found.append(None)
@@ -169,7 +167,7 @@ def _asked(memory: Memory) -> list[_Asked | None]:
     return found
 
 
-def _chosen_by(inner: Memory, winner: Contender) -> float:
+def _chosen_by(inner: StudyState, winner: Contender) -> float:
     """Return the UF1 by which a winner was chosen: of the final stage where there was one."""
     for entry, scores in inner.finalists:
         if entry.trial == winner.trial:
@@ -178,8 +176,8 @@ def _chosen_by(inner: Memory, winner: Contender) -> float:
     return winner.value
 
 
-def _seeds(memory: Memory) -> int:
-    final = memory.settings.study.final
+def _seeds(state: StudyState) -> int:
+    final = state.settings.study.final
     return final.seeds if final else 1
 
 
@@ -194,13 +192,13 @@ def _inner(settings: Settings, folder: StudyFolder) -> Settings:
     return replace(settings, study=settings.study.model_copy(update=changed))
 
 
-def _opened(settings: Settings, clips: ClipSet, memory: Memory, group: str) -> StudyFolder:
+def _opened(settings: Settings, clips: ClipSet, state: StudyState, group: str) -> StudyFolder:
     """Return the folder of an inner search, made if it is not there."""
     assert settings.study.folder is not None
     folder = StudyFolder(settings.study.folder)
     if not folder.settings_file.is_file():
         folder.take_away()  # killed while it was being made
-        create(settings, clips, f"{memory.origin.command}  # without {group}")
+        create(settings, clips, f"{state.origin.command}  # without {group}")
     return folder
 
 

@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
-from mer_nas import files, report
+from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
-from mer_nas.errors import ExportError, MerNasError, StudyError, TrainingFailed
+from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.report import ExportFacts, Report
-from mer_nas.report.files import JSON
+from mer_nas.report import Report
 from mer_nas.search import local
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
@@ -37,12 +35,13 @@ from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.estimate import announcement, estimate, machine_shares, outlay
 from mer_nas.study.exports import export_winner
-from mer_nas.study.facts import Memory
 from mer_nas.study.folder import Origin, StudyFolder, settle
 from mer_nas.study.kept import kept
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session
+from mer_nas.study.state import StudyState
+from mer_nas.study.summary import summary
 
 
 @dataclass(frozen=True)
@@ -90,25 +89,24 @@ def run(
             unchanged(folder, begun, clips, settings.space.extensions)
         workers = _Workers(settings, folder, on_event, lock)
         with _session(folder, command or begun.command, workers):
-            memory, stopped = _trained(workers, clips)
-            memory.clock([entry for entry, _ in memory.finalists] or memory.ranked()[:1])
-            memory.clock_clips()
-            exported, failed = _exported(memory, clips, on_event)
+            state = _trained(workers, clips)
+            state.clock([entry for entry, _ in state.finalists] or state.ranked()[:1])
+            state.clock_clips()
+            unexported = _exported(state, clips, on_event)
     with kept(folder):
-        written = _write_report(memory, exported, stopped)
-    failed += written.outcomes["failed"] + len(written.study.final_failures)
-    return Outcome(folder, written, failed + bool(written.study.nested_note))
+        written = _write_report(state)
+    failed = written.outcomes["failed"] + len(written.study.final_failures)
+    return Outcome(folder, written, failed + unexported + bool(written.study.nested_note))
 
 
-def _exported(
-    memory: Memory, clips: ClipSet, on_event: Listener
-) -> tuple[ExportFacts | None, int]:
-    """Return the winner's export, and whether it failed; the report is written in either case."""
+def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> bool:
+    """Export the winner; return whether that failed: the report is written in either case."""
     try:
-        return export_winner(memory, clips, _told_before(memory.folder).export, on_event), 0
+        export_winner(state, clips, on_event)
     except (ExportError, TrainingFailed) as error:
         on_event(Note(f"the winner is not exported: {error}"))
-        return None, 1
+        return True
+    return False
 
 
 @dataclass
@@ -146,18 +144,18 @@ class _Workers:
             local.run(source, evaluator)
 
 
-def _trained(workers: _Workers, clips: ClipSet) -> tuple[Memory, str]:
-    """Do all that trains; return what is known once Ray has ended, and why no more trials."""
+def _trained(workers: _Workers, clips: ClipSet) -> StudyState:
+    """Do all that trains; return what is known once Ray has ended."""
     folder, settings, on_event = workers.folder, workers.settings, workers.emit
     outer = settings.study.outer
     if outer is not None and nested.unasked(folder, outer):
         planned = estimate(settings, clips, machine_shares(settings.ray).workers)
         on_event(Note(outlay(planned, settings)))
     with workers.stack:
-        memory, stopped = _search(folder, clips, settings, workers, on_event)
+        state = _search(folder, clips, settings, workers, on_event)
         if outer is not None:
-            nested.measure(memory, clips, workers, partial(_inner_search, workers), on_event)
-    return Memory(folder, memory.origin), stopped
+            nested.measure(state, clips, workers, partial(_inner_search, workers), on_event)
+    return StudyState(folder, state.origin)
 
 
 def _search(
@@ -166,8 +164,8 @@ def _search(
     settings: Settings,
     workers: _Workers,
     on_event: Listener,
-) -> tuple[Memory, str]:
-    """Bring search and final stage to their end; return what is known, and why no more trials."""
+) -> StudyState:
+    """Bring search and final stage to their end; return what is known."""
     begun = folder.origin()
     with Ledger(folder.ledger, on_event) as ledger:
         if not len(ledger):
@@ -177,11 +175,10 @@ def _search(
                 workers.start()  # before the new settings are kept
             origin = settle(folder, settings, clips)
             workers.run(driver, clips, driver.protocol, needed=not driver.idle)
-            stopped = driver.ended
-        memory = Memory(folder, origin)
-        if settings.study.final is not None and memory.ranked():
-            _final(memory, clips, ledger, workers, on_event)
-    return Memory(folder, origin), stopped
+        state = StudyState(folder, origin)
+        if settings.study.final is not None and state.ranked():
+            _final(state, clips, ledger, workers, on_event)
+    return StudyState(folder, origin)
 
 
 def _inner_search(
@@ -190,14 +187,14 @@ def _inner_search(
     clips: ClipSet,
     settings: Settings,
     on_event: Listener,
-) -> Memory:
+) -> StudyState:
     """Run a search that does not see an outer group, on the workers of the study."""
     with StudyLock(folder.path, on_event):
         # Whether other code may go on was decided for the whole study.
         origin = renewed(folder, folder.origin(), settings.space.extensions)
         unchanged(folder, origin, clips, settings.space.extensions)
         with _session(folder, origin.command, workers):
-            return _search(folder, clips, settings, workers, on_event)[0]
+            return _search(folder, clips, settings, workers, on_event)
 
 
 def rewrite_report(folder: StudyFolder) -> Report:
@@ -207,10 +204,9 @@ def rewrite_report(folder: StudyFolder) -> Report:
         StudyError: The study still runs.
     """
     refuse_driven(folder.path)
-    memory = Memory(folder, folder.origin())
-    before = _told_before(folder)
+    state = StudyState(folder, folder.origin())
     with kept(folder):
-        return _write_report(memory, before.export, before.stopped)
+        return _write_report(state)
 
 
 def _driver(
@@ -239,57 +235,38 @@ def _driver(
 
 
 def _final(
-    memory: Memory, clips: ClipSet, ledger: Ledger, workers: _Workers, on_event: Listener
+    state: StudyState, clips: ClipSet, ledger: Ledger, workers: _Workers, on_event: Listener
 ) -> None:
-    study = memory.settings.study
+    study = state.settings.study
     assert study.final is not None
-    entries = memory.entrants()
+    entries = state.entrants()
     protocol = plan(clips, study.final.folds, study.seed, study.block)
     with ExitStack() as stack:
         back = None
         if study.final.best_epoch:
-            back = stack.enter_context(Journal(HINDSIGHT, memory.folder.hindsight, on_event))
+            back = stack.enter_context(Journal(HINDSIGHT, state.folder.hindsight, on_event))
         stage = FinalStage(
             finalists=[Finalist(entry.label, entry.candidate) for entry in entries],
             seeds=study.final.seeds,
             clips=clips,
             protocol=protocol,
             ledger=ledger,
-            code=memory.origin.code,
+            code=state.origin.code,
             seed=study.seed,
             hindsight=back.append if back is not None else None,
             on_event=on_event,
         )
         if stage.missing:
-            on_event(Note(announcement(memory, entries, workers.start().shares.workers)))
+            on_event(Note(announcement(state, entries, workers.start().shares.workers)))
         workers.run(stage, clips, protocol, needed=bool(stage.missing))
-    memory.note_failures(stage.failures)
+    state.note_failures(stage.failures)
 
 
-class _Told(NamedTuple):
-    """What nothing but the last report knows."""
-
-    export: ExportFacts | None = None
-    stopped: str = ""
-
-
-def _told_before(folder: StudyFolder) -> _Told:
-    """Return what the last report knew, whichever version wrote it; nothing without one."""
-    try:
-        study = files.read_json(folder.path / JSON, StudyError)["study"]
-        known = study["export"] and ExportFacts.model_validate(study["export"])
-        return _Told(known or None, str(study["stopped"]))
-    except (MerNasError, ValueError, KeyError, TypeError):  # none, or one that was edited
-        return _Told()
-
-
-def _write_report(memory: Memory, exported: ExportFacts | None, stopped: str) -> Report:
-    built = report.build(memory.facts(exported, stopped))
-    report.write(memory.folder.path, built)
-    if memory.folder.ledger.is_file():
-        write_predictions(
-            memory.folder.ledger, memory.origin.data.classes, memory.folder.predictions
-        )
+def _write_report(state: StudyState) -> Report:
+    built = report.build(summary(state))
+    report.write(state.folder.path, built)
+    if state.folder.ledger.is_file():
+        write_predictions(state.folder.ledger, state.origin.data.classes, state.folder.predictions)
     return built
 
 

@@ -14,8 +14,8 @@ from click.testing import Result
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 from mer_nas import api
-from mer_nas.study.facts import Memory
 from mer_nas.study.folder import StudyFolder
+from mer_nas.study.state import StudyState
 
 if TYPE_CHECKING:
     from conftest import Searched
@@ -295,7 +295,9 @@ def test_a_grid_of_two_objectives_reports_its_front(
         label = "seed" if trial["warm_start"] else f"trial {trial['number']}"
         assert (label in front) != bettered
     study = StudyFolder(Path("runs/small-faces-1"))
-    finalists = Memory(study, study.origin()).ranked()  # whom a final stage would take, in order
+    finalists = StudyState(
+        study, study.origin()
+    ).ranked()  # whom a final stage would take, in order
     assert [f"{entry.value:.4f}" for entry in finalists] == [
         f"{row['search_score']:.4f}" for row in report["front"]
     ]

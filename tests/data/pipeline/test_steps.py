@@ -51,7 +51,7 @@ def changed(**settings: object) -> Preparation:
 
 
 @dataclass
-class Memory:
+class StudyState:
     """A reel whose frames lie in memory; remembers which were read."""
 
     images: list[NDArray[np.uint8]]
@@ -68,10 +68,10 @@ class Memory:
             yield self.images[place]
 
 
-def moving(to: tuple[float, float], apex: int = 4, frames: int = 9) -> Memory:
+def moving(to: tuple[float, float], apex: int = 4, frames: int = 9) -> StudyState:
     """Return a texture that moves there until the apex, and back until the last frame."""
     size = np.interp(range(frames), (0, apex, frames - 1), (0, 1, 0))
-    return Memory([surface(share * to[0], share * to[1]) for share in size])
+    return StudyState([surface(share * to[0], share * to[1]) for share in size])
 
 
 @pytest.mark.parametrize("flow", [Farneback(), TVL1(), DIS()], ids=lambda flow: flow.kind)
@@ -111,7 +111,7 @@ def test_every_input_is_made_in_one_pass() -> None:
 def test_the_apex_is_found_by_the_first_way_that_gives_one(
     apex: tuple[str, ...], marked: int | None, place: int, source: str
 ) -> None:
-    reel = Memory([surface() for _ in range(9)])
+    reel = StudyState([surface() for _ in range(9)])
     for at, size in ((3, 1.0), (4, 1.5), (5, 3.0), (6, 2.0)):
         middle = np.s_[24:40, 24:40]
         reel.images[at][middle] = surface(right=size)[middle]
@@ -136,7 +136,9 @@ def test_marks_outside_the_reel_are_refused(onset: int, offset: int) -> None:
 
 
 def test_frames_of_any_size_become_faces_and_flow_is_in_their_pixels() -> None:
-    reel = Memory([surface(side=2 * SIDE), surface(right=1.0, side=2 * SIDE)])  # 2 of 128 pixels
+    reel = StudyState(
+        [surface(side=2 * SIDE), surface(right=1.0, side=2 * SIDE)]
+    )  # 2 of 128 pixels
     found = prepare(reel, Marks(0, 1, apex=1), PLAIN, FLOW_ONLY).inputs["flow_uvs"]
     assert found[0, 3:-3, 3:-3].mean() == pytest.approx(1.0, abs=0.05)
 
@@ -185,7 +187,7 @@ def test_min_max_stretches_each_channel_of_flow_and_leaves_faces_alone() -> None
     assert found["flow_uvs"].max((1, 2)).tolist() == pytest.approx([1, 1, 1])
     for name in ("keyframes", "keyframes_rgb", "frames", "flow_rgb"):
         np.testing.assert_array_equal(found[name], plain[name])
-    still = Memory([surface(), surface()])
+    still = StudyState([surface(), surface()])
     nothing = prepare(still, Marks(0, 1, apex=1), how, ("difference",))
     assert not nothing.inputs["difference"].any()
 

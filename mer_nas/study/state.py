@@ -1,58 +1,40 @@
-"""What a study knows of itself, read back from its Optuna storage and its ledger.
+"""What a study knows: its Optuna storage and its ledger, read back.
 
 No data set is needed: labels and predictions stand in the ledger, the shape of the folds in the
-study's origin. So a report can be made wherever the folder is.
+study's origin. So a report can be made wherever the folder is; `summary` says what it tells.
 """
 
 from __future__ import annotations
 
-import shlex
 import statistics
-import warnings
 import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mer_nas import files
-from mer_nas.architectures import measure
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
-from mer_nas.config.base import Tree
-from mer_nas.errors import MerNasError, StudyError
+from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import FoldKey, FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.timing import Timing, clock, clock_clip
-from mer_nas.provenance import environment
 from mer_nas.report import (
-    BlockPoint,
-    ComputeFacts,
     ExportFacts,
-    FinalistFacts,
-    LooksFacts,
-    NextStep,
     SeedScores,
-    StudyFacts,
-    TrialFacts,
 )
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_storage, opening
 from mer_nas.statistics import Counts, by_subject
-from mer_nas.study import honesty, learning, nested
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
 from mer_nas.study.scores import Results, seed_scores
-from mer_nas.study.sessions import sessions
-from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,7 @@ class Contender:
         return f"trial {self.trial}"
 
 
-class Memory:
+class StudyState:
     """A study's past, read once.
 
     Args:
@@ -288,7 +270,7 @@ class Memory:
         trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
         return Contender(
             trial=trial.number,
-            origin=self._origin(trial),
+            origin=self.origin_of(trial),
             candidate=replace(drawn, trainer=trainer),
             searched=trial.user_attrs["candidate"],
             warm_start="point" in trial.user_attrs,
@@ -326,223 +308,37 @@ class Memory:
         return ranked[0] if ranked else None
 
     @cached_property
-    def inner(self) -> Sequence[Memory | None]:
+    def inner(self) -> Sequence[StudyState | None]:
         """The searches that never saw an outer group; none where one has not begun."""
         of = len(self.origin.outer.folds) if self.origin.outer else 0
         folders = [self.folder.inner(number, of) for number in range(1, of + 1)]
         begun = [(each.path / "origin.json").is_file() for each in folders]
         return [
-            Memory(each, each.origin()) if there else None
+            StudyState(each, each.origin()) if there else None
             for each, there in zip(folders, begun, strict=True)
         ]
 
-    def _origin(self, trial: FrozenTrial) -> str:
-        return str(trial.user_attrs.get("point", self.settings.study.sampler))
+    @property
+    def stopped(self) -> str:
+        """Why the search gave out no more trials; empty while it does."""
+        ended = self.optuna.user_attrs.get("ended", {}) if self.begun else {}
+        return str(ended.get("reason", ""))
 
-    def facts(self, exported: ExportFacts | None, stopped: str) -> StudyFacts:
-        """Return everything the report says."""
-        settings, study = self.settings, self.settings.study
-        importance, note = self._importance()
-        outside, nested_note = nested.facts(self)
-        found = StudyFacts(
-            name=self.folder.name,
-            folder=str(self.folder.path),
-            space=settings.space.name,
-            command=self.origin.command,
-            settings=settings.dump(),
-            seed=study.seed,
-            written=datetime.now(UTC),
-            code_version=self.origin.code,
-            environment=environment(settings.space.extensions),
-            data=self.origin.data,
-            search_protocol=self.origin.search.name,
-            final_protocol=self.origin.final.name if self.origin.final else None,
-            sampler=study.sampler,
-            objectives=study.objectives,
-            pruner=study.pruning,
-            timed_on=next((timing.machine for timing in self.timings.values()), ""),
-            tables=settings.space.file.tables,
-            stopped=stopped,
-            trials=tuple(map(self._trial, self.trials)),
-            final_failures=self.final_failures,
-            compute=self._compute(),
-            importance=importance,
-            importance_note=note,
-            finalists=tuple(
-                self._finalist(rank, finalist, scores)
-                for rank, (finalist, scores) in enumerate(self.finalists, start=1)
-            ),
-            nested=outside,
-            nested_note=nested_note,
-            export=exported,
-            looks=self._looks(),
-            next_steps=next_steps(self),
-        )
-        return honesty.worth(found, study)
-
-    def _trial(self, trial: FrozenTrial) -> TrialFacts:
-        known = trial.user_attrs
-        key, tree = known.get("candidate", ""), known.get("tree", {})
-        complete = known["outcome"] == "complete"
-        return TrialFacts(
-            number=trial.number,
-            outcome=known["outcome"],
-            value=trial.values[0] if complete else None,
-            scores=self.scored(self.origin.search, key) if complete else None,
-            curve=self._curve(trial),
-            params={k: v for k, v in trial.params.items() if k not in known.get("idle", ())},
-            **self._published(known.get("point")),
-            **{name: known.get(name) for name in ("parameters", "deployed", "macs")},
-            **self._times(key),
-            seconds=_seconds(self.under(self.origin.search, key)),
-            key=key,
-            origin=self._origin(trial),
-            warm_start="point" in known,
-            architecture=tree.get("architecture"),
-            trainer=tree.get("trainer"),
-            error=known.get("reason", ""),
-        )
-
-    def _curve(self, trial: FrozenTrial) -> tuple[BlockPoint, ...]:
-        shape, points, clips = self.origin.search, [], 0
-        for step, block in enumerate(shape.blocks, start=1):
-            clips += sum(shape.folds[index].clips for index in block)
-            if (value := trial.intermediate_values.get(step)) is not None:
-                points.append(BlockPoint(clips=clips / shape.clips, uf1=value))
-        return tuple(points)
-
-    def _finalist(
-        self, rank: int, entry: Contender, scores: tuple[SeedScores, ...]
-    ) -> FinalistFacts:
-        cost = measure(entry.candidate.architecture, len(self.origin.data.classes))
-        tree = entry.candidate.dump()
-        return FinalistFacts(
-            rank=rank,
-            label=entry.label,
-            key=entry.candidate.key,
-            origin=entry.origin,
-            warm_start=entry.warm_start,
-            **self._published(entry.origin if entry.warm_start else None),
-            **cost._asdict(),
-            **self._times(entry.candidate.key),
-            trial=entry.trial,
-            architecture=tree["architecture"],
-            trainer=tree["trainer"],
-            search_score=entry.value,
-            scores=scores,
-            learning=learning.learning(self, entry),
-            hindsight=learning.hindsight(self, entry),
-        )
-
-    def _looks(self) -> LooksFacts | None:
-        """Return what the winner looks at; none where the file is of another, or not there."""
+    @property
+    def export(self) -> ExportFacts | None:
+        """The winner's export, as it was noted when it was made; none where it is of another."""
+        noted = self.optuna.user_attrs.get("export", {}) if self.begun else {}
         winner = next((entry for entry, _ in self.finalists), None)
-        if winner is None or not self.folder.looks.is_file():
+        if winner is None or noted.get("of") != [winner.candidate.key, self.origin.code]:
             return None
-        try:
-            tree = files.read_json(self.folder.looks, StudyError)
-            found = None if tree is None else LooksFacts.model_validate(tree)
-        except (MerNasError, ValueError):  # of another version, or edited: an export mends it
-            return None
-        if found is None or found.key != winner.candidate.key:
-            return None
-        return found if found.classes == len(self.origin.data.classes) else None
+        return ExportFacts.model_validate(noted["facts"])
 
-    def _published(self, point: str | None) -> Tree:
-        """Return source and fidelity of a point; nothing for what the search proposed."""
-        if point is None:
-            return {}
-        entry = self.settings.space.point(point)
-        return {"source": entry.source, "fidelity": entry.fidelity}
+    def note_export(self, winner: Contender, export: ExportFacts) -> None:
+        """Keep what is to be said of the winner's export."""
+        of = [winner.candidate.key, self.origin.code]
+        facts = export.model_dump(mode="json")
+        self.optuna.set_user_attr("export", {"of": of, "facts": facts})
 
-    def _times(self, candidate: str) -> Tree:
-        if found := self.timings.get(candidate):
-            return {"step_ms": found.step_ms, "clip_ms": found.clip_ms}
-        return {"clip_ms": self.clip_ms.get(candidate)}
-
-    def _compute(self) -> ComputeFacts:
-        shape, past = self.origin.search, sessions(self.folder)
-        counted = [t for t in self.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
-        run = sum(len(self.under(shape, t.user_attrs["candidate"])) for t in counted)
-        possible = len(counted) * len(shape.folds)
-        searched = {(t.user_attrs["candidate"], 0) for t in self.trials if "tree" in t.user_attrs}
-        search = {fold.key for fold in shape.folds}
-        parts: dict[bool, list[FoldResult]] = {True: [], False: []}
-        for job, by_fold in self.results.items():
-            for result in by_fold.values():
-                parts[job in searched and result.fold in search].append(result)
-        return ComputeFacts(
-            folds_run=run,
-            folds_possible=possible,
-            saved=1 - run / possible if possible else 0.0,
-            search_seconds=_seconds(parts[True]),
-            final_seconds=_seconds(parts[False]),
-            wall_seconds=past.seconds,
-            workers=past.workers,
-        )
-
-    def _importance(self) -> tuple[dict[str, float] | None, str]:
-        complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
-        if len(complete) < 4:
-            return None, f"{count(len(complete), 'complete trial')}; at least 4 are needed"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = optuna.importance.get_param_importances(
-                    self.optuna, target=lambda trial: trial.values[0]
-                )
-        except (ValueError, RuntimeError, ZeroDivisionError) as error:
-            return None, f"Optuna could not estimate it: {error}"
-        if not any(value > 0 for value in found.values()):
-            return None, "no parameter separates the best trials from the others"
-        return dict(found), f"PED-ANOVA over {count(len(complete), 'complete trial')}"
-
-
-def next_steps(memory: Memory) -> tuple[NextStep, ...]:
-    """Return the commands worth running after a study."""
-    settings, path = memory.settings, str(memory.folder.path)
-    study, data = settings.study, _data_words(memory)
-    trials = 3 * (study.trials or len(memory.trials))
-    folds = study.final.folds if study.final else study.folds
-    measure = ["evaluate", f"space={memory.folder.best}", *data, f"study.folds={folds}"]
-    storage = memory.folder.storage(study)
-    onward = [(("mer-nas", "resume", path, f"study.trials={trials}"), "search on")]
-    won = memory.winner is not None
-    steps = [
-        *(onward if won and not study.closed else []),
-        *([(("mer-nas", *measure), "measure the winner again")] if won else []),
-        (("optuna-dashboard", storage), "look at the trials (pip install optuna-dashboard)"),
-    ]
-    if settings.data.kind == "synthetic":
-        real = (settings.space.place, "data=megc2019_flow", "data.root=DIR")
-        steps.append((("mer-nas", "search", *real), "search on real flow images"))
-    return tuple(NextStep(command=shlex.join(words), purpose=why) for words, why in steps)
-
-
-def _data_words(memory: Memory) -> list[str]:
-    """Return the words that name the study's data, its root as it is now."""
-    words = shlex.split(memory.origin.command)
-    kept = [
-        word
-        for word in words
-        if word.startswith(("data=", "data.")) and not word.startswith("data.root=")
-    ]
-    root = getattr(memory.settings.data, "root", None)
-    return kept + ([f"data.root={root}"] if root is not None else [])
-
-
-def as_tree(memory: Memory, finalist: Contender) -> Tree:
-    """Return a candidate as the YAML of a space without open leaves."""
-    name, files = memory.folder.name, memory.settings.space.extensions
-    tree: dict[str, Any] = {
-        "name": f"best-of-{name}",
-        "summary": f"Trial {finalist.trial} of {name}, proposed by {finalist.origin}.",
-        **({"extensions": [str(file.resolve()) for file in files]} if files else {}),
-        **finalist.candidate.dump(),
-    }
-    del tree["trainer"]["device"]
-    return tree
-
-
-def _seconds(results: Iterable[FoldResult]) -> float:
-    return round(sum(result.seconds for result in results), 3)
+    def origin_of(self, trial: FrozenTrial) -> str:
+        """Return the name of the point that a trial is, or of the sampler that proposed it."""
+        return str(trial.user_attrs.get("point", self.settings.study.sampler))

@@ -1,0 +1,239 @@
+"""What is said of a study: everything its report tells, computed from what it knows.
+
+The state alone decides it: a report that is deleted is the same when it is made again.
+"""
+
+from __future__ import annotations
+
+import shlex
+import warnings
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mer_nas import files
+from mer_nas.architectures import measure
+from mer_nas.config.base import Tree
+from mer_nas.errors import MerNasError, StudyError
+from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.provenance import environment
+from mer_nas.report import (
+    BlockPoint,
+    ComputeFacts,
+    FinalistFacts,
+    LooksFacts,
+    NextStep,
+    SeedScores,
+    StudyFacts,
+    TrialFacts,
+)
+from mer_nas.study import honesty, learning, nested
+from mer_nas.study.sessions import sessions
+from mer_nas.study.state import Contender, StudyState
+from mer_nas.wording import count
+
+
+def summary(state: StudyState) -> StudyFacts:
+    """Return everything the report says."""
+    settings, study = state.settings, state.settings.study
+    importance, note = _importance(state)
+    outside, nested_note = nested.facts(state)
+    found = StudyFacts(
+        name=state.folder.name,
+        folder=str(state.folder.path),
+        space=settings.space.name,
+        command=state.origin.command,
+        settings=settings.dump(),
+        seed=study.seed,
+        written=datetime.now(UTC),
+        code_version=state.origin.code,
+        environment=environment(settings.space.extensions),
+        data=state.origin.data,
+        search_protocol=state.origin.search.name,
+        final_protocol=state.origin.final.name if state.origin.final else None,
+        sampler=study.sampler,
+        objectives=study.objectives,
+        pruner=study.pruning,
+        timed_on=next((timing.machine for timing in state.timings.values()), ""),
+        tables=settings.space.file.tables,
+        stopped=state.stopped,
+        trials=tuple(_trial(state, trial) for trial in state.trials),
+        final_failures=state.final_failures,
+        compute=_compute(state),
+        importance=importance,
+        importance_note=note,
+        finalists=tuple(
+            _finalist(state, rank, finalist, scores)
+            for rank, (finalist, scores) in enumerate(state.finalists, start=1)
+        ),
+        nested=outside,
+        nested_note=nested_note,
+        export=state.export,
+        looks=_looks(state),
+        next_steps=next_steps(state),
+    )
+    return honesty.worth(found, study)
+
+
+def _trial(state: StudyState, trial: FrozenTrial) -> TrialFacts:
+    known = trial.user_attrs
+    key, tree = known.get("candidate", ""), known.get("tree", {})
+    complete = known["outcome"] == "complete"
+    return TrialFacts(
+        number=trial.number,
+        outcome=known["outcome"],
+        value=trial.values[0] if complete else None,
+        scores=state.scored(state.origin.search, key) if complete else None,
+        curve=_curve(state, trial),
+        params={k: v for k, v in trial.params.items() if k not in known.get("idle", ())},
+        **_published(state, known.get("point")),
+        **{name: known.get(name) for name in ("parameters", "deployed", "macs")},
+        **_times(state, key),
+        seconds=_seconds(state.under(state.origin.search, key)),
+        key=key,
+        origin=state.origin_of(trial),
+        warm_start="point" in known,
+        architecture=tree.get("architecture"),
+        trainer=tree.get("trainer"),
+        error=known.get("reason", ""),
+    )
+
+
+def _curve(state: StudyState, trial: FrozenTrial) -> tuple[BlockPoint, ...]:
+    shape, points, clips = state.origin.search, [], 0
+    for step, block in enumerate(shape.blocks, start=1):
+        clips += sum(shape.folds[index].clips for index in block)
+        if (value := trial.intermediate_values.get(step)) is not None:
+            points.append(BlockPoint(clips=clips / shape.clips, uf1=value))
+    return tuple(points)
+
+
+def _finalist(
+    state: StudyState, rank: int, entry: Contender, scores: tuple[SeedScores, ...]
+) -> FinalistFacts:
+    cost = measure(entry.candidate.architecture, len(state.origin.data.classes))
+    tree = entry.candidate.dump()
+    return FinalistFacts(
+        rank=rank,
+        label=entry.label,
+        key=entry.candidate.key,
+        origin=entry.origin,
+        warm_start=entry.warm_start,
+        **_published(state, entry.origin if entry.warm_start else None),
+        **cost._asdict(),
+        **_times(state, entry.candidate.key),
+        trial=entry.trial,
+        architecture=tree["architecture"],
+        trainer=tree["trainer"],
+        search_score=entry.value,
+        scores=scores,
+        learning=learning.learning(state, entry),
+        hindsight=learning.hindsight(state, entry),
+    )
+
+
+def _looks(state: StudyState) -> LooksFacts | None:
+    """Return what the winner looks at; none where the file is of another, or not there."""
+    winner = next((entry for entry, _ in state.finalists), None)
+    if winner is None or not state.folder.looks.is_file():
+        return None
+    try:
+        tree = files.read_json(state.folder.looks, StudyError)
+        found = None if tree is None else LooksFacts.model_validate(tree)
+    except (MerNasError, ValueError):  # of another version, or edited: an export mends it
+        return None
+    if found is None or found.key != winner.candidate.key:
+        return None
+    return found if found.classes == len(state.origin.data.classes) else None
+
+
+def _published(state: StudyState, point: str | None) -> Tree:
+    """Return source and fidelity of a point; nothing for what the search proposed."""
+    if point is None:
+        return {}
+    entry = state.settings.space.point(point)
+    return {"source": entry.source, "fidelity": entry.fidelity}
+
+
+def _times(state: StudyState, candidate: str) -> Tree:
+    if found := state.timings.get(candidate):
+        return {"step_ms": found.step_ms, "clip_ms": found.clip_ms}
+    return {"clip_ms": state.clip_ms.get(candidate)}
+
+
+def _compute(state: StudyState) -> ComputeFacts:
+    shape, past = state.origin.search, sessions(state.folder)
+    counted = [t for t in state.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
+    run = sum(len(state.under(shape, t.user_attrs["candidate"])) for t in counted)
+    possible = len(counted) * len(shape.folds)
+    searched = {(t.user_attrs["candidate"], 0) for t in state.trials if "tree" in t.user_attrs}
+    search = {fold.key for fold in shape.folds}
+    parts: dict[bool, list[FoldResult]] = {True: [], False: []}
+    for job, by_fold in state.results.items():
+        for result in by_fold.values():
+            parts[job in searched and result.fold in search].append(result)
+    return ComputeFacts(
+        folds_run=run,
+        folds_possible=possible,
+        saved=1 - run / possible if possible else 0.0,
+        search_seconds=_seconds(parts[True]),
+        final_seconds=_seconds(parts[False]),
+        wall_seconds=past.seconds,
+        workers=past.workers,
+    )
+
+
+def _importance(state: StudyState) -> tuple[dict[str, float] | None, str]:
+    complete = [trial for trial in state.trials if trial.state == TrialState.COMPLETE]
+    if len(complete) < 4:
+        return None, f"{count(len(complete), 'complete trial')}; at least 4 are needed"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = optuna.importance.get_param_importances(
+                state.optuna, target=lambda trial: trial.values[0]
+            )
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:
+        return None, f"Optuna could not estimate it: {error}"
+    if not any(value > 0 for value in found.values()):
+        return None, "no parameter separates the best trials from the others"
+    return dict(found), f"PED-ANOVA over {count(len(complete), 'complete trial')}"
+
+
+def next_steps(state: StudyState) -> tuple[NextStep, ...]:
+    """Return the commands worth running after a study."""
+    settings, path = state.settings, str(state.folder.path)
+    study, data = settings.study, _data_words(state)
+    trials = 3 * (study.trials or len(state.trials))
+    folds = study.final.folds if study.final else study.folds
+    measure = ["evaluate", f"space={state.folder.best}", *data, f"study.folds={folds}"]
+    storage = state.folder.storage(study)
+    onward = [(("mer-nas", "resume", path, f"study.trials={trials}"), "search on")]
+    won = state.winner is not None
+    steps = [
+        *(onward if won and not study.closed else []),
+        *([(("mer-nas", *measure), "measure the winner again")] if won else []),
+        (("optuna-dashboard", storage), "look at the trials (pip install optuna-dashboard)"),
+    ]
+    if settings.data.kind == "synthetic":
+        real = (settings.space.place, "data=megc2019_flow", "data.root=DIR")
+        steps.append((("mer-nas", "search", *real), "search on real flow images"))
+    return tuple(NextStep(command=shlex.join(words), purpose=why) for words, why in steps)
+
+
+def _data_words(state: StudyState) -> list[str]:
+    """Return the words that name the study's data, its root as it is now."""
+    words = shlex.split(state.origin.command)
+    kept = [
+        word
+        for word in words
+        if word.startswith(("data=", "data.")) and not word.startswith("data.root=")
+    ]
+    root = getattr(state.settings.data, "root", None)
+    return kept + ([f"data.root={root}"] if root is not None else [])
+
+
+def _seconds(results: Iterable[FoldResult]) -> float:
+    return round(sum(result.seconds for result in results), 3)
