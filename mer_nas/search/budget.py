@@ -63,6 +63,7 @@ class Budget:
         """Let the clock run, if it does not yet."""
         if self._began is None:
             self._began = time.monotonic()
+            self._study.set_user_attr("stopped", "")
 
     def spent(self, running: int) -> str:
         """Return which bound is reached, with so many trials running; empty if none is."""
@@ -135,6 +136,7 @@ class Budget:
         What trials fail of may be mended (a full disk, a lost GPU), so that does not stay noted.
         """
         self.save(force=True)
+        self._study.set_user_attr("stopped", reason)
         if reason == self.failing:
             return
         self._study.set_user_attr("ended", {"reason": reason, "bounds": self._bounds})

@@ -64,6 +64,7 @@ def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None
     tree = as_tree(state, winner)
     write(state.folder.best, presets.dump(tree))
     if entries and (state.export is None or not _is_current(state, winner, clips)):
+        state.note_export(winner, None)  # until there is one again
         state.note_export(winner, _export(state, 1, winner, clips, on_event))
 
 

@@ -321,8 +321,9 @@ class StudyState:
     @property
     def stopped(self) -> str:
         """Why the search gave out no more trials; empty while it does."""
-        ended = self.optuna.user_attrs.get("ended", {}) if self.begun else {}
-        return str(ended.get("reason", ""))
+        known = self.optuna.user_attrs if self.begun else {}
+        before = known.get("ended", {}).get("reason", "")  # all that earlier versions noted
+        return str(known.get("stopped", before))
 
     @property
     def export(self) -> ExportFacts | None:
@@ -333,11 +334,13 @@ class StudyState:
             return None
         return ExportFacts.model_validate(noted["facts"])
 
-    def note_export(self, winner: Contender, export: ExportFacts) -> None:
-        """Keep what is to be said of the winner's export."""
-        of = [winner.candidate.key, self.origin.code]
-        facts = export.model_dump(mode="json")
-        self.optuna.set_user_attr("export", {"of": of, "facts": facts})
+    def note_export(self, winner: Contender, export: ExportFacts | None) -> None:
+        """Keep what is to be said of the winner's export; None: there is none."""
+        noted = {}
+        if export is not None:
+            of = [winner.candidate.key, self.origin.code]
+            noted = {"of": of, "facts": export.model_dump(mode="json")}
+        self.optuna.set_user_attr("export", noted)
 
     def origin_of(self, trial: FrozenTrial) -> str:
         """Return the name of the point that a trial is, or of the sampler that proposed it."""
