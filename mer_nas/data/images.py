@@ -98,7 +98,9 @@ def in_eight(samples: Samples, bits: int) -> Image:
     """Return samples that use so many bits in 8; what 8 bits hold stays as it is."""
     if samples.dtype == np.uint8:
         return np.asarray(samples, dtype=np.uint8)
-    return np.asarray(samples >> (bits - 8), dtype=np.uint8)
+    image = np.empty(samples.shape, np.uint8)
+    np.right_shift(samples, bits - 8, out=image, casting="unsafe")  # with no copy between
+    return image
 
 
 def too_large(size: str) -> str:

@@ -51,6 +51,23 @@ class Reel(Protocol):
         """Yield the frames at `places`, which ascend; one is in memory at a time."""
 
 
+class _Form(NamedTuple):
+    """What all frames of a clip have in common."""
+
+    width: int
+    height: int
+    depth: int
+    """Bits a value."""
+
+    def unlike(self, other: "_Form") -> str:
+        """Say in what it differs from another."""
+        if self[:2] != other[:2]:
+            return (
+                f"{self.width} by {self.height} pixels, unlike the {other.width} by {other.height}"
+            )
+        return f"{self.depth} bits a value, unlike the {other.depth}"
+
+
 @dataclass(frozen=True)
 class Stills:
     """Frames that are image files."""
@@ -70,38 +87,23 @@ class Stills:
         Raises:
             DataError: A file is missing or no whole image, or two differ in size or depth.
         """
-        first: tuple[_Form, str] | None = None
+        forms: list[tuple[_Form, str]] = []
         for place in places:
-            file, samples = self.files[place], decode(self.files[place])
-            form = _Form(samples.shape[1], samples.shape[0], 8 * samples.itemsize)
-            first = first or (form, file.name)
-            if form != first[0]:
-                raise DataError(
-                    f"{file}: {form.unlike(first[0])} of {first[1]}; a clip has one of each"
-                )
-            yield in_eight(samples, self.bits if form.depth == 16 else 8)
+            yield self._frame(self.files[place], forms)  # and keeps nothing of the one before
+
+    def _frame(self, file: Path, before: list[tuple[_Form, str]]) -> Image:
+        samples = decode(file)
+        form = _Form(samples.shape[1], samples.shape[0], 8 * samples.itemsize)
+        before.append((form, file.name))
+        if form != before[0][0]:
+            unlike = f"{form.unlike(before[0][0])} of {before[0][1]}"
+            raise DataError(f"{file}: {unlike}; a clip has one of each")
+        return in_eight(samples, self.bits if form.depth == 16 else 8)
 
     @cached_property
     def bits(self) -> int:
         """How many bits the frames use, all of them looked at."""
         return max(bits_of(decode(file)) for file in self.files)
-
-
-class _Form(NamedTuple):
-    """What all frames of a clip have in common."""
-
-    width: int
-    height: int
-    depth: int
-    """Bits a value."""
-
-    def unlike(self, other: "_Form") -> str:
-        """Say in what it differs from another."""
-        if self[:2] != other[:2]:
-            return (
-                f"{self.width} by {self.height} pixels, unlike the {other.width} by {other.height}"
-            )
-        return f"{self.depth} bits a value, unlike the {other.depth}"
 
 
 @dataclass(frozen=True)
