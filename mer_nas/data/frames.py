@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_nas.data.clips import some
 from mer_nas.data.images import ENDINGS
 from mer_nas.data.pipeline.reels import Video
 from mer_nas.data.records import Frame
@@ -36,6 +37,22 @@ class Listing:
     """Frames a second, where the file says so."""
     others: tuple[str, ...] = ()
     """Images that are passed over: without a number, or called otherwise than most."""
+    rival: str = ""
+    """One of those that are called alike and half as many as the frames or more."""
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """Why nobody can say which the frames are, a kind and a text; None where it is clear."""
+        if self.twice:
+            text = f"{some(self.twice, 3)} beside another of that number; keep one of them"
+            return "two files for one frame", f"in {self.folder}: {text}"
+        if self.rival:
+            text = f"{self.rival} and more beside {self.frames[0].path.name} and more"
+            return "frames of two names", f"in {self.folder}: {text}; give each clip a folder"
+        if not self.frames:
+            text = f"ending in {', '.join(sorted(ENDINGS))} whose name ends in a number"
+            return "no frames", f"{self.folder} holds no image {text}"
+        return None
 
     @property
     def kinds(self) -> str:
@@ -51,7 +68,7 @@ def list_frames(folder: Path) -> Listing:
     names = sorted(file.name for file in folder.iterdir() if _is_image(file))
     numbered = [(name, found) for name in names if (found := _NAME.match(Path(name).stem))]
     called = Counter(found[1].casefold() for _, found in numbered)
-    usual = max(called, key=lambda stem: (called[stem], stem), default="")
+    usual, rival = _most(called)
     frames: dict[int, Path] = {}
     twice: list[str] = []
     suffixes: Counter[str] = Counter()
@@ -69,7 +86,14 @@ def list_frames(folder: Path) -> Listing:
         tuple(twice),
         dict(suffixes),
         others=tuple(name for name in names if name not in taken),
+        rival=next((name for name, found in numbered if found[1].casefold() == rival), ""),
     )
+
+
+def _most(called: Counter[str]) -> tuple[str, str | None]:
+    """Return what most images are called, and what half as many or more are."""
+    (usual, number), (second, fewer), *_ = [*called.most_common(2), ("", 0), ("", 0)]
+    return usual, second if fewer > 1 and 2 * fewer >= number else None
 
 
 def _is_image(file: Path) -> bool:

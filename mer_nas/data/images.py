@@ -126,7 +126,7 @@ def _refuse_header(file: Path, content: bytes) -> None:
         if width * height > MAX_PIXELS:
             size = f"{width} by {height}"
             raise DataError(f"{file}: {too_large(size)}")
-        if image.format in ("TIFF", "WEBP") and (many := getattr(image, "n_frames", 1)) > 1:
+        if image.format in ("PNG", "TIFF", "WEBP") and (many := getattr(image, "n_frames", 1)) > 1:
             raise DataError(
                 f"{file}: this file holds {many} images; one file for each frame would be right"
             )

@@ -261,11 +261,8 @@ class _Finder:
                 kind = "images that are no frames"
                 self._findings.append(Finding("warning", kind, str(folder), text))
         listing = self._listings[folder]
-        if listing.twice:
-            text = f"in {folder}: {some(listing.twice, 3)}; keep one kind of image"
-            raise Fault("two files for one frame", text)
-        if not listing.frames:
-            raise Fault("no frames", f"{folder} holds no image whose name ends in a number")
+        if listing.fault is not None:
+            raise Fault(*listing.fault)
         return listing
 
     def _folder(self, entry: Entry) -> Path:

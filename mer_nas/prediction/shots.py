@@ -73,7 +73,8 @@ def shot(word: str, given: Given) -> Shot:
     if path.is_dir():
         with readable():
             listing = list_frames(path)
-        _refuse_unclear(word, listing)
+        if listing.fault is not None:
+            raise DataError(": ".join(listing.fault))
         numbers = tuple(frame.number for frame in listing.frames)
         reel = Stills(str(path), tuple(frame.path for frame in listing.frames), given.fps)
         found = _whole(word, reel, numbers, given)
@@ -97,21 +98,6 @@ def there(word: str) -> Path | None:
     except DataError:  # as of a long pair, which is no name
         return None
     return path if word and path.exists() else None
-
-
-def _refuse_unclear(word: str, listing: Listing) -> None:
-    if listing.twice:
-        first = some(listing.twice, 3)
-        raise DataError(
-            f"{word}: two files for one frame: {first}, beside another of that number; keep one "
-            "kind of image"
-        )
-    if not listing.frames:
-        raise DataError(
-            f"{word}: this folder holds no frames; images ending in "
-            f"{', '.join(sorted(ENDINGS))}, with a number at the end of their names, would be "
-            "right"
-        )
 
 
 def _pair(word: str, given: Given) -> Shot:

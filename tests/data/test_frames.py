@@ -47,3 +47,28 @@ def test_two_files_of_one_number_are_named(listed: Listed, tmp_path: Path) -> No
 
 def test_names_that_differ_in_their_letters_case_are_alike(listed: Listed) -> None:
     assert listed("IMG1.PNG", "img2.png") == ["IMG1.PNG", "img2.png"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"cam{camera}_{number}.png" for camera in "AB" for number in range(4)],
+        [f"10-{minute}-{second:02d}.jpg" for minute in (1, 2) for second in range(40, 60, minute)],
+    ],
+    ids=["two cameras", "minutes and seconds"],
+)
+def test_images_of_two_names_are_no_one_clip(
+    listed: Listed, tmp_path: Path, names: list[str]
+) -> None:
+    listed(*names)
+    fault = list_frames(tmp_path).fault
+    assert fault is not None
+    assert fault[0] == "frames of two names"
+    first, second = names[0], next(name for name in names if name[:4] != names[0][:4])
+    assert f"{first} and more" in fault[1]
+    assert f"{second} and more" in fault[1]
+
+
+def test_few_images_of_another_name_are_no_second_clip(listed: Listed, tmp_path: Path) -> None:
+    listed(*(f"img{number}.png" for number in range(5)), "cover1.png", "cover2.png")
+    assert list_frames(tmp_path).fault is None

@@ -128,11 +128,12 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     )
 
 
-def test_several_images_in_a_file_are_refused(tmp_path: Path) -> None:
-    pages = [Image.fromarray(GREY)] * 3
-    pages[0].save(tmp_path / "1.tif", save_all=True, append_images=pages[1:])
+@pytest.mark.parametrize("ending", [".tif", ".png"])
+def test_several_images_in_a_file_are_refused(tmp_path: Path, ending: str) -> None:
+    pages = [Image.fromarray(GREY + np.uint8(level)) for level in range(3)]
+    pages[0].save(tmp_path / f"1{ending}", save_all=True, append_images=pages[1:])
     with pytest.raises(DataError, match="this file holds 3 images"):
-        decode(tmp_path / "1.tif")
+        decode(tmp_path / f"1{ending}")
 
 
 @pytest.mark.parametrize(

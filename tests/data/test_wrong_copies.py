@@ -241,8 +241,8 @@ def test_an_empty_image(casme2: Path) -> None:
 def test_two_kinds_of_image_for_one_frame(casme2: Path) -> None:
     images(casme2 / RAW, "sub01/EP02_01f/img47.png", "sub01/EP02_01f/img48.bmp")
     assert refused(casme2) == (
-        f"{START}{HINT}sub01/EP02_01f: in {casme2 / RAW}/sub01/EP02_01f: img47.png, img48.jpg; "
-        "keep one kind of image"
+        f"{START}{HINT}sub01/EP02_01f: in {casme2 / RAW}/sub01/EP02_01f: img47.png, img48.jpg "
+        "beside another of that number; keep one of them"
     )
 
 

@@ -69,9 +69,7 @@ def test_a_clip_that_is_none(call: Call, model: Path, frames: Path, tmp_path: Pa
     assert "there is no image on one side of the comma" in said
     assert "there is no image ~nobody" in refused(call, model, "~nobody,~nobody")
     (tmp_path / "empty").mkdir()
-    assert "empty: this folder holds no frames; images ending in .bmp" in refused(
-        call, model, tmp_path / "empty"
-    )
+    assert "empty holds no image ending in .bmp, " in refused(call, model, tmp_path / "empty")
 
 
 def test_a_video_that_cannot_be_read(call: Call, model: Path, tmp_path: Path) -> None:
@@ -169,7 +167,7 @@ def test_two_files_of_one_number_are_refused(
 ) -> None:
     clip = Path(shutil.copytree(frames / "clip0", tmp_path / "clip0"))
     shutil.copy(clip / "img3.png", clip / "img03.jpg")
-    assert "two files for one frame: img3.png, beside another" in refused(call, model, clip)
+    assert "clip0: img3.png beside another of that number" in refused(call, model, clip)
 
 
 def test_a_pair_whose_folder_has_a_comma(
@@ -217,6 +215,14 @@ def test_a_folder_of_exports_names_them(call: Call, model: Path, frames: Path) -
     assert "model.onnx: this is a file; an exported model is a folder" in refused(
         call, second / "model.onnx", frames / "clip0"
     )
+
+
+def test_pictures_that_have_no_place(
+    call: Call, model: Path, frames: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    said = refused(call, model, frames / "clip0", "--picture", tmp_path / "file" / "pictures")
+    assert "file/pictures: no folder can be made there: not a directory" in said
 
 
 def test_a_picture_of_a_clip_with_a_long_name(

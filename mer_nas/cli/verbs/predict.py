@@ -66,6 +66,8 @@ def verb(
     from mer_nas.prediction.predict import expectation, expected, predict
     from mer_nas.prediction.shots import Given
 
+    if picture is not None:
+        _make(Path(picture))
     network, given = Model.open(Path(model)), Given(onset, apex, offset, fps, cropped)
     found: list[Prediction] = []
     failed: list[str] = []
@@ -95,6 +97,14 @@ def verb(
         say(f"mer-nas: {message}", err=True)
     if failed:
         sys.exit(2)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        raise ConfigError(f"--picture {folder}: no folder can be made there: {text}") from None
 
 
 def _draw(model: Path, prediction: Prediction, inputs: object, folder: Path, place: int) -> None:
