@@ -4,6 +4,7 @@ A reader never stops at a fault: it goes on to the next clip and keeps a finding
 refuses a set with errors (`labelled`); whoever checks shows them all (`mer_nas.data.check`).
 """
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -312,7 +313,7 @@ def _listed(path: Path) -> Listing:
 
 def _refuse_escape(text: str, root: Path) -> None:
     """Refuse a name out of which a path would lead away from the root."""
-    parts = PureWindowsPath(text).parts  # knows both slashes, and drives
-    if ".." in parts or PureWindowsPath(text).anchor:
+    path = PureWindowsPath(text)  # knows both slashes, and drives
+    if ".." in path.parts or path.root or (path.drive and os.name == "nt"):
         text = f"{text!r} leads out of {root}; a path below it would be right"
         raise Fault("a path that leaves the root", text)

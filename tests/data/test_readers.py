@@ -1,5 +1,6 @@
 """Every official layout, typed by hand: paths and cells as the data sets have them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,13 @@ def test_a_folder_of_a_manifest_may_be_called_as_a_pattern_is(tmp_path: Path) ->
     found = reading("manifest", tmp_path, labels="as_annotated")
     folders = [record.frames[0].path.parent.name for record in found.records]
     assert folders == ["why*", "wh[o]?"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a name with a colon is a drive's there")
+def test_a_folder_may_have_a_colon_where_it_names_no_drive(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,subject,label\na:b,anna,a\n")
+    images(tmp_path, "a:b/f1..3.png")
+    assert len(reading("manifest", tmp_path, labels="as_annotated").records) == 1
 
 
 @pytest.mark.parametrize("target", ["nowhere.png", "f2.png"], ids=["nothing", "itself"])

@@ -154,7 +154,8 @@ def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[s
 def code() -> str:
     """Return what stands for the code that prepares clips, and the libraries that it uses."""
     here = Path(__file__).parent
-    files = sorted([*here.glob("*.py"), here.parent / "flow.py", here.parent / "inputs.py"])
+    beside = [here.parent / f"{name}.py" for name in ("flow", "images", "inputs")]
+    files = sorted([*here.glob("*.py"), *beside])
     sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return digest([*sums, cv2.__version__, version("scikit-image")])
 
