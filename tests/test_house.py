@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,20 @@ def test_imports_run_one_way(file: Path) -> None:
         parts = name.split(".")
         if parts[0] == "mer_nas" and len(parts) > 1 and parts[1] in FLOOR:
             assert FLOOR[parts[1]] <= FLOOR[own], f"{own} imports {parts[1]}, which is above it"
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Imports within functions and for type checkers counted, as `imports` finds them."""
+    names = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in modules()
+    }
+    graph = {
+        name: {other for other in imports(file) if other in names and other != name}
+        for name, file in names.items()
+        if file.name != "__init__.py"  # names what its package offers, and so all of it
+    }
+    TopologicalSorter(graph).prepare()  # a circle is an error that names its files
 
 
 def test_the_evaluator_and_what_it_stands_on_know_neither_ray_nor_optuna() -> None:

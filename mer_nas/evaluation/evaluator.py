@@ -10,127 +10,34 @@ This module knows neither Ray nor Optuna.
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat, TypeAdapter
 from torch import Tensor, nn
 
 from mer_nas.architectures import build
-from mer_nas.config.base import parse_line
-from mer_nas.data.clips import ClipSet, dataset_of
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Watched
 from mer_nas.evaluation.isolation import isolated
-from mer_nas.evaluation.metrics import Scores, macro_f1, scores
+from mer_nas.evaluation.metrics import Scores
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.evaluation.timing import rehearse
 from mer_nas.provenance import code_version
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import Observer, TrainingDiverged, epochs_begun, fit, predict
 from mer_nas.training.objectives import Targets
 
-FoldKey = tuple[str, str, int, int, str, str]
-"""Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
-
 _REHEARSED: set[str] = set()
 """Keys of the candidates of which this process has taken a step."""
-
-Whole = Annotated[int, Field(ge=0, lt=2**63)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-ROUNDING = 1e-4
-"""By how much the probabilities of a clip may miss one: earlier versions had single precision."""
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What one candidate said about the held-out clips of one fold."""
-
-    candidate: str
-    """Key of the candidate."""
-    fold: str
-    """Key of the fold."""
-    fold_name: str
-    subjects: tuple[str, ...]
-    """Who was held out."""
-    repetition: Whole
-    seed: Whole
-    """Seed of the study, from which with repetition and subjects that of the fold follows."""
-    data: str
-    """Fingerprint of the clips."""
-    code: str
-    """Version of the code that can change a score."""
-    protocol: str
-    """Under which protocol it was first measured; no part of its identity."""
-    clips: tuple[str, ...]
-    """The held-out clips, by id."""
-    labels: tuple[Whole, ...]
-    probabilities: tuple[tuple[Probability, ...], ...]
-    """Of each clip and class."""
-    epochs: Whole
-    seconds: Seconds
-    """Wall time of training and prediction."""
-    losses: tuple[FiniteFloat, ...] = ()
-    """Mean training loss of each epoch, to six digits; of results of older versions none."""
-
-    @property
-    def key(self) -> FoldKey:
-        """What identifies the result: equal keys, equal predictions."""
-        return (self.candidate, self.fold, self.repetition, self.seed, self.data, self.code)
-
-    @property
-    def predicted(self) -> tuple[int, ...]:
-        """The likeliest class of each clip."""
-        return tuple(int(np.argmax(row)) for row in self.probabilities)
-
-    @property
-    def clip_subjects(self) -> tuple[str, ...]:
-        """The subject of each clip; a clip's id begins with it."""
-        return tuple(
-            next(subject for subject in self.subjects if clip.startswith(f"{subject}/"))
-            for clip in self.clips
-        )
-
-    def to_json(self) -> str:
-        """Return one line from which `from_json` makes an equal result, to the last bit."""
-        return json.dumps(asdict(self), allow_nan=False, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, line: str) -> "FoldResult":
-        """Return the result that `to_json` wrote.
-
-        Raises:
-            ValueError: It wrote no such line.
-        """
-        found = parse_line(_RESULTS, line)
-        clips = len(found.clips)
-        classes = {len(row) for row in found.probabilities}
-        if not clips == len(found.labels) == len(found.probabilities) > 0 or len(classes) != 1:
-            raise ValueError("it has not one label and one probability a class for each clip")
-        if max(found.labels) >= min(classes):
-            raise ValueError(f"a label is beyond its {min(classes)} classes")
-        if any(abs(math.fsum(row) - 1) > ROUNDING for row in found.probabilities):
-            raise ValueError("the probabilities of a clip do not sum to one")
-        if not all(clip.startswith(_owners(found)) for clip in found.clips):
-            raise ValueError("a clip is of nobody who was held out")
-        return found
-
-
-_RESULTS = TypeAdapter(FoldResult)
-
-
-def _owners(result: FoldResult) -> tuple[str, ...]:
-    return tuple(f"{subject}/" for subject in result.subjects)
 
 
 @dataclass(frozen=True)
@@ -339,36 +246,3 @@ def fold_seed(study_seed: int, repetition: int, subjects: Iterable[str]) -> int:
     """
     text = json.dumps([study_seed, repetition, *sorted(subjects)])
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
-
-
-def pool(results: Sequence[FoldResult]) -> Scores:
-    """Score the predictions of several folds together."""
-    labels = [label for result in results for label in result.labels]
-    predicted = [label for result in results for label in result.predicted]
-    return scores(labels, predicted, classes=len(results[0].probabilities[0]))
-
-
-def pool_by_dataset(results: Sequence[FoldResult]) -> dict[str, Scores]:
-    """Score the predictions of several folds together, those of each data set apart.
-
-    The guideline of MEGC 2019 does so: the same predictions, and no networks of a data set's own.
-    """
-    found: dict[str, list[tuple[int, int]]] = {}
-    for result in results:
-        for clip, answer in zip(
-            result.clips, zip(result.labels, result.predicted, strict=True), strict=True
-        ):
-            found.setdefault(dataset_of(clip), []).append(answer)
-    classes = len(results[0].probabilities[0])
-    return {
-        name: scores([label for label, _ in answers], [said for _, said in answers], classes)
-        for name, answers in sorted(found.items())
-    }
-
-
-def fold_average(results: Sequence[FoldResult]) -> float:
-    """Return the mean over folds of the F1 of each, as papers state it that do not pool.
-
-    Of a fold, the classes that occur in it are averaged: most subjects do not show every one.
-    """
-    return float(np.mean([macro_f1(result.labels, result.predicted) for result in results]))

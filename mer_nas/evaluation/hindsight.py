@@ -12,22 +12,50 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, TypeAdapter
-from torch import nn
+from torch import Tensor, nn
 
 from mer_nas.architectures import build
 from mer_nas.config.base import parse_line
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Indices
+from mer_nas.data.protocols import Protocol as Folds
+from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores, scores
+from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.training.device import pick_device
-from mer_nas.training.fit import epochs_begun, predict
+from mer_nas.training.fit import Observer, epochs_begun, predict
 from mer_nas.training.weights import EpochWeights
 
-if TYPE_CHECKING:
-    from mer_nas.evaluation.candidate import Candidate
-    from mer_nas.evaluation.evaluator import Evaluator, FoldKey, FoldResult
+
+class Trains(Protocol):
+    """Trains and reads folds: an `Evaluator`."""
+
+    @property
+    def clips(self) -> ClipSet:
+        """The data."""
+
+    @property
+    def protocol(self) -> Folds:
+        """Its folds."""
+
+    def fold(
+        self,
+        candidate: Candidate,
+        index: int,
+        repetition: int = 0,
+        on_epoch: Observer | None = None,
+    ) -> FoldResult:
+        """Train and read a fold."""
+
+    def inputs(
+        self, candidate: Candidate, indices: Indices, train: Indices, device: torch.device
+    ) -> dict[str, Tensor]:
+        """Return what a network that learned from the clips `train` sees of those at `indices`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,7 @@ class Watched:
         evaluator: Trains and reads the folds; its results are the same as without being watched.
     """
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Trains) -> None:
         self._evaluator = evaluator
         self._last: tuple[Candidate, int, FoldResult, EpochWeights] | None = None
 
@@ -123,7 +151,7 @@ class Watched:
 
 
 def look_back(
-    evaluator: Evaluator,
+    evaluator: Trains,
     candidate: Candidate,
     index: int,
     result: FoldResult,

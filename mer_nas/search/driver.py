@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import Infeasible, StudyError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search import pruners
 from mer_nas.search.budget import COUNTED, Budget
 from mer_nas.search.config import StudyConfig

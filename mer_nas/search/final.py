@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.search.events import Ended, FoldDone, Listener, Started, ignore
 from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import Ledger

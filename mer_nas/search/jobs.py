@@ -11,8 +11,8 @@ from typing import Protocol
 
 from mer_nas.architectures.own import traced
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Outcome
 from mer_nas.wording import count
 

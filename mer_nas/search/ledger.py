@@ -11,8 +11,8 @@ leaky diagnostic, which neither the ledger nor whoever reads it knows of.
 
 from pathlib import Path
 
-from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.journal import Journal, Kind
 

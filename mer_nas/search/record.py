@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol
 from mer_nas.errors import StudyError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.faults import crash_point
 from mer_nas.search.ledger import Ledger
 

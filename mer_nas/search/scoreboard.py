@@ -7,7 +7,7 @@ import numpy as np
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.statistics import Counts, by_subject, uf1
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.errors import DataError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]

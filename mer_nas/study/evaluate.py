@@ -23,8 +23,9 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import Evaluator, FoldResult, pool
+from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Scores
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import DataFacts, SeedScores

@@ -11,8 +11,8 @@ from math import ceil
 
 import numpy as np
 
-from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.evaluation.hindsight import best_of_each, course
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.report import HindsightFacts, LearningFacts
 from mer_nas.study.state import Contender, StudyState
 

@@ -26,7 +26,7 @@ from typing import NamedTuple, Protocol
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import DataError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.report import NestedFacts, OuterGroup
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.final import Finalist, FinalStage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mer_nas.evaluation.evaluator import FoldResult, fold_average, pool, pool_by_dataset
+from mer_nas.evaluation.results import FoldResult, fold_average, pool, pool_by_dataset
 from mer_nas.report import DataFacts, DatasetScores, SeedScores
 from mer_nas.statistics import by_subject
 

@@ -21,8 +21,8 @@ from mer_nas.architectures.extensions import load_extensions
 from mer_nas.catalogue import trained_by
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import FoldKey, FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.evaluation.timing import Timing, clock, clock_clip
 from mer_nas.report import (
     ExportFacts,

@@ -17,7 +17,7 @@ from mer_nas import files
 from mer_nas.architectures import measure
 from mer_nas.config.base import Tree
 from mer_nas.errors import MerNasError, StudyError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import environment
 from mer_nas.report import (
     BlockPoint,

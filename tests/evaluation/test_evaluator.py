@@ -16,8 +16,9 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation import evaluator as module
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import Evaluator, FoldResult, fold_seed, pool
+from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.evaluation.metrics import scores
+from mer_nas.evaluation.results import FoldResult, pool
 
 ELSEWHERE = """
 import json, sys, torch

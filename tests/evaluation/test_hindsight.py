@@ -8,8 +8,9 @@ import pytest
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.evaluator import Evaluator, FoldResult
+from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.hindsight import Hindsight, best_of_each, course
+from mer_nas.evaluation.results import FoldResult
 
 STEADY = {"schedule": "constant", "warmup": 0.0, "lr": 5e-3, "epochs": 3}
 """With it, the first epochs of a long training are those of a short one."""

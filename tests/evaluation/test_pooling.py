@@ -2,7 +2,7 @@
 
 import pytest
 
-from mer_nas.evaluation.evaluator import FoldResult, fold_average, pool, pool_by_dataset
+from mer_nas.evaluation.results import FoldResult, fold_average, pool, pool_by_dataset
 
 
 def fold(subject: str, *answers: tuple[int, int]) -> FoldResult:

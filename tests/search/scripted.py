@@ -21,9 +21,9 @@ from mer_nas.config.base import Tree
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible
-from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.price import Price
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import Rows, StudyDriver

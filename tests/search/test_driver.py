@@ -23,7 +23,7 @@ from scripted import (
 )
 
 from mer_nas.errors import Infeasible, StudyError
-from mer_nas.evaluation.evaluator import FoldResult, pool
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.search import local
 from mer_nas.search.budget import Budget
 from mer_nas.search.config import StudyConfig

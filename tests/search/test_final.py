@@ -6,8 +6,8 @@ from conftest import Heard
 from scripted import ScriptedEvaluator, Sketch, Watched, evaluator, search
 
 from mer_nas.errors import StudyError
-from mer_nas.evaluation.evaluator import FoldResult, pool
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.events import Ended, FoldDone, Started

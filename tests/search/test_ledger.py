@@ -11,7 +11,7 @@ import pytest
 from scripted import Sketch, evaluator
 
 from mer_nas.errors import StudyError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Note
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.record import Record

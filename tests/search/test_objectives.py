@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scripted import Point, ScriptedEvaluator, evaluator, history, priced, propose, search
 
 from mer_nas.errors import Infeasible
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search import local
 from mer_nas.search.config import SamplerName, StudyConfig
 from mer_nas.search.events import SearchEnded

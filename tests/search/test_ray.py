@@ -26,8 +26,8 @@ from optuna.trial import TrialState
 from scripted import Sketch, Watched, evaluator, history, search
 
 from mer_nas.errors import ConfigError, StudyError
-from mer_nas.evaluation.evaluator import FoldResult
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import own_folder
 from mer_nas.privacy import SILENT
 from mer_nas.provenance import code_version

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mer_nas.errors import DataError
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.statistics import accuracy, by_subject, correct, uar, uf1
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 
 from mer_nas.cli.sessions import closing
 from mer_nas.data.clips import ClipSet
-from mer_nas.evaluation.evaluator import FoldResult
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.report import Report, read_report
 from mer_nas.search import local
 from mer_nas.search.events import Event, Note

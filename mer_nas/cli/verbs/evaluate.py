@@ -41,7 +41,7 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     if not isinstance(seeds, int) or seeds < 1:
         raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
     from mer_nas.cli.loading import load
-    from mer_nas.evaluation.evaluator import FoldResult
+    from mer_nas.evaluation.results import FoldResult
     from mer_nas.study.evaluate import evaluate
 
     clips = load(settings, plain.get("point"), quiet=quiet)
