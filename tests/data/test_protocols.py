@@ -96,7 +96,7 @@ def test_more_groups_than_subjects_are_refused() -> None:
 
 
 def test_a_fold_that_leaves_one_clip_to_learn_from_is_refused() -> None:
-    with pytest.raises(DataError, match="d: without d:b there are 1 clips to learn from"):
+    with pytest.raises(DataError, match="d: without d:b there is 1 clip to learn from"):
         plan(clip_set({"a": 1, "b": 2}))
 
 
