@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import random
 import statistics
@@ -108,24 +109,31 @@ def machine_shares(config: RayConfig) -> Shares:
 
 def announcement(state: StudyState, entries: Sequence[Contender], workers: int) -> str:
     """Say how long the final stage will take, from what its candidates took in the search."""
-    search, final = state.origin.search, state.origin.final
-    study = state.settings.study
+    final, seeds = state.origin.final, state.settings.study.final
     assert final is not None
-    assert study.final is not None
-    total = 0.0
-    for entry in entries:
-        tree = next(t for t in state.trials if t.number == entry.trial).user_attrs
-        results = state.under(search, tree["candidate"])
-        trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
-        per_clip = statistics.median(
-            result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
-            for result in results
-        )
-        total += per_clip * final.visits(entry.candidate.trainer) * study.final.seeds
-    repetitions = f"{count(len(entries), 'candidate')} x {count(study.final.seeds, 'seed')}"
-    return (
-        f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')}), "
-        f"about {duration(total / workers)}"
+    assert seeds is not None
+    repetitions = f"{count(len(entries), 'candidate')} x {count(seeds.seeds, 'seed')}"
+    text = f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')})"
+    per_clip = [_seconds_per_clip(state, entry) for entry in entries]
+    known = [seconds for seconds in per_clip if seconds is not None]
+    if len(known) < len(entries):  # their folds are not in the ledger any more
+        return text
+    visits = (final.visits(entry.candidate.trainer) for entry in entries)
+    total = seeds.seeds * sum(map(operator.mul, known, visits))
+    return f"{text}, about {duration(total / workers)}"
+
+
+def _seconds_per_clip(state: StudyState, entry: Contender) -> float | None:
+    """Return what a candidate took in the search, each clip that it went through counted."""
+    search = state.origin.search
+    tree = next(t for t in state.trials if t.number == entry.trial).user_attrs
+    results = state.under(search, tree["candidate"])
+    if not results:
+        return None
+    trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
+    return statistics.median(
+        result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
+        for result in results
     )
 
 
