@@ -233,12 +233,16 @@ def test_a_point_outside_its_space(refused: Refused, tiny: list[str]) -> None:
     )
 
 
-def test_a_point_above_the_limits_of_its_space(refused: Refused, tiny: list[str]) -> None:
+@pytest.mark.parametrize("verb", ["check", "search"])
+def test_a_space_of_which_nothing_is_within_its_limits(
+    refused: Refused, tiny: list[str], verb: str
+) -> None:
     # stem 3 x 3 x 3 x 8 + 16, block 2 x (3 x 3 x 8 x 8 + 16) and head 8 x 3 + 3: 1,443 weights
     edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 1442}\n")
-    assert refused("check", *tiny) == (
-        "space=./space.yaml: seed: 1,443 weights; the space allows at most 1,442"
-    )
+    said = refused(verb, *tiny)
+    assert said.startswith("space=./space.yaml: 0 of 100 draws feasible: ")
+    assert " x 1,443 weights; the space allows at most 1,442" in said
+    assert not Path("runs").exists()
 
 
 EXPERTS = "local: {kind: none}, global: {kind: expert, blocks: 1, experts: 2, top_k: 3}"
@@ -258,9 +262,10 @@ def test_more_experts_chosen_than_there_are(refused: Refused, tiny: list[str], v
     )
     text = Path("space.yaml").read_text()
     Path("space.yaml").write_text(text[: text.index("points:")])
-    assert refused(verb, *tiny) == (
-        f"space=./space.yaml: architecture.paths.0.stages.0.global: {told}"
-    )
+    assert (
+        "space=./space.yaml: architecture.paths.0.stages.each.global.top_k: no draw of 64 keeps 3: "
+        f"architecture.paths.0.stages.1.global: {told}"
+    ) in refused(verb, *tiny)
 
 
 def test_an_unknown_point(refused: Refused, tiny: list[str]) -> None:
@@ -273,21 +278,6 @@ def test_an_open_space_is_no_single_candidate(refused: Refused, tiny: list[str])
     assert refused("evaluate", *tiny) == (
         "space=./space.yaml: 3 open parameters, and one candidate is measured; right: point= "
         "one of seed, or a space without open leaves such as a study's best.yaml"
-    )
-
-
-def test_a_space_without_a_feasible_candidate_leaves_no_study(
-    refused: Refused,
-    tiny: list[str],
-    in_this_process: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("mer_nas.search.budget.PATIENCE", 4)
-    edit("space.yaml", "name: small\n", "name: small\nlimits: {params: 10}\n")
-    assert refused("search", *tiny) == (
-        "4 proposals in a row were no new candidates; 4 of them because: small: 1,443 weights; "
-        "the space allows at most 10. Widen the space or its limits; `mer-nas check` shows the share of its "
-        "draws that is feasible"
     )
 
 
