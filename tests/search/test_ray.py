@@ -25,6 +25,7 @@ from killed import TRIALS, Parsing
 from optuna.trial import TrialState
 from scripted import Sketch, Watched, evaluator, history, search
 
+from mer_nas.architectures import load_extensions
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
@@ -219,6 +220,7 @@ def test_an_address_of_another_kind_is_refused(tmp_path: Path, address: str) -> 
 # Searches
 
 
+@pytest.mark.usefixtures("registries")
 def test_one_worker_does_what_this_process_does_bit_for_bit(
     session: Cluster, tmp_path: Path, heard: Heard
 ) -> None:
@@ -227,7 +229,10 @@ def test_one_worker_does_what_this_process_does_bit_for_bit(
     for name in ("here", "ray"):
         (tmp_path / name).mkdir()
     extension = tmp_path / "blocks.py"
-    extension.write_text("import pathlib\npathlib.Path(__file__).with_suffix('.loaded').touch()\n")
+    extension.write_text(
+        "import os, pathlib\npathlib.Path(__file__).with_suffix(f'.{os.getpid()}').touch()\n"
+    )
+    load_extensions([extension], trust=True)
     with search(tmp_path / "here", scripted, trials=TRIALS) as driver:
         local.run(driver, scripted)
         expected = history(driver)
@@ -238,7 +243,9 @@ def test_one_worker_does_what_this_process_does_bit_for_bit(
         workers.run(driver, scripted, [extension])
         assert history(driver) == expected
     assert read(tmp_path / "ray" / "ledger.jsonl") == read(tmp_path / "here" / "ledger.jsonl")
-    assert extension.with_suffix(".loaded").exists()  # by the worker; this process never does
+    loaded = {int(file.suffix[1:]) for file in tmp_path.glob("blocks.*[0-9]")}
+    assert len(loaded) == 2  # by this process, and by the worker
+    assert os.getpid() in loaded
     assert heard[0] == WorkersReady(1, 0.0, session.dashboard, session.token)
     assert not list(tmp_path.rglob("ray-tune"))
 
