@@ -33,7 +33,8 @@ def test_nine_of_ten_draws_are_feasible_and_each_of_them_works(
             survives_yaml(architecture)
         if feasible == EACH:
             break
-    assert feasible >= 0.9 * drawn
+    # So few draws may miss their share by chance: two standard deviations of it.
+    assert feasible >= 0.9 * drawn - 2 * (0.9 * 0.1 * drawn) ** 0.5
 
 
 def learns(network: Network, architecture: Architecture, clips: Clips) -> None:
