@@ -113,6 +113,20 @@ def to_run(file: Path, content: bytes | None = None) -> Wish:
     return Wish(digest, f"run the Python file {file} (SHA-256 {digest})")
 
 
+def to_reach(tree: object) -> Iterator[Wish]:
+    """Yield the wishes to open paths of other machines that stand anywhere in a plain tree.
+
+    To look whether `//host/x` exists, Windows logs its user in at that host; some systems mount a
+    disk of a host that is named as `/net/host`.
+    """
+    if isinstance(tree, dict | list | tuple):
+        for child in tree.values() if isinstance(tree, dict) else tree:
+            yield from to_reach(child)
+    elif isinstance(tree, str) and tree.replace("\\", "/").startswith(("//", "/net/")):
+        text = f"open {tree}, which may be on another machine"
+        yield Wish(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), text)
+
+
 def name_files(named: Iterable[Path]) -> None:
     """Agree to run files that the user's own words name; those that are missing fail later."""
     for file in named:

@@ -30,6 +30,7 @@ from mer_nas.export.manifest import (
     read_manifest,
 )
 from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
+from mer_nas.trust import require, to_reach
 from mer_nas.wording import brief
 
 CARD = "card.md"
@@ -112,6 +113,7 @@ def load(folder: Path | str) -> LoadedModel:
     found = read_manifest(folder)
     weights = _weights(folder, found)
     own = found.provenance.extensions
+    require(to_reach(own))
     for name in own:
         found.content(folder, name)
     load_extensions([folder / name for name in own])

@@ -199,8 +199,11 @@ class StudyFolder:
         """
         self._refuse_leads()
         text, place = read_text(self.settings_file, StudyError), str(self.settings_file)
-        settings = Settings.load(presets.parse(text, place), place)
-        if own := trust.known(_digest(OWN, text)):
+        tree, own = presets.parse(text, place), trust.known(_digest(OWN, text))
+        if not own:
+            trust.require(trust.to_reach(tree))
+        settings = Settings.load(tree, place)
+        if own:
             trust.name_files(settings.space.extensions)
         else:
             trust.require(_outside(settings, text))
@@ -226,8 +229,9 @@ class StudyFolder:
         What the user's words say is known again as the user's. What somebody else's study wants
         has been agreed to by now; it stays agreed to, and no more than that.
         """
-        text = presets.dump(settings.dump())
-        outside = _outside(settings, text)
+        tree = settings.dump()
+        text = presets.dump(tree)
+        outside = [*_outside(settings, text), *trust.to_reach(tree)]
         if not settings.own:
             for wish in outside:
                 trust.agree(*wish)

@@ -29,6 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mer_nas import trust
 from mer_nas.architectures import measure
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config import overrides
@@ -230,6 +231,7 @@ def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
     for key in (*read.plain, *read.dotted):
         if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in WORDS):
             raise ConfigError(unknown("key to change", key, WORDS))
+    trust.require(trust.to_reach(report.study.settings))
     settings = Settings.load(report.study.settings, f"{path}: study.settings")
     load_extensions(settings.space.extensions)
     data = settings.data.model_dump(mode="json")

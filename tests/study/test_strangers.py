@@ -180,6 +180,30 @@ def test_a_study_of_somebody_acts_nowhere_else(
         assert wish in result.stderr
 
 
+@pytest.mark.parametrize(
+    "path", [r"\\192.0.2.1\faces", "//192.0.2.1/faces", "/net/192.0.2.1/faces"]
+)
+def test_no_other_machine_is_asked_for_a_file(
+    call: Call, study: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def change(tree: Tree) -> None:
+        tree["data"] = {"kind": "precomputed_flow", "root": path}
+
+    edited(study, change)
+    report = study / "report.json"
+    tree = json.loads(report.read_text("utf-8"))
+    change(tree["study"]["settings"])
+    report.write_text(json.dumps(tree), "utf-8")
+    looked: list[str] = []
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda at, **how: looked.append(str(at)) or stat(at, **how))
+    for words in (["report", str(study)], ["resume", str(study)], ["reproduce", str(report)]):
+        result = call(*words)
+        assert (result.exit_code, REFUSED in result.stderr) == (2, True)
+        assert f"open {path}, which may be on another machine" in result.stderr
+    assert not [at for at in looked if "192.0.2.1" in at]
+
+
 def test_a_file_that_a_report_names_does_not_run(
     call: Call, study: Path, code: Path, here: Path
 ) -> None:
