@@ -127,6 +127,52 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("mer_nas.study.run"), "cluster", alone)
 
 
+SLOW = (
+    "architectures/test_export.py",
+    "architectures/test_forms.py",
+    "architectures/test_functional.py",
+    "architectures/test_points.py",
+    "catalogue/",
+    "cli/test_lines.py",
+    "cli/test_output.py",
+    "cli/test_verbs.py",
+    "data/pipeline/",
+    "data/test_duplicates.py",
+    "data/test_synthesis.py",
+    "data/test_synthetic.py",
+    "evaluation/test_evaluator.py",
+    "evaluation/test_learning.py",
+    "export/test_export.py",
+    "prediction/test_privacy.py",
+    "report/test_browser.py",
+    "search/test_crash.py",
+    "search/test_driver.py",
+    "search/test_preparing.py",
+    "search/test_ray.py",
+    "search/test_ray_start.py",
+    "statistics/test_simulated.py",
+    "study/",
+    "test_bad_input.py",
+    "test_docs.py",
+    "test_packaging.py",
+    "training/test_devices.py",
+    "training/test_motion.py",
+)
+"""Files of tests, and folders of them, that `pytest -m quick` leaves out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as quick that is not slow."""
+    here = Path(__file__).parent
+    for item in items:
+        inside = item.path.is_relative_to(here)
+        name = item.path.relative_to(here).as_posix() if inside else ""
+        if name.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+        elif item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what is the user's own apart: tests neither see nor change it."""

@@ -56,6 +56,7 @@ def test_the_code_passes_the_linter() -> None:
     run("ruff", "check", ".")
 
 
+@pytest.mark.slow
 def test_the_code_passes_the_type_checker() -> None:
     run("mypy")
 
