@@ -256,7 +256,9 @@ def _frames(records: list[Record], pipeline: Pipeline, progress: Progress) -> It
             # One message where every clip lacks the same: a package, for instance.
             if sound and (reason := unready(record, pipeline)) and reason not in refused:
                 refused.add(reason)
-                yield Finding("error", UNPREPARED, record.id, reason)
+                yield Finding(
+                    "error", UNPREPARED, record.id, reason.removeprefix(f"{record.id}: ")
+                )
             progress(done, len(records))
     yield from shared_frames(views)
 

@@ -13,6 +13,7 @@ from mer_nas.data.findings import Finding
 from mer_nas.data.identity import plain
 from mer_nas.data.layouts import Layout, Quirk
 from mer_nas.data.places import Folders, Place, loose
+from mer_nas.data.records import MAX_FPS
 from mer_nas.data.workbooks import Row, read_rows
 
 Cells = Mapping[str, str]
@@ -135,7 +136,7 @@ def _entry(cells: Cells, layout: Layout, subject: str, place: str) -> Entry:
 def _oddities(entry: Entry) -> Iterator[Finding]:
     rate = entry.values.get("fps", "")
     if rate and _rate(rate) is None:
-        text = f"fps {rate!r} is no number above 0: it is taken for unknown"
+        text = f"fps {rate!r} is no number above 0 and below {MAX_FPS:,}: it is taken for unknown"
         yield Finding("warning", "a frame rate that is none", entry.id, text)
     units = entry.values.get("action_units", "")
     if has_alternatives(units):
@@ -154,13 +155,14 @@ def _number(text: str) -> int | None:
 
 
 def _rate(text: str) -> float | None:
-    """Return frames a second, or None where the text is no number above 0.
+    """Return frames a second, or None where the text is no number that a camera has.
 
-    >>> _rate("59.94"), _rate("59,94"), _rate("slow"), _rate("0")
-    (59.94, 59.94, None, None)
+    >>> _rate("59.94"), _rate("59,94"), _rate("slow"), _rate("0"), _rate("9" * 400)
+    (59.94, 59.94, None, None, None)
     """
     text = text.replace(",", ".")
-    return float(text) if re.fullmatch(r"[0-9]*\.?[0-9]+", text) and float(text) else None
+    known = re.fullmatch(r"[0-9]*\.?[0-9]+", text) and 0 < float(text) < MAX_FPS
+    return float(text) if known else None
 
 
 def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | None:

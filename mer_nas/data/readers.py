@@ -4,6 +4,7 @@ A reader never stops at a fault: it goes on to the next clip and keeps a finding
 refuses a set with errors (`labelled`); whoever checks shows them all (`mer_nas.data.check`).
 """
 
+import errno
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -213,6 +214,10 @@ def _report_strangers(place: Place, finder: "_Finder", findings: list[Finding]) 
             findings.append(Finding("warning", "a clip without annotation", where, "passed over"))
 
 
+SHOWN = 120
+"""Letters that a message shows of a path that is too long for the disk."""
+
+
 class _Finder:
     """Finds the frames of the clips of one data set."""
 
@@ -228,8 +233,14 @@ class _Finder:
         try:
             return self._record(entry)
         except Fault as fault:
-            self._findings.append(Finding("error", fault.kind, entry.id, str(fault)))
-            return None
+            kind, text = fault.kind, str(fault)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            kind = "a clip without frames"
+            text = f"no disk holds a name as long as {str(error.filename)[:SHOWN]}..."
+        self._findings.append(Finding("error", kind, entry.id, text))
+        return None
 
     def _record(self, entry: Entry) -> Record:
         listing = self._listing(entry.folder or self._folder(entry))

@@ -19,6 +19,9 @@ from mer_nas.data.clips import Clip
 from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError
 
+MAX_FPS = 10_000
+"""Frames a second below which every camera of the field stays."""
+
 TOLERANCE = 2
 """A frame that is missing may be stood in for by one this many frames away."""
 

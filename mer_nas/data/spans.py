@@ -62,9 +62,11 @@ def span_of(entry: Entry, layout: Layout, listing: Listing) -> Span:
         raise Fault("no interval", f"onset {onset} is not before offset {offset}")
     inside = [apex for apex in entry.apexes if onset < apex <= offset]
     apex = inside[0] if inside else onset + (offset - onset) // 2
-    if not inside and layout.has_apex:
-        told = repr(entry.values.get("apex", ""))
-        text = f"apex {told} is not between {onset} and {offset}: the middle frame {apex} is taken"
+    told = entry.values.get("apex", "")
+    if not inside and (layout.has_apex or told):
+        text = (
+            f"apex {told!r} is not between {onset} and {offset}: the middle frame {apex} is taken"
+        )
         notes.append(Note("an estimated apex", text))
     shift = _shift(entry, listing)
     if shift:

@@ -122,6 +122,11 @@ def _header(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> _Headed:
             f"{sheet}: {some(filter(None, next(filter(any, grid.rows), ())), 6) or 'empty'}"
             for sheet, grid in sheets.items()
         )
+        if not any(any(row) for grid in sheets.values() for row in grid.rows):
+            raise DataError(
+                f"{path}: this table is empty; it needs the headers {', '.join(needed)} and a row "
+                "for each clip"
+            )
         raise DataError(
             f"{path}: this is not the table of {layout.title}: no row holds the headers "
             f"{', '.join(needed)}; found in its first row: {tops}. "

@@ -166,7 +166,7 @@ def test_a_frame_rate_that_is_none(tmp_path: Path) -> None:
     images(tmp_path, "a/1..3.png")
     report = looked(tmp_path, "manifest", labels="as_annotated")
     assert [str(finding) for finding in report.findings] == [
-        "manifest:anna/a: fps 'slow' is no number above 0: it is taken for unknown"
+        "manifest:anna/a: fps 'slow' is no number above 0 and below 10,000: it is taken for unknown"
     ]
 
 

@@ -126,3 +126,28 @@ def test_a_class_that_one_subject_alone_shows_is_said(tmp_path: Path) -> None:
     assert [*found(check(config, folds="loso"), "a class of one fold")] == [
         "y: without manifest:s1 nobody shows it, so that fold cannot learn it"
     ]
+
+
+@pytest.mark.parametrize("apex", ["x", "99", "99999999999999", "3.5"])
+def test_an_apex_that_is_none_is_said_where_the_middle_is_taken(tmp_path: Path, apex: str) -> None:
+    config = manifest(tmp_path, "a,anna,x", "b,bo,y")
+    table = f"path,subject,label,onset,apex,offset\na,anna,x,1,{apex},5\nb,bo,y,1,,5\n"
+    (tmp_path / "manifest.csv").write_text(table, "utf-8")
+    assert [*found(check(config), "an estimated apex")] == [
+        f"manifest:anna/a: apex {apex!r} is not between 1 and 5: the middle frame 3 is taken"
+    ]
+
+
+def test_a_path_too_long_for_the_disk_is_one_clip_that_cannot_be_used(tmp_path: Path) -> None:
+    config = manifest(tmp_path, "a,anna,x", "b,bo,y")
+    with (tmp_path / "manifest.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{'c' * 300},bo,x\n")
+    report = check(config)
+    (told,) = found(report, "a clip without frames")
+    assert "no disk holds a name as long as" in told
+
+
+def test_an_empty_manifest_is_not_said_to_be_elsewhere(tmp_path: Path) -> None:
+    config = manifest(tmp_path)
+    (tmp_path / "manifest.csv").write_text("\n\n", "utf-8")
+    assert "this table is empty; it needs the headers path, subject, label" in refused(config)

@@ -25,12 +25,11 @@ from mer_nas.data.images import (
     in_eight,
     too_large,
 )
-from mer_nas.data.records import Record
+from mer_nas.data.records import MAX_FPS, Record
 from mer_nas.errors import DataError
 
 MAX_FRAMES = 10_000_000
 """More than a day of a fast camera."""
-MAX_FPS = 10_000
 
 
 class Reel(Protocol):
