@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,6 +60,21 @@ def descendants(pid: int) -> tuple[Process, ...]:
     return tuple(process for process in found if process.started)
 
 
+def working_in(folder: Path) -> tuple[Process, ...]:
+    """Return this user's processes that were begun with an option that names a folder.
+
+    A raylet begins workers when it likes: one that came up while its parent was ended is nobody's
+    child, and makes the folder anew that was removed under it.
+    """
+    name = os.fsencode(folder)
+    found = (
+        Process(pid, started(pid), _name(pid))
+        for pid, words in _commands()
+        if any(word.startswith(b"--") and name in word for word in words)
+    )
+    return tuple(process for process in found if process.started)
+
+
 def reap(processes: Iterable[Process], grace: float = 0.0) -> tuple[Process, ...]:
     """Kill those of `processes` that still run, and wait until they are gone; return them.
 
@@ -98,6 +113,19 @@ def _parents() -> dict[int, int]:
         return {int(pid): int(parent) for pid, parent in rows}
     stats = {int(entry.name): _stat(int(entry.name)) for entry in PROC.glob("[0-9]*")}
     return {pid: int(fields[1]) for pid, fields in stats.items() if fields is not None}
+
+
+def _commands() -> Iterator[tuple[int, list[bytes]]]:
+    """Yield this user's processes, each with the words that began it."""
+    if not PROC.is_dir():
+        for line in _ps("-x", "-o", "pid=,command=").splitlines():
+            number, *words = line.split()
+            yield int(number), [os.fsencode(word) for word in words]
+        return
+    for entry in PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if entry.stat().st_uid == os.getuid():
+                yield int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")
 
 
 def _name(pid: int) -> str:

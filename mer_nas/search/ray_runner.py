@@ -23,7 +23,7 @@ from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
-from mer_nas.search.processes import Process, descendants, reap
+from mer_nas.search.processes import Process, descendants, reap, working_in
 from mer_nas.search.ray_join import join
 from mer_nas.search.ray_start import LONGEST, start
 from mer_nas.search.ray_token import protect_token, shown_token
@@ -157,6 +157,7 @@ def cluster(
             if own:
                 ray.shutdown()
             reap(left, grace=2.0)
+            reap(working_in(temporary))
             remove_folder(temporary)
 
 

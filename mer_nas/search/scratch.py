@@ -23,7 +23,7 @@ from typing import Self
 from mer_nas import files
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.processes import Process, reap, this_process
+from mer_nas.search.processes import Process, reap, this_process, working_in
 from mer_nas.wording import count
 
 NOTES = "drivers"
@@ -75,6 +75,7 @@ class Belongings:
         """End what still runs, remove the folder, and forget both; return whom that ended."""
         ended = reap(self.processes.values())
         if self.folder is not None:
+            ended += reap(working_in(self.folder))
             remove_folder(self.folder)
         if self.file is not None:
             self.file.unlink(missing_ok=True)

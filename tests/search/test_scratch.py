@@ -1,7 +1,10 @@
 """Folders and processes of a driver are ended by its successors, and nobody else's are."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,17 @@ def test_the_own_folder_of_somebody_else_is_not_used(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(PermissionError, match="belongs to somebody else"):
         files.own_folder("drivers")
+
+
+def test_a_worker_that_nobody_has_noted_ends_with_its_folder() -> None:
+    begun, folder = Belongings.of_this_process(), make_folder()
+    begun.record((), folder)
+    script = "import time; time.sleep(60)"
+    with (
+        subprocess.Popen([sys.executable, "-c", script, f"--temp-dir={folder}/ray"]) as worker,
+        subprocess.Popen([sys.executable, "-c", script, str(folder)]) as reader,
+    ):
+        assert [process.pid for process in begun.end()] == [worker.pid]
+        assert worker.wait(5) == -signal.SIGKILL
+        assert reader.poll() is None
+        reader.kill()
