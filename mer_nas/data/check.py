@@ -132,7 +132,9 @@ def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
     try:
         clips = load(config)
     except MerNasError as error:
-        fault = Finding("error", "data that cannot be read", config.name, str(error))
+        fault = Finding(
+            "error", "data that cannot be read", config.name, _after(config.name, str(error))
+        )
         return Report({}, (), (fault,))
     official = clips.official or {}
     counts = tuple(
@@ -141,6 +143,11 @@ def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
     )
     findings = (*clips.left_out, *clips.findings, *unfit(clips, folds, seed))
     return Report({}, counts, findings)
+
+
+def _after(where: str, text: str) -> str:
+    """Return a text that stands after the name of what it is about, without that name."""
+    return text.removeprefix(f"{where}: ")
 
 
 def _place(reading: Reading) -> str:
@@ -256,9 +263,7 @@ def _frames(records: list[Record], pipeline: Pipeline, progress: Progress) -> It
             # One message where every clip lacks the same: a package, for instance.
             if sound and (reason := unready(record, pipeline)) and reason not in refused:
                 refused.add(reason)
-                yield Finding(
-                    "error", UNPREPARED, record.id, reason.removeprefix(f"{record.id}: ")
-                )
+                yield Finding("error", UNPREPARED, record.id, _after(record.id, reason))
             progress(done, len(records))
     yield from shared_frames(views)
 

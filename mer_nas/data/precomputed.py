@@ -10,6 +10,7 @@ Subjects are read as text: as numbers, CASME II's "sub06", SAMM's "006" and SMIC
 Who is one person is for `identity` to say; an image has the name that its own line writes.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ from mer_nas.errors import DataError
 from mer_nas.wording import count
 
 COLUMNS = ("dataset", "sub", "filename_o", "label")
+
+SHOWN = 80
+"""Letters that a message shows of a cell."""
+
+_NUMBER = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True)
@@ -197,8 +203,11 @@ def _refuse_wrong(table: Sequence[Line], config: PrecomputedFlow) -> None:
     for line in table:
         if not (identity.plain(line.dataset) and identity.plain(line.subject) and line.name):
             wrong.append(f"{line.place}: dataset, sub or filename_o is empty")
-        elif not line.label.isdecimal() or int(line.label) >= len(config.classes):
-            wrong.append(f"{line.place}: {line.label!r}")
+        elif {"/", "\\"} & {*line.subject, *line.name}:
+            told = f"{line.subject!r}, {line.name!r}"
+            wrong.append(f"{line.place}: {told[:SHOWN]} is a path; a name would be right")
+        elif not _NUMBER.fullmatch(line.label) or int(line.label) >= len(config.classes):
+            wrong.append(f"{line.place}: {line.label[:SHOWN]!r}")
     if wrong:
         known = ", ".join(f"{index} {name}" for index, name in enumerate(config.classes))
         raise DataError(

@@ -246,3 +246,19 @@ def test_an_image_is_found_whose_name_a_mac_wrote_in_another_form(root: Path) ->
 def test_a_comma_too_many_moves_no_cell(root: Path) -> None:
     (root / CSV).write_text("dataset,sub,filename_o,label\nmine,a,clip 1, take 2,0\n")
     assert "1 row with more cells than the header's 4: line 2; " in refused(config(root))
+
+
+@pytest.mark.parametrize("label", ["9" * 5000, "-1", "1.0", "\u00b2"])
+def test_a_label_that_is_no_number_of_a_class_is_refused(root: Path, label: str) -> None:
+    table = (root / CSV).read_text("utf-8-sig").replace("EP01_01,0", f"EP01_01,{label}")
+    (root / CSV).write_text(table, "utf-8")
+    with pytest.raises(DataError, match="1 of 3 rows are wrong; labels are 0 negative"):
+        load(config(root))
+
+
+@pytest.mark.parametrize("name", ["../EP01_01", "/etc/EP01_01", "a\\b"])
+def test_the_name_of_a_clip_leads_nowhere(root: Path, name: str) -> None:
+    table = (root / CSV).read_text("utf-8-sig").replace("EP01_01", name)
+    (root / CSV).write_text(table, "utf-8")
+    with pytest.raises(DataError, match=r"line 2: 'sub06', .* is a path; a name would be right"):
+        load(config(root))
