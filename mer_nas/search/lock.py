@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Annotated, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from mer_nas.config.base import Config
 from mer_nas.errors import StudyError
@@ -40,15 +40,21 @@ MOST = 64 * 1024
 """Bytes at the end of a lock that are looked at."""
 
 
+def _in_a_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a message would have further lines of it")
+    return text
+
+
 class Owner(Config):
     """The process that holds a lock."""
 
     model_config = ConfigDict(extra="ignore", strict=True)  # earlier versions wrote more
 
-    host: Annotated[str, Field(max_length=255)]
+    host: Annotated[str, Field(max_length=255), AfterValidator(_in_a_line)]
     pid: Annotated[int, Field(gt=0, lt=2**31)]
     started: Annotated[str, Field(max_length=255)]
-    since: Annotated[str, Field(max_length=32)]
+    since: Annotated[str, Field(max_length=32), AfterValidator(_in_a_line)]
 
     @property
     def here(self) -> bool:
@@ -56,8 +62,8 @@ class Owner(Config):
         return self.host == socket.gethostname()
 
     def alive(self) -> bool:
-        """Whether it still runs, on this machine."""
-        return self.here and Process(self.pid, self.started).alive()
+        """Whether it still runs, on this machine; on Windows nobody can tell, and it does."""
+        return self.here and (fcntl is None or Process(self.pid, self.started).alive())
 
 
 class StudyLock:
@@ -177,10 +183,11 @@ def _open(path: Path, flags: int) -> IO[str]:
 
 
 def _driven(folder: Path, owner: Owner) -> str:
+    gone = f"; if it was killed, delete {folder / FILE}" if fcntl is None else ""
     return (
         f"{folder}: the study is being driven by process {owner.pid} on host "
         f"{owner.host}, since {owner.since}; stop that one first (Ctrl-C there), or "
-        "wait for its end"
+        f"wait for its end{gone}"
     )
 
 

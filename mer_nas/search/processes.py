@@ -30,7 +30,7 @@ class Process:
 
     def alive(self) -> bool:
         """Whether it still runs; one that is dead but not yet collected does not."""
-        return started(self.pid) == self.started
+        return bool(self.started) and started(self.pid) == self.started
 
     def dump(self) -> dict[str, object]:
         """Return the plain tree from which `Process(**tree)` makes an equal one."""

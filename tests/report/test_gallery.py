@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import Result
+from matplotlib import rc_context
 
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.report import gallery
@@ -70,3 +71,10 @@ def test_the_command_draws_synthetic_clips_and_says_where(
     assert refused.stderr == (
         "mer-nas: data picture: out= is missing; out=FILE names the picture\n"
     )
+
+
+def test_no_matplotlibrc_of_anybody_changes_a_picture(clips: ClipSet, tmp_path: Path) -> None:
+    gallery.draw(clips, tmp_path / "a.svg")
+    with rc_context({"text.usetex": True, "text.color": "red", "axes.titlesize": 40}):
+        gallery.draw(clips, tmp_path / "b.svg")  # LaTeX would be asked for
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -103,6 +103,12 @@ def test_a_process_of_the_same_number_that_began_later_is_no_driver(tmp_path: Pa
         assert started(os.getppid())
 
 
+def test_a_process_that_began_at_no_time_is_no_driver(tmp_path: Path, heard: Heard) -> None:
+    (tmp_path / FILE).write_text(owner(socket.gethostname(), 2**31 - 1, ""))
+    with StudyLock(tmp_path, heard.append):  # no process has this number
+        pass
+
+
 def test_nothing_ends_and_nothing_is_removed_because_a_lock_says_so(tmp_path: Path) -> None:
     """As a stranger could write it, who sees our processes and guesses our folders."""
     precious = tmp_path / "precious"
@@ -144,8 +150,9 @@ def test_a_line_that_was_torn_takes_nothing_back(tmp_path: Path) -> None:
         owner("here", -1, "x").encode(),
         owner("here", 10**40, "x").encode() * 3,
         b'{"host": 1, "pid": "7", "started": null, "since": []}\n',
+        b'{"host": "a\\nmer-nas: all is well", "pid": 7, "started": "x", "since": "now"}\n',
     ],
-    ids=["not utf-8", "nested", "a number", "negative", "no process id", "other types"],
+    ids=["not utf-8", "nested", "a number", "negative", "no process id", "other types", "lines"],
 )
 def test_a_lock_that_names_no_driver_is_said_and_taken_over(
     tmp_path: Path, heard: Heard, content: bytes

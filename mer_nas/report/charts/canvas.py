@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -63,9 +63,13 @@ STYLE: dict[Any, Any] = {
 def styled(style: Any) -> Iterator[None]:
     """Draw and save in a style; a letter that the font has not is a box, and nothing is said.
 
-    In SVG it is there as text, for the reader's fonts.
+    In SVG it is there as text, for the reader's fonts. The style begins from matplotlib's own, and
+    not from the `matplotlibrc` of a user or of whoever made the working directory, which may have
+    texts set by LaTeX.
     """
-    with rc_context(style), warnings.catch_warnings():
+    with rc_context(), warnings.catch_warnings():
+        rcdefaults()
+        rcParams.update(style)
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
 
