@@ -125,7 +125,7 @@ def checked(built: Sequence[Built]) -> Iterator[None]:
         yield
     except MerNasError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not running:
             raise
         each, given = running[-1]
@@ -154,11 +154,11 @@ def _naming(block: Block, site: Site, doing: str, given: str) -> Iterator[None]:
         yield
     except MerNasError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _error(block, site, _failed(error, doing, given)) from error
 
 
-def _failed(error: Exception, doing: str, given: str) -> str:
+def _failed(error: BaseException, doing: str, given: str) -> str:
     where = traced(error)
     text = " ".join(str(error).split())
     if isinstance(error, NotImplementedError) and not text:

@@ -96,6 +96,8 @@ def opening(storage: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = refusal(error) or next(iter(str(error).splitlines()), type(error).__name__)
+        if isinstance(error, KeyError):  # Optuna: 'Record does not exist.'
+            text = "it does not hold the trials of this study"
         raise StudyError(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error

@@ -1,4 +1,4 @@
-"""What a study says when its disk or its database goes on no longer."""
+"""What a study says when its folder or its database goes on no longer."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def kept(folder: StudyFolder) -> Iterator[None]:
 def _said(error: Exception, folder: StudyFolder) -> str | None:
     if isinstance(error, OSError):
         said = refused(error)
+        if said is None and isinstance(error, (IsADirectoryError, NotADirectoryError)):
+            said = f"{error.filename}: {str(error.strerror).lower()}; delete it"
         return said if said is None or error.filename else f"{folder.path}: {said}"
     said = refusal(error)
     return said and f"{folder.path}: the database of its trials: {said}"

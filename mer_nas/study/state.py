@@ -35,6 +35,7 @@ from mer_nas.search.storage import close_storage, open_storage, opening
 from mer_nas.statistics import Counts, by_subject
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
 from mer_nas.study.scores import Results, seed_scores
+from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ class StudyState:
         place = f"{self.folder.name}: trial {trial.number}"
         drawn = Candidate.parse(trial.user_attrs["tree"], place)
         trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
+        self._refuse_gaps(trial)
         return Contender(
             trial=trial.number,
             origin=self.origin_of(trial),
@@ -276,6 +278,19 @@ class StudyState:
             warm_start="point" in trial.user_attrs,
             value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         )
+
+    def _refuse_gaps(self, trial: FrozenTrial) -> None:
+        """Refuse a complete trial whose folds are not all there: without it others look better."""
+        shape = self.origin.search
+        lost = len(shape.folds) - len(self.under(shape, trial.user_attrs["candidate"]))
+        if lost and trial.state == TrialState.COMPLETE:
+            database = "study.db" if self.settings.study.storage is None else "its storage"
+            raise StudyError(
+                f"{self.folder.ledger}: {count(lost, 'fold')} of trial {trial.number}, which is "
+                f"complete, {'is' if lost == 1 else 'are'} missing; restore the file from a copy, "
+                f"or delete {database}: `{self.folder.resume}` then begins the search again, and "
+                "trains no fold that is here"
+            )
 
     @cached_property
     def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:

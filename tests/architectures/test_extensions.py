@@ -193,6 +193,11 @@ def line_of(part: str, text: str) -> str:
             r"mine.py: line FORWARD: forward makes \(1, 16, 14, 28\) of \(1, 16, 28, 28\); "
             r"\(1, 16, 28, 28\) would be right",
         ),
+        (
+            RETURN,
+            "raise SystemExit(0)",
+            r"mine.py, line LINE: forward fails for \(1, 16, 28, 28\): SystemExit: 0",
+        ),
         (RETURN, "x * 2", r"forward makes None of \(1, 16, 28, 28\); \(1, 16, 28, 28\) would"),
         (
             "    def build(",

@@ -55,6 +55,34 @@ def test_a_finished_study_trains_nothing(call: Call, study: Path) -> None:
     assert json.loads((study / "report.json").read_text())["answer"] == answer
 
 
+def test_folds_that_complete_trials_lack_are_named_and_measured_by_a_search_begun_again(
+    call: Call, study: Path
+) -> None:
+    def answer() -> dict[str, object]:
+        found = json.loads((study / "report.json").read_text())["answer"]
+        return {name: told for name, told in found.items() if name not in ("step_ms", "clip_ms")}
+
+    before, ledger, said = lines(study), study / "ledger.jsonl", answer()
+    ledger.write_text("\n".join([before[0], *before[2:]]) + "\n")
+    for verb in ("report", "resume"):
+        result = call(verb, str(study))
+        assert result.exit_code == 2
+        assert f"{ledger}: 1 fold of trial 0, which is complete, is missing; " in result.stderr
+    (study / "study.db").unlink()
+    assert call("resume", str(study)).exit_code == 0
+    assert len(lines(study)) == len(before)
+    assert answer() == said
+
+
+@pytest.mark.parametrize("name", ["report.json", "sessions.jsonl"])
+def test_a_folder_in_the_place_of_a_file_is_named(name: str, call: Call, study: Path) -> None:
+    (study / name).unlink()
+    (study / name).mkdir()
+    result = call("resume", str(study))
+    assert result.exit_code == 2
+    assert f"mer-nas: {study / name}: is a directory; delete it; what was " in result.stderr
+
+
 def test_a_finished_study_does_without_ray(
     call: Call, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
