@@ -141,6 +141,9 @@ def _refuse(clips: ClipSet, folds: Scheme, blind: bool) -> None:
     found = len(clips.subjects)
     if found < 2:
         raise DataError(f"{clips.name}: at least 2 subjects are needed, found {found}")
+    if len(clips.classes) < 2:
+        only = ", ".join(clips.classes)
+        raise DataError(f"{clips.name}: at least 2 classes are needed, found only: {only}")
     empty = [name for name in clips.classes if clips.counts()[name] == 0]
     if empty:
         raise DataError(

@@ -104,6 +104,8 @@ def _pair(word: str, given: Given) -> Shot:
     if not given.onset is given.apex is given.offset is None:
         raise DataError(f"{word}: a pair is its onset and its apex; --onset and the like say more")
     files = _halves(word)
+    if files[0].samefile(files[1]):
+        raise DataError(f"{word}: onset and apex are one image, which shows no motion")
     reel = Stills(word, files)
     found = Shot(word, reel, range(2), Marks(0, 1, apex=1), given.cropped, pair=True)
     return replace(found, notes=tuple(_depth(reel)))

@@ -81,6 +81,11 @@ def test_a_single_subject_is_refused() -> None:
         plan(clip_set({"s1": 5}))
 
 
+def test_a_single_class_is_refused() -> None:
+    with pytest.raises(DataError, match="d: at least 2 classes are needed, found only: class 0"):
+        plan(clip_set(SIZES, classes=1))
+
+
 def test_a_class_without_a_clip_is_refused_by_name() -> None:
     clips = ClipSet("d", ("no", "yes"), (Clip("d", "a", "x", 0), Clip("d", "b", "y", 0)), {})
     with pytest.raises(DataError, match="d: every class needs a clip, but there is none of: yes"):

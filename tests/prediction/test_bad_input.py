@@ -97,6 +97,8 @@ def test_frames_that_are_not_there(call: Call, model: Path, frames: Path, tmp_pa
     )
     (tmp_path / "1.png").write_bytes((clip / "img1.png").read_bytes())
     assert "there is only one frame here" in refused(call, model, tmp_path)
+    same = f"{clip}/img1.png,{clip}/img1.png"
+    assert "are one image, which shows no motion" in refused(call, model, same)
     pair = f"{clip}/img1.png,{clip}/img5.png"
     assert "a pair is its onset and its apex" in refused(call, model, pair, "--apex", 1)
 
