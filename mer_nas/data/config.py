@@ -18,9 +18,9 @@ class SyntheticData(Config):
     name: Name = "synthetic"
     seed: NonNegativeInt = 0
     """Decides every subject, clip and pixel."""
-    subjects: Annotated[int, Interval(ge=2)] = 12
+    subjects: Annotated[int, Interval(ge=2, le=10_000)] = 12
     """Number of subjects; their numbers of clips differ as those of real sets do."""
-    clips: PositiveInt = 108
+    clips: Annotated[int, Interval(ge=1, le=100_000)] = 108
     """Number of clips in all, at least two a subject."""
     difficulty: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """0: large motion and still heads; 1: motion near the noise of the flow."""

@@ -42,7 +42,7 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
     entries = state.finalists or [(finalist, ()) for finalist in state.ranked()]
     if not entries:
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
-    if not 1 <= rank <= len(entries):
+    if type(rank) is not int or not 1 <= rank <= len(entries):
         raise ExportError(
             f"rank={rank}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
