@@ -5,11 +5,18 @@ and the module `settings` would take the place of their namesakes as soon as the
 """
 
 import os
+import sys
 
 from mer_nas.privacy import silence
 
 __version__ = "0.1.0"
 
 silence()  # before anything that would report is imported
-# Windows else looks for a program in the working directory first, which may be somebody's.
-os.environ["NODEFAULTCURRENTDIRECTORYINEXEPATH"] = "1"
+
+# The working directory may be somebody's: no program in it is to be run, and no library loaded.
+if sys.platform == "win32":
+    os.environ["NODEFAULTCURRENTDIRECTORYINEXEPATH"] = "1"
+elif sys.platform == "linux":
+    # An empty part means it, and cv2 puts its own folder before a list that may be empty.
+    _libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, [*_libraries, *__path__]))

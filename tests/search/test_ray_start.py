@@ -1,6 +1,8 @@
 """Ray that does not start, or does not let in: one message each, with what to do."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,3 +138,19 @@ def test_workers_find_a_checkout_that_a_list_of_paths_cannot_name(
     prepare_environment(tmp_path)
     (named,) = os.environ["PYTHONPATH"].split(os.pathsep)
     assert Path(named).resolve() == home
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such list")
+def test_no_process_loads_a_library_that_lies_in_the_working_directory() -> None:
+    asked = "import mer_nas, cv2, os; print(os.environ['LD_LIBRARY_PATH'])"
+    home = {"PYTHONPATH": os.pathsep.join(sys.path), "LD_LIBRARY_PATH": "/a::/b:"}
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, **home},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = done.stdout.strip().split(":")
+    assert {"/a", "/b"} < set(paths)
+    assert "" not in paths
