@@ -19,4 +19,5 @@ if sys.platform == "win32":
 elif sys.platform == "linux":
     # An empty part means it, and cv2 puts its own folder before a list that may be empty.
     _libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, [*_libraries, *__path__]))
+    _named = dict.fromkeys(filter(None, [*_libraries, *__path__]))  # a worker's holds ours already
+    os.environ["LD_LIBRARY_PATH"] = ":".join(_named)
