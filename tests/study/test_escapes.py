@@ -203,12 +203,11 @@ def test_no_text_of_a_studys_database_leads_outside(study: Path, leads: tuple[st
     whole = study / "study.db"
     shutil.copy(whole, study / "copy")
     with closing(sqlite3.connect(whole)) as database:
-        tables = [
-            row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        ]
+        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         columns = [
             (table, column[1])
-            for table in tables
+            for (table,) in names
+            if database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
             for column in database.execute(f"PRAGMA table_info({table})")
             if "CHAR" in column[2] or column[2] == "TEXT"
         ]
