@@ -16,7 +16,6 @@ runs/reproductions/moe-synthetic-1-<digest of the report>-1/
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -39,7 +38,7 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, DataError, StudyError, TrainingFailed, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.files import write
+from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
 from mer_nas.report import Report, SeedScores, read_report
 from mer_nas.report.facts import Confusion
@@ -446,14 +445,14 @@ def _seconds(report: Report, answer: Answer) -> float:
 
 def _folder(claim: Claim, runs: Path) -> Path:
     """Return the folder of an interrupted reproduction, or a new one."""
-    digest = hashlib.sha256(claim.path.read_bytes()).hexdigest()[:8]
+    content = digest(claim.path)[:8]
     name = claim.report.study.name
     try:
         file_name(name)
     except ValueError:  # a study's folder may be called as its user likes, and a stranger's too
         name = "study"
     for number in itertools.count(1):
-        folder = runs / "reproductions" / f"{name}-{digest}-{number}"
+        folder = runs / "reproductions" / f"{name}-{content}-{number}"
         if not (folder / "reproduced.json").is_file():
             folder.mkdir(parents=True, exist_ok=True)
             return folder

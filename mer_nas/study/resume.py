@@ -65,12 +65,7 @@ def unchanged(
     Raises:
         StudyError: They are; the message names both.
     """
-    if clips.fingerprint != origin.data.fingerprint:
-        raise StudyError(
-            f"{folder.path}: the study was made with other clips: {origin.data.name} with "
-            f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "
-            "name the same set"
-        )
+    _refuse_other_clips(folder, origin, clips)
     now = code(extensions)
     if (version := version_of(now)) != origin.code:
         raise StudyError(
@@ -81,12 +76,27 @@ def unchanged(
         )
 
 
-def renewed(folder: StudyFolder, origin: Origin, extensions: Sequence[Path]) -> Origin:
+def _refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
+    if clips.fingerprint != origin.data.fingerprint:
+        raise StudyError(
+            f"{folder.path}: the study was made with other clips: {origin.data.name} with "
+            f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "
+            "name the same set"
+        )
+
+
+def renewed(
+    folder: StudyFolder, origin: Origin, clips: ClipSet, extensions: Sequence[Path]
+) -> Origin:
     """Let a study go on with the code as it is here; return what it begins with from now on.
 
     What earlier code measured stays in ledger and storage and is heard of no more: the candidates
     that it measured are measured again, in their order, before the sampler is asked for others.
+
+    Raises:
+        StudyError: The clips are others than at the start; nothing is written then.
     """
+    _refuse_other_clips(folder, origin, clips)
     now = code(extensions)
     if (version := version_of(now)) == origin.code:
         return origin

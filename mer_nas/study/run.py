@@ -85,8 +85,7 @@ def run(
         unchanged(folder, begun, clips, settings.space.extensions)
     with kept(folder), StudyLock(folder.path, on_event) as lock:
         if anew:
-            begun = renewed(folder, begun, settings.space.extensions)
-            unchanged(folder, begun, clips, settings.space.extensions)
+            begun = renewed(folder, begun, clips, settings.space.extensions)
         workers = _Workers(settings, folder, on_event, lock)
         with _session(folder, command or begun.command, workers):
             state = _trained(workers, clips)
@@ -191,8 +190,7 @@ def _inner_search(
     """Run a search that does not see an outer group, on the workers of the study."""
     with StudyLock(folder.path, on_event):
         # Whether other code may go on was decided for the whole study.
-        origin = renewed(folder, folder.origin(), settings.space.extensions)
-        unchanged(folder, origin, clips, settings.space.extensions)
+        origin = renewed(folder, folder.origin(), clips, settings.space.extensions)
         with _session(folder, origin.command, workers):
             return _search(folder, clips, settings, workers, on_event)
 

@@ -203,6 +203,16 @@ def test_other_code_is_refused_with_both_versions(
     )
 
 
+def test_other_clips_are_refused_before_anything_is_begun_anew(
+    refused: Callable[..., str], study: Path
+) -> None:
+    file = study / "origin.json"
+    other = json.loads(file.read_text())
+    other["code"], other["data"]["fingerprint"] = "0123456789ab", "0" * 16
+    file.write_text(json.dumps(other))
+    assert "the study was made with other clips" in refused("--anew")
+
+
 def test_the_candidates_of_other_code_are_measured_anew_under_the_same_study(
     call: Call, study: Path
 ) -> None:
