@@ -26,11 +26,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer_nas.data import flow
-from mer_nas.data.pipeline.config import Pipeline, Preparation
-from mer_nas.data.pipeline.sets import Runner, one_by_one, prepared
-from mer_nas.data.pipeline.steps import algorithm
+from mer_nas.data.preprocess import flow
+from mer_nas.data.preprocess.config import Pipeline, Preparation
+from mer_nas.data.preprocess.pipeline import algorithm
 from mer_nas.data.records import Frame, Record, RecordSet
+from mer_nas.data.sources.prepared import Runner, one_by_one, prepared
 from mer_nas.search.config import RayConfig
 from mer_nas.search.preparing import by_workers
 from mer_nas.search.ray_runner import cluster

@@ -36,7 +36,7 @@ ALLOWED = {
     ("export/__init__.py", "importlib.import_module"): "modules of its own",
     ("training/weights.py", "torch.load"): "own temporary files, with weights_only=True",
     ("search/tuning.py", "ray.cloudpickle"): "Ray's error file, in a folder of the user's alone",
-    ("data/pipeline/cache.py", "numpy.load"): "own prepared clips, which are no pickles",
+    ("data/preprocess/cache.py", "numpy.load"): "own prepared clips, which are no pickles",
 }
 """By file and the beginning of a name, why it may stand there."""
 

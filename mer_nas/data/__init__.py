@@ -2,8 +2,9 @@
 
 A loader returns a `ClipSet` with what is needed of it (`needs`) and nothing else;
 `protocols.plan` divides it by subject; nothing above this package knows which data set it works
-on. A new set of recorded clips is one YAML file in `layouts`; a new kind of data is one module
-with one function, a configuration that says what it provides, and one line in `load`.
+on. A new set of recorded clips is one YAML file in `annotations.layouts`; a new kind of data is
+one module of `sources` with one function, a configuration that says what it provides, and one line
+in `load`.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, Synth
 from mer_nas.data.needs import Needs, provided, refuse_misfit
 
 if TYPE_CHECKING:
-    from mer_nas.data.pipeline.sets import Runner
+    from mer_nas.data.sources.prepared import Runner
 
 FLOW_ALONE = Needs()
 
@@ -38,7 +39,7 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = N
     refuse_misfit(needs, provided(clips))
     if isinstance(config, SyntheticData):  # drawn people are who they are drawn to be
         return clips
-    from mer_nas.data.duplicates import shared_inputs
+    from mer_nas.data.checks.duplicates import shared_inputs
 
     return replace(clips, findings=(*clips.findings, *shared_inputs(clips)))
 
@@ -46,15 +47,15 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = N
 def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:
     match config:
         case SyntheticData():
-            from mer_nas.data import synthetic
+            from mer_nas.data.sources import synthetic
 
             return synthetic.load(config, needs)
         case PrecomputedFlow():
-            from mer_nas.data import precomputed
+            from mer_nas.data.sources import precomputed
 
             return precomputed.load(config)
         case RecordedData():
-            from mer_nas.data import recorded
-            from mer_nas.data.pipeline.sets import one_by_one
+            from mer_nas.data.sources import recorded
+            from mer_nas.data.sources.prepared import one_by_one
 
             return recorded.load(config, needs, run or one_by_one)

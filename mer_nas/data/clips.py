@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.findings import Finding, tally
-from mer_nas.data.pipeline.config import Preparation
+from mer_nas.data.preprocess.config import Preparation
 from mer_nas.errors import DataError
 from mer_nas.wording import brief, count
 

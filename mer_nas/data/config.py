@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from mer_nas.config.base import Config, Name, Place
 from mer_nas.data.clips import FLOW, INPUTS
 from mer_nas.data.needs import Provides
-from mer_nas.data.pipeline.config import Pipeline
+from mer_nas.data.preprocess.config import Pipeline
 
 
 class SyntheticData(Config):
@@ -67,7 +67,7 @@ class RecordedData(Config):
     kind: Literal["recorded"] = "recorded"
     name: Name = "recorded"
     layouts: Annotated[tuple[str, ...], Len(1)]
-    """The data sets: names of files in mer_nas/data/layouts."""
+    """The data sets: names of files in mer_nas/data/annotations/layouts."""
     root: Place | None = None
     """Folder that holds the frames and the annotation; of several sets, one with all of them."""
     roots: dict[str, Place] = Field(default_factory=dict)

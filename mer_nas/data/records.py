@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mer_nas.data.action_units import ActionUnit
+from mer_nas.data.annotations.action_units import ActionUnit
 from mer_nas.data.clips import Clip
 from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
-from mer_nas.data.layouts import names, read_layout
+from mer_nas.data.annotations.layouts import names, read_layout
 from mer_nas.export.manifest import Manifest, Portion
 from mer_nas.templates import line, templates
 

@@ -23,7 +23,7 @@ from pydantic import (
 from mer_nas import files
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
-from mer_nas.data.pipeline.config import Preparation
+from mer_nas.data.preprocess.config import Preparation
 from mer_nas.errors import ExportError, shown
 from mer_nas.wording import count
 

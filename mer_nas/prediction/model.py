@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import DYNAMIC_IMAGE, some
-from mer_nas.data.pipeline.steps import Prepared, prepare
-from mer_nas.data.precomputed import read_flow, scaled
+from mer_nas.data.preprocess.pipeline import Prepared, prepare
 from mer_nas.data.scaling import divided
+from mer_nas.data.sources.precomputed import read_flow, scaled
 from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph
 from mer_nas.export.manifest import FILE, GRAPH, InputSpec, Manifest, read_manifest
 from mer_nas.files import place
-from mer_nas.prediction.shots import Shot
+from mer_nas.prediction.clip_input import ClipInput
 
 Inputs = Mapping[str, NDArray[np.float32]]
 """By name, of one clip, (C, H, W) or (T, C, H, W)."""
@@ -46,26 +46,26 @@ class Model:
         content = found.content(folder, GRAPH)
         return cls(folder, found, open_graph(content, shapes, len(found.classes), folder / GRAPH))
 
-    def see(self, shot: Shot) -> tuple[Prepared, Inputs]:
-        """Return what the network sees of a shot, prepared as its training clips were.
+    def make_inputs(self, clip: ClipInput) -> tuple[Prepared, Inputs]:
+        """Return what the network sees of a clip, prepared as its training clips were.
 
         Raises:
-            DataError: The shot cannot be prepared, or is less than the network needs.
+            DataError: The clip cannot be prepared, or is less than the network needs.
         """
         how = self.manifest.how
         if how is None:
-            raise DataError(f"{shot.name}: {self._flow_wanted()}")
-        self._refuse_pair(shot)
+            raise DataError(f"{clip.name}: {self._flow_wanted()}")
+        self._refuse_pair(clip)
         ways = tuple(dict.fromkeys((*how.pipeline.apex, "spotted")))  # nobody annotated it
         pipeline = how.pipeline.model_copy(update={"apex": ways})
         how = how.model_copy(update={"pipeline": pipeline})
         names = tuple(spec.name for spec in self.manifest.inputs)
-        prepared = prepare(shot.reel, shot.marks, how, names, shot.cropped)
+        prepared = prepare(clip.reader, clip.keyframes, how, names, clip.cropped)
         return prepared, {
             spec.name: _fitted(prepared.inputs[spec.name], spec) for spec in self.manifest.inputs
         }
 
-    def see_flow(self, file: Path) -> Inputs:
+    def make_flow_inputs(self, file: Path) -> Inputs:
         """Return the flow image in `file` as the network sees it.
 
         Raises:
@@ -104,15 +104,15 @@ class Model:
             "to 0..255) would be right"
         )
 
-    def _refuse_pair(self, shot: Shot) -> None:
+    def _refuse_pair(self, clip: ClipInput) -> None:
         more = [
             spec.name
             for spec in self.manifest.inputs
             if spec.name == DYNAMIC_IMAGE or len(spec.frames) > 2
         ]
-        if shot.pair and more:
+        if clip.pair and more:
             raise DataError(
-                f"{shot.name}: the network in {self.folder} reads {', '.join(more)}, which takes "
+                f"{clip.name}: the network in {self.folder} reads {', '.join(more)}, which takes "
                 "more than an onset and an apex; a video or a folder of frames would be right"
             )
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from mer_nas.config.base import Tree
-from mer_nas.data.images import ENDINGS
+from mer_nas.data.preprocess.images import ENDINGS
 from mer_nas.export.manifest import Manifest
+from mer_nas.prediction.clip_input import Given, clip_input, there
 from mer_nas.prediction.model import Inputs, Model
-from mer_nas.prediction.shots import Given, shot, there
 from mer_nas.wording import brief, count
 
 NOTHING = Given()
@@ -61,11 +61,11 @@ def predict(model: Model, word: str, given: Given = NOTHING) -> tuple[Prediction
     """
     path = there(word)
     if model.manifest.how is None and path is not None and path.suffix.lower() in ENDINGS:
-        inputs = model.see_flow(path)
+        inputs = model.make_flow_inputs(path)
         return _said(model, word, inputs, None, None, None), inputs
-    found = shot(word, given)
-    prepared, inputs = model.see(found)
-    onset, apex = found.numbers[found.marks.onset], found.numbers[prepared.apex]
+    found = clip_input(word, given)
+    prepared, inputs = model.make_inputs(found)
+    onset, apex = found.numbers[found.keyframes.onset], found.numbers[prepared.apex]
     source = "given" if prepared.apex_source == "annotated" else prepared.apex_source
     said = _said(model, word, inputs, onset, apex, source)
     return replace(said, notes=found.notes), inputs

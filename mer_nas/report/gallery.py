@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import DYNAMIC_IMAGE, FLOW, KEYFRAMES, ClipSet
-from mer_nas.data.inputs import flow_rgb
+from mer_nas.data.preprocess.make_inputs import flow_rgb
 from mer_nas.report.pictures import save, style
 
 INPUTS = (KEYFRAMES, FLOW, DYNAMIC_IMAGE)

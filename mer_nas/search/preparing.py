@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mer_nas.data.pipeline.sets import Runner, Task, one_by_one, work
+from mer_nas.data.sources.prepared import Runner, Task, one_by_one, work
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener, Preparing, ignore
 from mer_nas.search.local import interruptible

@@ -9,9 +9,9 @@ import pytest
 from click.testing import Result
 from trees import CASME2_HEADER, images, workbook
 
-from mer_nas.data.check import Report, check
+from mer_nas.data.checks.check import Report, check
 from mer_nas.data.config import DataConfig, RecordedData, SyntheticData
-from mer_nas.data.pipeline import alignment
+from mer_nas.data.preprocess import alignment
 
 Call = Callable[..., Result]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_nas.data.flow import flow_uvs, one_thread, strain
+from mer_nas.data.preprocess.flow import flow_uvs, one_thread, strain
 
 
 @pytest.fixture

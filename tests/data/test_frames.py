@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.data.frames import list_frames
+from mer_nas.data.preprocess.frames import list_frames
 
 Listed = Callable[..., list[str]]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mer_nas.data.identity import data_set, settled, subject_of
+from mer_nas.data.annotations.identity import data_set, settled, subject_of
 
 
 def names(*written: str) -> list[str]:

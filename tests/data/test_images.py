@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mer_nas.data.images import MAX_PIXELS, bits_of, decode, in_eight, read_image
+from mer_nas.data.preprocess.images import MAX_PIXELS, bits_of, decode, in_eight, read_image
 from mer_nas.errors import DataError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)

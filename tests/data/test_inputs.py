@@ -15,13 +15,13 @@ from mer_nas.data.clips import (
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.data.inputs import (
+from mer_nas.data.preprocess.make_inputs import (
     difference,
     dynamic_image,
     flow_rgb,
+    make_inputs,
     moments,
     pictures,
-    see,
 )
 
 
@@ -109,7 +109,7 @@ def test_a_mirrored_flow_has_green_and_blue_exchanged() -> None:
 
 
 def test_architectures_know_every_input_by_its_name_and_channels() -> None:
-    seen = see(INPUTS, Dots(), 16, frames=4)
+    seen = make_inputs(INPUTS, Dots(), 16, frames=4)
     assert list(architectural.INPUTS) == list(INPUTS)
     for name, known in architectural.INPUTS.items():
         assert seen[name].ndim == (4 if known.timed else 3)
@@ -118,7 +118,7 @@ def test_architectures_know_every_input_by_its_name_and_channels() -> None:
 
 @pytest.mark.parametrize("size", [16, 32, 64])
 def test_every_input_has_its_shape(size: int) -> None:
-    seen = see(INPUTS, Dots(), size, frames=5)
+    seen = make_inputs(INPUTS, Dots(), size, frames=5)
     assert {name: array.shape[:-2] for name, array in seen.items()} == {
         "flow_uvs": (3,),
         "flow_rgb": (3,),
@@ -149,17 +149,17 @@ def test_only_frames_that_an_input_needs_are_asked_for(
     name: str, asked: tuple[str, tuple[float, ...]]
 ) -> None:
     clip = Dots()
-    assert list(see([name], clip, 32, frames=3)) == [name]
+    assert list(make_inputs([name], clip, 32, frames=3)) == [name]
     assert clip.asked == [asked]
 
 
 def test_the_difference_image_is_the_difference_of_the_key_frames() -> None:
-    seen = see([DIFFERENCE, KEYFRAMES_RGB], Dots(), 16, frames=3)
+    seen = make_inputs([DIFFERENCE, KEYFRAMES_RGB], Dots(), 16, frames=3)
     onset, apex, _ = seen[KEYFRAMES_RGB]
     np.testing.assert_array_equal(seen[DIFFERENCE], apex - onset)
 
 
 def test_frames_are_evenly_spaced_from_onset_to_apex() -> None:
     assert moments(2) == [0.0, 1.0]
-    frames = see([FRAMES], Dots(), 32, frames=3)[FRAMES]
+    frames = make_inputs([FRAMES], Dots(), 32, frames=3)[FRAMES]
     assert frames[:, 0, 0].argmax(1).tolist() == [8, 10, 12]

@@ -7,10 +7,10 @@ from unicodedata import normalize
 import pytest
 from trees import images
 
-from mer_nas.data.check import Report, check
+from mer_nas.data.annotations.records import labelled
+from mer_nas.data.checks.check import Report, check
 from mer_nas.data.config import RecordedData
 from mer_nas.data.protocols import Scheme
-from mer_nas.data.readers import labelled
 from mer_nas.errors import DataError
 
 

@@ -8,12 +8,12 @@ import yaml
 from trees import images
 
 from mer_nas.config import presets
-from mer_nas.data import layouts
+from mer_nas.data.annotations import layouts
+from mer_nas.data.annotations.label_maps import LabelMap, names, read_label_map
+from mer_nas.data.annotations.layouts import read_layout
+from mer_nas.data.annotations.records import labelled
+from mer_nas.data.checks.overview import markdown, overview
 from mer_nas.data.config import RecordedData
-from mer_nas.data.label_maps import LabelMap, names, read_label_map
-from mer_nas.data.layouts import read_layout
-from mer_nas.data.overview import markdown, overview
-from mer_nas.data.readers import labelled
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data_sets.md").read_text(encoding="utf-8")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from trees import CASME2_HEADER, images, workbook
 
+from mer_nas.data.annotations.records import Reading, labelled, places, read
 from mer_nas.data.config import RecordedData
-from mer_nas.data.readers import Reading, labelled, places, read
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError
 

@@ -11,8 +11,8 @@ import pytest
 from mer_nas import data
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.needs import Needs
-from mer_nas.data.pipeline.config import Alignment
-from mer_nas.data.pipeline.sets import Task, work
+from mer_nas.data.preprocess.config import Alignment
+from mer_nas.data.sources.prepared import Task, work
 from mer_nas.errors import DataError
 from mer_nas.settings import resolve
 

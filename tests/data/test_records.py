@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.data.action_units import has_alternatives, read_action_units
+from mer_nas.data.annotations.action_units import has_alternatives, read_action_units
 from mer_nas.data.records import Frame, Record
 from mer_nas.errors import DataError
 

@@ -11,12 +11,12 @@ from click.testing import Result
 from openpyxl import load_workbook
 
 from mer_nas.data import load
-from mer_nas.data.check import check
+from mer_nas.data.annotations.records import labelled, places, read
+from mer_nas.data.checks.check import check
 from mer_nas.data.clips import FLOW, ClipSet
 from mer_nas.data.config import RecordedData
-from mer_nas.data.pipeline.config import Pipeline
+from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.protocols import plan
-from mer_nas.data.readers import labelled, places, read
 from mer_nas.data.synthesis import Synthesis, synthesize
 from mer_nas.errors import DataError
 

@@ -19,10 +19,10 @@ from sklearn.model_selection import (
 from mer_nas.data import load
 from mer_nas.data.clips import ACTION_UNITS, FLOW, INPUTS, ClipSet
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.faces import PIXELS, draw_face, frame, portrait
-from mer_nas.data.motions import BLINK, EXPRESSIONS, UNITS, expression
 from mer_nas.data.needs import Needs
-from mer_nas.data.synthetic import Recording, recordings
+from mer_nas.data.sources.faces import PIXELS, draw_face, frame, portrait
+from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, UNITS, expression
+from mer_nas.data.sources.synthetic import Recording, recordings
 from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import scores
 
@@ -174,7 +174,9 @@ def at(field: np.ndarray, place: tuple[float, float]) -> float:
 def test_the_skin_moves_where_the_annotated_units_pull_and_nowhere_else(
     filmed: list[Recording],
 ) -> None:
-    parts = {unit: tuple(pull.part for pull in pulls) for unit, pulls in UNITS.items()}
+    parts = {
+        unit: tuple(displacement.part for displacement in pulls) for unit, pulls in UNITS.items()
+    }
     still = 0
     for clip in filmed:
         size, marks = np.hypot(*clip.skin), clip.person.face.landmarks

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from mer_nas.data import xlsx_files
-from mer_nas.data.xlsx_files import read_xlsx
+from mer_nas.data.annotations import xlsx_files
+from mer_nas.data.annotations.xlsx_files import read_xlsx
 from mer_nas.errors import DataError
 
 SHEET = "xl/worksheets/sheet1.xml"

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from mer_nas import architectures, files
 from mer_nas.architectures import Network
 from mer_nas.config import presets
-from mer_nas.data import layouts
+from mer_nas.data.annotations import layouts
 from mer_nas.data.clips import Clip, ClipSet
-from mer_nas.data.pipeline.config import Pipeline, Preparation
+from mer_nas.data.preprocess.config import Pipeline, Preparation
 from mer_nas.errors import ExportError, MerNasError, Untrusted
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load

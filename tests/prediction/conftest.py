@@ -18,7 +18,7 @@ from mer_nas.data.clips import FLOW, ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.protocols import plan
 from mer_nas.data.scaling import divided, divisors
-from mer_nas.data.synthetic import recordings
+from mer_nas.data.sources.synthetic import recordings
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import Manifest, Provenance, export_network

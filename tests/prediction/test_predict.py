@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.export.manifest import read_manifest
+from mer_nas.prediction.clip_input import Given
 from mer_nas.prediction.model import Model
 from mer_nas.prediction.predict import predict
-from mer_nas.prediction.shots import Given
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., Result]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.pipeline.config import Farneback, Pipeline, Preparation
-from mer_nas.data.pipeline.sets import Runner, Task, one_by_one, prepared, work
+from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
 from mer_nas.data.records import Frame, Record, RecordSet
+from mer_nas.data.sources.prepared import Runner, Task, one_by_one, prepared, work
 from mer_nas.errors import DataError
 from mer_nas.search import preparing
 from mer_nas.search.config import RayConfig

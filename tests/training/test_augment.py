@@ -18,7 +18,7 @@ from mer_nas.data.clips import (
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.data.inputs import flow_rgb
+from mer_nas.data.preprocess.make_inputs import flow_rgb
 from mer_nas.errors import ConfigError
 from mer_nas.training.augment import augment, blend, magnify, mirror, rotate, shift, turn_hue
 from mer_nas.training.config import Augmentation

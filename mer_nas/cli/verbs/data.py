@@ -21,7 +21,7 @@ from mer_nas.settings import resolve
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
-    from mer_nas.data.check import Count, Report
+    from mer_nas.data.checks.check import Count, Report
 
 SHOWN = 20
 """Findings of a kind that are listed; `--all` lists every one."""
@@ -51,7 +51,7 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
     mer-nas data check data=casme2 data.root=DIR
     mer-nas data check data=smic data.root=DIR data.frames=cropped
     """
-    from mer_nas.data.check import check as look_through
+    from mer_nas.data.checks.check import check as look_through
 
     settings = resolve(words)
     with _bar("clips", quiet=quiet) as progress:

@@ -66,7 +66,7 @@ def _summary(group: str, name: str) -> str:
 
 
 def _layouts(_: str, __: str | None) -> list[Row]:
-    from mer_nas.data.overview import overview
+    from mer_nas.data.checks.overview import overview
 
     return [
         {

@@ -62,9 +62,9 @@ def verb(
         raise ConfigError("--json --csv: one of them would be right")
     if fps is not None and not math.isfinite(fps):
         raise ConfigError(f"--fps {fps}: a finite number above 0 would be right")
+    from mer_nas.prediction.clip_input import Given
     from mer_nas.prediction.model import Model
     from mer_nas.prediction.predict import expectation, expected, predict
-    from mer_nas.prediction.shots import Given
 
     if picture is not None:
         _make(Path(picture))

@@ -24,7 +24,7 @@ class Synthesis(Config):
     """What is written, and where to."""
 
     layout: Literal["casme2", "samm", "smic", "casme_sq", "casme3"]
-    """Whose form the files take."""
+    """Whose form the files written."""
     out: Path
     """The folder that will hold the data set; it must not exist or be empty."""
     counts: Literal["few", "official"] = "few"
@@ -47,12 +47,12 @@ def synthesize(synthesis: Synthesis, progress: Progress = lambda done, of: None)
     """
     from mer_nas.data.synthesis import casme2, casme3, casme_sq, samm, smic
     from mer_nas.data.synthesis.population import population
-    from mer_nas.data.synthesis.studio import Studio
+    from mer_nas.data.synthesis.synthetic_writer import SyntheticWriter
 
     out = synthesis.out.expanduser()
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise DataError(f"out: {out} is not empty; a folder that is, or a new one, would be right")
-    scenes = population(synthesis.layout, official=synthesis.counts == "official")
+    clips = population(synthesis.layout, official=synthesis.counts == "official")
     writers = {
         "casme2": casme2.write,
         "samm": samm.write,
@@ -62,7 +62,7 @@ def synthesize(synthesis: Synthesis, progress: Progress = lambda done, of: None)
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        writers[synthesis.layout](Studio(synthesis, out), scenes, progress)
+        writers[synthesis.layout](SyntheticWriter(synthesis, out), clips, progress)
     except OSError as error:
         raise DataError(f"out: {out} cannot be written: {error.strerror}") from None
-    return len(scenes)
+    return len(clips)

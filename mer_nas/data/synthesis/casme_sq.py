@@ -8,8 +8,8 @@ someone else.
 from collections.abc import Sequence
 
 from mer_nas.data.synthesis import Progress
-from mer_nas.data.synthesis.population import CASME_SQ_SUBJECTS, Scene
-from mer_nas.data.synthesis.studio import Cell, Studio, save_workbook
+from mer_nas.data.synthesis.population import CASME_SQ_SUBJECTS, PlannedClip
+from mer_nas.data.synthesis.synthetic_writer import Cell, SyntheticWriter, save_workbook
 
 FILMS = {
     "disgust1": ("0101", "disgustingteeth"),
@@ -28,34 +28,34 @@ MACRO = 300
 """Rows of macro-expressions in the official table, beside 57 of micro-expressions."""
 
 
-def write(studio: Studio, scenes: Sequence[Scene], progress: Progress) -> None:
+def write(writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress) -> None:
     """Write the frames and the code."""
     rows: list[Sequence[Cell]] = []
     films = list(FILMS)
-    for scene in scenes:
-        film = films[(3 + scene.count) % len(films)]
+    for clip in clips:
+        film = films[(3 + clip.count) % len(films)]
         code, title = FILMS[film]
-        misfiled = scene.subject == "s23" and film == "happy1"
-        owner = "s19" if misfiled else scene.subject
-        folder = studio.out / "rawpic" / owner / f"{scene.number}_{code}{title}"
-        take = studio.take(scene, 8 + 40 * scene.count, folder, "img{:03d}.jpg")
-        offset = 0 if scene.index % 19 == 7 else take.offset
-        units = ("\uff0c" if scene.index % 9 == 2 else "+").join(take.units)
-        person = CASME_SQ_SUBJECTS.index(scene.number) + 1
+        misfiled = clip.subject == "s23" and film == "happy1"
+        owner = "s19" if misfiled else clip.subject
+        folder = writer.out / "rawpic" / owner / f"{clip.number}_{code}{title}"
+        written = writer.write(clip, 8 + 40 * clip.count, folder, "img{:03d}.jpg")
+        offset = 0 if clip.index % 19 == 7 else written.offset
+        units = ("\uff0c" if clip.index % 9 == 2 else "+").join(written.units)
+        person = CASME_SQ_SUBJECTS.index(clip.number) + 1
         rows.append(
             (
-                person, f"{film}_{scene.count}", take.onset, take.apex, offset, units,
-                scene.emotion, "micro-expression", film.rstrip("12345"),
+                person, f"{film}_{clip.count}", written.onset, written.apex, offset, units,
+                clip.emotion, "micro-expression", film.rstrip("12345"),
             )
         )  # fmt: skip
-        progress(scene.index + 1, len(scenes))
+        progress(clip.index + 1, len(clips))
     people = [(number, f"s{number}", index) for index, number in enumerate(CASME_SQ_SUBJECTS, 1)]
     sheets: dict[str, Sequence[Sequence[Cell]]] = {
-        "CASFEcode_final": [*_macro(len(scenes)), *rows],
+        "CASFEcode_final": [*_macro(len(clips)), *rows],
         "naming rule1": people,
         "naming rule2": [(code, film) for film, (code, _) in FILMS.items()],
     }
-    save_workbook(studio.out / "CAS(ME)^2code_final(Updated).xlsx", sheets)
+    save_workbook(writer.out / "CAS(ME)^2code_final(Updated).xlsx", sheets)
 
 
 def _macro(micro: int) -> list[Sequence[Cell]]:

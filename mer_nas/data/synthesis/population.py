@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from mer_nas.data.label_maps import read_label_map
-from mer_nas.data.layouts import Layout, read_layout
+from mer_nas.data.annotations.label_maps import read_label_map
+from mer_nas.data.annotations.layouts import Layout, read_layout
 
 FEW = {
     "casme2": ("sub01", "sub02", "sub04", "sub05"),
@@ -41,7 +41,7 @@ CASME3_OTHERS_ONLY = 6
 
 
 @dataclass(frozen=True)
-class Scene:
+class PlannedClip:
     """A clip that is to be made."""
 
     subject: str
@@ -58,7 +58,7 @@ class Scene:
         return int("".join(filter(str.isdecimal, self.subject)))
 
 
-def population(name: str, *, official: bool) -> list[Scene]:
+def population(name: str, *, official: bool) -> list[PlannedClip]:
     """Return the clips of a data set, by subject.
 
     Args:
@@ -67,11 +67,11 @@ def population(name: str, *, official: bool) -> list[Scene]:
     """
     dealt = _official(read_layout(name)) if official else _few(read_layout(name))
     counts: Counter[str] = Counter()
-    scenes = []
+    clips = []
     for index, (subject, emotion) in enumerate(sorted(dealt, key=lambda pair: pair[0])):
         counts[subject] += 1
-        scenes.append(Scene(subject, emotion, index, counts[subject]))
-    return scenes
+        clips.append(PlannedClip(subject, emotion, index, counts[subject]))
+    return clips
 
 
 def _few(layout: Layout) -> list[tuple[str, str]]:

@@ -1,0 +1,386 @@
+"""Where a data set lies: the folder of its frames and its annotation table below a root.
+
+Names are matched whatever their case, with or without leading zeros, and a folder that was
+unpacked into one of its own name is entered. Nothing else is guessed: a root that is one level off
+is refused, and the message names the right one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mer_nas.data.annotations import layouts
+from mer_nas.data.annotations.layouts import Frames, Layout, Release
+from mer_nas.data.clips import some
+from mer_nas.errors import DataError
+
+DEPTH = 3
+"""Levels below the root among which a table is looked for."""
+
+LOOKED_AT = 4
+"""Folders by which it is judged whether all of them are those of a data set."""
+
+LOCK = "~$"
+"""How the file begins that Excel lays beside a workbook while it is open."""
+
+Form = Callable[[str], str]
+"""Takes from a name what is not to count."""
+
+_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+
+
+def spelled(path: Path) -> Path:
+    """Return a path as it is spelled on disk: as given, else with letters composed otherwise.
+
+    macOS writes a letter and its accent apart, other systems as one; both look the same.
+    """
+    if path.exists() or path.name in ("", "..") or path.parent == path:
+        return path
+    folder = spelled(path.parent)
+    inner = folder.iterdir() if folder.is_dir() else ()
+    like = [found for found in inner if composed(found.name) == composed(path.name)]
+    return like[0] if len(like) == 1 else folder / path.name
+
+
+class Folders:
+    """Listings of folders, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, dict[str, Path]] = {}
+        self._forms: dict[tuple[Form, Path], dict[str, list[Path]]] = {}
+
+    def below(self, folder: Path) -> dict[str, Path]:
+        """Return the folders in a folder by name, sorted; none where there is no folder."""
+        if folder not in self._known:
+            found = sorted(folder.iterdir()) if folder.is_dir() else []
+            self._known[folder] = {path.name: path for path in found if path.is_dir()}
+        return self._known[folder]
+
+    def child(self, folder: Path, name: str) -> Path | None:
+        """Return the folder of that name; else the one whose name differs in form, case or zeros.
+
+        None where there is none, or more than one.
+        """
+        if (exact := self.below(folder).get(name)) is not None:
+            return exact
+        for form in (composed, _any_case, loose):
+            like = self._by(form, folder).get(form(name), [])
+            if like:
+                return like[0] if len(like) == 1 else None
+        return None
+
+    def _by(self, form: Form, folder: Path) -> dict[str, list[Path]]:
+        key = (form, folder)
+        if key not in self._forms:
+            self._forms[key] = {}
+            for found, path in self.below(folder).items():
+                self._forms[key].setdefault(form(found), []).append(path)
+        return self._forms[key]
+
+    def descend(self, folder: Path, parts: Iterable[str]) -> Path | None:
+        """Return the folder at the end of a path below `folder`.
+
+        `*` stands for any text, unless a folder is called so.
+        """
+        head, *rest = [*parts, ""]
+        if not head:
+            return folder
+        if "*" not in head or head in self.below(folder):
+            inner = [self.child(folder, head)]
+        else:
+            names = self.below(folder).items()
+            inner = [path for name, path in names if fnmatchcase(name.casefold(), head.casefold())]
+        ends = [end for start in inner if start and (end := self.descend(start, rest[:-1]))]
+        return ends[0] if len(ends) == 1 else None
+
+
+def composed(name: str) -> str:
+    """Return a name with each letter and its accent as one, where Unicode has that."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _any_case(name: str) -> str:
+    return composed(composed(name).casefold())
+
+
+def loose(name: str) -> str:
+    """Return a name without what differs between copies: case, Unicode form, zeros.
+
+    >>> loose("Sub01"), loose("spNO.1"), loose("s100")
+    ('sub1', 'spno.1', 's100')
+    """
+    return _ZEROS.sub("", _any_case(name))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one data set lies."""
+
+    layout: Layout
+    root: Path
+    folder: Path
+    """Below which the clips lie."""
+    release: Release
+    table: Path | None
+    """None where the layout has none."""
+    others: tuple[Path, ...] = ()
+    """Further files that could be the table."""
+    locks: tuple[Path, ...] = ()
+    """Files that say a table is open in Excel."""
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Say which folder or file may not be read.
+
+    Raises:
+        DataError: There is one.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise DataError(
+            f"{error.filename}: this may not be read; give yourself the right to, or copy it"
+        ) from None
+
+
+@readable()
+def locate(
+    layout: Layout, root: Path | None, frames: Frames = "raw", table: str | None = None
+) -> Place:
+    """Find a data set below the folder that the user named.
+
+    Args:
+        layout: The data set.
+        root: The folder that holds the folder of its frames and its table.
+        frames: Which release is wanted.
+        table: The table, relative to the root, where the user chose one.
+
+    Raises:
+        DataError: There is no such folder, or it does not hold the data set.
+        ConfigError: The data set has no such release.
+    """
+    releases = layout.released(frames)
+    if root is None:
+        raise DataError(
+            f"data.root: {layout.title} needs the folder that holds {_needs(layout, releases)}; "
+            f"data.root=DIR names it"
+        )
+    root = spelled(root.expanduser())
+    if not root.is_dir():
+        raise DataError(f"data.root: there is no folder {root}")
+    search = _Search(layout, releases, Folders())
+    return search.place(root, table)
+
+
+@readable()
+def find_root(layout: Layout, above: Path, frames: Frames = "raw") -> Path:
+    """Return the one folder at or below `above` that holds a data set.
+
+    Raises:
+        DataError: There is none, or more than one.
+    """
+    above = spelled(above.expanduser())
+    if not above.is_dir():
+        raise DataError(f"data.root: there is no folder {above}")
+    search = _Search(layout, layout.released(frames), Folders())
+    found = [root for root in search.within(above) if search.holds(root)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise DataError(
+            f"data.root: {above} does not hold {layout.title}: neither it nor a folder in it has "
+            f"{_needs(layout, search.releases)}; data.roots.{layout.name}=DIR names its folder"
+        )
+    raise DataError(
+        f"data.root: {len(found)} folders below {above} hold {layout.title}: "
+        f"{some(map(str, found))}; data.roots.{layout.name}=DIR chooses one"
+    )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looks for one data set."""
+
+    layout: Layout
+    releases: tuple[Release, ...]
+    folders: Folders
+
+    def place(self, root: Path, table: str | None) -> Place:
+        """Return where things lie below `root`, or refuse it."""
+        found = self.frames(root)
+        if found is None:
+            raise DataError(self._elsewhere(root))
+        folder, release = found
+        if self.layout.table is None:
+            return Place(self.layout, root, folder, release, None)
+        tables, locks = self.tables(root, folder)
+        if table is not None:
+            chosen = spelled(root / table)
+            if not chosen.is_file():
+                raise DataError(f"data.annotations.{self.layout.name}: there is no file {chosen}")
+            tables = [chosen]
+        if not tables:
+            raise DataError(self._without_table(root, locks))
+        _refuse_company(self.layout, tables[0])
+        return Place(
+            self.layout, root, folder, release, tables[0], tuple(tables[1:]), tuple(locks)
+        )
+
+    def holds(self, root: Path) -> bool:
+        """Return whether a folder holds frames and table."""
+        found = self.frames(root)
+        if found is None:
+            return False
+        if self.layout.table is None:
+            return True
+        # Its own table lies in the root or beside its frames; one in a sister folder is another's.
+        return bool(self.tables(root, found[0])[0])
+
+    def frames(self, root: Path) -> tuple[Path, Release] | None:
+        """Return the folder of the clips below `root`, and which release it is."""
+        for release in self.releases:
+            for name in release.folders:
+                folder = root if name == "." else self._entered(root, name.split("/"))
+                if folder and self._has_clips(folder, release):
+                    return folder, release
+        return None
+
+    def _entered(self, root: Path, parts: list[str]) -> Path | None:
+        """Return the folder of that path; one that holds a folder of its own name is entered."""
+        folder: Path | None = root
+        for part in parts:
+            folder = folder and self.folders.child(folder, part)
+            if folder and (inner := self.folders.child(folder, part)):
+                folder = inner
+        return folder
+
+    def _has_clips(self, folder: Path, release: Release) -> bool:
+        """Return whether folders lie there as the first two parts of a pattern say.
+
+        Where the table says where each clip lies, there may be none: clips are videos then.
+        """
+        starts = [clip.split("/")[:2] for clip in release.clips]
+        return self.layout.explicit or any(self._begins(folder, start) for start in starts)
+
+    def _begins(self, folder: Path, parts: list[str]) -> bool:
+        if not parts:
+            return True
+        head = self.layout.matcher(parts[0])
+        inner = [path for name, path in self.folders.below(folder).items() if head.fullmatch(name)]
+        return any(self._begins(path, parts[1:]) for path in inner[:LOOKED_AT])
+
+    def tables(self, root: Path, frames: Path) -> tuple[list[Path], list[Path]]:
+        """Return the files that may be the table, best first, and the locks of open ones."""
+        assert self.layout.table is not None
+        files = [
+            file
+            for folder in self._beside(root, frames)
+            for file in sorted(folder.iterdir())
+            if file.is_file()
+        ]
+        patterns = [pattern.casefold() for pattern in self.layout.table.files]
+        found = [f for p in patterns for f in files if fnmatchcase(f.name.casefold(), p)]
+        locks = [
+            f
+            for f in files
+            if f.name.startswith(LOCK)
+            and any(fnmatchcase(f.name.removeprefix(LOCK).casefold(), p) for p in patterns)
+        ]
+        return [f for f in dict.fromkeys(found) if not f.name.startswith(LOCK)], locks
+
+    def _beside(self, root: Path, frames: Path) -> Iterator[Path]:
+        """Return the root and folders below it that are no clips' own."""
+        level = [root]
+        for _ in range(DEPTH):
+            yield from level
+            level = [
+                inner
+                for folder in level
+                if folder != frames and not self._is_clips(folder)
+                for inner in self.folders.below(folder).values()
+            ]
+
+    def _is_clips(self, folder: Path) -> bool:
+        return any(self._has_clips(folder, release) for release in self.layout.releases)
+
+    def within(self, above: Path) -> Iterator[Path]:
+        """Return `above` and the folders up to two levels below it."""
+        yield above
+        if self.frames(above) is not None:
+            return
+        for folder in self.folders.below(above).values():
+            yield folder
+            if self.frames(folder) is None:
+                yield from self.folders.below(folder).values()
+
+    def _elsewhere(self, root: Path) -> str:
+        """Say that `root` does not hold the frames, and which folder near it does."""
+        above = root.absolute().parents
+        near = [*above[:2], *self.within(root)]
+        right = next((folder for folder in near if folder != root and self.frames(folder)), None)
+        there = some(sorted(path.name for path in root.iterdir()), 6) or "nothing"
+        text = (
+            f"data.root: {root} does not hold {_needs(self.layout, self.releases, frames=True)} "
+            f"with the clips of {self.layout.title}; it holds {there}"
+        )
+        if right is not None:
+            return f"{text}. {right} does: data.root={right} would be right"
+        other = [r for r in self.layout.releases if r not in self.releases]
+        search = _Search(self.layout, tuple(other), self.folders)
+        if other and search.frames(root):
+            kind = other[0].frames
+            return f"{text}. {kind.capitalize()} frames are there: data.frames={kind} reads them"
+        return f"{text}. Unpack the archive there, or name the folder where it lies: data.root=DIR"
+
+    def _without_table(self, root: Path, locks: list[Path]) -> str:
+        assert self.layout.table is not None
+        wanted = self.layout.table.files[0]
+        if locks:
+            return (
+                f"{locks[0]}: this is the mark that Excel leaves while a workbook is open, not "
+                f"the workbook; close it in Excel and copy {wanted} to {root}"
+            )
+        sheets = [
+            f.name
+            for f in sorted(root.iterdir())
+            if f.suffix.lower() in {".xlsx", ".xls", ".csv"} and f.is_file()
+        ]
+        there = f"; other tables there: {some(sheets, 6)}" if sheets else ""
+        return (
+            f"data.root: {root} does not hold {wanted}, the table of {self.layout.title}{there}. "
+            f"Copy it there, or name another: data.annotations.{self.layout.name}=FILE"
+        )
+
+
+def _refuse_company(layout: Layout, table: Path) -> None:
+    """Refuse a folder where another data set's table lies beside: frames cannot be told apart."""
+    for name in layouts.names():
+        other = layouts.read_layout(name)
+        if other.name == layout.name or other.table is None or other.people == layout.people:
+            continue
+        if other.explicit or layout.explicit:
+            continue
+        patterns = [pattern.casefold() for pattern in other.table.files]
+        beside = [
+            file.name
+            for file in sorted(table.parent.iterdir())
+            if file != table and any(fnmatchcase(file.name.casefold(), p) for p in patterns)
+        ]
+        if beside:
+            raise DataError(
+                f"data.root: {table.parent} holds two data sets: {layout.title} ({table.name}) "
+                f"and {other.title} ({beside[0]}). Give each a folder of its own"
+            )
+
+
+def _needs(layout: Layout, releases: tuple[Release, ...], *, frames: bool = False) -> str:
+    folders = [name for release in releases for name in release.folders[:1] if name != "."]
+    wanted = " or ".join(dict.fromkeys(folders)) or "the clips"
+    if frames or layout.table is None:
+        return wanted
+    return f"{layout.table.files[0]} and {wanted}"

@@ -1,0 +1,1 @@
+"""What can be said of a copy of a data set; nothing here decides a score."""

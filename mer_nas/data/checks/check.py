@@ -1,0 +1,328 @@
+"""Everything that can be said of a data set without training: counts, clips, frames.
+
+A check goes through to its end whatever it meets. Errors cost a clip; warnings say how something
+was made good, or where a copy differs from the official release.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.data import load
+from mer_nas.data.annotations.classes import UNKNOWN
+from mer_nas.data.annotations.label_maps import LabelMap, read_label_map
+from mer_nas.data.annotations.records import Reading, chosen, classified, place, read
+from mer_nas.data.checks.duplicates import LEAST, View, digest, shared_frames, small
+from mer_nas.data.clips import ClipSet, some
+from mer_nas.data.config import DataConfig, RecordedData
+from mer_nas.data.findings import Finding
+from mer_nas.data.preprocess.config import Pipeline
+from mer_nas.data.preprocess.frame_readers import Excerpt, frame_reader
+from mer_nas.data.preprocess.images import bits_of, decode
+from mer_nas.data.protocols import Scheme, unfit
+from mer_nas.data.records import Frame, Record
+from mer_nas.data.sources.prepared import UNPREPARED, unready
+from mer_nas.errors import DataError, MerNasError
+from mer_nas.wording import count as counted
+
+See = Callable[[Frame, NDArray[Any]], None]
+"""Is told what each frame holds."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many of how many clips are looked through."""
+
+
+class Count(NamedTuple):
+    """One line of the table."""
+
+    dataset: str
+    what: str
+    found: int
+    official: int | None = None
+    """None where it is not known."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the copy is not as the official release is."""
+        return self.official is not None and self.official != self.found
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found."""
+
+    places: Mapping[str, str]
+    """By data set, where it was read from."""
+    counts: tuple[Count, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def warnings(self) -> int:
+        """How many findings are warnings."""
+        return len(self.findings) - self.errors
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def differing(self) -> int:
+        """How many counts are not those of the official release."""
+        return sum(count.differs for count in self.counts)
+
+
+def check(
+    config: DataConfig,
+    progress: Progress = lambda done, of: None,
+    folds: Scheme | None = None,
+    seed: int = 0,
+) -> Report:
+    """Return what there is to say of the data.
+
+    Args:
+        config: Which data.
+        progress: Is told how many clips are looked through.
+        folds: How a study would divide them, if one is meant.
+        seed: Of that study.
+
+    Raises:
+        ConfigError: A layout or label map is unknown, or they do not go together.
+    """
+    if not isinstance(config, RecordedData):
+        return _loaded(config, folds, seed)
+    labels = read_label_map(config.labels)
+    layouts = chosen(config)
+    labels.classes(config.layouts)
+    readings, findings = [], []
+    for layout in layouts:
+        try:
+            readings.append(read(place(config, layout)))
+        except DataError as error:
+            kind = "a data set that cannot be read"
+            findings.append(Finding("error", kind, layout.name, str(error)))
+    findings += [_placed(reading, finding) for reading in readings for finding in reading.findings]
+    records = [record for reading in readings for record in reading.records]
+    findings += _frames(records, config.pipeline, progress)
+    for reading in readings:
+        findings += [f for f in reading.without_class(labels) if f.kind in UNKNOWN]
+    if len(readings) == len(layouts):
+        findings += unfit(_clips(config, readings), folds, seed)
+    counts = [count for reading in readings for count in _counts(reading, labels)]
+    if len(layouts) > 1 and len(readings) == len(layouts):
+        counts += _together(config, readings)
+    findings += [f for reading in readings for f in _differing_subjects(reading, labels)]
+    places = {reading.place.layout.name: _place(reading) for reading in readings}
+    return Report(places, tuple(counts), tuple(findings))
+
+
+def _clips(config: RecordedData, readings: list[Reading]) -> ClipSet:
+    """Return the clips that have a class, without anything that networks see."""
+    records = classified(config, readings)
+    return ClipSet(config.name, records.classes, records.clips, {})
+
+
+def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
+    """Return what there is to say of data that come as arrays."""
+    try:
+        clips = load(config)
+    except MerNasError as error:
+        fault = Finding(
+            "error", "data that cannot be read", config.name, _after(config.name, str(error))
+        )
+        return Report({}, (), (fault,))
+    official = clips.official or {}
+    counts = tuple(
+        Count(config.name, name, number, official.get(name))
+        for name, number in clips.counts().items()
+    )
+    findings = (*clips.left_out, *clips.findings, *unfit(clips, folds, seed))
+    return Report({}, counts, findings)
+
+
+def _after(where: str, text: str) -> str:
+    """Return a text that stands after the name of what it is about, without that name."""
+    return text.removeprefix(f"{where}: ")
+
+
+def _place(reading: Reading) -> str:
+    place = reading.place
+    parts = [place.layout.title, f"{place.release.frames} frames in {place.folder}"]
+    if place.table is not None:
+        also = f" (there too: {some(path.name for path in place.others)})" if place.others else ""
+        parts.append(f"table {place.table}{also}")
+    return ", ".join(parts)
+
+
+def _placed(reading: Reading, finding: Finding) -> Finding:
+    return finding._replace(where=f"{reading.place.layout.name}:{finding.where}")
+
+
+def _counts(reading: Reading, labels: LabelMap) -> Iterator[Count]:
+    """Return the counts of one data set: as annotated, and by class."""
+    layout, official = reading.place.layout, reading.place.layout.official
+    name = layout.name
+    yield Count(name, "clips annotated", len(reading.entries), official.clips)
+    if layout.table is not None and layout.table.more:
+        videos = {(entry.subject, entry.values["clip"]) for entry in reading.entries}
+        yield Count(name, "long videos", len(videos), official.videos)
+    yield Count(name, "clips usable", len(reading.records))
+    subjects = len({entry.subject for entry in reading.entries})
+    yield Count(name, "subjects", subjects, official.subjects)
+    yield Count(name, "subjects of one class", _of_one_class(reading, labels))
+    yield Count(name, "frames", sum(len(record.frames) for record in reading.records))
+    emotions = Counter(entry.emotion for entry in reading.entries)
+    for emotion in dict.fromkeys([*official.emotions, *sorted(emotions)]):
+        yield Count(name, emotion, emotions[emotion], official.emotions.get(emotion))
+    classes = labels.classes([name], reading.records)
+    yield from _classes(name, labels.name, classes, reading.records, labels, labels.counts([name]))
+
+
+def _classes(
+    name: str,
+    map_name: str,
+    classes: tuple[str, ...],
+    records: tuple[Record, ...],
+    labels: LabelMap,
+    official: Mapping[str, int] | None,
+) -> Iterator[Count]:
+    """Return the counts of the clips that have a class."""
+    found = [(record, labels.label_of(record, classes)) for record in records]
+    kept = [(record, label) for record, label in found if label is not None]
+    known = official or {}
+    yield Count(name, f"{map_name}: clips", len(kept), known.get("clips"))
+    subjects = len({record.group for record, _ in kept})
+    yield Count(name, f"{map_name}: subjects", subjects, known.get("subjects"))
+    numbers = Counter(label for _, label in kept)
+    for index, title in enumerate(classes):
+        yield Count(name, f"{map_name}: {title}", numbers[index], known.get(title))
+
+
+def _of_one_class(reading: Reading, labels: LabelMap) -> int:
+    """Return how many subjects have several clips, and all of them of one class."""
+    classes = labels.classes([reading.place.layout.name], reading.records)
+    found: dict[str, list[int]] = defaultdict(list)
+    for record in reading.records:
+        if (label := labels.label_of(record, classes)) is not None:
+            found[record.subject].append(label)
+    return sum(len(labels_) > 1 and len(set(labels_)) == 1 for labels_ in found.values())
+
+
+def _together(config: RecordedData, readings: list[Reading]) -> Iterator[Count]:
+    """Return the counts of all data sets together, by class."""
+    labels = read_label_map(config.labels)
+    records = tuple(record for reading in readings for record in reading.records)
+    classes = labels.classes(config.layouts, records)
+    yield from _classes(
+        "all", labels.name, classes, records, labels, labels.counts(config.layouts)
+    )
+
+
+def _differing_subjects(reading: Reading, labels: LabelMap) -> Iterator[Finding]:
+    """Return whose clips are more or fewer than the official release or the protocol has."""
+    name = reading.place.layout.name
+    everyone = [(entry.subject, entry.name) for entry in reading.entries]
+    yield from _per_subject(name, "", everyone, reading.place.layout.official.per_subject)
+    classes = labels.classes([name], reading.records)
+    mapped = [
+        (record.subject, record.name)
+        for record in reading.records
+        if labels.label_of(record, classes) is not None
+    ]
+    known = labels.per_subject.get(name, {})
+    yield from _per_subject(name, f"{labels.name}: ", mapped, known)
+
+
+def _per_subject(
+    dataset: str, map_name: str, clips: Sequence[tuple[str, str]], official: Mapping[str, int]
+) -> Iterator[Finding]:
+    found = Counter(subject for subject, _ in clips)
+    for subject in sorted({*official, *found}) if official else ():
+        if found[subject] != official.get(subject, 0):
+            names = ", ".join(name for owner, name in clips if owner == subject) or "none"
+            clips_found = counted(found[subject], "clip")
+            text = f"{map_name}{clips_found}, not {official.get(subject, 0)}: {names}"
+            yield Finding("warning", "subjects that differ", f"{dataset}:{subject}", text)
+
+
+def _frames(records: list[Record], pipeline: Pipeline, progress: Progress) -> Iterator[Finding]:
+    """Decode every frame of every clip, find its face, and compare it with the others."""
+    views = []
+    refused: set[str] = set()
+    with ThreadPoolExecutor() as pool:
+        looked_at = zip(records, pool.map(_looked_at, records), strict=True)
+        for done, (record, (findings, view)) in enumerate(looked_at, start=1):
+            views.append(view)
+            yield from findings
+            sound = all(finding.severity == "warning" for finding in findings)
+            # One message where every clip lacks the same: a package, for instance.
+            if sound and (reason := unready(record, pipeline)) and reason not in refused:
+                refused.add(reason)
+                yield Finding("error", UNPREPARED, record.id, _after(record.id, reason))
+            progress(done, len(records))
+    yield from shared_frames(views)
+
+
+def _looked_at(record: Record) -> tuple[list[Finding], View]:
+    """Return what is to be said of the frames of a clip, and what tells it from others."""
+    seen: dict[Frame, bytes] = {}
+    faces: dict[Frame, NDArray[np.float32]] = {}
+    onset, apex, _ = record.keyframes
+
+    def see(frame: Frame, values: NDArray[Any]) -> None:
+        seen[frame] = digest(values)
+        if frame in (onset, apex) and min(values.shape[:2]) >= LEAST:
+            faces[frame] = small(values)
+
+    reader = frame_reader(record)
+    findings = _video(record, reader, see) if isinstance(reader, Excerpt) else _images(record, see)
+    both = np.stack([faces[onset], faces[apex]]) if {onset, apex} <= set(faces) else None
+    frames = frozenset(seen.values()) - {b""}
+    return findings, View(record.id, record.group, frames, both)
+
+
+def _images(record: Record, see: See) -> list[Finding]:
+    sizes: Counter[tuple[int, ...]] = Counter()
+    depths: Counter[int] = Counter()
+    broken: list[str] = []
+    bits = 0
+    for frame in record.frames:
+        try:
+            samples = decode(frame.path)
+        except DataError as error:
+            broken.append(str(error))
+        else:
+            see(frame, samples)
+            sizes[samples.shape[:2]] += 1
+            depths[8 * samples.itemsize] += 1
+            bits = max(bits, bits_of(samples))
+    if broken:
+        text = f"{len(broken)} of {len(record.frames)}: {some(broken, 3)}"
+        return [Finding("error", "unreadable images", record.id, text)]
+    folder = record.frames[0].path.parent
+    if len(sizes) > 1:
+        told = ", ".join(f"{n} of {h} by {w}" for (h, w), n in sizes.most_common())
+        text = f"{told} pixels in {folder}; one size would be right"
+        return [Finding("error", "images of several sizes", record.id, text)]
+    if len(depths) > 1:
+        told = ", ".join(f"{n} of {depth}" for depth, n in depths.most_common())
+        text = f"{told} bits a value in {folder}; one depth would be right"
+        return [Finding("error", "images of several depths", record.id, text)]
+    if 16 in depths:
+        text = f"taken as {bits} bits, which the largest value of the clip needs"
+        return [Finding("warning", "images of 16 bits", record.id, text)]
+    return []
+
+
+def _video(record: Record, reader: Excerpt, see: See) -> list[Finding]:
+    try:
+        for frame, image in zip(record.frames, reader.read(range(len(reader))), strict=True):
+            see(frame, image)
+    except DataError as error:
+        return [Finding("error", "an unreadable video", reader.name, f"{error}; copy it again")]
+    return []

@@ -1,0 +1,57 @@
+"""Which data set provides what: one line for each layout, from the layouts themselves."""
+
+from typing import NamedTuple
+
+from mer_nas.data.annotations.label_maps import AS_ANNOTATED, names, read_label_map
+from mer_nas.data.annotations.layouts import Layout, read_layout
+from mer_nas.data.annotations.layouts import names as layouts
+
+
+class Overview(NamedTuple):
+    """What a data set provides, as people read it."""
+
+    name: str
+    title: str
+    clips: str
+    subjects: str
+    fps: str
+    frames: str
+    """Which releases there are: raw, cropped."""
+    apex: str
+    action_units: str
+    labels: str
+    """The label maps that know it."""
+
+
+def overview() -> list[Overview]:
+    """Return what each data set provides, by name."""
+    return [_of(read_layout(name)) for name in layouts()]
+
+
+def markdown(rows: list[Overview]) -> str:
+    """Return the table as it stands in the documentation."""
+    head = "| data | data set | clips | subjects | fps | frames | apex | AUs | labels |"
+    rule = "|---|---|---|---|---|---|---|---|---|"
+    return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _of(layout: Layout) -> Overview:
+    official = layout.official
+    kinds = dict.fromkeys(release.frames for release in layout.releases)
+    maps = [name for name in names() if layout.name in read_label_map(name).emotions]
+    own = layout.explicit
+    return Overview(
+        layout.name,
+        layout.title,
+        _number(official.clips or official.videos),
+        _number(official.subjects),
+        f"{layout.fps:g}" if layout.fps else "of each clip",
+        ", ".join(kinds),
+        "optional" if own else "annotated" if layout.has_apex else "middle frame",
+        "optional" if own else "annotated" if layout.has_action_units else "none",
+        ", ".join([*maps, AS_ANNOTATED]),
+    )
+
+
+def _number(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"

@@ -1,0 +1,132 @@
+"""Image files: whether they are whole, how large they are, and what they show.
+
+A decoder makes gigabytes of a few bytes, so the size is read before anything is decoded, and the
+file is looked through first (`whole`). A picture is turned as its camera says (EXIF).
+Cameras of 10, 12 or 14 bits keep their values in files of 16: how many they use is told by the
+largest value of a whole clip, not of one frame, so that all frames of a clip stay comparable.
+"""
+
+import io
+import logging
+import warnings
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Header
+
+from mer_nas.data.preprocess.whole import MAX_SCANS, is_cut, is_endless
+from mer_nas.errors import DataError
+from mer_nas.files import read_bytes
+
+Image = NDArray[np.uint8]
+"""(H, W, 3), red first."""
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+"""An image as its file holds it, (H, W, 3), red first."""
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+"""Endings of files that are taken for images."""
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+"""What such a file may really be."""
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras use for a value."""
+MAX_PIXELS = 40_000_000
+"""Of an image or a frame of a video: more than 8K footage has, and less than half a GB decoded."""
+MAX_FILE = 8 * MAX_PIXELS
+"""Bytes of the largest image file that is read."""
+
+_header = Lock()  # warnings are switched off for all threads at once
+
+# What is wrong with an image is said here, with the file's name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def read_image(file: Path, bits: int | None = None) -> Image:
+    """Return what an image file shows, in 8 bits a value.
+
+    Args:
+        file: The file.
+        bits: How many bits of a 16-bit file are used, of `DEPTHS`; by default as many as its own
+            largest value needs.
+
+    Raises:
+        DataError: As for `decode`.
+    """
+    samples = decode(file)
+    return in_eight(samples, bits or bits_of(samples))
+
+
+def decode(file: Path) -> Samples:
+    """Return what an image file holds.
+
+    Raises:
+        DataError: It is missing, empty, cut off, larger than `MAX_PIXELS`, several images in one,
+            or no image that can be decoded.
+    """
+    content = read_bytes(file, DataError, MAX_FILE)
+    if not content:
+        raise DataError(f"{file}: this image file is empty (0 bytes); copy it again")
+    if is_cut(content):
+        raise DataError(f"{file}: this image is cut off; copy it again")
+    if is_endless(content):
+        raise DataError(f"{file}: this JPEG has more than {MAX_SCANS} scans; save it anew")
+    _refuse_header(file, content)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{file}: this is no image that can be decoded; copy it again")
+    red_first: Samples = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return red_first
+
+
+def bits_of(samples: Samples) -> int:
+    """Return how many bits an image uses: the fewest of `DEPTHS` that its largest value needs."""
+    if samples.dtype == np.uint8:
+        return 8
+    needed = int(samples.max()).bit_length()
+    return next(bits for bits in DEPTHS if bits >= needed)
+
+
+def in_eight(samples: Samples, bits: int) -> Image:
+    """Return samples that use so many bits in 8; what 8 bits hold stays as it is."""
+    if samples.dtype == np.uint8:
+        return np.asarray(samples, dtype=np.uint8)
+    image = np.empty(samples.shape, np.uint8)
+    np.right_shift(samples, bits - 8, out=image, casting="unsafe")  # with no copy between
+    return image
+
+
+def too_large(size: str) -> str:
+    """Return the words that refuse a picture of such a size: "9000 by 9000"."""
+    return (
+        f"a picture of {size} pixels is larger than the {MAX_PIXELS // 1_000_000} million that "
+        "are read; is it a frame of a clip? Scale it down"
+    )
+
+
+def _refuse_header(file: Path, content: bytes) -> None:
+    """Refuse what would be too large, or more than one image, before it is decoded."""
+    try:
+        with _header, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit is lower
+            image = Header.open(io.BytesIO(content), formats=FORMATS)
+    except Header.DecompressionBombError:  # which does not tell width and height
+        raise DataError(f"{file}: {too_large('hundreds of millions of')}") from None
+    except Exception:  # of a damaged header each format complains in its own way
+        raise DataError(f"{file}: this is no image that can be decoded; copy it again") from None
+    with image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            size = f"{width} by {height}"
+            raise DataError(f"{file}: {too_large(size)}")
+        if image.format in ("PNG", "TIFF", "WEBP") and (many := getattr(image, "n_frames", 1)) > 1:
+            raise DataError(
+                f"{file}: this file holds {many} images; one file for each frame would be right"
+            )

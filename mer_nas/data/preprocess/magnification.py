@@ -1,0 +1,132 @@
+"""Small motions made larger, frame by frame: linear Eulerian video magnification.
+
+Each frame is divided into a Laplacian pyramid; in every band but the finest and the coarsest, the
+changes within a band of frequencies are multiplied and added back. The filter is the difference of
+two first-order Butterworth low-passes, so a frame needs the frame before it and no other, and
+memory does not grow with a clip.
+
+Source: Wu et al. 2012, "Eulerian Video Magnification for Revealing Subtle Changes in the World",
+section 4; the bound on the factor of short wavelengths is its equation 14.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.data.preprocess.config import Magnification
+from mer_nas.errors import DataError
+
+Image = NDArray[np.uint8]
+Band = NDArray[np.float32]
+
+
+@dataclass
+class LowPass:
+    """First-order Butterworth low-pass, by the bilinear transform with the cutoff kept."""
+
+    decay: float
+    """Weight of the last output."""
+    last: Band | None = field(default=None, repr=False)
+    """The last input; the filter begins as if the first had always been."""
+    out: Band | None = field(default=None, repr=False)
+
+    @classmethod
+    def at(cls, cutoff: float, fps: float) -> "LowPass":
+        """Return a filter that lets half the power of `cutoff` Hz through."""
+        k = math.tan(math.pi * cutoff / fps)
+        return cls((1 - k) / (1 + k))
+
+    def __call__(self, value: Band) -> Band:
+        """Return the filtered value."""
+        if self.last is None or self.out is None:
+            self.out = value
+        else:
+            self.out = self.decay * self.out + (1 - self.decay) / 2 * (value + self.last)
+        self.last = value
+        return self.out
+
+
+def magnified(
+    frames: Iterable[Image], settings: Magnification, fps: float | None, place: str
+) -> Iterator[Image]:
+    """Yield `frames` (H, W, 3) with the motions of the band made larger.
+
+    Args:
+        frames: All of one size, in the order of time, none left out.
+        settings: The band, the factor, the pyramid.
+        fps: Frames per second.
+        place: How people know the clip, for messages.
+
+    Raises:
+        DataError: The frame rate is unknown, or too low for the band.
+    """
+    if fps is None:
+        raise DataError(
+            f"{place}: magnification needs the frame rate, which is unknown; "
+            "data.pipeline.magnify=none does without"
+        )
+    if settings.high >= fps / 2:
+        raise DataError(
+            f"{place}: {fps:g} frames per second hold no motion of {settings.high:g} Hz; "
+            f"data.pipeline.magnify.high must be below {fps / 2:g}"
+        )
+    return _magnified(frames, settings, fps)
+
+
+def _magnified(frames: Iterable[Image], settings: Magnification, fps: float) -> Iterator[Image]:
+    filters: list[tuple[LowPass, LowPass]] = []
+    gains: Sequence[float] = ()
+    for frame in frames:
+        bands = pyramid(frame.astype(np.float32), settings.levels)
+        if not filters:
+            gains = factors(frame.shape[0], frame.shape[1], settings)
+            filters = [
+                (LowPass.at(settings.high, fps), LowPass.at(settings.low, fps)) for _ in bands
+            ]
+        louder = [
+            band + gain * (fast(band) - slow(band))
+            for band, gain, (fast, slow) in zip(bands, gains, filters, strict=True)
+        ]
+        yield np.clip(np.rint(collapse(louder)), 0, 255).astype(np.uint8)
+
+
+def pyramid(image: Band, levels: int) -> list[Band]:
+    """Return the Laplacian pyramid of an image: `levels` bands, finest first, the rest last."""
+    bands: list[Band] = []
+    for _ in range(levels - 1):
+        smaller = np.asarray(cv2.pyrDown(image), dtype=np.float32)
+        bands.append(image - _larger(smaller, image))
+        image = smaller
+    return [*bands, image]
+
+
+def collapse(bands: Sequence[Band]) -> Band:
+    """Return the image of a pyramid; undoes `pyramid`."""
+    image = bands[-1]
+    for band in reversed(bands[:-1]):
+        image = band + _larger(image, band)
+    return image
+
+
+def factors(height: int, width: int, settings: Magnification) -> list[float]:
+    """Return how many times the changes of each band are added to it, finest first.
+
+    A band whose wavelength w is short takes no more than w / (8 d) - 1, where d is the motion that
+    the full factor would just bear at `settings.wavelength` (equation 14).
+    """
+    full = settings.factor
+    motion = settings.wavelength / 8 / (1 + full)
+    # The coarsest band stands for a third of the diagonal; each finer one for half as much.
+    longest = math.hypot(height, width) / 3
+    waves = [longest / 2 ** (settings.levels - 1 - level) for level in range(settings.levels)]
+    inner = [max(0.0, min(full, wave / (8 * motion) - 1)) for wave in waves[1:-1]]
+    return [0.0, *inner, 0.0]
+
+
+def _larger(image: Band, like: Band) -> Band:
+    size = (like.shape[1], like.shape[0])
+    return np.asarray(cv2.pyrUp(image, dstsize=size), dtype=np.float32)

@@ -1,0 +1,195 @@
+"""What networks see, from the frames of a clip.
+
+    flow_uvs        (3, H, W)     u, v and strain, onset to apex
+    flow_rgb        (3, H, W)     the same flow as colours
+    difference      (3, H, W)     apex minus onset
+    dynamic_image   (1, H, W)     onset to offset, weighted by approximate rank pooling
+    keyframes       (3, 1, H, W)  onset, apex, offset in grey
+    keyframes_rgb   (3, 3, H, W)  the same in colour
+    frames          (T, 1, H, W)  evenly spaced from onset to apex, in grey
+
+Functions of frames and nothing else. Frames are (T, H, W) grey or (T, H, W, 3) colour, red first,
+0..255; what is made of them is float32. A grey level x becomes 2 x / 255 - 1 everywhere, so that a
+difference of key frames is the difference image. No input is stretched clip by clip: that would
+erase the size of a motion.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.data.clips import (
+    DIFFERENCE,
+    DYNAMIC_IMAGE,
+    FLOW,
+    FLOW_RGB,
+    FRAMES,
+    KEYFRAMES,
+    KEYFRAMES_RGB,
+)
+from mer_nas.data.preprocess.flow import Dense, farneback, flow_uvs
+from mer_nas.rank_pooling import coefficients
+
+MEASURED = (FLOW, DIFFERENCE, DYNAMIC_IMAGE)
+"""Those whose values are sizes of a change; the others are pictures, with a range of their own."""
+
+KEYS = (0.0, 1.0, 2.0)
+"""The moments onset, apex and offset; others lie between them."""
+
+FULL = 1 / 28
+"""Motion that is shown in full colour, in widths of the frame: 4 pixels of 112."""
+
+SCALING = {
+    FLOW_RGB: f"hue: direction, value: length of u, v, 1 at {FULL:.3f} of the frame's width",
+    DIFFERENCE: "apex minus onset, each 2 x / 255 - 1",
+    DYNAMIC_IMAGE: "rank-pooling weights, divided by the sum of their sizes; frames 2 x / 255 - 1",
+    KEYFRAMES: "2 x / 255 - 1",
+    KEYFRAMES_RGB: "2 x / 255 - 1",
+    FRAMES: "2 x / 255 - 1",
+}
+"""By input, how its values follow from frames; that of flow_uvs is its source's own."""
+
+Frames = NDArray[np.uint8]
+Pixels = NDArray[np.float32]
+
+
+class Footage(Protocol):
+    """The frames of one clip, each made only when it is asked for.
+
+    A moment is a position in the clip: 0 is the onset, 1 the apex, 2 the offset, 0.5 halfway from
+    onset to apex.
+    """
+
+    def grey(self, moments: Sequence[float]) -> Frames:
+        """Return the frames at these moments, (T, H, W)."""
+
+    def colour(self, moments: Sequence[float]) -> Frames:
+        """Return the frames at these moments, (T, H, W, 3), red first."""
+
+
+def make_inputs(
+    names: Sequence[str], footage: Footage, size: int, frames: int, dense: Dense = farneback
+) -> dict[str, Pixels]:
+    """Return the inputs called `names` of one clip; what none of them needs is not computed.
+
+    Args:
+        names: Which inputs.
+        footage: The clip.
+        size: H and W of the inputs, in pixels.
+        frames: Frames from onset to apex, both counted; at least 2.
+        dense: Computes the flow.
+    """
+    seen: dict[str, Pixels] = {}
+    if {FLOW, FLOW_RGB} & set(names):
+        onset, apex = footage.grey(KEYS[:2])
+        seen[FLOW] = flow_uvs(onset, apex, size, dense)
+        if FLOW_RGB in names:
+            seen[FLOW_RGB] = flow_rgb(seen[FLOW][:2], full=FULL * onset.shape[1])
+    if DIFFERENCE in names:
+        seen[DIFFERENCE] = difference(footage.colour(KEYS[:2]), size)
+    if KEYFRAMES in names:
+        seen[KEYFRAMES] = pictures(footage.grey(KEYS), size)
+    if KEYFRAMES_RGB in names:
+        seen[KEYFRAMES_RGB] = pictures(footage.colour(KEYS), size)
+    if FRAMES in names:
+        seen[FRAMES] = pictures(footage.grey(moments(frames)), size)
+    if DYNAMIC_IMAGE in names:
+        seen[DYNAMIC_IMAGE] = dynamic_image(footage.grey(onset_apex_offset(frames)), size)
+    return {name: seen[name] for name in names}
+
+
+def needed(names: Sequence[str], frames: int) -> tuple[float, ...]:
+    """Return the moments that `make_inputs` asks for, ascending."""
+    found = set(KEYS[:2])
+    if {KEYFRAMES, KEYFRAMES_RGB} & set(names):
+        found.update(KEYS)
+    if FRAMES in names:
+        found.update(moments(frames))
+    if DYNAMIC_IMAGE in names:
+        found.update(onset_apex_offset(frames))
+    return tuple(sorted(found))
+
+
+def moments(count: int) -> list[float]:
+    """Return `count` moments from onset to apex, evenly spaced.
+
+    >>> moments(5)
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    spaced: list[float] = np.linspace(0, 1, count).tolist()
+    return spaced
+
+
+def onset_apex_offset(count: int) -> list[float]:
+    """Return the moments from onset over apex to offset, `count` on either way.
+
+    >>> onset_apex_offset(3)
+    [0.0, 0.5, 1.0, 1.5, 2.0]
+    """
+    spaced: list[float] = np.linspace(0, 2, 2 * count - 1).tolist()
+    return spaced
+
+
+def pictures(frames: Frames, size: int) -> Pixels:
+    """Return frames as (T, C, size, size) in [-1, 1]."""
+    small = [_resized(frame, size) for frame in frames]
+    return np.stack(small).astype(np.float32) * np.float32(2 / 255) - 1
+
+
+def difference(frames: Frames, size: int) -> Pixels:
+    """Return the last frame minus the first, (3, size, size) in [-2, 2]; grey fills all three."""
+    pair = pictures(frames[[0, -1]], size)
+    change = pair[1] - pair[0]
+    return np.repeat(change, 3, axis=0) if len(change) == 1 else change
+
+
+def dynamic_image(frames: Frames, size: int) -> Pixels:
+    """Return grey frames as one image (1, size, size) in [-1, 1]: what changed, and when.
+
+    The sum of the frames, weighted by approximate rank pooling and divided by the sum of the
+    weights' sizes. What stands still adds up to zero.
+    """
+    weights = np.array(coefficients(len(frames)))
+    weights = (weights / np.abs(weights).sum()).astype(np.float32)
+    pooled: Pixels = np.tensordot(weights, pictures(frames, size), axes=1)
+    return pooled
+
+
+def flow_rgb(flow: Pixels, full: float) -> Pixels:
+    """Return a flow (2, H, W) as colours (3, H, W) in [0, 1]: black where nothing moves.
+
+    The hue is the direction, counted from downwards: down red, left yellow-green, up cyan, right
+    violet. So a mirror, which turns left into right, exchanges green and blue and nothing else.
+
+    Args:
+        flow: u and v.
+        full: The length that has value 1; longer ones have it too.
+    """
+    u, v = flow
+    value = np.minimum(np.hypot(u, v) / full, 1)
+    hue = np.arctan2(-u, v) * (3 / np.pi)  # in sixths of a turn
+    channels = [value * (1 - _fade(hue + offset)) for offset in (5, 3, 1)]
+    return np.stack(channels).astype(np.float32)
+
+
+def _fade(position: Pixels) -> Pixels:
+    """Return how much of a primary colour is lacking at a hue, in sixths of a turn from it."""
+    turned = position % 6
+    lacking: Pixels = np.clip(np.minimum(turned, 4 - turned), 0, 1)
+    return lacking
+
+
+def _resized(frame: NDArray[np.uint8], size: int) -> Pixels:
+    """Return one frame as (C, size, size), still of 0..255."""
+    way = cv2.INTER_AREA if size <= min(frame.shape[:2]) else cv2.INTER_CUBIC
+    small: Any = cv2.resize(frame.astype(np.float32), (size, size), interpolation=way)
+    result: Pixels = small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
+    return result
+
+
+def stacked(clips: Sequence[Mapping[str, Pixels]]) -> dict[str, Pixels]:
+    """Return the inputs of several clips as arrays with the clips in front."""
+    return {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}

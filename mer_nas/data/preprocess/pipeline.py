@@ -1,0 +1,207 @@
+"""All steps for one clip: from its frames to what a network sees.
+
+The frames are read once, twice where the apex has to be spotted, and no more of them are kept than
+the inputs are made of.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_nas.data.clips import FLOW
+from mer_nas.data.preprocess import flow
+from mer_nas.data.preprocess.alignment import Crop, align
+from mer_nas.data.preprocess.apex import spot
+from mer_nas.data.preprocess.config import Flow, Pipeline, Preparation
+from mer_nas.data.preprocess.frame_readers import FrameReader, grey
+from mer_nas.data.preprocess.images import Image
+from mer_nas.data.preprocess.magnification import magnified
+from mer_nas.data.preprocess.make_inputs import MEASURED, Pixels, make_inputs, needed
+from mer_nas.errors import DataError
+
+
+@dataclass(frozen=True)
+class Keyframes:
+    """Where an expression is in a reader, by places from 0."""
+
+    onset: int
+    offset: int
+    apex: int | None = None
+    """None where nobody gave it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One clip as networks see it."""
+
+    inputs: dict[str, Pixels]
+    """By name, as `data.inputs` says."""
+    apex: int
+    """The place of the apex."""
+    apex_source: str
+    """How it was found: "annotated", "middle", "spotted"."""
+
+
+def prepare(
+    reader: FrameReader,
+    keyframes: Keyframes,
+    how: Preparation,
+    names: Sequence[str],
+    cropped: bool = False,
+) -> Prepared:
+    """Take a clip through the pipeline.
+
+    Args:
+        reader: Its frames.
+        keyframes: Where the expression is.
+        how: The steps, and the form of the inputs.
+        names: The inputs to be made.
+        cropped: Whether the frames show nothing but the face, so that alignment is skipped.
+
+    Raises:
+        DataError: A frame is missing or unreadable, there is no face, or the apex is unknown.
+    """
+    if not 0 <= keyframes.onset < keyframes.offset < len(reader):
+        raise DataError(
+            f"{reader.name}: onset {keyframes.onset} and offset {keyframes.offset} are no stretch "
+            f"of {len(reader)} frames, counted from 0; onset < offset < {len(reader)} would be "
+            "right"
+        )
+    if keyframes.apex is not None and not keyframes.onset < keyframes.apex <= keyframes.offset:
+        raise DataError(
+            f"{reader.name}: the apex {keyframes.apex} is not after the onset {keyframes.onset} "
+            f"and up to the offset {keyframes.offset}, counted from 0"
+        )
+    with flow.one_thread():
+        faces = _Faces(reader, keyframes, how.pipeline, cropped)
+        apex, source = _apex(faces)
+        footage = faces.at(apex, needed(names, how.frames))
+        dense = algorithm(how.pipeline.flow)
+        inputs = make_inputs(names, footage, how.size, how.frames, dense)
+    if how.pipeline.values == "min_max":
+        inputs = {name: _stretched(name, values) for name, values in inputs.items()}
+    return Prepared(inputs, apex, source)
+
+
+def refuse_unready(
+    reader: FrameReader, keyframes: Keyframes, pipeline: Pipeline, cropped: bool
+) -> None:
+    """Refuse what `prepare` would refuse of a clip whose frames can be read.
+
+    Raises:
+        DataError: There is no face, the apex is unknown, or the frame rate that is needed.
+    """
+    faces = _Faces(reader, keyframes, pipeline, cropped)
+    if set(pipeline.apex) == {"annotated"}:
+        _apex(faces)
+    faces.read([keyframes.onset])
+
+
+def algorithm(settings: Flow) -> flow.Dense:
+    """Return the flow that `settings` name, as a function of two grey frames."""
+    known: dict[str, flow.Dense] = {
+        "farneback": flow.farneback,
+        "tvl1": flow.tvl1,
+        "dis": flow.dis,
+    }
+    return partial(known[settings.kind], **settings.model_dump(exclude={"kind"}))
+
+
+class _Faces:
+    """The aligned faces of a reader, read anew each time they are asked for."""
+
+    def __init__(
+        self, reader: FrameReader, keyframes: Keyframes, pipeline: Pipeline, cropped: bool
+    ) -> None:
+        self.reader, self.keyframes, self.pipeline = reader, keyframes, pipeline
+        self.crop: Crop | None = None
+        if pipeline.align is not None and not cropped:
+            (first,) = reader.read([keyframes.onset])
+            self.crop = align(first, pipeline.align, pipeline.face, reader.name)
+
+    def read(self, places: Sequence[int]) -> Iterator[Image]:
+        """Yield the faces at `places`, which ascend from the onset or later."""
+        settings = self.pipeline.magnify
+        if settings is None:
+            return map(self._face, self.reader.read(places))
+        every = range(self.keyframes.onset, places[-1] + 1)
+        frames = map(self._face, self.reader.read(every))
+        louder = magnified(frames, settings, self.reader.fps, self.reader.name)
+        wanted = frozenset(places)
+        return (face for place, face in zip(every, louder, strict=True) if place in wanted)
+
+    def at(self, apex: int, moments: Iterable[float]) -> "_Kept":
+        """Return the footage that holds the faces at `moments` and no others."""
+        keyframes = (self.keyframes.onset, apex, self.keyframes.offset)
+        places = {moment: _place(moment, keyframes) for moment in moments}
+        ascending = sorted(set(places.values()))
+        faces = dict(zip(ascending, self.read(ascending), strict=True))
+        return _Kept({moment: faces[place] for moment, place in places.items()})
+
+    def _face(self, frame: Image) -> Image:
+        size = self.pipeline.face
+        face = self.crop(frame) if self.crop else _resized(frame, size)
+        return face if self.pipeline.colour else np.stack([grey(face)] * 3, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Faces by their moment; what `data.inputs` calls footage."""
+
+    faces: dict[float, Image]
+
+    def grey(self, moments: Sequence[float]) -> NDArray[np.uint8]:
+        return np.stack([grey(self.faces[moment]) for moment in moments])
+
+    def colour(self, moments: Sequence[float]) -> NDArray[np.uint8]:
+        return np.stack([self.faces[moment] for moment in moments])
+
+
+def _apex(faces: _Faces) -> tuple[int, str]:
+    keyframes = faces.keyframes
+    for way in faces.pipeline.apex:
+        if way == "annotated" and keyframes.apex is not None:
+            return keyframes.apex, way
+        if way == "middle":
+            return (keyframes.onset + keyframes.offset + 1) // 2, way
+        if way == "spotted":
+            onset, *_ = faces.read([keyframes.onset])
+            later = range(keyframes.onset + 1, keyframes.offset + 1)
+            return later[spot(grey(onset), map(grey, faces.read(later)))], way
+    raise DataError(
+        f"{faces.reader.name}: its apex is not annotated, and data.pipeline.apex allows nothing "
+        "else; data.pipeline.apex=[annotated,spotted] finds the frame of the largest motion"
+    )
+
+
+def _place(moment: float, keyframes: tuple[int, int, int]) -> int:
+    """Return the place of a moment, 0 being the onset, 1 the apex and 2 the offset.
+
+    >>> [_place(moment, (10, 14, 24)) for moment in (0, 0.5, 1, 1.5, 2)]
+    [10, 12, 14, 19, 24]
+    """
+    return round(float(np.interp(moment, (0, 1, 2), keyframes)))
+
+
+def _stretched(name: str, values: Pixels) -> Pixels:
+    """Return what was measured stretched to -1..1; pictures stay as they are.
+
+    The channels of flow_uvs are stretched each by itself, others together, so that colours stay.
+    """
+    if name not in MEASURED:
+        return values
+    axes = (-2, -1) if name == FLOW else None
+    low, high = values.min(axes, keepdims=True), values.max(axes, keepdims=True)
+    span = np.where(high > low, high - low, 1)
+    return np.asarray(np.where(high > low, 2 * (values - low) / span - 1, 0), dtype=np.float32)
+
+
+def _resized(frame: Image, size: int) -> Image:
+    if frame.shape[:2] == (size, size):
+        return frame
+    way = cv2.INTER_AREA if size <= min(frame.shape[:2]) else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(frame, (size, size), interpolation=way), dtype=np.uint8)

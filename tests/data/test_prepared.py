@@ -1,0 +1,248 @@
+"""Prepared sets: from frames once, from the cache afterwards, and entry by entry in between."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.preprocess import frame_readers
+from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
+from mer_nas.data.records import Frame, Record, RecordSet
+from mer_nas.data.sources import prepared as sets
+from mer_nas.data.sources.prepared import Task, entry_keys, one_by_one, prepared, work
+from mer_nas.errors import DataError
+
+HOW = Preparation(
+    pipeline=Pipeline(align=None, face=32, flow=Farneback(), apex=("annotated", "middle")),
+    size=8,
+    frames=2,
+)
+NAMES = ("flow_uvs", "keyframes")
+
+
+def draw(place: int, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).standard_normal((48, 48))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
+    return np.roll(np.clip(128 + 300 * smooth, 0, 255), place, axis=1).astype(np.uint8)
+
+
+def record(folder: Path, number: int, apex_source: str = "annotated") -> Record:
+    """Write a clip of frames 10 to 14 that moves to the right, and return it."""
+    frames = []
+    for place in range(5):
+        path = folder / f"clip{number}" / f"img{10 + place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), draw(place, number))
+        frames.append(Frame(10 + place, path))
+    return Record(
+        "demo",
+        f"s{number % 2}",
+        f"clip{number}",
+        tuple(frames),
+        onset=10,
+        apex=13,
+        offset=14,
+        apex_source=apex_source,  # type: ignore[arg-type]
+        emotion="happiness",
+        action_units=None,
+        fps=100.0,
+    )
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> RecordSet:
+    """Four clips of two subjects on disk."""
+    made = tuple(record(tmp_path / "data", number) for number in range(4))
+    return RecordSet("demo", ("no", "yes"), made, (0, 1, 0, 1))
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., ClipSet]:
+    """Prepares a set in a cache of its own."""
+
+    def run(records: RecordSet, **changes: object) -> ClipSet:
+        given = {
+            "how": HOW,
+            "names": NAMES,
+            "folder": tmp_path / "cache",
+            "skip": False,
+            "run": one_by_one,
+        }
+        return prepared(records, **{**given, **changes})  # type: ignore[arg-type]
+
+    return run
+
+
+class Counted:
+    """Carries out tasks and remembers them."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.tasks: list[Task] = []
+        self.stop_after = stop_after
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+        for task in tasks:
+            if len(self.tasks) == self.stop_after:
+                raise KeyboardInterrupt
+            self.tasks.append(task)
+            yield task, work(task)
+
+    @property
+    def ids(self) -> list[str]:
+        return [task.record.name for task in self.tasks]
+
+
+def test_a_set_holds_what_its_frames_show(
+    records: RecordSet, load: Callable[..., ClipSet]
+) -> None:
+    found = load(records)
+    assert found.inputs["flow_uvs"].shape == (4, 3, 8, 8)
+    assert found.inputs["keyframes"].shape == (4, 3, 1, 8, 8)
+    # The face is 32 of 48 pixels wide, so 3 pixels to the right are 2 of its own.
+    assert found.inputs["flow_uvs"][:, 0, 2:-2, 2:-2].mean() == pytest.approx(2, abs=0.1)
+    assert [clip.id for clip in found.clips] == [record.id for record in records.records]
+    assert found.labels.tolist() == [0, 1, 0, 1]
+    assert {(clip.apex, clip.apex_source) for clip in found.clips} == {(13, "annotated")}
+    assert found.how == HOW
+    assert found.by_fold == {"flow_uvs"}
+    assert "divided by its root mean square over the training clips" in found.scaling["flow_uvs"]
+
+
+def test_the_second_time_no_frame_is_opened(
+    records: RecordSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(records)
+    monkeypatch.setattr(frame_readers, "decode", lambda file: pytest.fail(f"{file} was opened"))
+    run = Counted()
+    second = load(records, run=run)
+    assert run.tasks == []
+    assert second.fingerprint == first.fingerprint
+    assert second.clips == first.clips
+    assert isinstance(second.inputs["flow_uvs"].base, np.memmap)
+
+
+def test_what_was_interrupted_goes_on_where_it_was(
+    records: RecordSet, load: Callable[..., ClipSet]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load(records, run=Counted(stop_after=3))
+    rest = Counted()
+    load(records, run=rest)
+    assert rest.ids == ["clip3"]
+
+
+def test_only_the_damaged_entry_is_made_anew(
+    records: RecordSet, load: Callable[..., ClipSet], tmp_path: Path
+) -> None:
+    before = load(records)
+    key = entry_keys(records.records[2], HOW, NAMES)["flow_uvs"]
+    (file,) = (tmp_path / "cache" / "entries").rglob(f"{key}.npy")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    for whole in (tmp_path / "cache" / "sets").iterdir():
+        whole.write_bytes(whole.read_bytes()[:-1] + b"?")
+    run = Counted()
+    again = load(records, run=run)
+    assert [(task.record.name, task.names) for task in run.tasks] == [("clip2", ("flow_uvs",))]
+    assert again.fingerprint == before.fingerprint
+
+
+def test_a_clip_more_is_one_task_more(
+    records: RecordSet, load: Callable[..., ClipSet], tmp_path: Path
+) -> None:
+    load(records)
+    more = (*records.records, record(tmp_path / "data", 4))
+    run = Counted()
+    load(replace(records, records=more, labels=(0, 1, 0, 1, 0)), run=run)
+    assert run.ids == ["clip4"]
+
+
+def test_an_input_more_is_made_for_every_clip_and_the_others_are_kept(
+    records: RecordSet, load: Callable[..., ClipSet]
+) -> None:
+    load(records, names=("flow_uvs",))
+    run = Counted()
+    load(records, names=NAMES, run=run)
+    assert [task.names for task in run.tasks] == [("keyframes",)] * 4
+
+
+def test_a_key_follows_files_annotation_and_pipeline_but_not_the_folder(tmp_path: Path) -> None:
+    made = record(tmp_path / "here", 0)
+
+    def key(changed: Record, how: Preparation = HOW) -> str:
+        return entry_keys(changed, how, ["flow_uvs"])["flow_uvs"]
+
+    moved = tmp_path / "there"
+    (tmp_path / "here").rename(moved)
+    frames = tuple(
+        Frame(n, moved / path.relative_to(tmp_path / "here")) for n, path in made.frames
+    )
+    there = replace(made, frames=frames)
+    before = key(there)
+    assert key(replace(there, apex=12)) != before
+    assert key(there, HOW.model_copy(update={"size": 9})) != before
+    assert entry_keys(there, HOW, ["difference"])["difference"] != before
+    moved.rename(tmp_path / "here")
+    assert key(made) == before
+    os.utime(made.frames[2].path, ns=(1, 1))
+    assert key(made) != before
+
+
+def test_clips_that_cannot_be_prepared_are_all_named_and_the_others_kept(
+    records: RecordSet, load: Callable[..., ClipSet]
+) -> None:
+    records.records[1].frames[3].path.write_bytes(b"")
+    records.records[2].frames[0].path.unlink()
+    with pytest.raises(
+        DataError,
+        match=r"(?s)^demo: 2 of 4 clips cannot be prepared; data\.skip_missing=true leaves them out:"
+        r"\n  \S+clip1/img13\.png: this image file is empty \(0 bytes\)[^\n]*"
+        r"\n  \S+clip2/img10\.png: cannot be read: no such file or directory$",
+    ):
+        load(records)
+    run = Counted()
+    found = load(records, skip=True, run=run)
+    assert run.ids == ["clip1", "clip2"]
+    assert [clip.name for clip in found.clips] == ["clip0", "clip3"]
+    assert [left.where for left in found.left_out] == ["demo:s1/clip1", "demo:s0/clip2"]
+    assert "left out: cannot be prepared (2)" in found.describe()
+
+
+def test_a_set_of_which_nothing_is_left_is_refused(
+    records: RecordSet, load: Callable[..., ClipSet]
+) -> None:
+    for made in records.records:
+        made.frames[0].path.unlink()
+    with pytest.raises(DataError, match=r"^demo: 4 of 4 clips cannot be prepared:\n"):
+        load(records, skip=True)
+
+
+def test_an_estimated_apex_counts_as_none(tmp_path: Path, load: Callable[..., ClipSet]) -> None:
+    made = record(tmp_path / "data", 0, apex_source="estimated")
+    found = load(RecordSet("demo", ("no",), (made,), (0,)))
+    assert [(clip.apex, clip.apex_source) for clip in found.clips] == [(12, "middle")]
+
+
+def test_values_that_were_stretched_are_not_scaled_again(
+    records: RecordSet, load: Callable[..., ClipSet]
+) -> None:
+    pipeline = HOW.pipeline.model_copy(update={"values": "min_max"})
+    found = load(records, how=HOW.model_copy(update={"pipeline": pipeline}))
+    assert found.by_fold == frozenset()
+    assert found.inputs["flow_uvs"].max() == pytest.approx(1)
+    assert re.search("each clip stretched to -1..1$", found.scaling["flow_uvs"])
+
+
+def test_the_code_that_prepares_is_part_of_the_key(
+    records: RecordSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(records)
+    monkeypatch.setattr(sets, "code", lambda: "other code")
+    run = Counted()
+    load(records, run=run)
+    assert len(run.tasks) == 4
