@@ -18,10 +18,11 @@ import numpy as np
 
 from mer_nas.config import overrides
 from mer_nas.data.clips import ClipSet
+from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
-from mer_nas.statistics import Counts, by_subject, compare
+from mer_nas.statistics import by_subject, compare
 from mer_nas.study import find, load_clips
 from mer_nas.study.evaluate import Evaluated, evaluate
 

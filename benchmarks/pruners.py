@@ -35,8 +35,9 @@ from optuna.trial import TrialState
 
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.protocols import Protocol, plan
+from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.pruners import Best, Pruner, PrunerName, Standing, build
-from mer_nas.statistics import Correction, Counts, correct, uf1
+from mer_nas.statistics import Correction, correct
 
 # fmt: off
 SIZES = {

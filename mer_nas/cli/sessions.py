@@ -16,7 +16,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.provenance import code_version
-from mer_nas.report import HeadlineFacts, NestedFacts, Report, SelectionFacts
+from mer_nas.report import HeadlineFacts, NestedFacts, Report, SelectionBias
 from mer_nas.report.schema import Answer
 from mer_nas.report.tables import as_text
 from mer_nas.search.config import Folds
@@ -233,7 +233,7 @@ def _worth(report: Report) -> list[str]:
     return lines
 
 
-def _headline(found: HeadlineFacts, chosen: SelectionFacts) -> list[str]:
+def _headline(found: HeadlineFacts, chosen: SelectionBias) -> list[str]:
     uf1 = found.uf1
     interval = f"[{uf1.low:.3f}, {uf1.high:.3f}]"
     at_least = "at least " if found.upper_bound else ""

@@ -14,7 +14,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter
 
 from mer_nas.config.base import parse_line
 from mer_nas.data.clips import dataset_of
-from mer_nas.evaluation.metrics import Scores, macro_f1, scores
+from mer_nas.evaluation.metrics import Counts, Scores, confusion_of, f1_of_present, scores
 
 FoldKey = tuple[str, str, int, int, str, str]
 """Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
@@ -114,22 +114,18 @@ def pool(results: Sequence[FoldResult]) -> Scores:
     return scores(labels, predicted, classes=len(results[0].probabilities[0]))
 
 
-def pool_by_dataset(results: Sequence[FoldResult]) -> dict[str, Scores]:
-    """Score the predictions of several folds together, those of each data set apart.
+def confusions_by_dataset(results: Sequence[FoldResult]) -> dict[str, Counts]:
+    """Count the predictions of several folds together, those of each data set apart.
 
     The guideline of MEGC 2019 does so: the same predictions, and no networks of a data set's own.
     """
-    found: dict[str, list[tuple[int, int]]] = {}
-    for result in results:
-        for clip, answer in zip(
-            result.clips, zip(result.labels, result.predicted, strict=True), strict=True
-        ):
-            found.setdefault(dataset_of(clip), []).append(answer)
     classes = len(results[0].probabilities[0])
-    return {
-        name: scores([label for label, _ in answers], [said for _, said in answers], classes)
-        for name, answers in sorted(found.items())
-    }
+    found: dict[str, Counts] = {}
+    for result in results:
+        for clip, label, said in zip(result.clips, result.labels, result.predicted, strict=True):
+            counts = found.setdefault(dataset_of(clip), confusion_of([], [], classes))
+            counts[label, said] += 1
+    return dict(sorted(found.items()))
 
 
 def fold_average(results: Sequence[FoldResult]) -> float:
@@ -137,4 +133,8 @@ def fold_average(results: Sequence[FoldResult]) -> float:
 
     Of a fold, the classes that occur in it are averaged: most subjects do not show every one.
     """
-    return float(np.mean([macro_f1(result.labels, result.predicted) for result in results]))
+    confusions = [
+        confusion_of(result.labels, result.predicted, len(result.probabilities[0]))
+        for result in results
+    ]
+    return float(np.mean([f1_of_present(confusion) for confusion in confusions]))

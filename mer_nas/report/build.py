@@ -8,7 +8,6 @@ from typing import get_args
 from mer_nas.report.confusions import matrix, summed
 from mer_nas.report.facts import (
     FinalistFacts,
-    Outcome,
     SeedScores,
     StudyFacts,
     TrialFacts,
@@ -20,8 +19,8 @@ from mer_nas.report.schema import (
     HONESTY,
     Answer,
     BestSoFar,
-    Comparison,
     Important,
+    Margin,
     Report,
     Row,
     Slice,
@@ -34,6 +33,7 @@ from mer_nas.report.spreads import others, spread, spreads
 from mer_nas.report.stages import stage_rows
 from mer_nas.report.subjects import datasets, subject_rows
 from mer_nas.report.tables import compare
+from mer_nas.search.events import Outcome
 from mer_nas.search.objectives import Objective, front
 
 SHOWN = 5
@@ -150,14 +150,14 @@ def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
     )
 
 
-def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Comparison | None:
+def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Margin | None:
     """Compare under the final protocol, where a warm start reached it."""
     warm = [finalist for finalist in by_rank(facts) if finalist.warm_start]
     if winner.warm_start or not warm:
         return None
     ours, theirs = spreads(winner.scores)["uf1"], spreads(warm[0].scores)["uf1"]
     deviations = [s.deviation for s in (ours, theirs) if s.deviation is not None]
-    return Comparison(
+    return Margin(
         label=warm[0].name,
         protocol=facts.final_protocol or facts.search_protocol,
         winner=ours.mean,
@@ -169,13 +169,13 @@ def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Comparison | 
 
 def _against_trial(
     facts: StudyFacts, winner: FinalistFacts | TrialFacts, complete: Sequence[TrialFacts]
-) -> Comparison | None:
+) -> Margin | None:
     """Compare under the search protocol."""
     score = winner.search_score if isinstance(winner, FinalistFacts) else winner.value
     warm = [trial for trial in complete if trial.warm_start]
     if winner.warm_start or score is None or not warm:
         return None
-    return Comparison(
+    return Margin(
         label=warm[0].origin,
         protocol=facts.search_protocol,
         winner=score,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mer_nas.report.facts import Confusion
+from mer_nas.evaluation.metrics import Confusion
 from mer_nas.report.schema import ConfusionMatrix
 
 

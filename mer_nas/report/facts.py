@@ -4,10 +4,11 @@ Nothing here is computed. Whoever knows the study fills these blocks; `mer_nas.r
 them into a `Report`, and the blocks that need no change stand in the report as they are.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, Self
+from __future__ import annotations
 
-from annotated_types import Interval
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Self
+
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -19,56 +20,56 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Tree
+from mer_nas.evaluation.metrics import Confusion, Scores, Share
+from mer_nas.evaluation.results import FoldResult, confusions_by_dataset, fold_average
+from mer_nas.search.events import Outcome
 from mer_nas.search.objectives import Objective
 from mer_nas.space.published import PublishedTable
 from mer_nas.space.search_space import Fidelity
-
-Share = Annotated[float, Interval(ge=0, le=1)]
-Difference = Annotated[float, Interval(ge=-1, le=1)]
-Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
-_Clips = Annotated[int, Interval(ge=0, le=10**9)]
+from mer_nas.statistics import Correction, Estimate, PairedComparison, by_subject
 
 
-def _square(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    if any(len(row) != len(rows) for row in rows):
-        raise ValueError("a confusion has as many columns as rows")
-    return rows
-
-
-Confusion = Annotated[tuple[tuple[_Clips, ...], ...], AfterValidator(_square)]
-"""Clips by true class (rows) and chosen class (columns), in the order of the classes."""
-
-
-class DatasetScores(Config):
+class DatasetScores(Scores):
     """Scores on the clips of one data set, out of the predictions on all of them."""
 
     name: str
-    uf1: Share
-    uar: Share
-    accuracy: Share
-    weighted_f1: Share
-    confusion: Confusion
 
 
-class SeedScores(Config):
+class SeedScores(Scores):
     """Scores of one repetition of a protocol, from predictions pooled over all held-out folds."""
 
     repetition: NonNegativeInt = 0
     """Which repetition; it decides the seed of every fold."""
-    uf1: Share
-    """Unweighted F1: the mean over classes of each class's F1."""
-    uar: Share
-    """Unweighted average recall."""
-    accuracy: Share
-    confusion: Confusion
     subjects: tuple[Confusion, ...] = ()
-    """The same of each subject, in the order of `DataFacts.subjects`; empty where unknown."""
-    weighted_f1: Share | None = None
-    """Mean of the F1 of the classes, each counted as often as it has clips."""
+    """The confusion of each subject, in the order of `DataFacts.subjects`; empty where unknown."""
     fold_f1: Share | None = None
     """Mean over folds of the F1 of each, of the classes that occur in it; not pooled."""
     datasets: tuple[DatasetScores, ...] = ()
     """The same predictions by data set, where there are several."""
+
+    @classmethod
+    def pooled(
+        cls, results: Sequence[FoldResult], subjects: Sequence[str], repetition: int
+    ) -> SeedScores:
+        """Return what all folds of a repetition come to.
+
+        Args:
+            results: One a fold.
+            subjects: Of the whole data set, in the order of `DataFacts.subjects`.
+            repetition: Which it is.
+        """
+        by_dataset = confusions_by_dataset(results)
+        found = by_subject(results, subjects, len(results[0].probabilities[0]))
+        return cls.of(
+            found.sum(0),
+            repetition=repetition,
+            subjects=found.tolist(),
+            fold_f1=fold_average(results),
+            datasets=tuple(
+                DatasetScores.of(counts, name=name)
+                for name, counts in (by_dataset.items() if len(by_dataset) > 1 else ())
+            ),
+        )
 
 
 class BlockPoint(Config):
@@ -199,30 +200,15 @@ class FinalistFacts(Described):
         return self.origin if self.warm_start else self.label
 
 
-class EstimateFacts(Config):
-    """A number with its 95 % interval over subjects."""
+class SelectionBias(Correction):
+    """What choosing the best of many does to its score, estimated over subjects (BBC-CV).
 
-    value: Difference
-    low: Difference
-    high: Difference
+    The candidates are the complete trials, among which the choice was made.
+    """
 
-
-class SelectionFacts(Config):
-    """What choosing the best of many does to its score, estimated over subjects (BBC-CV)."""
-
-    candidates: PositiveInt
-    """Complete trials, among which the choice was made."""
     pruned: NonNegativeInt
     """Trials that were stopped early, and could not be among them."""
     protocol: str
-    score: Share
-    """UF1 by which the best was chosen."""
-    optimism: Difference
-    """By how much that flatters: the score minus the corrected UF1."""
-    uf1: EstimateFacts
-    """Corrected, as are the next two."""
-    uar: EstimateFacts
-    accuracy: EstimateFacts
     caveat: str = ""
     """Why the optimism is a lower bound; empty where it is an estimate."""
 
@@ -230,7 +216,7 @@ class SelectionFacts(Config):
 class HeadlineFacts(Config):
     """What to expect of the winner on new subjects of the same kind."""
 
-    uf1: EstimateFacts
+    uf1: Estimate
     """`mean` less `optimism`."""
     mean: Share
     """UF1 of the winner over all seeds."""
@@ -241,8 +227,8 @@ class HeadlineFacts(Config):
     """Whether the optimism is a lower bound, so that less is to be expected."""
 
 
-class ComparisonFacts(Config):
-    """The winner against another candidate, paired over subjects under one protocol."""
+class Comparison(PairedComparison):
+    """The winner, the first, against another candidate under one protocol."""
 
     label: str
     origin: str
@@ -251,12 +237,6 @@ class ComparisonFacts(Config):
     uf1: Share
     """Mean of the other candidate."""
     seeds: PositiveInt
-    difference: EstimateFacts
-    """Winner minus other, in mean UF1."""
-    p: Share
-    """Two-sided exact signed-rank test over subjects of the number of correct answers."""
-    adjusted: Share
-    """The same, corrected for all comparisons (Holm)."""
 
 
 class OuterGroup(Config):
@@ -283,10 +263,10 @@ class NestedFacts(Config):
     """Mean over the groups of `chosen_by`: what the searches themselves thought."""
     scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
     """Of the answers about all groups, pooled; one a seed."""
-    uf1: EstimateFacts
+    uf1: Estimate
     """Mean over the seeds, as are the next two."""
-    uar: EstimateFacts
-    accuracy: EstimateFacts
+    uar: Estimate
+    accuracy: Estimate
     seconds: NonNegativeFloat
     """Training time of it all, the searches included, summed over workers."""
 
@@ -464,7 +444,7 @@ class StudyFacts(Config):
     finalists: tuple[FinalistFacts, ...] = ()
     final_failures: dict[str, str] = Field(default_factory=dict)
     """Why repetitions of the final stage failed, by their label: "trial 17, seed 1 of 3"."""
-    selection: SelectionFacts | None = None
+    selection: SelectionBias | None = None
     selection_note: str = ""
     """Why nothing is known of it."""
     headline: HeadlineFacts | None = None
@@ -472,7 +452,7 @@ class StudyFacts(Config):
     """None where it was not asked for (`study.outer`), or is not complete."""
     nested_note: str = ""
     """Why it is not complete."""
-    comparisons: tuple[ComparisonFacts, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     """The winner against the runner-up and each warm start that was measured like it."""
     export: ExportFacts | None = None
     looks: LooksFacts | None = None

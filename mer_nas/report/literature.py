@@ -6,16 +6,15 @@ the search space that offers it, so that the two cannot part.
 
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from annotated_types import Interval
 from pydantic import Field
 
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
+from mer_nas.evaluation.metrics import Share
 from mer_nas.space.search_space import Fidelity
 
-Share = Annotated[float, Interval(ge=0, le=1)]
 Part = Literal["full", "smic", "casme2", "samm"]
 Epoch = Literal["none", "last", "held_out", "unknown"]
 EPOCHS: Final[dict[Epoch, str]] = {

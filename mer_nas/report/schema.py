@@ -14,9 +14,12 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from mer_nas import files
 from mer_nas.config.base import C, Config, Tree, validate
 from mer_nas.errors import StudyError, shown
-from mer_nas.report.facts import Confusion, Described, Difference, Outcome, Share, StudyFacts
+from mer_nas.evaluation.metrics import Confusion, Share
+from mer_nas.report.facts import Described, StudyFacts
 from mer_nas.report.literature import Literature
+from mer_nas.search.events import Outcome
 from mer_nas.space.published import PublishedScores
+from mer_nas.statistics import Difference
 from mer_nas.wording import brief
 
 SCHEMA: Final = "mer-nas report 3"
@@ -57,7 +60,7 @@ class Row(Described):
     accuracy: Spread | None
 
 
-class Comparison(Config):
+class Margin(Config):
     """The winner against the best warm start, both under one protocol."""
 
     label: str
@@ -89,7 +92,7 @@ class Answer(Described):
     honesty: str
     """How far the scores can be trusted, in a sentence."""
     search_score: Share | None
-    against: Comparison | None
+    against: Margin | None
     """None where no warm start was measured under the same protocol, or the winner is one."""
     architecture: Tree | None
     """Closed form."""

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from mer_nas.data.clips import dataset_of
+from mer_nas.evaluation.metrics import Confusion
 from mer_nas.report.confusions import matrix, summed
-from mer_nas.report.facts import Confusion, DataFacts, SeedScores
+from mer_nas.report.facts import DataFacts, SeedScores
 from mer_nas.report.schema import DatasetPart, Spread, SubjectRow
 from mer_nas.report.spreads import others, spreads
 

@@ -32,9 +32,9 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.config import PrunerName
-from mer_nas.statistics import Counts, drawn, signed_rank_p, uf1
-from mer_nas.statistics.bootstrap import totals
+from mer_nas.statistics import drawn, signed_rank_p, totals
 from mer_nas.wording import count
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
+from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.statistics import Counts, by_subject, uf1
+from mer_nas.statistics import by_subject
 
 
 class Scoreboard:

@@ -8,19 +8,28 @@ each predicted one.
 Nothing here trains, draws from a global random state, or knows a study.
 """
 
-from mer_nas.statistics.bootstrap import Estimate, difference, drawn, estimate
-from mer_nas.statistics.comparison import Paired, compare
-from mer_nas.statistics.counts import Counts, accuracy, by_subject, uar, uf1
+from mer_nas.statistics.bootstrap import (
+    MIN_SUBJECTS,
+    Difference,
+    Estimate,
+    by_subject,
+    check_counts,
+    difference,
+    drawn,
+    estimate,
+    totals,
+)
+from mer_nas.statistics.comparison import PairedComparison, compare, holm, signed_rank_p
 from mer_nas.statistics.selection import Correction, correct
-from mer_nas.statistics.significance import holm, signed_rank_p
 
 __all__ = [
+    "MIN_SUBJECTS",
     "Correction",
-    "Counts",
+    "Difference",
     "Estimate",
-    "Paired",
-    "accuracy",
+    "PairedComparison",
     "by_subject",
+    "check_counts",
     "compare",
     "correct",
     "difference",
@@ -28,6 +37,5 @@ __all__ = [
     "estimate",
     "holm",
     "signed_rank_p",
-    "uar",
-    "uf1",
+    "totals",
 ]

@@ -6,27 +6,66 @@ by sqrt(n / (n - 1)) times the ratio of the t to the normal quantile, with n the
 of subjects by their clips, (sum of clips)^2 / sum of clips^2 (Kish 1965, Survey Sampling).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 from scipy.stats import norm, t
 
-from mer_nas.statistics.counts import Counts, Metric, Values, uf1
+from mer_nas.config.base import Config
+from mer_nas.errors import DataError
+from mer_nas.evaluation.metrics import Counts, Metric, Values, uf1
+from mer_nas.evaluation.results import FoldResult
 
+Difference = Annotated[float, Interval(ge=-1, le=1)]
+
+MIN_SUBJECTS = 3
+"""Below, drawing subjects again says nothing."""
 DRAWS = 1000
 LEVEL = 0.95
 """Of every interval."""
 _TAILS = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Config):
     """A number with its 95 % interval over subjects."""
 
-    value: float
-    low: float
-    high: float
+    value: Difference
+    low: Difference
+    high: Difference
+
+
+def by_subject(results: Iterable[FoldResult], subjects: Sequence[str], classes: int) -> Counts:
+    """Return the confusions (S, K, K) of a candidate's folds, one for each of `subjects`."""
+    rows = {subject: row for row, subject in enumerate(subjects)}
+    counts = np.zeros((len(subjects), classes, classes), dtype=np.int64)
+    for result in results:
+        places = [rows[subject] for subject in result.clip_subjects]
+        np.add.at(counts, (places, list(result.labels), list(result.predicted)), 1)
+    return counts
+
+
+def check_counts(counts: Counts, classes: Sequence[str]) -> None:
+    """Refuse counts (..., S, K, K) from which nothing follows.
+
+    Raises:
+        DataError: There are too few subjects, or none of them shows some class.
+    """
+    found = counts.shape[-3]
+    if found < MIN_SUBJECTS:
+        raise DataError(
+            f"statistics draw subjects again, and {found} are too few for it; "
+            f"at least {MIN_SUBJECTS} are needed"
+        )
+    shown = counts.reshape(-1, len(classes), len(classes)).sum((0, 2))
+    absent = [name for name, times in zip(classes, shown, strict=True) if times == 0]
+    if absent:
+        raise DataError(
+            f"no clip of the predictions is of the class {', '.join(absent)}, so its F1 has no "
+            "meaning; every class needs a clip"
+        )
 
 
 @lru_cache(maxsize=256)
@@ -60,7 +99,8 @@ def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Esti
     value = float(metric(counts.sum(-3)).mean())
     draws = metric(totals(drawn(counts.shape[-3]), counts)).mean(-1)
     low, high = around(value, draws, widening(counts))
-    return Estimate(*(min(1.0, max(0.0, number - less)) for number in (value, low, high)))
+    value, low, high = (min(1.0, max(0.0, number - less)) for number in (value, low, high))
+    return Estimate(value=value, low=low, high=high)
 
 
 def difference(one: Counts, other: Counts) -> Estimate:
@@ -73,7 +113,7 @@ def difference(one: Counts, other: Counts) -> Estimate:
     value = float(uf1(one.sum(-3)).mean() - uf1(other.sum(-3)).mean())
     draws = uf1(totals(weights, one)).mean(-1) - uf1(totals(weights, other)).mean(-1)
     low, high = around(value, draws, widening(one))
-    return Estimate(value, max(-1.0, low), min(1.0, high))
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high))
 
 
 def around(value: float, draws: Values, factor: float) -> tuple[float, float]:

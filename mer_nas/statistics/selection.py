@@ -16,37 +16,54 @@ could have made the winner (see `search.pruners`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
+from mer_nas.config.base import Config
 from mer_nas.errors import DataError
-from mer_nas.statistics.bootstrap import DRAWS, Estimate, around, drawn, totals, widening
-from mer_nas.statistics.counts import METRICS, Counts, Values, check, uf1
+from mer_nas.evaluation.metrics import METRICS, Counts, Scores, Share, Values, uf1
+from mer_nas.statistics.bootstrap import (
+    DRAWS,
+    Difference,
+    Estimate,
+    around,
+    check_counts,
+    drawn,
+    totals,
+    widening,
+)
 
 _CELLS = 4_000_000
 """Confusion cells that are held in memory at a time."""
 
 
-@dataclass(frozen=True)
-class Correction:
+class Correction(Config):
     """The corrected scores of a choice."""
 
-    candidates: int
+    candidates: PositiveInt
     """C: among how many it was made."""
-    selected: int
-    """Row of the chosen candidate: highest UF1, of equals the first."""
-    score: float
-    """Its UF1, by which it was chosen."""
+    score: Share
+    """UF1 by which the best was chosen: the highest, of equals the first."""
+    optimism: Difference
+    """By how much that flatters: the score minus the corrected UF1."""
     uf1: Estimate
+    """Corrected, as are the next two."""
     uar: Estimate
     accuracy: Estimate
 
-    @property
-    def optimism(self) -> float:
-        """How much the choice flatters the score: UF1 minus corrected UF1."""
-        return self.score - self.uf1.value
+    def no_better(self, naive: Scores) -> Self:
+        """Return it with no score above that which it corrects: chance alone lifts one there.
+
+        Args:
+            naive: The scores of the chosen candidate.
+        """
+        corrected = {
+            name: _no_better(getattr(self, name), getattr(naive, name)) for name in METRICS
+        }
+        return self.model_copy(update={"optimism": max(0.0, self.optimism), **corrected})
 
 
 def correct(
@@ -65,7 +82,7 @@ def correct(
     """
     if not len(candidates):
         raise DataError("no candidate is complete, so there is no choice to correct")
-    check(candidates, classes)
+    check_counts(candidates, classes)
     weights = drawn(candidates.shape[1], draws, seed)
     winners = _winners(weights, candidates)
     left_out = np.einsum("bs,bsij->ij", weights == 0, candidates[winners])
@@ -77,8 +94,20 @@ def correct(
     for name, metric in METRICS.items():
         value = float(metric(left_out))
         low, high = around(value, metric(resampled), factor)
-        estimates[name] = Estimate(value, max(0.0, low), min(1.0, high))
-    return Correction(len(candidates), selected, float(scores[selected]), **estimates)
+        estimates[name] = Estimate(value=value, low=max(0.0, low), high=min(1.0, high))
+    score = float(scores[selected])
+    return Correction(
+        candidates=len(candidates),
+        score=score,
+        optimism=score - estimates["uf1"].value,
+        **estimates,
+    )
+
+
+def _no_better(corrected: Estimate, naive: float) -> Estimate:
+    above = max(0.0, corrected.value - naive)
+    low, high = max(0.0, corrected.low - above), max(0.0, corrected.high - above)
+    return Estimate(value=corrected.value - above, low=low, high=high)
 
 
 def _winners(weights: Values, candidates: Counts) -> NDArray[np.int64]:

@@ -22,26 +22,14 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 
 from mer_nas.config.base import Config
 from mer_nas.errors import DataError, StudyError
-from mer_nas.report import EstimateFacts
-from mer_nas.report.facts import Described, Share
-from mer_nas.statistics import Counts, Estimate, Paired, accuracy, compare, estimate, uar, uf1
-from mer_nas.statistics.counts import check
+from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
+from mer_nas.report.facts import Described
+from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare, estimate
 from mer_nas.study.entrants import Entrant, Measured, Stage
 from mer_nas.study.entrants import entrants as named
 from mer_nas.wording import brief, count
 
 SCHEMA: Final = "mer-nas comparison 1"
-
-
-class Against(Config):
-    """How a candidate compares with the first one, paired over subjects."""
-
-    difference: EstimateFacts
-    """In mean UF1: this candidate minus the first."""
-    p: Share
-    """Two-sided exact signed-rank test over subjects of the number of correct answers."""
-    adjusted: Share
-    """The same, corrected for all comparisons of the table (Holm)."""
 
 
 class Compared(Described):
@@ -52,10 +40,10 @@ class Compared(Described):
     stage: Stage
     """Where its scores come from."""
     seeds: PositiveInt
-    uf1: EstimateFacts
+    uf1: Estimate
     """Mean over the seeds with its interval over subjects, as are the next two."""
-    uar: EstimateFacts
-    accuracy: EstimateFacts
+    uar: Estimate
+    accuracy: Estimate
     deviation: NonNegativeFloat | None
     """Standard deviation of UF1 over the seeds; none for a single one."""
     optimism: NonNegativeFloat | None
@@ -64,8 +52,8 @@ class Compared(Described):
     lower_bound: bool = False
     """Whether the optimism may be larger."""
     code_version: str
-    against: Against | None
-    """None for the first."""
+    against: PairedComparison | None
+    """This candidate compared with the first one; none for the first."""
 
 
 class ComparedCandidates(Config):
@@ -120,7 +108,7 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
             raise StudyError(_other_clips(first, entrant))
     data = first.source.data
     try:
-        check(counts[0], data.classes)
+        check_counts(counts[0], data.classes)
     except DataError as error:
         raise DataError(f"{data.name}: {error}") from None
     names = _names(entrants)
@@ -204,7 +192,11 @@ def _names(entrants: Sequence[Entrant]) -> list[str]:
 
 
 def _row(
-    entrant: Entrant, measured: Measured, name: str, counts: Counts, paired: Paired | None
+    entrant: Entrant,
+    measured: Measured,
+    name: str,
+    counts: Counts,
+    paired: PairedComparison | None,
 ) -> Compared:
     scores = [score.uf1 for score in measured.scores]
     headline = entrant.source.headline if entrant.chosen and entrant.winner else None
@@ -213,26 +205,15 @@ def _row(
         **entrant.facts.said(),
         stage=measured.stage,
         seeds=len(scores),
-        uf1=_facts(estimate(counts, uf1)),
-        uar=_facts(estimate(counts, uar)),
-        accuracy=_facts(estimate(counts, accuracy)),
+        uf1=estimate(counts, uf1),
+        uar=estimate(counts, uar),
+        accuracy=estimate(counts, accuracy),
         deviation=statistics.stdev(scores) if len(scores) > 1 else None,
         optimism=headline.optimism if headline else None,
         lower_bound=headline.upper_bound if headline else False,
         code_version=entrant.source.code_version,
-        against=_against(paired) if paired is not None else None,
+        against=paired.turned() if paired is not None else None,
     )
-
-
-def _against(paired: Paired) -> Against:
-    """Turn round what says how far the first lies above this one."""
-    found = paired.difference
-    turned = EstimateFacts(value=0 - found.value, low=0 - found.high, high=0 - found.low)
-    return Against(difference=turned, p=paired.p, adjusted=paired.adjusted)
-
-
-def _facts(found: Estimate) -> EstimateFacts:
-    return EstimateFacts(value=found.value, low=found.low, high=found.high)
 
 
 def _notes(entrants: Sequence[Entrant], rows: Sequence[Compared]) -> Iterator[str]:

@@ -19,7 +19,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mer_nas.architectures import close, measure, parse
 from mer_nas.catalogue import trained_by
@@ -28,9 +27,9 @@ from mer_nas.config.overrides import merge
 from mer_nas.data.clips import dataset_of
 from mer_nas.data.protocols import Scheme, name_of
 from mer_nas.errors import ConfigError, Infeasible
+from mer_nas.evaluation.metrics import Counts, Scores, f1_of_present
 from mer_nas.report import (
     DataFacts,
-    DatasetScores,
     FinalistFacts,
     HindsightFacts,
     NestedFacts,
@@ -40,12 +39,10 @@ from mer_nas.report import (
     TrialFacts,
     build,
 )
-from mer_nas.report.facts import ComputeFacts, Confusion, LooksFacts
+from mer_nas.report.facts import ComputeFacts, LooksFacts
 from mer_nas.report.spreads import spread
 from mer_nas.settings import Settings
 from mer_nas.space.search_space import Trial
-from mer_nas.statistics import accuracy, uar, uf1
-from mer_nas.statistics.counts import weighted_f1
 from mer_nas.study import honesty
 from mer_nas.training.config import TrainerConfig
 
@@ -309,41 +306,22 @@ def _scores(stored: SeedScores, data: DataFacts, folds: Scheme) -> SeedScores:
     subjects = np.array(stored.subjects, dtype=np.int64)
     if not len(subjects):
         return stored.model_copy(update=_metrics(np.array(stored.confusion), stored))
-    whole = subjects.sum(0)
     sets = np.array([dataset_of(name) for name in data.subjects])
-    changes: Tree = {"confusion": _cells(whole), **_metrics(whole, stored)}
+    changes = _metrics(subjects.sum(0), stored)
     if stored.fold_f1 is not None and folds in ("loso", "lodo"):
         parts = subjects if folds == "loso" else [subjects[sets == s].sum(0) for s in set(sets)]
-        changes["fold_f1"] = statistics.fmean(map(_f1_of_those_present, parts))
+        changes["fold_f1"] = statistics.fmean(map(f1_of_present, parts))
     changes["datasets"] = tuple(
-        _dataset(part, subjects[sets == part.name].sum(0)) for part in stored.datasets
+        part.model_copy(update=_metrics(subjects[sets == part.name].sum(0), part))
+        for part in stored.datasets
     )
     return stored.model_copy(update=changes)
 
 
-def _dataset(part: DatasetScores, counts: NDArray[np.int64]) -> DatasetScores:
-    return part.model_copy(update={"confusion": _cells(counts), **_metrics(counts, part)})
-
-
-def _metrics(counts: NDArray[np.int64], stored: SeedScores | DatasetScores) -> Tree:
-    found: Tree = {
-        "uf1": float(uf1(counts)),
-        "uar": float(uar(counts)),
-        "accuracy": float(accuracy(counts)),
-    }
-    if stored.weighted_f1 is not None:
-        found["weighted_f1"] = float(weighted_f1(counts))
-    return found
-
-
-def _cells(counts: NDArray[np.int64]) -> Confusion:
-    return tuple(tuple(row) for row in counts.tolist())
-
-
-def _f1_of_those_present(counts: NDArray[np.int64]) -> float:
-    """Return the mean F1 of the classes that occur among labels or predictions."""
-    present = (counts.sum(0) + counts.sum(1)) > 0
-    return float(uf1(counts)) * len(counts) / max(1, int(present.sum()))
+def _metrics(counts: Counts, stored: Scores) -> Tree:
+    """Return the scores of a confusion, as far as a report of that version holds them."""
+    found = dict(Scores.of(counts))
+    return found if stored.weighted_f1 is not None else found | {"weighted_f1": None}
 
 
 # Candidates from what was drawn ------------------------------------------------------------------

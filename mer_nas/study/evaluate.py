@@ -37,7 +37,6 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.record import Record
 from mer_nas.settings import Settings
 from mer_nas.study.folder import data_facts
-from mer_nas.study.scores import seed_scores
 from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
@@ -186,7 +185,7 @@ def evaluate(
                         on_fold(result, done, of)
                 results.append(result)
             scores.append(pool(results))
-            pooled.append(seed_scores(results, data, repetition))
+            pooled.append(SeedScores.pooled(results, list(data.subjects), repetition))
         entry = settings.space.point(point) if point is not None else None
         evaluation = Evaluation(
             name=name,

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mer_nas.report import EstimateFacts
 from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE
 from mer_nas.report.pictures import check_picture, save, style
+from mer_nas.statistics import Estimate
 from mer_nas.study.compare import ComparedCandidates
 from mer_nas.wording import count
 
@@ -54,7 +54,7 @@ def draw(compared: ComparedCandidates, file: Path) -> None:
         save(figure, file)
 
 
-def _intervals(axes: Axes, found: Sequence[EstimateFacts | None]) -> None:
+def _intervals(axes: Axes, found: Sequence[Estimate | None]) -> None:
     """Draw an interval a row, from top to bottom; the first has a mark of its own."""
     for place, estimate in enumerate(found):
         if estimate is None:

@@ -12,22 +12,21 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mer_nas.errors import DataError
+from mer_nas.evaluation.metrics import METRICS, Counts, uf1
 from mer_nas.report import (
-    ComparisonFacts,
-    EstimateFacts,
+    Comparison,
     FinalistFacts,
     HeadlineFacts,
     NestedFacts,
     OuterGroup,
     SeedScores,
-    SelectionFacts,
+    SelectionBias,
     StudyFacts,
     TrialFacts,
 )
 from mer_nas.report.build import best_first, by_rank, on_front
 from mer_nas.search.config import StudyConfig
-from mer_nas.statistics import Counts, Estimate, compare, correct, estimate, uf1
-from mer_nas.statistics.counts import FEWEST_SUBJECTS, METRICS
+from mer_nas.statistics import MIN_SUBJECTS, compare, correct, estimate
 from mer_nas.wording import count
 
 FEWEST_COMPLETE = 10
@@ -47,7 +46,7 @@ def worth(facts: StudyFacts, study: StudyConfig) -> StudyFacts:
     )
 
 
-def selection(facts: StudyFacts, study: StudyConfig) -> tuple[SelectionFacts | None, str]:
+def selection(facts: StudyFacts, study: StudyConfig) -> tuple[SelectionBias | None, str]:
     """Return what choosing among the complete trials does to the best score, or why it is unknown.
 
     The candidates of the correction are the complete trials under the protocol of the search, the
@@ -61,30 +60,17 @@ def selection(facts: StudyFacts, study: StudyConfig) -> tuple[SelectionFacts | N
         found = correct(counts_of(pool), facts.data.classes)
     except DataError as error:
         return None, str(error)
-    naive = counts_of(pool)[found.selected].sum(0)
-    chosen = SelectionFacts(
-        candidates=found.candidates,
+    best = max(pool, key=lambda scores: scores.uf1)  # of equals the first
+    chosen = SelectionBias(
+        **dict(found.no_better(best)),
         pruned=sum(trial.outcome == "pruned" for trial in facts.trials),
         protocol=facts.search_protocol,
-        score=found.score,
-        optimism=max(0.0, found.optimism),
         caveat=_caveat(study, found.candidates),
-        **{
-            name: _no_better(getattr(found, name), float(metric(naive)))
-            for name, metric in METRICS.items()
-        },
     )
     return chosen, ""
 
 
-def _no_better(corrected: Estimate, naive: float) -> EstimateFacts:
-    """Return a corrected score; chance alone lifts one above the score that it corrects."""
-    above = max(0.0, corrected.value - naive)
-    low, high = max(0.0, corrected.low - above), max(0.0, corrected.high - above)
-    return EstimateFacts(value=corrected.value - above, low=low, high=high)
-
-
-def headline(facts: StudyFacts, chosen: SelectionFacts | None) -> HeadlineFacts | None:
+def headline(facts: StudyFacts, chosen: SelectionBias | None) -> HeadlineFacts | None:
     """Return the winner's score less what the choice flatters it by, with its interval.
 
     The score is that of the final stage where there was one; the optimism is always estimated at
@@ -96,7 +82,7 @@ def headline(facts: StudyFacts, chosen: SelectionFacts | None) -> HeadlineFacts 
     if finalists:
         counts = counts_of(finalists[0].scores)
         mean, seeds = float(uf1(counts.sum(-3)).mean()), len(counts)
-        value = estimated(estimate(counts, less=chosen.optimism))
+        value = estimate(counts, less=chosen.optimism)
     else:
         mean, seeds, value = chosen.score, 1, chosen.uf1
     return HeadlineFacts(
@@ -108,13 +94,13 @@ def headline(facts: StudyFacts, chosen: SelectionFacts | None) -> HeadlineFacts 
     )
 
 
-def comparisons(facts: StudyFacts) -> tuple[ComparisonFacts, ...]:
+def comparisons(facts: StudyFacts) -> tuple[Comparison, ...]:
     """Compare the winner with the runner-up and with every warm start, under one protocol.
 
     That is the protocol of the final stage; without one, that of the search.
     """
     ranked = _ranked(facts)
-    if len(ranked) < 2 or len(facts.data.subjects) < FEWEST_SUBJECTS:
+    if len(ranked) < 2 or len(facts.data.subjects) < MIN_SUBJECTS:
         return ()
     winner, runner_up, *rest = ranked
     others = [runner_up, *(entry for entry in rest if entry.warm_start)]
@@ -122,16 +108,14 @@ def comparisons(facts: StudyFacts) -> tuple[ComparisonFacts, ...]:
     found = compare(_counts(winner), counts)
     final = facts.final_protocol if facts.finalists else None
     return tuple(
-        ComparisonFacts(
+        Comparison(
             label=_label(entry),
             origin=entry.origin,
             warm_start=entry.warm_start,
             protocol=final or facts.search_protocol,
             uf1=float(uf1(counts[_label(entry)].sum(-3)).mean()),
             seeds=len(counts[_label(entry)]),
-            difference=estimated(found[_label(entry)].difference),
-            p=found[_label(entry)].p,
-            adjusted=found[_label(entry)].adjusted,
+            **dict(found[_label(entry)]),
         )
         for entry in others
     )
@@ -152,7 +136,7 @@ def outside(
         groups=tuple(groups),
         inside=statistics.fmean(group.chosen_by for group in groups),
         scores=tuple(scores),
-        **{name: estimated(estimate(counts, metric)) for name, metric in METRICS.items()},
+        **{name: estimate(counts, metric) for name, metric in METRICS.items()},
         seconds=seconds,
     )
 
@@ -160,11 +144,6 @@ def outside(
 def counts_of(scores: Iterable[SeedScores]) -> Counts:
     """Return the confusions (R, S, K, K) by subject that scores hold."""
     return np.array([each.subjects for each in scores], dtype=np.int64)
-
-
-def estimated(found: Estimate) -> EstimateFacts:
-    """Return an estimate as a report states it."""
-    return EstimateFacts(value=found.value, low=found.low, high=found.high)
 
 
 def _ranked(facts: StudyFacts) -> Sequence[FinalistFacts | TrialFacts]:

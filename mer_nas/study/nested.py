@@ -19,7 +19,7 @@ outer/
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -27,16 +27,15 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import DataError
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.report import NestedFacts, OuterGroup
+from mer_nas.report import NestedFacts, OuterGroup, SeedScores
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.settings import Settings
-from mer_nas.statistics.counts import check
+from mer_nas.statistics import check_counts
 from mer_nas.study import honesty
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
-from mer_nas.study.scores import Results, seed_scores
 from mer_nas.study.state import Contender, StudyState
 from mer_nas.wording import count
 
@@ -117,16 +116,19 @@ def facts(state: StudyState) -> tuple[NestedFacts | None, str]:
     groups = [each for each in asked if each is not None]
     answers = zip(*(each.results for each in groups), strict=True)
     data, seeds = state.origin.data, _seeds(state)
-    whole: dict[int, Results] = {
+    whole: dict[int, Sequence[FoldResult]] = {
         repetition: [result for result in results if result is not None]
         for repetition, results in zip(range(seeds), answers, strict=True)
         if None not in results
     }
     if not whole:
         return None, "training failed for some outer group with every seed"
-    scores = tuple(seed_scores(each, data, repetition) for repetition, each in whole.items())
+    scores = tuple(
+        SeedScores.pooled(each, list(data.subjects), repetition)
+        for repetition, each in whole.items()
+    )
     try:
-        check(honesty.counts_of(scores), data.classes)
+        check_counts(honesty.counts_of(scores), data.classes)
     except DataError as error:
         return None, str(error)
     seconds = round(sum(each.seconds for each in groups), 3)

@@ -38,10 +38,11 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, DataError, StudyError, TrainingFailed, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.evaluation.metrics import Confusion
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
 from mer_nas.report import Report, SeedScores, read_report
-from mer_nas.report.facts import Confusion
 from mer_nas.report.files import JSON
 from mer_nas.report.schema import Answer
 from mer_nas.report.spreads import spread
@@ -58,7 +59,6 @@ from mer_nas.study import honesty
 from mer_nas.study.consistency import contradictions, differing, followed, leaves, taken
 from mer_nas.study.folder import RUNS, data_facts
 from mer_nas.study.learning import fall
-from mer_nas.study.scores import Results, seed_scores
 from mer_nas.training.device import pick_device
 from mer_nas.wording import brief
 
@@ -462,7 +462,7 @@ def _folder(claim: Claim, runs: Path) -> Path:
 # Number by number --------------------------------------------------------------------------------
 
 
-def _numbers(claim: Claim, results: Sequence[Results]) -> Iterable[Number]:
+def _numbers(claim: Claim, results: Sequence[Sequence[FoldResult]]) -> Iterable[Number]:
     """Yield every number that follows from the winner; results are one protocol a seed."""
     answer, data = claim.answer, claim.report.study.data
     cost = measure(claim.candidate.architecture, len(data.classes))._asdict()
@@ -470,7 +470,7 @@ def _numbers(claim: Claim, results: Sequence[Results]) -> Iterable[Number]:
         if (stored := getattr(answer, name)) is not None:
             yield Number(NAMES.get(name, f"weights, {name}"), stored, cost[name])
     found = [
-        seed_scores(folds, data, score.repetition)
+        SeedScores.pooled(folds, list(data.subjects), score.repetition)
         for score, folds in zip(claim.scores, results, strict=True)
     ]
     yield from _metrics(claim.scores, found)
@@ -483,7 +483,7 @@ def _numbers(claim: Claim, results: Sequence[Results]) -> Iterable[Number]:
 
 
 def _following(
-    claim: Claim, found: Sequence[SeedScores], results: Sequence[Results]
+    claim: Claim, found: Sequence[SeedScores], results: Sequence[Sequence[FoldResult]]
 ) -> Iterable[Number]:
     """Yield what of the rest of the report is another once the winner's scores are these."""
     facts, key = claim.report.study, claim.answer.key

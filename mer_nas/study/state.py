@@ -22,6 +22,7 @@ from mer_nas.catalogue import trained_by
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.evaluation.timing import Timing, clock, clock_clip
 from mer_nas.report import (
@@ -32,9 +33,8 @@ from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_storage, opening
-from mer_nas.statistics import Counts, by_subject
+from mer_nas.statistics import by_subject
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
-from mer_nas.study.scores import Results, seed_scores
 from mer_nas.wording import count
 
 
@@ -209,7 +209,9 @@ class StudyState:
                 )
         return found
 
-    def under(self, shape: ProtocolShape, candidate: str, repetition: int = 0) -> Results:
+    def under(
+        self, shape: ProtocolShape, candidate: str, repetition: int = 0
+    ) -> Sequence[FoldResult]:
         """Return what the ledger holds of a candidate under a protocol, in its order."""
         known = self.results.get((candidate, repetition), {})
         return [known[fold.key] for fold in shape.folds if fold.key in known]
@@ -221,7 +223,7 @@ class StudyState:
         results = self.under(shape, candidate, repetition)
         if len(results) < len(shape.folds):
             return None
-        return seed_scores(results, self.origin.data, repetition)
+        return SeedScores.pooled(results, list(self.origin.data.subjects), repetition)
 
     def ranked(self) -> list[Contender]:
         """Return the complete trials as candidates of the final stage, best first.

@@ -9,11 +9,10 @@ import pytest
 
 from mer_nas.report import (
     BlockPoint,
-    ComparisonFacts,
+    Comparison,
     ComputeFacts,
     DataFacts,
     DatasetScores,
-    EstimateFacts,
     ExpertLook,
     ExportFacts,
     FinalistFacts,
@@ -26,13 +25,14 @@ from mer_nas.report import (
     NextStep,
     OuterGroup,
     SeedScores,
-    SelectionFacts,
+    SelectionBias,
     StudyFacts,
     TrialFacts,
     build,
     write,
 )
 from mer_nas.report.files import Written
+from mer_nas.statistics import Estimate
 from mer_nas.wording import count
 
 CLASSES = ("negative", "positive", "surprise")
@@ -236,31 +236,31 @@ def facts() -> StudyFacts:
                 warm=True,
             ),
         ),
-        selection=SelectionFacts(
+        selection=SelectionBias(
             candidates=19,
             pruned=8,
             protocol="4 subject groups",
             score=0.8312,
             optimism=0.0421,
-            uf1=EstimateFacts(value=0.7891, low=0.7123, high=0.8578),
-            uar=EstimateFacts(value=0.7717, low=0.7011, high=0.8432),
-            accuracy=EstimateFacts(value=0.8013, low=0.7318, high=0.8699),
+            uf1=Estimate(value=0.7891, low=0.7123, high=0.8578),
+            uar=Estimate(value=0.7717, low=0.7011, high=0.8432),
+            accuracy=Estimate(value=0.8013, low=0.7318, high=0.8699),
         ),
         headline=HeadlineFacts(
-            uf1=EstimateFacts(value=0.7466, low=0.6543, high=0.8234),
+            uf1=Estimate(value=0.7466, low=0.6543, high=0.8234),
             mean=0.7887,
             seeds=3,
             optimism=0.0421,
         ),
         comparisons=(
-            ComparisonFacts(
+            Comparison(
                 label="trial <script>",
                 origin="tpe",
                 warm_start=False,
                 protocol="LOSO",
                 uf1=0.7659,
                 seeds=2,
-                difference=EstimateFacts(value=0.0228, low=-0.0191, high=0.0654),
+                difference=Estimate(value=0.0228, low=-0.0191, high=0.0654),
                 p=0.2187,
                 adjusted=0.4374,
             ),
@@ -368,9 +368,9 @@ def nested(seeds: tuple[SeedScores, ...]) -> NestedFacts:
         ),
         inside=0.8275,
         scores=seeds,
-        uf1=EstimateFacts(value=0.6789, low=0.5432, high=0.7891),
-        uar=EstimateFacts(value=0.6543, low=0.5321, high=0.7654),
-        accuracy=EstimateFacts(value=0.7012, low=0.6012, high=0.8012),
+        uf1=Estimate(value=0.6789, low=0.5432, high=0.7891),
+        uar=Estimate(value=0.6543, low=0.5321, high=0.7654),
+        accuracy=Estimate(value=0.7012, low=0.6012, high=0.8012),
         seconds=4321.5,
     )
 

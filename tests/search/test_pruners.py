@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
+from mer_nas.evaluation.metrics import uf1
 from mer_nas.search.pruners import (
     Best,
     Bootstrap,
@@ -15,7 +16,6 @@ from mer_nas.search.pruners import (
     build,
     optimistic_uf1,
 )
-from mer_nas.statistics import uf1
 
 Answers = NDArray[np.int64]
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from mer_nas.statistics import accuracy, compare, difference, drawn, estimate, uf1
-from mer_nas.statistics.bootstrap import totals, widening
+from mer_nas.evaluation.metrics import accuracy, uf1
+from mer_nas.statistics import compare, difference, drawn, estimate, totals
+from mer_nas.statistics.bootstrap import widening
 
 
 def of_shares(shares: list[float], clips: int = 10) -> np.ndarray:

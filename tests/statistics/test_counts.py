@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mer_nas.errors import DataError
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.statistics import accuracy, by_subject, correct, uar, uf1
+from mer_nas.statistics import by_subject, correct
 
 
 def result(subjects: tuple[str, ...], answers: dict[str, tuple[int, int]]) -> FoldResult:
@@ -27,18 +26,6 @@ def result(subjects: tuple[str, ...], answers: dict[str, tuple[int, int]]) -> Fo
         epochs=1,
         seconds=0.0,
     )
-
-
-def test_the_scores_of_many_confusions_are_scikit_learns_of_each() -> None:
-    dice = np.random.default_rng(0)
-    pairs = [(dice.integers(0, 3, size), dice.integers(0, 3, size)) for size in (1, 2, 5, 40)]
-    counts = np.zeros((len(pairs), 3, 3), dtype=np.int64)
-    for row, pair in enumerate(pairs):
-        np.add.at(counts[row], pair, 1)
-    words = {"labels": [0, 1, 2], "average": "macro", "zero_division": 0.0}
-    assert uf1(counts) == pytest.approx([f1_score(*pair, **words) for pair in pairs])
-    assert uar(counts) == pytest.approx([recall_score(*pair, **words) for pair in pairs])
-    assert accuracy(counts) == pytest.approx([accuracy_score(*pair) for pair in pairs])
 
 
 def test_clips_count_for_the_subject_they_show_also_where_several_are_held_out() -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mer_nas.statistics import correct
+from mer_nas.evaluation.metrics import Scores
+from mer_nas.statistics import Correction, Estimate, correct
 
 CLASSES = ("no", "yes")
 RIGHT, WRONG = np.eye(2, dtype=np.int64), 1 - np.eye(2, dtype=np.int64)
@@ -18,7 +19,7 @@ def test_whoever_is_right_about_one_subject_only_is_worth_nothing_on_the_others(
     assert found.score == pytest.approx(1 / 3)
     assert found.uf1.value == found.uar.value == found.accuracy.value == 0.0
     assert found.optimism == pytest.approx(1 / 3)
-    assert (found.candidates, found.selected) == (3, 0)
+    assert found.candidates == 3
 
 
 def test_three_subjects_by_hand() -> None:
@@ -54,5 +55,20 @@ def test_the_same_counts_give_the_same_numbers_to_the_last_bit_in_any_chunks(
 
 
 def test_of_equals_the_first_is_chosen() -> None:
-    found = correct(candidates("+-+-", "++--", "----"), CLASSES)
-    assert found.selected == 0
+    equals = candidates("+-" * 12, "+" * 12 + "-" * 12)
+    chosen = correct(equals, CLASSES)
+    alone = [correct(equals[[row]], CLASSES) for row in (0, 1)]
+    below = [found.uf1.value - found.uf1.low for found in (chosen, *alone)]
+    assert below[0] == pytest.approx(below[1], abs=1e-12)
+    assert below[0] != pytest.approx(below[2], abs=1e-6)
+
+
+def test_no_score_is_corrected_upwards() -> None:
+    same = Estimate(value=0.5, low=0.4, high=0.6)
+    naive = Scores(uf1=0.45, uar=0.5, accuracy=0.7, confusion=((1,),))
+    found = Correction(
+        candidates=2, score=0.45, optimism=-0.05, uf1=same, uar=same, accuracy=same
+    ).no_better(naive)
+    assert found.optimism == 0.0
+    assert (found.uf1.value, found.uf1.low, found.uf1.high) == pytest.approx((0.45, 0.35, 0.55))
+    assert (found.uar, found.accuracy) == (same, same)

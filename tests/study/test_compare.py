@@ -18,7 +18,6 @@ from mer_nas.errors import StudyError
 from mer_nas.report import (
     ComputeFacts,
     DataFacts,
-    EstimateFacts,
     FinalistFacts,
     HeadlineFacts,
     SeedScores,
@@ -28,6 +27,7 @@ from mer_nas.report import (
 )
 from mer_nas.search.lock import refuse_driven
 from mer_nas.search.processes import this_process
+from mer_nas.statistics import Estimate
 from mer_nas.study.compare import compare_candidates
 
 Call = Callable[..., Result]
@@ -139,7 +139,7 @@ def facts(name: str = "one", subjects: int = SUBJECTS, **changes: Any) -> StudyF
             ),
         ),
         "headline": HeadlineFacts(
-            uf1=EstimateFacts(value=0.7, low=0.6, high=0.8), mean=0.75, seeds=2, optimism=0.05
+            uf1=Estimate(value=0.7, low=0.6, high=0.8), mean=0.75, seeds=2, optimism=0.05
         ),
         "compute": ComputeFacts(
             folds_run=1, folds_possible=1, saved=0, search_seconds=1, wall_seconds=1

@@ -12,7 +12,7 @@ from mer_nas.cli.words import as_json
 from mer_nas.wording import count, signed
 
 if TYPE_CHECKING:
-    from mer_nas.report import EstimateFacts
+    from mer_nas.statistics import Estimate
     from mer_nas.study.compare import Compared, ComparedCandidates
 
 
@@ -99,5 +99,5 @@ def _cells(row: Compared) -> list[str]:
     ]
 
 
-def _interval(found: EstimateFacts) -> str:
+def _interval(found: Estimate) -> str:
     return f"[{found.low:.3f}, {found.high:.3f}]"
