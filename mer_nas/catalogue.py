@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 from mer_nas.architectures import Architecture, Path, close, measure, parse
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.grammar import Losses
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.config.overrides import apply, merge
-from mer_nas.data.clips import FRAMES
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.inputs import FRAMES, INPUTS
 from mer_nas.space import Point, Reference, SearchSpace, recipe_of
 from mer_nas.space.domains import Choice, Leaf
 from mer_nas.training.config import TrainerConfig

@@ -29,6 +29,16 @@ def brief(kind: object, facts: Iterable[tuple[str | None, object]], most: int = 
     return f"{type(kind).__name__}({', '.join(said)})"
 
 
+def some(names: Iterable[str], most: int = 10) -> str:
+    """Return the first `most` names in one line, with dots where there are more.
+
+    >>> some("abc", most=2)
+    'a, b, ...'
+    """
+    listed = list(names)
+    return ", ".join(listed[:most] + ["..."] * (len(listed) > most))
+
+
 def count(number: int, noun: str, several: str = "") -> str:
     """Return a number of things; `several` is the plural where that is not the noun and an s.
 

@@ -17,6 +17,7 @@ LAYERS = [
     {
         "errors",
         "files",
+        "inputs",
         "privacy",
         "sources",
         "trust",

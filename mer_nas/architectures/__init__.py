@@ -11,7 +11,6 @@ map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T,
     routing, expert_kinds, collaboration
                                 the parts of an expert layer
     recalibration               which channels and positions count
-    inputs                      what networks read
     decoders, orthogonality     the blocks of auxiliary losses
     grammar, shared, walk       how blocks make an architecture, and where each then stands
     forms                       parse what was written, close what was drawn
@@ -42,9 +41,9 @@ from mer_nas.architectures.cost import Cost, measure
 from mer_nas.architectures.extensions import load_extensions, loaded_sources
 from mer_nas.architectures.forms import close, parse, refresh, schema
 from mer_nas.architectures.grammar import Architecture, Path, Stage
-from mer_nas.architectures.inputs import INPUTS, Input
 from mer_nas.architectures.network import Network, Output, build, deployed
 from mer_nas.architectures.state import State, Stateful
+from mer_nas.inputs import INPUTS, Input
 
 __all__ = [
     "DOWNS",

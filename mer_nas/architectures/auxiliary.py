@@ -22,16 +22,16 @@ from torch.nn import functional
 
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.heads import MeanOverMap
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.layers import linear
 from mer_nas.architectures.own import module_of
 from mer_nas.architectures.state import Tap
 from mer_nas.architectures.temporal import FrameScore, Scored
 from mer_nas.architectures.walk import Visit, tapped
+from mer_nas.inputs import ACTION_UNITS, INPUTS
 from mer_nas.rank_pooling import coefficients
 
-UNITS = 12
-"""Number of action units: those of `mer_nas.data.clips.ACTION_UNITS`."""
+UNITS = len(ACTION_UNITS)
+"""Number of action units that are learned."""
 STILL = 1e-4
 """Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
 

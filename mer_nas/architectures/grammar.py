@@ -63,13 +63,13 @@ from mer_nas.architectures.downs import NoDown
 from mer_nas.architectures.fusion import NoFusion
 from mer_nas.architectures.gates import NoGate
 from mer_nas.architectures.heads import Gap
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.layouts import Layout
 from mer_nas.architectures.local_blocks import NoLocal, ResBasic
 from mer_nas.architectures.orthogonality import NoOrth
 from mer_nas.architectures.shared import describe, expand
 from mer_nas.architectures.temporal import Learned, NoTemporal
 from mer_nas.config.base import Config
+from mer_nas.inputs import INPUTS
 
 
 class Stage(Config):

@@ -18,11 +18,11 @@ from mer_nas.architectures.auxiliary import Seen, Told, tasks
 from mer_nas.architectures.blocks import Block, Stem
 from mer_nas.architectures.fusion import Aligned, Fusion
 from mer_nas.architectures.grammar import Architecture, Stage
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.layouts import Layout, laid_out
 from mer_nas.architectures.own import module_of
 from mer_nas.architectures.state import State, Steps, advance
 from mer_nas.architectures.walk import BEHIND, Visit, walk
+from mer_nas.inputs import INPUTS
 
 M = TypeVar("M", bound=nn.Module)
 

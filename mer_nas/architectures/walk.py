@@ -12,8 +12,8 @@ from torch import nn
 from mer_nas.architectures.blocks import Block, Shape, Site
 from mer_nas.architectures.fusion import Fusion, smallest
 from mer_nas.architectures.grammar import Architecture, Path, Stage
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.architectures.own import module_of, shape_of
+from mer_nas.inputs import INPUTS
 
 BEHIND = frozenset({"fusion", "head", "dyn_image"})
 """Slots of what stands behind all paths."""

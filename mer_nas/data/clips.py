@@ -9,7 +9,7 @@ Shapes speak of N clips, T frames, C channels, H rows and W columns.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,21 +20,8 @@ from numpy.typing import NDArray
 from mer_nas.data.findings import Finding, tally
 from mer_nas.data.preprocess.config import Preparation
 from mer_nas.errors import DataError
-from mer_nas.wording import brief, count
-
-FLOW = "flow_uvs"
-FLOW_RGB = "flow_rgb"
-DIFFERENCE = "difference"
-DYNAMIC_IMAGE = "dynamic_image"
-KEYFRAMES = "keyframes"
-KEYFRAMES_RGB = "keyframes_rgb"
-FRAMES = "frames"
-
-INPUTS = (FLOW, FLOW_RGB, DIFFERENCE, DYNAMIC_IMAGE, KEYFRAMES, KEYFRAMES_RGB, FRAMES)
-"""The names of all inputs, as architectures know them; `inputs` says what each shows."""
-
-ACTION_UNITS = ("1", "2", "4", "5", "6", "7", "9", "10", "12", "14", "15", "17")
-"""The facial action units that networks may learn to tell, by their number in FACS."""
+from mer_nas.inputs import ACTION_UNITS
+from mer_nas.wording import brief, count, some
 
 Array = NDArray[Any]
 
@@ -231,16 +218,6 @@ class ClipSet:
         if self.findings:
             text += f"\n  warnings: {_tally_text(self.findings)}; `mer-nas data check` lists them"
         return text + "".join(f"\n  {line}" for line in _people(self.findings))
-
-
-def some(names: Iterable[str], most: int = 10) -> str:
-    """Return the first `most` names in one line, with dots where there are more.
-
-    >>> some("abc", most=2)
-    'a, b, ...'
-    """
-    listed = list(names)
-    return ", ".join(listed[:most] + ["..."] * (len(listed) > most))
 
 
 def _tally_text(findings: Sequence[Finding]) -> str:

@@ -6,9 +6,9 @@ from annotated_types import Interval, Len
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Name, Place
-from mer_nas.data.clips import FLOW, INPUTS
 from mer_nas.data.needs import Provides
 from mer_nas.data.preprocess.config import Pipeline
+from mer_nas.inputs import FLOW, INPUTS
 
 
 class SyntheticData(Config):
@@ -32,7 +32,9 @@ class SyntheticData(Config):
     @property
     def provides(self) -> Provides:
         """Every input, and the action units that were moved."""
-        return Provides(f"data {self.name}", INPUTS, self.size, self.frames, action_units=True)
+        return Provides(
+            f"data {self.name}", tuple(INPUTS), self.size, self.frames, action_units=True
+        )
 
 
 class PrecomputedFlow(Config):
@@ -88,7 +90,7 @@ class RecordedData(Config):
     @property
     def provides(self) -> Provides:
         """Every input at any size, and the action units that coders saw, if any did."""
-        return Provides(f"data {self.name}", INPUTS, action_units=True)
+        return Provides(f"data {self.name}", tuple(INPUTS), action_units=True)
 
 
 DataConfig = Annotated[SyntheticData | PrecomputedFlow | RecordedData, Field(discriminator="kind")]

@@ -7,8 +7,9 @@ computed or trained, and what nobody needs is not computed.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mer_nas.data.clips import FLOW, FRAMES, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.errors import ConfigError
+from mer_nas.inputs import FLOW, FRAMES
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import FLOW, Array, ClipSet
+from mer_nas.data.clips import Array, ClipSet
+from mer_nas.inputs import FLOW
 
 Divisors = tuple[float, ...]
 """(C,): what each channel of an input is divided by."""

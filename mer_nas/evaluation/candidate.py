@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.architectures import Architecture, parse
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.config.base import Tree, validate
-from mer_nas.data.clips import FRAMES, Array, ClipSet
+from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, unknown
+from mer_nas.inputs import FRAMES, INPUTS
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import brief
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import build
-from mer_nas.data.clips import ACTION_UNITS
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.isolation import isolated
+from mer_nas.inputs import ACTION_UNITS
 from mer_nas.provenance import cpu
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import fit

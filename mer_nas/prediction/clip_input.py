@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from mer_nas.data.annotations.locate import readable
-from mer_nas.data.clips import some
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.frames import Listing, list_frames
 from mer_nas.data.preprocess.images import ENDINGS, decode
 from mer_nas.data.preprocess.pipeline import Keyframes
 from mer_nas.errors import DataError
 from mer_nas.files import place
-from mer_nas.wording import count
+from mer_nas.wording import count, some
 
 _RIGHT = "a video, a folder of frames, or two images as ONSET,APEX would be right"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import DYNAMIC_IMAGE, some
 from mer_nas.data.preprocess.pipeline import Prepared, prepare
 from mer_nas.data.scaling import divided
 from mer_nas.data.sources.precomputed import read_flow, scaled
@@ -15,7 +14,9 @@ from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph
 from mer_nas.export.manifest import FILE, GRAPH, InputSpec, Manifest, read_manifest
 from mer_nas.files import place
+from mer_nas.inputs import DYNAMIC_IMAGE
 from mer_nas.prediction.clip_input import ClipInput
+from mer_nas.wording import some
 
 Inputs = Mapping[str, NDArray[np.float32]]
 """By name, of one clip, (C, H, W) or (T, C, H, W)."""

@@ -14,10 +14,10 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import FLOW
 from mer_nas.data.preprocess.make_inputs import flow_rgb
 from mer_nas.export.bundle import load
 from mer_nas.files import naming
+from mer_nas.inputs import FLOW
 from mer_nas.prediction.model import Inputs
 from mer_nas.prediction.predict import Prediction
 from mer_nas.report.charts.canvas import styled

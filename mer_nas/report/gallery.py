@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import DYNAMIC_IMAGE, FLOW, KEYFRAMES, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess.make_inputs import flow_rgb
+from mer_nas.inputs import DYNAMIC_IMAGE, FLOW, KEYFRAMES
 from mer_nas.report.pictures import save, style
 
 INPUTS = (KEYFRAMES, FLOW, DYNAMIC_IMAGE)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mer_nas.data.clips import (
+from mer_nas.inputs import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
     FLOW,

@@ -10,10 +10,9 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from mer_nas.architectures import Network, Output, build, deployed, parse
-from mer_nas.architectures.auxiliary import UNITS, dynamic_image, rank_loss, resized
+from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resized
 from mer_nas.architectures.decoders import SegNet, unpooled
 from mer_nas.architectures.orthogonality import Correlations, SquaredCosine
-from mer_nas.data.clips import ACTION_UNITS
 
 Tree = dict[str, Any]
 
@@ -180,10 +179,6 @@ def test_action_units_come_from_the_first_path_and_classes_from_the_last() -> No
     after = network(flow, frames.flip(1).roll(1, 0)).answers
     assert torch.equal(before["au"], after["au"])
     assert not torch.allclose(before["branch_cls"], after["branch_cls"])
-
-
-def test_networks_and_data_speak_of_the_same_number_of_action_units() -> None:
-    assert len(ACTION_UNITS) == UNITS
 
 
 def test_what_has_no_weight_is_not_built() -> None:

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
 
 
 @pytest.fixture

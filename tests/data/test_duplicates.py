@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mer_nas.data import load
 from mer_nas.data.checks.check import Report, check
 from mer_nas.data.checks.duplicates import shared_inputs
-from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.config import PrecomputedFlow, RecordedData
+from mer_nas.inputs import FLOW
 
 ACROSS, WITHIN = "two subjects with the same pictures", "two clips with the same pictures"
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from mer_nas import catalogue, data
-from mer_nas.data.clips import FLOW, INPUTS, Clip, ClipSet
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.config import PrecomputedFlow, SyntheticData
 from mer_nas.data.needs import Needs, Provides, provided, refuse_misfit
 from mer_nas.errors import ConfigError
+from mer_nas.inputs import FLOW, INPUTS
 from mer_nas.space import SearchSpace
 
-EVERYTHING = Provides("data faces", INPUTS, size=28, frames=8, action_units=True)
+EVERYTHING = Provides("data faces", tuple(INPUTS), size=28, frames=8, action_units=True)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,9 @@ def test_everything_that_is_lacking_is_said_at_once() -> None:
 
 
 def test_the_synthetic_set_provides_all_there_is() -> None:
-    refuse_misfit(Needs("s", INPUTS, (64,), 8, action_units=True), SyntheticData(size=64).provides)
+    refuse_misfit(
+        Needs("s", tuple(INPUTS), (64,), 8, action_units=True), SyntheticData(size=64).provides
+    )
 
 
 def test_one_annotated_clip_is_enough_to_learn_action_units_from() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mer_nas.data import load
-from mer_nas.data.clips import FLOW
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
 
 CSV = "combined_3_class2_for_optical_flow.csv"
 FOLDER = "STSNet_whole_norm_u_v_os"

@@ -13,12 +13,13 @@ from openpyxl import load_workbook
 from mer_nas.data import load
 from mer_nas.data.annotations.records import labelled, places, read
 from mer_nas.data.checks.check import check
-from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.protocols import plan
 from mer_nas.data.synthesis import Synthesis, synthesize
 from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
 
 Call = Callable[..., Result]
 

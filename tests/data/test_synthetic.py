@@ -17,7 +17,7 @@ from sklearn.model_selection import (
 )
 
 from mer_nas.data import load
-from mer_nas.data.clips import ACTION_UNITS, FLOW, INPUTS, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
 from mer_nas.data.sources.faces import PIXELS, draw_face, frame, portrait
@@ -25,6 +25,7 @@ from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, UNITS, expression
 from mer_nas.data.sources.synthetic import Recording, recordings
 from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import scores
+from mer_nas.inputs import ACTION_UNITS, FLOW, INPUTS
 
 FINGERPRINT = """
 from mer_nas.data import load
@@ -239,7 +240,7 @@ def test_every_subject_has_a_skin_of_its_own_colour(filmed: list[Recording]) -> 
 @pytest.mark.parametrize("size", [28, 128])
 def test_every_input_loads_and_none_changes_another(size: int) -> None:
     config = SyntheticData(subjects=2, clips=6, size=size, frames=4)
-    everything = load(config, Needs(inputs=INPUTS))
+    everything = load(config, Needs(inputs=tuple(INPUTS)))
     assert {name: array.shape[1:-2] for name, array in everything.inputs.items()} == {
         "flow_uvs": (3,),
         "flow_rgb": (3,),

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.inputs import FLOW
 
 
 def change(candidate: Candidate, **words: object) -> Candidate:

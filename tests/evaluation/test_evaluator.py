@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation import evaluator as module
@@ -19,6 +19,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.evaluation.metrics import scores
 from mer_nas.evaluation.results import FoldResult, pool
+from mer_nas.inputs import FLOW
 
 ELSEWHERE = """
 import json, sys, torch

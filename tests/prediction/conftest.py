@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mer_nas.config.base import Tree
 from mer_nas.data import load
-from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.protocols import plan
 from mer_nas.data.scaling import divided, divisors
@@ -23,6 +23,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import Manifest, Provenance, export_network
 from mer_nas.export.manifest import read_manifest
+from mer_nas.inputs import FLOW
 from mer_nas.training.fit import predict
 
 DATA = SyntheticData(subjects=3, clips=24)

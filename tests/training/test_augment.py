@@ -7,19 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from mer_nas.architectures.inputs import INPUTS
 from mer_nas.config.base import validate
-from mer_nas.data.clips import (
+from mer_nas.data.preprocess.make_inputs import flow_rgb
+from mer_nas.errors import ConfigError
+from mer_nas.inputs import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
     FLOW,
     FLOW_RGB,
     FRAMES,
+    INPUTS,
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.data.preprocess.make_inputs import flow_rgb
-from mer_nas.errors import ConfigError
 from mer_nas.training.augment import augment, blend, magnify, mirror, rotate, shift, turn_hue
 from mer_nas.training.config import Augmentation
 

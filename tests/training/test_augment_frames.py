@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import DIFFERENCE, DYNAMIC_IMAGE, FLOW, FLOW_RGB, INPUTS
 from mer_nas.data.preprocess.make_inputs import make_inputs
+from mer_nas.inputs import DIFFERENCE, DYNAMIC_IMAGE, FLOW, FLOW_RGB, INPUTS
 from mer_nas.training.augment import mirror, rotate
 
 SIDE, SIZE = 96, 32
@@ -46,7 +46,7 @@ def frames() -> dict[float, Frames]:
 
 
 def seen(frames: dict[float, Frames]) -> dict[str, torch.Tensor]:
-    found = make_inputs(INPUTS, Clip(frames), SIZE, 3)  # type: ignore[arg-type]
+    found = make_inputs(tuple(INPUTS), Clip(frames), SIZE, 3)  # type: ignore[arg-type]
     return {name: torch.from_numpy(values)[None] for name, values in found.items()}
 
 

@@ -7,8 +7,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mer_nas.architectures import Network, build
 from mer_nas.config import presets
-from mer_nas.data.clips import ACTION_UNITS
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.inputs import ACTION_UNITS
 from mer_nas.space import SearchSpace
 from mer_nas.training.augment import augment
 from mer_nas.training.config import Augmentation, TrainerConfig

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.config.base import validate
-from mer_nas.data.clips import FLOW
 from mer_nas.errors import ConfigError
+from mer_nas.inputs import FLOW
 from mer_nas.training.config import Augmentation, TrainerConfig
 from mer_nas.training.device import pick_device
 from mer_nas.training.fit import (

@@ -10,9 +10,8 @@ from mer_nas.data.annotations.csv_files import read_csv
 from mer_nas.data.annotations.grids import Grid, header
 from mer_nas.data.annotations.layouts import Layout, Lookup, Table
 from mer_nas.data.annotations.xlsx_files import read_xlsx
-from mer_nas.data.clips import some
 from mer_nas.errors import DataError
-from mer_nas.wording import count
+from mer_nas.wording import count, some
 
 SEARCHED = 60
 """Rows at the top of a sheet among which the header is looked for."""

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from mer_nas.data.annotations.annotation import Entry
 from mer_nas.data.annotations.layouts import Layout
-from mer_nas.data.clips import some
 from mer_nas.data.preprocess.frames import Listing
 from mer_nas.data.records import TOLERANCE, Frame, nearest
-from mer_nas.wording import count
+from mer_nas.wording import count, some
 
 
 class Fault(Exception):

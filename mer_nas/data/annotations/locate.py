@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mer_nas.data.annotations import layouts
 from mer_nas.data.annotations.layouts import Frames, Layout, Release
-from mer_nas.data.clips import some
 from mer_nas.errors import DataError
+from mer_nas.wording import some
 
 DEPTH = 3
 """Levels below the root among which a table is looked for."""

@@ -19,14 +19,13 @@ from mer_nas.data.annotations.intervals import Fault, frames_of, span_of
 from mer_nas.data.annotations.label_maps import LabelMap, read_label_map
 from mer_nas.data.annotations.layouts import PLACEHOLDER, Layout, read_layout
 from mer_nas.data.annotations.locate import Folders, Place, find_root, locate, readable, spelled
-from mer_nas.data.clips import some
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.frames import Listing, list_frames, list_video
 from mer_nas.data.preprocess.images import ENDINGS
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.errors import ConfigError, DataError, unknown
-from mer_nas.wording import count
+from mer_nas.wording import count, some
 
 
 @dataclass(frozen=True)

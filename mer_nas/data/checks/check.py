@@ -18,7 +18,7 @@ from mer_nas.data.annotations.classes import UNKNOWN
 from mer_nas.data.annotations.label_maps import LabelMap, read_label_map
 from mer_nas.data.annotations.records import Reading, chosen, classified, place, read
 from mer_nas.data.checks.duplicates import LEAST, View, digest, shared_frames, small
-from mer_nas.data.clips import ClipSet, some
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.config import Pipeline
@@ -29,6 +29,7 @@ from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources.prepared import UNPREPARED, unready
 from mer_nas.errors import DataError, MerNasError
 from mer_nas.wording import count as counted
+from mer_nas.wording import some
 
 See = Callable[[Frame, NDArray[Any]], None]
 """Is told what each frame holds."""

@@ -20,8 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import FLOW, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.findings import Finding
+from mer_nas.inputs import FLOW
 from mer_nas.wording import count
 
 SAME_FLOW = 0.98

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_nas.data.clips import some
 from mer_nas.data.preprocess.frame_readers import Video
 from mer_nas.data.preprocess.images import ENDINGS
 from mer_nas.data.records import Frame
+from mer_nas.wording import some
 
 _NAME = re.compile(r"(.*?)([0-9]+)$")
 

@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import (
+from mer_nas.data.preprocess.flow import Dense, farneback, flow_uvs
+from mer_nas.inputs import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
     FLOW,
@@ -30,7 +31,6 @@ from mer_nas.data.clips import (
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.data.preprocess.flow import Dense, farneback, flow_uvs
 from mer_nas.rank_pooling import coefficients
 
 MEASURED = (FLOW, DIFFERENCE, DYNAMIC_IMAGE)

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import FLOW
 from mer_nas.data.preprocess import flow
 from mer_nas.data.preprocess.alignment import Crop, align
 from mer_nas.data.preprocess.apex import spot
@@ -22,6 +21,7 @@ from mer_nas.data.preprocess.images import Image
 from mer_nas.data.preprocess.magnification import magnified
 from mer_nas.data.preprocess.make_inputs import MEASURED, Pixels, make_inputs, needed
 from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
 
 
 @dataclass(frozen=True)

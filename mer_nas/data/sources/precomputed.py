@@ -24,12 +24,13 @@ from mer_nas.data.annotations import identity
 from mer_nas.data.annotations.annotation_tables import columns_of, refuse_longer
 from mer_nas.data.annotations.csv_files import read_csv
 from mer_nas.data.annotations.locate import composed, spelled
-from mer_nas.data.clips import FLOW, Clip, ClipSet, some
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.images import Image, read_image
 from mer_nas.errors import DataError
-from mer_nas.wording import count
+from mer_nas.inputs import FLOW
+from mer_nas.wording import count, some
 
 COLUMNS = ("dataset", "sub", "filename_o", "label")
 

@@ -17,7 +17,7 @@ from typing import get_args
 import cv2
 import numpy as np
 
-from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.cache import Array, Cache, digest
 from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
@@ -26,6 +26,7 @@ from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING
 from mer_nas.data.preprocess.pipeline import Keyframes, prepare, refuse_unready
 from mer_nas.data.records import Record, RecordSet
 from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
 
 APEX = "apex"
 """Kept like an input: the place of a clip's apex, and which of `WAYS` found it."""

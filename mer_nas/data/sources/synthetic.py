@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import FLOW, Clip, ClipSet
+from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
 from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
@@ -47,6 +47,7 @@ from mer_nas.data.sources.faces import (
 )
 from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, expression, head, sway
 from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
 
 CLASSES = tuple(EXPRESSIONS)
 

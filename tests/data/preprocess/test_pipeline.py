@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import INPUTS
 from mer_nas.data.preprocess import pipeline
 from mer_nas.data.preprocess.alignment import Crop
 from mer_nas.data.preprocess.config import (
@@ -23,6 +22,7 @@ from mer_nas.data.preprocess.config import (
 )
 from mer_nas.data.preprocess.pipeline import Keyframes, prepare
 from mer_nas.errors import DataError
+from mer_nas.inputs import INPUTS
 
 SIDE = 64
 PLAIN = Preparation(
@@ -93,7 +93,7 @@ def test_no_frame_is_read_that_no_input_is_made_of() -> None:
 
 def test_every_input_is_made_in_one_pass() -> None:
     reader = moving((1, 0))
-    found = prepare(reader, Keyframes(0, 8, apex=4), PLAIN, INPUTS)
+    found = prepare(reader, Keyframes(0, 8, apex=4), PLAIN, tuple(INPUTS))
     assert set(found.inputs) == set(INPUTS)
     assert reader.seen == [0, 2, 4, 6, 8]
     assert found.inputs["frames"].shape == (3, 1, 16, 16)
@@ -181,8 +181,8 @@ def test_without_colour_every_channel_is_the_grey_one() -> None:
 def test_min_max_stretches_each_channel_of_flow_and_leaves_faces_alone() -> None:
     how = changed(values="min_max")
     keyframes = Keyframes(0, 8, apex=4)
-    found = prepare(moving((1, 0)), keyframes, how, INPUTS).inputs
-    plain = prepare(moving((1, 0)), keyframes, PLAIN, INPUTS).inputs
+    found = prepare(moving((1, 0)), keyframes, how, tuple(INPUTS)).inputs
+    plain = prepare(moving((1, 0)), keyframes, PLAIN, tuple(INPUTS)).inputs
     assert found["flow_uvs"].min((1, 2)).tolist() == pytest.approx([-1, -1, -1])
     assert found["flow_uvs"].max((1, 2)).tolist() == pytest.approx([1, 1, 1])
     for name in ("keyframes", "keyframes_rgb", "frames", "flow_rgb"):

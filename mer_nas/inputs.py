@@ -1,4 +1,4 @@
-"""What networks can read of a clip."""
+"""What networks can read of a clip: the one table of inputs, and of action units."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -31,13 +31,24 @@ class Input(NamedTuple):
         return [round(index * last / (count - 1)) for index in range(count)]
 
 
+FLOW = "flow_uvs"
+FLOW_RGB = "flow_rgb"
+DIFFERENCE = "difference"
+DYNAMIC_IMAGE = "dynamic_image"
+KEYFRAMES = "keyframes"
+KEYFRAMES_RGB = "keyframes_rgb"
+FRAMES = "frames"
+
 INPUTS: Mapping[str, Input] = {
-    "flow_uvs": Input(3, False, "optical flow u, v and its strain, onset to apex"),
-    "flow_rgb": Input(3, False, "the same flow as colour: hue is its angle, value its magnitude"),
-    "difference": Input(3, False, "apex minus onset, in colour"),
-    "dynamic_image": Input(1, False, "approximate rank pooling of the grey frames"),
-    "keyframes": Input(1, True, "onset, apex and offset, grey", length=3, rising=2),
-    "keyframes_rgb": Input(3, True, "onset, apex and offset, in colour", length=3, rising=2),
-    "frames": Input(1, True, "evenly spaced grey frames, onset to apex"),
+    FLOW: Input(3, False, "optical flow u, v and its strain, onset to apex"),
+    FLOW_RGB: Input(3, False, "the same flow as colour: hue is its angle, value its magnitude"),
+    DIFFERENCE: Input(3, False, "apex minus onset, in colour"),
+    DYNAMIC_IMAGE: Input(1, False, "approximate rank pooling of the grey frames"),
+    KEYFRAMES: Input(1, True, "onset, apex and offset, grey", length=3, rising=2),
+    KEYFRAMES_RGB: Input(3, True, "onset, apex and offset, in colour", length=3, rising=2),
+    FRAMES: Input(1, True, "evenly spaced grey frames, onset to apex"),
 }
 """Every input by its name."""
+
+ACTION_UNITS = ("1", "2", "4", "5", "6", "7", "9", "10", "12", "14", "15", "17")
+"""The facial action units that networks may learn to tell, by their number in FACS."""
