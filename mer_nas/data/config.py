@@ -79,7 +79,7 @@ class RecordedData(Config):
     frames: Literal["raw", "cropped"] = "raw"
     """raw: frames as recorded; cropped: the registered faces that some sets come with."""
     labels: str = "three"
-    """Which emotions make which class: a file of mer_nas/data/label_maps, or a path to one."""
+    """Which emotions make which class: one of mer_nas/data/annotations/label_maps, or a file."""
     pipeline: Pipeline = Field(default_factory=Pipeline)
     """How inputs are made from frames."""
     cache: Place | None = None
