@@ -22,7 +22,7 @@ from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
-from mer_nas.statistics import by_subject, compare
+from mer_nas.statistics import by_subject, compare_pairs
 from mer_nas.study import find, load_clips
 from mer_nas.study.evaluate import Evaluated, evaluate
 
@@ -53,7 +53,7 @@ def main(words: list[str]) -> None:
         settings = _like(stored, resolve([f"space={stored.space.name}", *rest]))
         found[point.name] = evaluate(settings, clips, point.name, seeds, _progress(point.name))
     tables = {name: counts(evaluated, clips, seeds) for name, evaluated in found.items()}
-    paired = compare(tables.pop("winner"), tables)
+    paired = compare_pairs(tables.pop("winner"), tables)
     for name, evaluated in found.items():
         each = ", ".join(f"{score.uf1:.4f}" for score in evaluated.scores)
         line = f"{name:<20} UF1 {evaluated.uf1:.4f} ({each}; {evaluated.protocol})"

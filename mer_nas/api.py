@@ -29,7 +29,7 @@ from mer_nas.study.compare import ComparedCandidates, compare_candidates
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.reproduce import Reproduction, read_claim
+from mer_nas.study.reproduce import Reproduction, read_reported_result
 from mer_nas.study.reproduce import reproduce as _reproduce
 from mer_nas.study.state import StudyState
 from mer_nas.trust import asking, require, to_run
@@ -199,8 +199,8 @@ def reproduce(
         Untrusted: It names Python files, and you have not agreed to run them.
     """
     with asking(trust):
-        claim = read_claim(str(report), words)
-        return _reproduce(claim, load_clips(claim.settings, on_event=on_event), on_event)
+        reported = read_reported_result(str(report), words)
+        return _reproduce(reported, load_clips(reported.settings, on_event=on_event), on_event)
 
 
 def predict(folder: str | Path, clip: str | Path) -> Prediction:

@@ -16,14 +16,14 @@ from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.provenance import code_version
-from mer_nas.report import HeadlineFacts, NestedFacts, Report, SelectionBias
-from mer_nas.report.schema import Answer
+from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias
+from mer_nas.report.schema import Winner
 from mer_nas.report.tables import as_text
 from mer_nas.search.config import Folds
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
-from mer_nas.study.estimate import Plan, estimate, machine_shares, outlay
+from mer_nas.study.forecast import Plan, estimate, machine_shares, outlay
 from mer_nas.study.state import StudyState
 from mer_nas.vetting import vet
 from mer_nas.wording import count, duration, signed
@@ -233,7 +233,7 @@ def _worth(report: Report) -> list[str]:
     return lines
 
 
-def _headline(found: HeadlineFacts, chosen: SelectionBias) -> list[str]:
+def _headline(found: Headline, chosen: SelectionBias) -> list[str]:
     uf1 = found.uf1
     interval = f"[{uf1.low:.3f}, {uf1.high:.3f}]"
     at_least = "at least " if found.upper_bound else ""
@@ -257,7 +257,7 @@ def _headline(found: HeadlineFacts, chosen: SelectionBias) -> list[str]:
     ]
 
 
-def _nested(found: NestedFacts | None, note: str) -> list[str]:
+def _nested(found: NestedEstimate | None, note: str) -> list[str]:
     """Return what the searches that never saw their outer group came to, a line or two."""
     if found is None:
         return [f"nested    {note}"] if note else []
@@ -278,7 +278,7 @@ def _front(report: Report) -> list[str]:
     ]
 
 
-def _answer(answer: Answer | None) -> list[str]:
+def _answer(answer: Winner | None) -> list[str]:
     if answer is None:
         return ["no trial was complete, so there is no winner"]
     uf1 = answer.uf1

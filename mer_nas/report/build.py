@@ -7,26 +7,26 @@ from typing import get_args
 
 from mer_nas.report.confusions import matrix, summed
 from mer_nas.report.facts import (
-    FinalistFacts,
+    FinalistSummary,
     SeedScores,
-    StudyFacts,
-    TrialFacts,
+    StudySummary,
+    TrialSummary,
 )
 from mer_nas.report.literature import literature
 from mer_nas.report.parallel import axis, is_choice, parallel
 from mer_nas.report.schema import (
     CORRECTED,
     HONESTY,
-    Answer,
     BestSoFar,
     Important,
     Margin,
+    RankedCandidate,
     Report,
-    Row,
     Slice,
     SlicePoint,
     Spread,
     SubjectSizes,
+    Winner,
 )
 from mer_nas.report.slots import slots
 from mer_nas.report.spreads import others, spread, spreads
@@ -41,7 +41,7 @@ SHOWN = 5
 SLICES = 2
 
 
-def build(facts: StudyFacts) -> Report:
+def build(facts: StudySummary) -> Report:
     """Return what a reader wants to know of the study that `facts` describe.
 
     Blocks of the user's own must be loaded: the winner's network is built to be counted.
@@ -87,7 +87,7 @@ def build(facts: StudyFacts) -> Report:
     )
 
 
-def best_first(trials: Iterable[TrialFacts]) -> list[TrialFacts]:
+def best_first(trials: Iterable[TrialSummary]) -> list[TrialSummary]:
     """Return the complete trials, the best first and of equals the earliest."""
     complete = [
         trial for trial in trials if trial.outcome == "complete" and trial.value is not None
@@ -95,20 +95,20 @@ def best_first(trials: Iterable[TrialFacts]) -> list[TrialFacts]:
     return sorted(complete, key=lambda trial: (-_value(trial), trial.number))
 
 
-def _value(trial: TrialFacts) -> float:
+def _value(trial: TrialSummary) -> float:
     assert trial.value is not None
     return trial.value
 
 
-def by_rank(facts: StudyFacts) -> list[FinalistFacts]:
+def by_rank(facts: StudySummary) -> list[FinalistSummary]:
     """Return the finalists, the winner first."""
     return sorted(facts.finalists, key=lambda finalist: finalist.rank)
 
 
-def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
+def _answer(facts: StudySummary, complete: Sequence[TrialSummary]) -> Winner | None:
     if facts.finalists:
         winner = by_rank(facts)[0]
-        return Answer(
+        return Winner(
             label=winner.name,
             key=winner.key,
             **winner.said(),
@@ -125,17 +125,17 @@ def _answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer | None:
     return _search_answer(facts, complete) if complete else None
 
 
-def _honesty(facts: StudyFacts) -> str:
+def _honesty(facts: StudySummary) -> str:
     known = facts.headline is not None and not facts.headline.upper_bound
     return CORRECTED if known else HONESTY
 
 
-def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
+def _search_answer(facts: StudySummary, complete: Sequence[TrialSummary]) -> Winner:
     best = complete[0]
     measured: dict[str, Spread | None] = {"uar": None, "accuracy": None}
     if best.scores:
         measured |= {**spreads([best.scores]), **others([best.scores])}
-    return Answer(
+    return Winner(
         label=_label(best),
         key=best.key,
         **best.said(),
@@ -150,7 +150,7 @@ def _search_answer(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Answer:
     )
 
 
-def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Margin | None:
+def _against_finalist(facts: StudySummary, winner: FinalistSummary) -> Margin | None:
     """Compare under the final protocol, where a warm start reached it."""
     warm = [finalist for finalist in by_rank(facts) if finalist.warm_start]
     if winner.warm_start or not warm:
@@ -168,10 +168,10 @@ def _against_finalist(facts: StudyFacts, winner: FinalistFacts) -> Margin | None
 
 
 def _against_trial(
-    facts: StudyFacts, winner: FinalistFacts | TrialFacts, complete: Sequence[TrialFacts]
+    facts: StudySummary, winner: FinalistSummary | TrialSummary, complete: Sequence[TrialSummary]
 ) -> Margin | None:
     """Compare under the search protocol."""
-    score = winner.search_score if isinstance(winner, FinalistFacts) else winner.value
+    score = winner.search_score if isinstance(winner, FinalistSummary) else winner.value
     warm = [trial for trial in complete if trial.warm_start]
     if winner.warm_start or score is None or not warm:
         return None
@@ -185,30 +185,30 @@ def _against_trial(
     )
 
 
-def _ranking(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]:
+def _ranking(facts: StudySummary, complete: Sequence[TrialSummary]) -> tuple[RankedCandidate, ...]:
     if facts.finalists:
         return tuple(_finalist_row(finalist) for finalist in by_rank(facts))
     return tuple(_trial_row(trial, rank) for rank, trial in enumerate(complete[:SHOWN], 1))
 
 
-def _front(facts: StudyFacts, complete: Sequence[TrialFacts]) -> tuple[Row, ...]:
+def _front(facts: StudySummary, complete: Sequence[TrialSummary]) -> tuple[RankedCandidate, ...]:
     return tuple(map(_trial_row, on_front(facts, complete))) if facts.objectives[1:] else ()
 
 
-def on_front(facts: StudyFacts, complete: Sequence[TrialFacts]) -> list[TrialFacts]:
+def on_front(facts: StudySummary, complete: Sequence[TrialSummary]) -> list[TrialSummary]:
     """Return the complete trials that no other betters in every objective, in their order."""
     costs = facts.objectives[1:]
     found = front([(_value(trial), *_costs(trial, costs)) for trial in complete])
     return [complete[index] for index in found]
 
 
-def _costs(trial: TrialFacts, names: Sequence[Objective]) -> list[float]:
+def _costs(trial: TrialSummary, names: Sequence[Objective]) -> list[float]:
     known = {"macs": trial.macs, "params": trial.deployed}
     return [float(known[name] or 0) for name in names]
 
 
-def _finalist_row(finalist: FinalistFacts) -> Row:
-    return Row(
+def _finalist_row(finalist: FinalistSummary) -> RankedCandidate:
+    return RankedCandidate(
         rank=finalist.rank,
         label=finalist.name,
         outcome="complete",
@@ -218,8 +218,8 @@ def _finalist_row(finalist: FinalistFacts) -> Row:
     )
 
 
-def _trial_row(trial: TrialFacts, rank: int | None = None) -> Row:
-    return Row(
+def _trial_row(trial: TrialSummary, rank: int | None = None) -> RankedCandidate:
+    return RankedCandidate(
         rank=rank,
         label=_label(trial),
         outcome=trial.outcome,
@@ -231,18 +231,18 @@ def _trial_row(trial: TrialFacts, rank: int | None = None) -> Row:
     )
 
 
-def _label(trial: TrialFacts) -> str:
+def _label(trial: TrialSummary) -> str:
     return trial.origin if trial.warm_start else f"trial {trial.number}"
 
 
-def _measured(facts: StudyFacts, complete: Sequence[TrialFacts]) -> Sequence[SeedScores]:
+def _measured(facts: StudySummary, complete: Sequence[TrialSummary]) -> Sequence[SeedScores]:
     """Return the scores of the winner, one a seed; none where the ledger lacks a fold of it."""
     if facts.finalists:
         return by_rank(facts)[0].scores
     return [complete[0].scores] if complete and complete[0].scores else []
 
 
-def _course(trials: Sequence[TrialFacts]) -> tuple[BestSoFar, ...]:
+def _course(trials: Sequence[TrialSummary]) -> tuple[BestSoFar, ...]:
     course: list[BestSoFar] = []
     for trial in sorted(best_first(trials), key=lambda trial: trial.number):
         best = max(_value(trial), course[-1].uf1) if course else _value(trial)
@@ -251,7 +251,7 @@ def _course(trials: Sequence[TrialFacts]) -> tuple[BestSoFar, ...]:
 
 
 def _important(
-    importance: dict[str, float], complete: Sequence[TrialFacts]
+    importance: dict[str, float], complete: Sequence[TrialSummary]
 ) -> tuple[Important, ...]:
     largest = max(importance.values(), default=0.0)
     ordered = sorted(importance.items(), key=lambda item: (-item[1], item[0]))
@@ -268,7 +268,7 @@ def _important(
     )
 
 
-def _slices(important: Sequence[Important], trials: Iterable[TrialFacts]) -> tuple[Slice, ...]:
+def _slices(important: Sequence[Important], trials: Iterable[TrialSummary]) -> tuple[Slice, ...]:
     names = [entry.parameter for entry in important if entry.importance > 0][:SLICES]
     complete = best_first(trials)
     return tuple(
@@ -276,7 +276,7 @@ def _slices(important: Sequence[Important], trials: Iterable[TrialFacts]) -> tup
     )
 
 
-def _slice(name: str, trials: Sequence[TrialFacts]) -> Slice:
+def _slice(name: str, trials: Sequence[TrialSummary]) -> Slice:
     points = [SlicePoint(value=trial.params[name], uf1=_value(trial)) for trial in trials]
     choice = is_choice([point.value for point in points])
     return Slice(parameter=name, choice=choice, points=tuple(points))

@@ -41,7 +41,7 @@ class SeedScores(Scores):
     repetition: NonNegativeInt = 0
     """Which repetition; it decides the seed of every fold."""
     subjects: tuple[Confusion, ...] = ()
-    """The confusion of each subject, in the order of `DataFacts.subjects`; empty where unknown."""
+    """Confusion of each subject, in the order of `DataSummary.subjects`; empty where unknown."""
     fold_f1: Share | None = None
     """Mean over folds of the F1 of each, of the classes that occur in it; not pooled."""
     datasets: tuple[DatasetScores, ...] = ()
@@ -55,7 +55,7 @@ class SeedScores(Scores):
 
         Args:
             results: One a fold.
-            subjects: Of the whole data set, in the order of `DataFacts.subjects`.
+            subjects: Of the whole data set, in the order of `DataSummary.subjects`.
             repetition: Which it is.
         """
         by_dataset = confusions_by_dataset(results)
@@ -81,7 +81,7 @@ class BlockPoint(Config):
     """UF1 pooled over them; a class absent so far counts 0, so only the last is a score."""
 
 
-class Described(Config):
+class CandidateSummary(Config):
     """What every table says of a candidate."""
 
     origin: str
@@ -105,10 +105,10 @@ class Described(Config):
 
     def said(self) -> Tree:
         """Return these settings, for another block that says them."""
-        return {name: getattr(self, name) for name in Described.model_fields}
+        return {name: getattr(self, name) for name in CandidateSummary.model_fields}
 
 
-class TrialFacts(Described):
+class TrialSummary(CandidateSummary):
     """One proposal of the search and what became of it."""
 
     number: NonNegativeInt
@@ -133,7 +133,7 @@ class TrialFacts(Described):
     """Why it failed or is infeasible."""
 
 
-class LearningFacts(Config):
+class LossCurve(Config):
     """How the training loss of a finalist fell, over the folds of all its repetitions.
 
     Where folds have unequal numbers of epochs, a part is an equal share of each one's training.
@@ -148,7 +148,7 @@ class LearningFacts(Config):
     high: tuple[float, ...]
 
 
-class HindsightFacts(Config):
+class HindsightSummary(Config):
     """LEAKY: what the same trainings would have scored, had the held-out clips chosen the epoch.
 
     For comparison with literature that does so; nothing was chosen by it. All scores are UF1 of
@@ -173,7 +173,7 @@ class HindsightFacts(Config):
     """LEAKY: after each part of the training, as many as there are epochs."""
 
 
-class FinalistFacts(Described):
+class FinalistSummary(CandidateSummary):
     """A candidate that was retrained under the final protocol with several seeds."""
 
     rank: PositiveInt
@@ -189,9 +189,9 @@ class FinalistFacts(Described):
     """UF1 of its trial under the search protocol."""
     scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
     """One a repetition."""
-    learning: LearningFacts | None = None
+    learning: LossCurve | None = None
     """None where a version trained it that kept no losses."""
-    hindsight: HindsightFacts | None = None
+    hindsight: HindsightSummary | None = None
     """LEAKY; used for no choice. None where no fold was looked back at."""
 
     @property
@@ -213,7 +213,7 @@ class SelectionBias(Correction):
     """Why the optimism is a lower bound; empty where it is an estimate."""
 
 
-class HeadlineFacts(Config):
+class Headline(Config):
     """What to expect of the winner on new subjects of the same kind."""
 
     uf1: Estimate
@@ -255,7 +255,7 @@ class OuterGroup(Config):
     """UF1 of the winner on the subjects of its search, by which it was chosen."""
 
 
-class NestedFacts(Config):
+class NestedEstimate(Config):
     """What the whole procedure, search and choice included, is worth on subjects it never saw."""
 
     groups: Annotated[tuple[OuterGroup, ...], Field(min_length=2)]
@@ -271,7 +271,7 @@ class NestedFacts(Config):
     """Training time of it all, the searches included, summed over workers."""
 
 
-class DataFacts(Config):
+class DataSummary(Config):
     """The clips that everything was measured on."""
 
     name: str
@@ -303,7 +303,7 @@ class DataFacts(Config):
                 )
 
 
-class ComputeFacts(Config):
+class ComputeSummary(Config):
     """What the study cost, and what stopping trials early saved."""
 
     folds_run: NonNegativeInt
@@ -340,7 +340,7 @@ Map = Annotated[tuple[tuple[float, ...], ...], AfterValidator(_rectangle)]
 """Rows of a small map, top to bottom; each from the left of the picture to its right."""
 
 
-class ExpertLook(Config):
+class ExpertAttribution(Config):
     """Which experts of a layer the winner uses, and where, by true class of the clips."""
 
     layer: str
@@ -354,7 +354,7 @@ class ExpertLook(Config):
     """By class, then expert: the same at each position; empty where a clip is sent as a whole."""
 
 
-class GateLook(Config):
+class GateAttribution(Config):
     """Where a progressive gate of the winner lets through, by true class of the clips."""
 
     layer: str
@@ -362,7 +362,7 @@ class GateLook(Config):
     """By class: the mean of what features are multiplied with, in [0, 1]."""
 
 
-class LooksFacts(Config):
+class Attribution(Config):
     """What the exported winner looks at, over all clips, which it has learned from."""
 
     key: str
@@ -371,9 +371,9 @@ class LooksFacts(Config):
     input: str
     seen: tuple[Map, ...]
     """By class: how far that input is from its median at each position, to lay the maps upon."""
-    experts: tuple[ExpertLook, ...] = ()
+    experts: tuple[ExpertAttribution, ...] = ()
     """Layer by layer, input to output."""
-    gates: tuple[GateLook, ...] = ()
+    gates: tuple[GateAttribution, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -400,7 +400,7 @@ class NextStep(Config):
     """What it does, in half a sentence."""
 
 
-class StudyFacts(Config):
+class StudySummary(Config):
     """All that is known about a study when its report is written."""
 
     name: str
@@ -419,7 +419,7 @@ class StudyFacts(Config):
     """Hash of the files that can change a score."""
     environment: Tree
     """Python, machine and package versions."""
-    data: DataFacts
+    data: DataSummary
     search_protocol: str
     """"LOSO" or "4 subject groups"."""
     final_protocol: str | None = None
@@ -435,27 +435,27 @@ class StudyFacts(Config):
     """Why the search ended: "60 trials are done"."""
     tables: tuple[PublishedTable, ...] = ()
     """Published tables whose rows are points of the space."""
-    trials: tuple[TrialFacts, ...] = ()
-    compute: ComputeFacts
+    trials: tuple[TrialSummary, ...] = ()
+    compute: ComputeSummary
     importance: dict[str, NonNegativeFloat] | None = None
     """Importance of each parameter; none where it cannot be estimated."""
     importance_note: str = ""
     """How importance was estimated, or why it is absent."""
-    finalists: tuple[FinalistFacts, ...] = ()
+    finalists: tuple[FinalistSummary, ...] = ()
     final_failures: dict[str, str] = Field(default_factory=dict)
     """Why repetitions of the final stage failed, by their label: "trial 17, seed 1 of 3"."""
     selection: SelectionBias | None = None
     selection_note: str = ""
     """Why nothing is known of it."""
-    headline: HeadlineFacts | None = None
-    nested: NestedFacts | None = None
+    headline: Headline | None = None
+    nested: NestedEstimate | None = None
     """None where it was not asked for (`study.outer`), or is not complete."""
     nested_note: str = ""
     """Why it is not complete."""
     comparisons: tuple[Comparison, ...] = ()
     """The winner against the runner-up and each warm start that was measured like it."""
     export: ExportFacts | None = None
-    looks: LooksFacts | None = None
+    looks: Attribution | None = None
     """None where the winner was not exported, or has neither experts nor progressive gates."""
     next_steps: tuple[NextStep, ...] = ()
 

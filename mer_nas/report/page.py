@@ -13,8 +13,8 @@ from mer_nas.config import presets
 from mer_nas.diagram import as_svg, draw
 from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
-from mer_nas.report.heat import heat, least, most
-from mer_nas.report.schema import Answer, Report
+from mer_nas.report.heatmap import heatmap, least, most
+from mer_nas.report.schema import Report, Winner
 from mer_nas.templates import templates
 from mer_nas.wording import noun_of
 
@@ -51,7 +51,7 @@ def _drawings(report: Report) -> dict[str, str]:
     }
 
 
-def _network(answer: Answer, classes: int) -> str:
+def _network(answer: Winner, classes: int) -> str:
     if answer.architecture is None:
         return ""
     return as_svg(draw(parse(answer.architecture, "the winner's architecture"), classes))
@@ -77,7 +77,7 @@ def _many(number: int, noun: str, several: str = "") -> Markup:
 FILTERS: dict[str, Callable[..., object]] = {
     **{name: _written(format_) for name, format_ in FORMATS.items()},
     "many": _many,
-    "heat": lambda rows, low, high, title: Markup(heat(rows, low, high, title)),
+    "heatmap": lambda rows, low, high, title: Markup(heatmap(rows, low, high, title)),
     "least": least,
     "most": most,
     "yaml": lambda tree: presets.dump(tree, compact=True).rstrip(),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from mer_nas.report.facts import TrialFacts
+from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import Axis, Important, Line, ParallelCoordinates
 
 AXES = 8
@@ -17,7 +17,7 @@ Value = str | int | float | bool | None
 
 
 def parallel(
-    important: Sequence[Important], best_first: Sequence[TrialFacts]
+    important: Sequence[Important], best_first: Sequence[TrialSummary]
 ) -> ParallelCoordinates | None:
     """Return the complete trials over the most important parameters; none without any.
 

@@ -15,7 +15,7 @@ from mer_nas import files
 from mer_nas.config.base import C, Config, Tree, validate
 from mer_nas.errors import StudyError, shown
 from mer_nas.evaluation.metrics import Confusion, Share
-from mer_nas.report.facts import Described, StudyFacts
+from mer_nas.report.facts import CandidateSummary, StudySummary
 from mer_nas.report.literature import Literature
 from mer_nas.search.events import Outcome
 from mer_nas.space.published import PublishedScores
@@ -45,7 +45,7 @@ class Spread(Config):
     seeds: PositiveInt
 
 
-class Row(Described):
+class RankedCandidate(CandidateSummary):
     """A candidate in the ranking."""
 
     rank: PositiveInt | None
@@ -74,7 +74,7 @@ class Margin(Config):
     """The larger standard deviation over seeds of the two; none where there is one seed."""
 
 
-class Answer(Described):
+class Winner(CandidateSummary):
     """What the study found."""
 
     label: str
@@ -290,13 +290,13 @@ class Report(Config):
     model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["mer-nas report 3"] = Field(default=SCHEMA, alias="schema")
-    answer: Answer | None
+    answer: Winner | None
     """None where no trial is complete."""
-    ranking: tuple[Row, ...]
+    ranking: tuple[RankedCandidate, ...]
     """Finalists by rank; without a final stage the best complete trials."""
-    front: tuple[Row, ...] = ()
+    front: tuple[RankedCandidate, ...] = ()
     """With several objectives: the complete trials that no other betters, best UF1 first."""
-    warm_starts: tuple[Row, ...]
+    warm_starts: tuple[RankedCandidate, ...]
     """Published points as the search measured them."""
     confusion: ConfusionMatrix | None
     outcomes: dict[Outcome, NonNegativeInt]
@@ -322,8 +322,8 @@ class Report(Config):
     datasets: tuple[DatasetPart, ...] = ()
     """Empty where the study does not know its subjects."""
     subjects: tuple[SubjectRow, ...] = ()
-    """In the order of `DataFacts.subjects`; empty where there is no winner."""
-    study: StudyFacts
+    """In the order of `DataSummary.subjects`; empty where there is no winner."""
+    study: StudySummary
     """Everything above is derived from this."""
 
     def __repr__(self) -> str:
@@ -338,7 +338,7 @@ class Report(Config):
         return brief(self, facts)
 
     @property
-    def unranked(self) -> tuple[Row, ...]:
+    def unranked(self) -> tuple[RankedCandidate, ...]:
         """The warm starts that do not stand in the ranking already."""
         ranked = {row.origin for row in self.ranking if row.warm_start}
         return tuple(row for row in self.warm_starts if row.origin not in ranked)

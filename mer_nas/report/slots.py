@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mer_nas.architectures import Block, parse
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree
-from mer_nas.report.facts import TrialFacts
+from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import SlotRow, Slots
 
 FEWEST = 4
@@ -17,7 +17,7 @@ Filled = frozenset[tuple[str, str]]
 """Slots with a block that stands in them, somewhere in a network."""
 
 
-def slots(best_first: Sequence[TrialFacts], winner: Tree | None) -> Slots | None:
+def slots(best_first: Sequence[TrialSummary], winner: Tree | None) -> Slots | None:
     """Return which blocks the complete trials have, and how they did with them.
 
     A block that all of them have tells nothing, and is left out.

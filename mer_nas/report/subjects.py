@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from mer_nas.data.clips import dataset_of
 from mer_nas.evaluation.metrics import Confusion
 from mer_nas.report.confusions import matrix, summed
-from mer_nas.report.facts import DataFacts, SeedScores
+from mer_nas.report.facts import DataSummary, SeedScores
 from mer_nas.report.schema import DatasetPart, Spread, SubjectRow
 from mer_nas.report.spreads import others, spreads
 
 
-def subject_rows(data: DataFacts, scores: Sequence[SeedScores]) -> tuple[SubjectRow, ...]:
+def subject_rows(data: DataSummary, scores: Sequence[SeedScores]) -> tuple[SubjectRow, ...]:
     """Return how a candidate did on each subject; nothing where its scores do not tell them."""
     by_subject = _by_subject(scores)
     if not by_subject:
@@ -28,7 +28,7 @@ def subject_rows(data: DataFacts, scores: Sequence[SeedScores]) -> tuple[Subject
 
 
 def datasets(
-    data: DataFacts, scores: Sequence[SeedScores], protocol: str
+    data: DataSummary, scores: Sequence[SeedScores], protocol: str
 ) -> tuple[DatasetPart, ...]:
     """Return the data sets of a study with how a candidate did in each.
 

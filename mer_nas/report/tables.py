@@ -6,13 +6,13 @@ the rows do to each other, not number with number; both say what they were measu
 
 from collections.abc import Mapping, Sequence
 
-from mer_nas.report.facts import SeedScores, StudyFacts
+from mer_nas.report.facts import SeedScores, StudySummary
 from mer_nas.report.schema import ComparedRow, ComparedTable, Spread
 from mer_nas.report.spreads import spreads
 from mer_nas.wording import count
 
 
-def compare(facts: StudyFacts) -> tuple[ComparedTable, ...]:
+def compare(facts: StudySummary) -> tuple[ComparedTable, ...]:
     """Return the tables of the study's space with our scores.
 
     Rows compare under one protocol: the final one if all of a table's points reached the final

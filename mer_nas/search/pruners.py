@@ -34,7 +34,7 @@ from optuna.trial import TrialState
 
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.config import PrunerName
-from mer_nas.statistics import drawn, signed_rank_p, totals
+from mer_nas.statistics import bootstrap_weights, resampled_counts, signed_rank_p
 from mer_nas.wording import count
 
 
@@ -105,8 +105,8 @@ class Bootstrap(Pruner):
         if best is None or found < self.subjects:
             return ""
         theirs = np.stack([best.answers[subject] for subject in standing.answers])
-        weights = drawn(found, self.draws, seed=found)
-        ours, other = uf1(totals(weights, np.stack([standing.counts, theirs]))).T
+        weights = bootstrap_weights(found, self.draws, seed=found)
+        ours, other = uf1(resampled_counts(weights, np.stack([standing.counts, theirs]))).T
         share = float(np.mean(ours >= other))
         if share >= self.chance:
             return ""

@@ -130,7 +130,7 @@ class SpaceFile(Config):
     """Published tables whose rows are points; the report sets our scores beside them."""
 
 
-class Trial(Protocol):
+class Suggester(Protocol):
     """The part of an Optuna trial that draws."""
 
     def suggest_categorical(self, name: str, choices: Any) -> Any: ...  # noqa: D102
@@ -287,7 +287,7 @@ class SearchSpace:
             self, [*facts, ("open", len(self.parameters())), ("points", len(self.points))]
         )
 
-    def suggest(self, trial: Trial) -> Tree:
+    def suggest(self, trial: Suggester) -> Tree:
         """Return a closed tree drawn by an Optuna trial."""
 
         def pick(name: str, leaf: Leaf) -> Any:

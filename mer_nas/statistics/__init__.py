@@ -12,14 +12,13 @@ from mer_nas.statistics.bootstrap import (
     MIN_SUBJECTS,
     Difference,
     Estimate,
+    bootstrap_weights,
     by_subject,
     check_counts,
-    difference,
-    drawn,
     estimate,
-    totals,
+    resampled_counts,
 )
-from mer_nas.statistics.comparison import PairedComparison, compare, holm, signed_rank_p
+from mer_nas.statistics.comparison import PairedComparison, compare_pairs, holm, signed_rank_p
 from mer_nas.statistics.selection import Correction, correct
 
 __all__ = [
@@ -28,14 +27,13 @@ __all__ = [
     "Difference",
     "Estimate",
     "PairedComparison",
+    "bootstrap_weights",
     "by_subject",
     "check_counts",
-    "compare",
+    "compare_pairs",
     "correct",
-    "difference",
-    "drawn",
     "estimate",
     "holm",
+    "resampled_counts",
     "signed_rank_p",
-    "totals",
 ]

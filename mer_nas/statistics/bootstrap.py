@@ -69,7 +69,7 @@ def check_counts(counts: Counts, classes: Sequence[str]) -> None:
 
 
 @lru_cache(maxsize=256)
-def drawn(subjects: int, draws: int = DRAWS, seed: int = 0) -> Values:
+def bootstrap_weights(subjects: int, draws: int = DRAWS, seed: int = 0) -> Values:
     """Return how often each draw (B, S) took each subject: S times with replacement; read-only.
 
     They are whole numbers in floating point, for which alone there is a fast product of matrices.
@@ -81,7 +81,7 @@ def drawn(subjects: int, draws: int = DRAWS, seed: int = 0) -> Values:
     return times
 
 
-def totals(weights: Values, counts: Counts) -> Values:
+def resampled_counts(weights: Values, counts: Counts) -> Values:
     """Return the confusions (B, ..., K, K) of every draw (B, S) from counts (..., S, K, K)."""
     first = np.moveaxis(counts, -3, 0)
     summed = weights @ first.reshape(len(first), -1).astype(np.float64)
@@ -97,23 +97,10 @@ def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Esti
         less: What is taken off the score and its interval, such as an optimism.
     """
     value = float(metric(counts.sum(-3)).mean())
-    draws = metric(totals(drawn(counts.shape[-3]), counts)).mean(-1)
+    draws = metric(resampled_counts(bootstrap_weights(counts.shape[-3]), counts)).mean(-1)
     low, high = around(value, draws, widening(counts))
     value, low, high = (min(1.0, max(0.0, number - less)) for number in (value, low, high))
     return Estimate(value=value, low=low, high=high)
-
-
-def difference(one: Counts, other: Counts) -> Estimate:
-    """Return how far `one` lies above `other` in UF1, both (R, S, K, K) over the same subjects.
-
-    Every draw takes the same subjects for both, so what is hard for both cancels out; R may
-    differ.
-    """
-    weights = drawn(one.shape[-3])
-    value = float(uf1(one.sum(-3)).mean() - uf1(other.sum(-3)).mean())
-    draws = uf1(totals(weights, one)).mean(-1) - uf1(totals(weights, other)).mean(-1)
-    low, high = around(value, draws, widening(one))
-    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high))
 
 
 def around(value: float, draws: Values, factor: float) -> tuple[float, float]:

@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from mer_nas.config.base import Config
-from mer_nas.evaluation.metrics import Counts, Share
-from mer_nas.statistics.bootstrap import Estimate, difference
+from mer_nas.evaluation.metrics import Counts, Share, uf1
+from mer_nas.statistics.bootstrap import (
+    Estimate,
+    around,
+    bootstrap_weights,
+    resampled_counts,
+    widening,
+)
 
 
 class PairedComparison(Config):
@@ -33,7 +39,7 @@ class PairedComparison(Config):
         return self.model_copy(update={"difference": turned})
 
 
-def compare(one: Counts, others: Mapping[str, Counts]) -> dict[str, PairedComparison]:
+def compare_pairs(one: Counts, others: Mapping[str, Counts]) -> dict[str, PairedComparison]:
     """Compare `one` with each of `others`, all (R, S, K, K) over the same subjects; R may differ.
 
     The p-value and the interval answer two questions: whether subjects by and large are read
@@ -41,11 +47,24 @@ def compare(one: Counts, others: Mapping[str, Counts]) -> dict[str, PairedCompar
     """
     p_values = [signed_rank_p(_ahead(one, other), "two-sided") for other in others.values()]
     return {
-        name: PairedComparison(difference=difference(one, other), p=p, adjusted=adjusted)
+        name: PairedComparison(difference=_difference(one, other), p=p, adjusted=adjusted)
         for (name, other), p, adjusted in zip(
             others.items(), p_values, holm(p_values), strict=True
         )
     }
+
+
+def _difference(one: Counts, other: Counts) -> Estimate:
+    """Return how far `one` lies above `other` in UF1, both (R, S, K, K) over the same subjects.
+
+    Every draw takes the same subjects for both, so what is hard for both cancels out; R may
+    differ.
+    """
+    weights = bootstrap_weights(one.shape[-3])
+    value = float(uf1(one.sum(-3)).mean() - uf1(other.sum(-3)).mean())
+    ours, theirs = (uf1(resampled_counts(weights, counts)).mean(-1) for counts in (one, other))
+    low, high = around(value, ours - theirs, widening(one))
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high))
 
 
 def _ahead(one: Counts, other: Counts) -> NDArray[np.int64]:

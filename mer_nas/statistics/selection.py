@@ -5,7 +5,7 @@ Machine Learning 107): subjects are drawn with replacement, the best
 candidate on those drawn is looked at on those left out, and so again and again. Nothing is trained
 for it. Two things are as this field has them:
 
-- subjects are drawn, not clips, because clips of one face are not independent;
+- subjects are bootstrap_weights, not clips, because clips of one face are not independent;
 - what the winners say of subjects left out is pooled over all draws before it is scored, as the
   MEGC guideline pools folds. The mean of the draws' own UF1 would lie lower the fewer subjects
   there are, because a draw's third of them may show no clip of a class.
@@ -30,9 +30,9 @@ from mer_nas.statistics.bootstrap import (
     Difference,
     Estimate,
     around,
+    bootstrap_weights,
     check_counts,
-    drawn,
-    totals,
+    resampled_counts,
     widening,
 )
 
@@ -83,12 +83,12 @@ def correct(
     if not len(candidates):
         raise DataError("no candidate is complete, so there is no choice to correct")
     check_counts(candidates, classes)
-    weights = drawn(candidates.shape[1], draws, seed)
+    weights = bootstrap_weights(candidates.shape[1], draws, seed)
     winners = _winners(weights, candidates)
     left_out = np.einsum("bs,bsij->ij", weights == 0, candidates[winners])
     scores = uf1(candidates.sum(1))
     selected = int(scores.argmax())
-    resampled = totals(weights, candidates[selected])
+    resampled = resampled_counts(weights, candidates[selected])
     factor = widening(candidates)
     estimates = {}
     for name, metric in METRICS.items():
@@ -114,4 +114,4 @@ def _winners(weights: Values, candidates: Counts) -> NDArray[np.int64]:
     """Return the best candidate (B,) of every draw, of equals the first."""
     size = max(1, _CELLS // (candidates.size // candidates.shape[1]))
     parts = [weights[start : start + size] for start in range(0, len(weights), size)]
-    return np.concatenate([uf1(totals(part, candidates)).argmax(1) for part in parts])
+    return np.concatenate([uf1(resampled_counts(part, candidates)).argmax(1) for part in parts])

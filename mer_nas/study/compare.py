@@ -23,8 +23,8 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from mer_nas.config.base import Config
 from mer_nas.errors import DataError, StudyError
 from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
-from mer_nas.report.facts import Described
-from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare, estimate
+from mer_nas.report.facts import CandidateSummary
+from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare_pairs, estimate
 from mer_nas.study.entrants import Entrant, Measured, Stage
 from mer_nas.study.entrants import entrants as named
 from mer_nas.wording import brief, count
@@ -32,7 +32,7 @@ from mer_nas.wording import brief, count
 SCHEMA: Final = "mer-nas comparison 1"
 
 
-class Compared(Described):
+class Compared(CandidateSummary):
     """A candidate in the table."""
 
     name: str
@@ -112,7 +112,7 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
     except DataError as error:
         raise DataError(f"{data.name}: {error}") from None
     names = _names(entrants)
-    paired = compare(counts[0], dict(zip(names[1:], counts[1:], strict=True)))
+    paired = compare_pairs(counts[0], dict(zip(names[1:], counts[1:], strict=True)))
     rows = tuple(
         _row(entrant, measured, name, found, paired.get(name))
         for entrant, measured, name, found in zip(entrants, shown, names, counts, strict=True)

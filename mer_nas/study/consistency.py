@@ -29,21 +29,21 @@ from mer_nas.data.protocols import Scheme, name_of
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.metrics import Counts, Scores, f1_of_present
 from mer_nas.report import (
-    DataFacts,
-    FinalistFacts,
-    HindsightFacts,
-    NestedFacts,
+    DataSummary,
+    FinalistSummary,
+    HindsightSummary,
+    NestedEstimate,
     Report,
     SeedScores,
-    StudyFacts,
-    TrialFacts,
+    StudySummary,
+    TrialSummary,
     build,
 )
-from mer_nas.report.facts import ComputeFacts, LooksFacts
+from mer_nas.report.facts import Attribution, ComputeSummary
 from mer_nas.report.spreads import spread
 from mer_nas.settings import Settings
-from mer_nas.space.search_space import Trial
-from mer_nas.study import honesty
+from mer_nas.space.search_space import Suggester
+from mer_nas.study import selection_bias
 from mer_nas.training.config import TrainerConfig
 
 Number = int | float
@@ -125,7 +125,7 @@ def followed(report: Report) -> Report:
     return build(follow(facts, Settings.load(facts.settings, "study.settings")))
 
 
-def follow(facts: StudyFacts, settings: Settings) -> StudyFacts:
+def follow(facts: StudySummary, settings: Settings) -> StudySummary:
     """Return facts of which every number that follows from another one does."""
     study = settings.study
     facts = _with(
@@ -148,7 +148,7 @@ def follow(facts: StudyFacts, settings: Settings) -> StudyFacts:
         nested=_nested(facts.nested, facts.data, study.outer),
         looks=_looks(facts.looks, facts.data),
     )
-    return honesty.worth(facts, study)
+    return selection_bias.worth(facts, study)
 
 
 def _with(facts: C, **changes: Any) -> C:
@@ -158,7 +158,7 @@ def _with(facts: C, **changes: Any) -> C:
 # The parts ---------------------------------------------------------------------------------------
 
 
-def _data(facts: StudyFacts) -> DataFacts:
+def _data(facts: StudySummary) -> DataSummary:
     """Return what is counted of the clips as the first confusion by subject has it."""
     known = [s for finalist in facts.finalists for s in finalist.scores]
     known += [trial.scores for trial in facts.trials if trial.scores is not None]
@@ -177,7 +177,7 @@ def _data(facts: StudyFacts) -> DataFacts:
     )
 
 
-def _trials(facts: StudyFacts, settings: Settings) -> tuple[TrialFacts, ...]:
+def _trials(facts: StudySummary, settings: Settings) -> tuple[TrialSummary, ...]:
     before = [-1, *(trial.number for trial in facts.trials)]
     return tuple(
         _trial(trial, facts, settings)
@@ -187,7 +187,7 @@ def _trials(facts: StudyFacts, settings: Settings) -> tuple[TrialFacts, ...]:
     )
 
 
-def _trial(trial: TrialFacts, facts: StudyFacts, settings: Settings) -> TrialFacts:
+def _trial(trial: TrialSummary, facts: StudySummary, settings: Settings) -> TrialSummary:
     changes: Tree = {}
     if trial.scores is not None:
         scores = _scores(trial.scores, facts.data, settings.study.folds)
@@ -204,14 +204,14 @@ def _trial(trial: TrialFacts, facts: StudyFacts, settings: Settings) -> TrialFac
     return _with(trial, **changes)
 
 
-def _finalists(facts: StudyFacts, settings: Settings) -> tuple[FinalistFacts, ...]:
+def _finalists(facts: StudySummary, settings: Settings) -> tuple[FinalistSummary, ...]:
     found = [_finalist(entry, facts, settings) for entry in facts.finalists]
     means = [spread([score.uf1 for score in entry.scores]).mean for entry in found]
     order = sorted(range(len(found)), key=lambda index: -means[index])
     return tuple(_with(found[index], rank=rank) for rank, index in enumerate(order, start=1))
 
 
-def _finalist(entry: FinalistFacts, facts: StudyFacts, settings: Settings) -> FinalistFacts:
+def _finalist(entry: FinalistSummary, facts: StudySummary, settings: Settings) -> FinalistSummary:
     final = settings.study.final
     word, _, number = entry.label.rpartition(" ")
     trial = int(number) if word == "trial" and number.isdecimal() else entry.trial
@@ -232,17 +232,19 @@ def _finalist(entry: FinalistFacts, facts: StudyFacts, settings: Settings) -> Fi
     return _with(entry, **changes, **cost, hindsight=hindsight)
 
 
-def _nested(found: NestedFacts | None, data: DataFacts, groups: int | None) -> NestedFacts | None:
+def _nested(
+    found: NestedEstimate | None, data: DataSummary, groups: int | None
+) -> NestedEstimate | None:
     if found is None or not all(score.subjects for score in found.scores):
         return found
     clips = [group.clips for group in found.groups]
     rest = data.counts["clips"] - sum(clips)  # of one group that says too many or too few
     first = found.groups[0].model_copy(update={"clips": max(1, clips[0] + rest)})
     scores = _repeated(found.scores, data, groups or len(found.groups))
-    return honesty.outside([first, *found.groups[1:]], scores, found.seconds)
+    return selection_bias.outside([first, *found.groups[1:]], scores, found.seconds)
 
 
-def _hindsight(found: HindsightFacts | None, folds: int) -> HindsightFacts | None:
+def _hindsight(found: HindsightSummary | None, folds: int) -> HindsightSummary | None:
     if found is None or not found.course:
         return found
     changes: Tree = {"epochs": len(found.course), "of": found.seeds * folds}
@@ -252,7 +254,7 @@ def _hindsight(found: HindsightFacts | None, folds: int) -> HindsightFacts | Non
     return found.model_copy(update=changes)
 
 
-def _looks(found: LooksFacts | None, data: DataFacts) -> LooksFacts | None:
+def _looks(found: Attribution | None, data: DataSummary) -> Attribution | None:
     if found is None:
         return None
     experts = tuple(
@@ -262,7 +264,7 @@ def _looks(found: LooksFacts | None, data: DataFacts) -> LooksFacts | None:
     return found.model_copy(update={"clips": data.counts["clips"], "experts": experts})
 
 
-def _compute(facts: StudyFacts, folds: Scheme) -> ComputeFacts:
+def _compute(facts: StudySummary, folds: Scheme) -> ComputeSummary:
     outcomes = [trial.outcome for trial in facts.trials]
     least = outcomes.count("complete") * _folds(folds, facts.data)
     possible = least + outcomes.count("pruned") * _folds(folds, facts.data)
@@ -276,7 +278,7 @@ def _compute(facts: StudyFacts, folds: Scheme) -> ComputeFacts:
     )
 
 
-def _folds(folds: Scheme, data: DataFacts) -> int:
+def _folds(folds: Scheme, data: DataSummary) -> int:
     """Return how many folds there are."""
     match folds:
         case "loso":
@@ -291,7 +293,7 @@ def _folds(folds: Scheme, data: DataFacts) -> int:
 
 
 def _repeated(
-    scores: Sequence[SeedScores], data: DataFacts, folds: Scheme
+    scores: Sequence[SeedScores], data: DataSummary, folds: Scheme
 ) -> tuple[SeedScores, ...]:
     """Return the scores of several repetitions, each once."""
     found: list[SeedScores] = []
@@ -302,7 +304,7 @@ def _repeated(
     return tuple(found)
 
 
-def _scores(stored: SeedScores, data: DataFacts, folds: Scheme) -> SeedScores:
+def _scores(stored: SeedScores, data: DataSummary, folds: Scheme) -> SeedScores:
     subjects = np.array(stored.subjects, dtype=np.int64)
     if not len(subjects):
         return stored.model_copy(update=_metrics(np.array(stored.confusion), stored))
@@ -327,7 +329,7 @@ def _metrics(counts: Counts, stored: Scores) -> Tree:
 # Candidates from what was drawn ------------------------------------------------------------------
 
 
-class _Told(Trial):
+class _Told(Suggester):
     """Draws what a trial is known to have drawn, as far as the space can give it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -357,7 +359,7 @@ class _Told(Trial):
         return value
 
 
-def _drawn(trial: TrialFacts, settings: Settings) -> Tree:
+def _drawn(trial: TrialSummary, settings: Settings) -> Tree:
     """Return architecture and trainer as the parameters of a trial draw them, and these."""
     place, told = f"trial {trial.number}", _Told(trial.params)
     try:

@@ -17,15 +17,15 @@ from typing import Literal
 from mer_nas.config.base import Tree
 from mer_nas.errors import StudyError, unknown
 from mer_nas.report import (
-    DataFacts,
-    FinalistFacts,
-    HeadlineFacts,
+    DataSummary,
+    FinalistSummary,
+    Headline,
     Report,
     SeedScores,
-    TrialFacts,
+    TrialSummary,
     read_report,
 )
-from mer_nas.report.facts import Described
+from mer_nas.report.facts import CandidateSummary
 from mer_nas.report.files import JSON
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.evaluate import FILE as EVALUATION
@@ -46,10 +46,10 @@ class Source:
     file: Path
     """The report, or what an evaluation left."""
     name: str
-    data: DataFacts
+    data: DataSummary
     data_settings: Tree
     code_version: str
-    headline: HeadlineFacts | None = None
+    headline: Headline | None = None
     report: Report | None = None
     """None where it is an evaluation."""
 
@@ -76,7 +76,7 @@ class Entrant:
     word: str
     source: Source
     label: str
-    facts: Described
+    facts: CandidateSummary
     measured: tuple[Measured, ...]
     """Under each protocol; the final one first."""
     winner: bool = False
@@ -194,9 +194,9 @@ def _candidate(word: str, source: Source, name: str) -> Entrant:
     known = []
     for entrant in _candidates(word, source):
         facts = entrant.facts
-        assert isinstance(facts, FinalistFacts | TrialFacts)
-        number = facts.trial if isinstance(facts, FinalistFacts) else facts.number
-        rank = f"rank{facts.rank}" if isinstance(facts, FinalistFacts) else ""
+        assert isinstance(facts, FinalistSummary | TrialSummary)
+        number = facts.trial if isinstance(facts, FinalistSummary) else facts.number
+        rank = f"rank{facts.rank}" if isinstance(facts, FinalistSummary) else ""
         if name in {entrant.label, f"trial {number}", str(number), rank} - {"", "None"}:
             return replace(entrant, chosen=name == rank or not facts.warm_start)
         known.append(entrant.label)
@@ -207,12 +207,14 @@ def _candidates(word: str, source: Source) -> Iterator[Entrant]:
     """Yield the finalists by rank, then the other complete trials, the best first."""
     assert source.report is not None
     for place, (facts, measured) in enumerate(_ranked(source.report)):
-        label = f"trial {facts.number}" if isinstance(facts, TrialFacts) else facts.label
+        label = f"trial {facts.number}" if isinstance(facts, TrialSummary) else facts.label
         label = facts.origin if facts.warm_start else label
         yield Entrant(word, source, label, facts, measured, winner=place == 0)
 
 
-def _ranked(report: Report) -> Iterator[tuple[FinalistFacts | TrialFacts, tuple[Measured, ...]]]:
+def _ranked(
+    report: Report,
+) -> Iterator[tuple[FinalistSummary | TrialSummary, tuple[Measured, ...]]]:
     study = report.study
     searched = {
         trial.number: Measured(

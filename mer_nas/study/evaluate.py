@@ -28,8 +28,8 @@ from mer_nas.evaluation.metrics import Scores
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
-from mer_nas.report import DataFacts, SeedScores
-from mer_nas.report.facts import Described
+from mer_nas.report import DataSummary, SeedScores
+from mer_nas.report.facts import CandidateSummary
 from mer_nas.report.schema import read_document
 from mer_nas.search.jobs import describe
 from mer_nas.search.ledger import Ledger
@@ -45,14 +45,14 @@ BY_DATA = ("LOSO", "LODO")
 """Protocols whose folds follow from the data; the others also depend on the seed of the study."""
 
 
-class Evaluation(Described):
+class Evaluation(CandidateSummary):
     """`evaluation.json`: what one candidate came to, under each protocol it was taken through."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["mer-nas evaluation 1"] = Field(default=SCHEMA, alias="schema")
     name: str
-    data: DataFacts
+    data: DataSummary
     data_settings: Tree
     code_version: str
     protocols: dict[str, Annotated[tuple[SeedScores, ...], Field(min_length=1)]]

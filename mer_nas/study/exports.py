@@ -20,10 +20,10 @@ from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.jobs import describe
 from mer_nas.search.lock import refuse_driven
+from mer_nas.study.attribution import attribution
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.looks import look
 from mer_nas.study.resume import unchanged
-from mer_nas.study.state import Contender, StudyState
+from mer_nas.study.state import StudyState, Trial
 from mer_nas.study.summary import summary
 from mer_nas.wording import count
 
@@ -68,7 +68,7 @@ def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None
         state.note_export(winner, _export(state, 1, winner, clips, on_event))
 
 
-def _is_current(state: StudyState, winner: Contender, clips: ClipSet) -> bool:
+def _is_current(state: StudyState, winner: Trial, clips: ClipSet) -> bool:
     """Whether the export in the folder is what exporting the winner now would give."""
     folder = state.folder.export(1)
     try:
@@ -88,7 +88,7 @@ def _is_current(state: StudyState, winner: Contender, clips: ClipSet) -> bool:
 
 
 def _export(
-    state: StudyState, rank: int, finalist: Contender, clips: ClipSet, on_event: Listener
+    state: StudyState, rank: int, finalist: Trial, clips: ClipSet, on_event: Listener
 ) -> ExportFacts:
     study = state.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
@@ -101,8 +101,8 @@ def _export(
             f"{finalist.label} cannot be trained on all clips: {describe(error)}"
         ) from error
     if rank == 1:
-        looks = look(network, finalist.candidate, evaluator)
-        write(state.folder.looks, "null" if looks is None else looks.model_dump_json())
+        looks = attribution(network, finalist.candidate, evaluator)
+        write(state.folder.attribution, "null" if looks is None else looks.model_dump_json())
     done = export_network(
         network,
         finalist.candidate,
@@ -115,7 +115,7 @@ def _export(
     )
 
 
-def _provenance(state: StudyState, finalist: Contender, clips: ClipSet) -> Provenance:
+def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenance:
     settings, origin = state.settings, state.origin
     scores = next((s for f, s in state.finalists if f.trial == finalist.trial), ())
     spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
@@ -138,7 +138,7 @@ def _provenance(state: StudyState, finalist: Contender, clips: ClipSet) -> Prove
     )
 
 
-def _worth(state: StudyState, finalist: Contender) -> Worth | None:
+def _worth(state: StudyState, finalist: Trial) -> Worth | None:
     """Return the headline of the study as the winner's card says it; None for anybody else."""
     finalists = state.finalists
     if not finalists or finalists[0][0].trial != finalist.trial:
@@ -159,7 +159,7 @@ def _worth(state: StudyState, finalist: Contender) -> Worth | None:
     )
 
 
-def as_tree(state: StudyState, finalist: Contender) -> Tree:
+def as_tree(state: StudyState, finalist: Trial) -> Tree:
     """Return a candidate as the YAML of a space without open leaves."""
     name, files = state.folder.name, state.settings.space.extensions
     tree: dict[str, Any] = {

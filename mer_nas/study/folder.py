@@ -40,7 +40,7 @@ from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
 from mer_nas.files import read_json, read_text, refused, write
 from mer_nas.provenance import code, code_version
-from mer_nas.report import DataFacts
+from mer_nas.report import DataSummary
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
@@ -111,7 +111,7 @@ class Origin(Config):
     """Version of the code that can change a score."""
     files: Sources = Field(default_factory=dict)
     """The modules of that code, each with what it means; of older studies none."""
-    data: DataFacts
+    data: DataSummary
     search: ProtocolShape
     final: ProtocolShape | None = None
     outer: ProtocolShape | None = None
@@ -164,7 +164,7 @@ class StudyFolder:
         return self.path / "sessions.jsonl"
 
     @property
-    def looks(self) -> Path:
+    def attribution(self) -> Path:
         """What the winner looks at."""
         return self.path / "looks.json"
 
@@ -294,9 +294,9 @@ def _outside(settings: Settings, text: str) -> list[trust.Wish]:
     return [trust.Wish(_digest(wish, text), wish) for wish in wishes if wish]
 
 
-def data_facts(clips: ClipSet) -> DataFacts:
+def data_facts(clips: ClipSet) -> DataSummary:
     """Return what a report says of the clips."""
-    return DataFacts(
+    return DataSummary(
         name=clips.name,
         fingerprint=clips.fingerprint,
         classes=clips.classes,

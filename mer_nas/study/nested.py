@@ -1,10 +1,11 @@
 """What the whole procedure is worth: searched without some subjects, then asked about them.
 
-BBC-CV (`honesty`) estimates by how much the choice among trials flatters a score. It cannot see
-what a sampler that learns from scores has learned from the subjects. A nested estimate can: for
-each outer group of subjects a search with the whole budget runs on all other clips, as if there
-were no more; its winner is trained on these and asked about the group, once. The pooled answers
-score the procedure, not one network, and nothing that was chosen has seen what it is scored on.
+BBC-CV (`selection_bias`) estimates by how much the choice among trials flatters a score. It cannot
+see what a sampler that learns from scores has learned from the subjects. A nested estimate can:
+for each outer group of subjects a search with the whole budget runs on all other clips, as if
+there were no more; its winner is trained on these and asked about the group, once. The pooled
+answers score the procedure, not one network, and nothing that was chosen has seen what it is
+scored on.
 
 Outer subjects reach nothing of an inner search: it is given a set of clips in which they are not,
 in a folder of its own, so neither labels nor scaling nor a choice can follow from them. Not even
@@ -27,16 +28,16 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import DataError
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.report import NestedFacts, OuterGroup, SeedScores
+from mer_nas.report import NestedEstimate, OuterGroup, SeedScores
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
-from mer_nas.study import honesty
+from mer_nas.study import selection_bias
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
-from mer_nas.study.state import Contender, StudyState
+from mer_nas.study.state import StudyState, Trial
 from mer_nas.wording import count
 
 Search = Callable[[StudyFolder, ClipSet, Settings, Listener], StudyState]
@@ -104,7 +105,7 @@ def unasked(folder: StudyFolder, groups: int) -> int:
     return max(0, groups - len({result.fold for result in there}))
 
 
-def facts(state: StudyState) -> tuple[NestedFacts | None, str]:
+def facts(state: StudyState) -> tuple[NestedEstimate | None, str]:
     """Return what the nested estimate came to, or why there is none."""
     if state.origin.outer is None:
         return None, ""
@@ -128,11 +129,11 @@ def facts(state: StudyState) -> tuple[NestedFacts | None, str]:
         for repetition, each in whole.items()
     )
     try:
-        check_counts(honesty.counts_of(scores), data.classes)
+        check_counts(selection_bias.counts_of(scores), data.classes)
     except DataError as error:
         return None, str(error)
     seconds = round(sum(each.seconds for each in groups), 3)
-    return honesty.outside([each.facts for each in groups], scores, seconds), ""
+    return selection_bias.outside([each.facts for each in groups], scores, seconds), ""
 
 
 def _asked(state: StudyState) -> list[_Asked | None]:
@@ -169,7 +170,7 @@ def _asked(state: StudyState) -> list[_Asked | None]:
     return found
 
 
-def _chosen_by(inner: StudyState, winner: Contender) -> float:
+def _chosen_by(inner: StudyState, winner: Trial) -> float:
     """Return the UF1 by which a winner was chosen: of the final stage where there was one."""
     for entry, scores in inner.finalists:
         if entry.trial == winner.trial:

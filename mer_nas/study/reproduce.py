@@ -44,7 +44,7 @@ from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
 from mer_nas.report import Report, SeedScores, read_report
 from mer_nas.report.files import JSON
-from mer_nas.report.schema import Answer
+from mer_nas.report.schema import Winner
 from mer_nas.report.spreads import spread
 from mer_nas.search import local
 from mer_nas.search.config import Folds, RayConfig
@@ -55,10 +55,10 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.ray_runner import cluster
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
-from mer_nas.study import honesty
+from mer_nas.study import selection_bias
 from mer_nas.study.consistency import contradictions, differing, followed, leaves, taken
 from mer_nas.study.folder import RUNS, data_facts
-from mer_nas.study.learning import fall
+from mer_nas.study.learning_curve import fall
 from mer_nas.training.device import pick_device
 from mer_nas.wording import brief
 
@@ -125,13 +125,13 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ReportedResult:
     """What a report says of its winner, with all that it takes to say it again."""
 
     path: Path
     """Of the report."""
     report: Report
-    answer: Answer
+    answer: Winner
     scores: tuple[SeedScores, ...]
     """Of the winner, one a seed."""
     settings: Settings
@@ -171,7 +171,7 @@ class Claim:
 class Reproduction:
     """What came of training the winner of a report again."""
 
-    claim: Claim
+    reported: ReportedResult
     changes: tuple[Change, ...]
     """What is not as it was; empty where everything is."""
     numbers: tuple[Number, ...]
@@ -182,7 +182,7 @@ class Reproduction:
 
     def __repr__(self) -> str:
         """Return what came out."""
-        facts = [("study", self.claim.report.study.name), ("verdict", self.verdict)]
+        facts = [("study", self.reported.report.study.name), ("verdict", self.verdict)]
         counts = [("numbers", len(self.numbers)), ("changes", len(self.changes))]
         return brief(self, [*facts, *counts, ("folder", str(self.folder))])
 
@@ -200,19 +200,19 @@ class Reproduction:
     def tree(self) -> Tree:
         """Return everything as a plain tree."""
         return {
-            "report": str(self.claim.path),
-            "study": self.claim.report.study.name,
-            "winner": self.claim.answer.label,
+            "report": str(self.reported.path),
+            "study": self.reported.report.study.name,
+            "winner": self.reported.answer.label,
             "verdict": self.verdict,
             "changes": [asdict(change) for change in self.changes],
             "numbers": [number.tree() for number in self.numbers],
-            "following": self.claim.following,
+            "following": self.reported.following,
             "contradicts_itself": self.folder is None,
             "folder": None if self.folder is None else str(self.folder),
         }
 
 
-def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
+def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult:
     """Return what a report claims.
 
     Args:
@@ -246,7 +246,7 @@ def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
     )
     ray = read.of("ray")
     final = settings.study.final
-    return Claim(
+    return ReportedResult(
         path,
         report,
         answer,
@@ -259,16 +259,16 @@ def read_claim(word: str, words: Sequence[str] = ()) -> Claim:
     )
 
 
-def changes(claim: Claim) -> tuple[Change, ...]:
+def changes(reported: ReportedResult) -> tuple[Change, ...]:
     """Return what of settings, code, packages and machine is not as the study has it."""
-    study = claim.report.study
-    files = claim.settings.space.extensions
+    study = reported.report.study
+    files = reported.settings.space.extensions
     then, now = dict(study.environment), environment(files)
     before, here = (_mapping(tree.pop("packages", None)) for tree in (then, now))
     pairs: list[tuple[str, Any, Any]] = [
-        *_settings_changed(claim),
+        *_settings_changed(reported),
         ("code that decides scores", study.code_version, code_version(files)),
-        ("key of the winner", claim.answer.key, claim.candidate.key),
+        ("key of the winner", reported.answer.key, reported.candidate.key),
         *((name, then.get(name), now.get(name)) for name in MACHINE),
         *((f"package {k}", before.get(k), here.get(k)) for k in sorted({*before, *here})),
     ]
@@ -279,21 +279,21 @@ def changes(claim: Claim) -> tuple[Change, ...]:
     )
 
 
-def _settings_changed(claim: Claim) -> Iterable[tuple[str, Any, Any]]:
+def _settings_changed(reported: ReportedResult) -> Iterable[tuple[str, Any, Any]]:
     """Yield settings as the study has them and as they are here: what, there, here."""
-    stored = claim.report.study.settings
-    yield from _unlike("data", stored["data"], claim.settings.data.model_dump(mode="json"))
-    if claim.ray is not None:
-        yield from _unlike("ray", stored["ray"], claim.ray.model_dump(mode="json"))
-    study = followed(claim.report)
+    stored = reported.report.study.settings
+    yield from _unlike("data", stored["data"], reported.settings.data.model_dump(mode="json"))
+    if reported.ray is not None:
+        yield from _unlike("ray", stored["ray"], reported.ray.model_dump(mode="json"))
+    study = followed(reported.report)
     assert study.answer is not None
-    here = {**claim.candidate.dump(), "protocol": claim.answer.protocol}
+    here = {**reported.candidate.dump(), "protocol": reported.answer.protocol}
     there = {name: getattr(study.answer, name) for name in here}
     yield from _unlike("trainer", there.pop("trainer"), here.pop("trainer"))
     yield from _unlike("winner", there, here)
     told = ("space", "sampler", "pruner", "objectives", "search_protocol", "final_protocol")
     for name in told:
-        yield name, getattr(study.study, name), getattr(claim.report.study, name)
+        yield name, getattr(study.study, name), getattr(reported.report.study, name)
 
 
 def _unlike(name: str, then: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:
@@ -315,7 +315,7 @@ def _written(value: Any) -> str:
     return "none" if value is None or value == "" else str(value)
 
 
-def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
+def held_against(reported: ReportedResult, clips: ClipSet) -> tuple[Change, ...]:
     """Return whether the clips are those of the report, to the last pixel.
 
     Clips of the same names and classes may have been prepared otherwise; what was learned from
@@ -324,7 +324,7 @@ def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
     Raises:
         DataError: They are clips of other subjects or classes, so that nothing can be checked.
     """
-    then, now = claim.report.study.data, data_facts(clips)
+    then, now = reported.report.study.data, data_facts(clips)
     for name, what in (
         ("classes", "classes"),
         ("counts", "counts"),
@@ -334,7 +334,7 @@ def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
         if before != here:
             before, here = (list(v) if isinstance(v, tuple) else v for v in (before, here))
             raise DataError(
-                f"{claim.path}: the report was made with other clips: {what} {before}, here "
+                f"{reported.path}: the report was made with other clips: {what} {before}, here "
                 f"{here}; data.root= should name the same set"
             )
     old, new = then.model_dump(mode="json"), now.model_dump(mode="json")
@@ -347,14 +347,14 @@ def held_against(claim: Claim, clips: ClipSet) -> tuple[Change, ...]:
     )
 
 
-def contradicted(claim: Claim) -> Reproduction | None:
+def contradicted(reported: ReportedResult) -> Reproduction | None:
     """Return what is to be said of a report whose numbers contradict one another, or None."""
-    numbers = claim.contradictions
-    return Reproduction(claim, changes(claim), numbers, None) if numbers else None
+    numbers = reported.contradictions
+    return Reproduction(reported, changes(reported), numbers, None) if numbers else None
 
 
 def reproduce(
-    claim: Claim, clips: ClipSet, on_event: Listener = ignore, runs: Path = RUNS
+    reported: ReportedResult, clips: ClipSet, on_event: Listener = ignore, runs: Path = RUNS
 ) -> Reproduction:
     """Train the winner again and compare every number that follows from it.
 
@@ -362,7 +362,7 @@ def reproduce(
     Folds of a reproduction that was interrupted are not trained twice.
 
     Args:
-        claim: What the report says.
+        reported: What the report says.
         clips: The data that its settings name.
         on_event: Is told what happens.
         runs: Below which folder the folds are kept.
@@ -372,20 +372,22 @@ def reproduce(
         ConfigError: The machine has no such device as the report trained on.
         TrainingFailed: A fold cannot be trained, so that nothing can be compared.
     """
-    study, files = claim.settings.study, claim.settings.space.extensions
-    if (refuted := contradicted(claim)) is not None:
+    study, files = reported.settings.study, reported.settings.space.extensions
+    if (refuted := contradicted(reported)) is not None:
         return refuted
-    found = (*changes(claim), *held_against(claim, clips))
-    protocol = plan(clips, claim.folds, study.seed, study.block)
+    found = (*changes(reported), *held_against(reported, clips))
+    protocol = plan(clips, reported.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
-    evaluator.check(claim.candidate)
-    if claim.ray is None:
-        pick_device(claim.candidate.trainer.device)  # refused here rather than in the first fold
-    folder = _folder(claim, runs)
+    evaluator.check(reported.candidate)
+    if reported.ray is None:
+        pick_device(
+            reported.candidate.trainer.device
+        )  # refused here rather than in the first fold
+    folder = _folder(reported, runs)
     with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
         stage = FinalStage(
-            finalists=[Finalist(claim.answer.label, claim.candidate)],
-            seeds=claim.repetitions,
+            finalists=[Finalist(reported.answer.label, reported.candidate)],
+            seeds=reported.repetitions,
             clips=clips,
             protocol=protocol,
             seed=study.seed,
@@ -393,17 +395,17 @@ def reproduce(
             code=code_version(files),
             on_event=on_event,
         )
-        if claim.ray is None or not stage.missing:
+        if reported.ray is None or not stage.missing:
             local.run(stage, evaluator)
         else:
-            with cluster(claim.ray, folder, on_event, lock) as workers:
+            with cluster(reported.ray, folder, on_event, lock) as workers:
                 workers.run(stage, evaluator, files)
     if stage.failures:
         label, reason = next(iter(stage.failures.items()))
-        raise TrainingFailed(f"{claim.path}: {label} cannot be trained here: {reason}")
+        raise TrainingFailed(f"{reported.path}: {label} cannot be trained here: {reason}")
     by_repetition = {repetition: done for (_, repetition), done in stage.results.items()}
-    results = [by_repetition[score.repetition] for score in claim.scores]
-    done = Reproduction(claim, found, tuple(_numbers(claim, results)), folder)
+    results = [by_repetition[score.repetition] for score in reported.scores]
+    done = Reproduction(reported, found, tuple(_numbers(reported, results)), folder)
     write(folder / "reproduced.json", json.dumps(done.tree(), indent=2) + "\n")
     return done
 
@@ -418,7 +420,7 @@ def _file(word: str) -> Path:
     return path / JSON if path.is_dir() else path
 
 
-def _winner(path: Path, report: Report) -> tuple[Answer, tuple[SeedScores, ...]]:
+def _winner(path: Path, report: Report) -> tuple[Winner, tuple[SeedScores, ...]]:
     answer, study = report.answer, report.study
     if answer is None:
         raise StudyError(f"{path}: no trial was complete, so there is no winner to train again")
@@ -435,7 +437,7 @@ def _winner(path: Path, report: Report) -> tuple[Answer, tuple[SeedScores, ...]]
     return answer, scores
 
 
-def _seconds(report: Report, answer: Answer) -> float:
+def _seconds(report: Report, answer: Winner) -> float:
     study = report.study
     if answer.stage == "search":
         return next(trial.seconds for trial in study.trials if trial.key == answer.key)
@@ -443,10 +445,10 @@ def _seconds(report: Report, answer: Answer) -> float:
     return study.compute.final_seconds * seeds[answer.key] / sum(seeds.values())
 
 
-def _folder(claim: Claim, runs: Path) -> Path:
+def _folder(reported: ReportedResult, runs: Path) -> Path:
     """Return the folder of an interrupted reproduction, or a new one."""
-    content = digest(claim.path)[:8]
-    name = claim.report.study.name
+    content = digest(reported.path)[:8]
+    name = reported.report.study.name
     try:
         file_name(name)
     except ValueError:  # a study's folder may be called as its user likes, and a stranger's too
@@ -462,32 +464,34 @@ def _folder(claim: Claim, runs: Path) -> Path:
 # Number by number --------------------------------------------------------------------------------
 
 
-def _numbers(claim: Claim, results: Sequence[Sequence[FoldResult]]) -> Iterable[Number]:
+def _numbers(
+    reported: ReportedResult, results: Sequence[Sequence[FoldResult]]
+) -> Iterable[Number]:
     """Yield every number that follows from the winner; results are one protocol a seed."""
-    answer, data = claim.answer, claim.report.study.data
-    cost = measure(claim.candidate.architecture, len(data.classes))._asdict()
+    answer, data = reported.answer, reported.report.study.data
+    cost = measure(reported.candidate.architecture, len(data.classes))._asdict()
     for name in ("parameters", "deployed", "macs"):
         if (stored := getattr(answer, name)) is not None:
             yield Number(NAMES.get(name, f"weights, {name}"), stored, cost[name])
     found = [
         SeedScores.pooled(folds, list(data.subjects), score.repetition)
-        for score, folds in zip(claim.scores, results, strict=True)
+        for score, folds in zip(reported.scores, results, strict=True)
     ]
-    yield from _metrics(claim.scores, found)
-    for index, part in enumerate(claim.scores[0].datasets):
-        then = [score.datasets[index] for score in claim.scores]
+    yield from _metrics(reported.scores, found)
+    for index, part in enumerate(reported.scores[0].datasets):
+        then = [score.datasets[index] for score in reported.scores]
         yield from _metrics(then, [score.datasets[index] for score in found], f"{part.name}: ")
-    yield from _confusions(claim.scores, found)
-    yield from _headline(claim, found)
-    yield from _following(claim, found, results)
+    yield from _confusions(reported.scores, found)
+    yield from _headline(reported, found)
+    yield from _following(reported, found, results)
 
 
 def _following(
-    claim: Claim, found: Sequence[SeedScores], results: Sequence[Sequence[FoldResult]]
+    reported: ReportedResult, found: Sequence[SeedScores], results: Sequence[Sequence[FoldResult]]
 ) -> Iterable[Number]:
     """Yield what of the rest of the report is another once the winner's scores are these."""
-    facts, key = claim.report.study, claim.answer.key
-    if claim.answer.stage == "final":
+    facts, key = reported.report.study, reported.answer.key
+    if reported.answer.stage == "final":
         update = {"scores": tuple(found), "learning": fall(chain.from_iterable(results))}
         finalists = tuple(
             each.model_copy(update=update) if each.key == key else each for each in facts.finalists
@@ -499,10 +503,10 @@ def _following(
             for each in facts.trials
         )
         facts = facts.model_copy(update={"trials": trials})
-    new = followed(claim.report.model_copy(update={"study": facts}))
-    old = dict(leaves(followed(claim.report).model_dump(mode="json")))
+    new = followed(reported.report.model_copy(update={"study": facts}))
+    old = dict(leaves(followed(reported.report).model_dump(mode="json")))
     told = re.compile(r"study\.(finalists|trials)\.\d+\.(scores|datasets)\..*|.*confusion\..*")
-    for place, stored, here in differing(claim.report, new):
+    for place, stored, here in differing(reported.report, new):
         name = ".".join(place)
         if here != old.get(place) and not told.fullmatch(name):
             yield Number(name, stored, here, None)
@@ -547,12 +551,12 @@ def _moved(one: Sequence[Confusion], other: Sequence[Confusion]) -> int:
     return int(np.abs(np.array(one) - np.array(other)).sum()) // 2
 
 
-def _headline(claim: Claim, found: Sequence[SeedScores]) -> Iterable[Number]:
+def _headline(reported: ReportedResult, found: Sequence[SeedScores]) -> Iterable[Number]:
     """Yield the headline; the optimism of the choice is the report's."""
-    headline, scores = claim.report.study.headline, [score.uf1 for score in claim.scores]
-    if headline is None or claim.answer.stage != "final":
+    headline, scores = reported.report.study.headline, [score.uf1 for score in reported.scores]
+    if headline is None or reported.answer.stage != "final":
         return
-    here = estimate(honesty.counts_of(found), less=headline.optimism)
+    here = estimate(selection_bias.counts_of(found), less=headline.optimism)
     for name in ("value", "low", "high"):
         yield Number(
             "headline UF1" + ("" if name == "value" else f", {name}"),

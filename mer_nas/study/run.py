@@ -33,9 +33,9 @@ from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.storage import drawn_before
 from mer_nas.settings import Settings
 from mer_nas.study import nested
-from mer_nas.study.estimate import announcement, estimate, machine_shares, outlay
 from mer_nas.study.exports import export_winner
 from mer_nas.study.folder import Origin, StudyFolder, settle
+from mer_nas.study.forecast import announcement, estimate, machine_shares, outlay
 from mer_nas.study.kept import kept
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged

@@ -39,7 +39,7 @@ from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
-class Contender:
+class Trial:
     """A complete trial as the final stage would train it."""
 
     trial: int
@@ -119,7 +119,7 @@ class StudyState:
         found = in_search | self.optuna.user_attrs.get("timings", {})
         return {key: Timing(**times) for key, times in found.items()}
 
-    def clock(self, entries: Iterable[Contender]) -> None:
+    def clock(self, entries: Iterable[Trial]) -> None:
         """Measure how long these candidates compute, each once in the life of the study."""
         known = dict(self.optuna.user_attrs.get("timings", {}))
         for entry in entries:
@@ -225,7 +225,7 @@ class StudyState:
             return None
         return SeedScores.pooled(results, list(self.origin.data.subjects), repetition)
 
-    def ranked(self) -> list[Contender]:
+    def ranked(self) -> list[Trial]:
         """Return the complete trials as candidates of the final stage, best first.
 
         With several objectives those are the trials on the front, by their UF1.
@@ -236,7 +236,7 @@ class StudyState:
         best_first = sorted(complete, key=lambda t: (-t.values[0], t.number))
         return [self._contender(trial) for trial in best_first]
 
-    def entrants(self) -> list[Contender]:
+    def entrants(self) -> list[Trial]:
         """Return who goes into the final stage: the best candidates, then warm starts.
 
         Of the warm starts that are not among the best, the complete ones come first, by their
@@ -266,13 +266,13 @@ class StudyState:
         data = self.origin.data
         return by_subject(results, list(data.subjects), len(data.classes))
 
-    def _contender(self, trial: FrozenTrial) -> Contender:
+    def _contender(self, trial: FrozenTrial) -> Trial:
         final, words = self.settings.study.final, self.settings.trainer_words
         place = f"{self.folder.name}: trial {trial.number}"
         drawn = Candidate.parse(trial.user_attrs["tree"], place)
         trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
         self._refuse_gaps(trial)
-        return Contender(
+        return Trial(
             trial=trial.number,
             origin=self.origin_of(trial),
             candidate=replace(drawn, trainer=trainer),
@@ -295,7 +295,7 @@ class StudyState:
             )
 
     @cached_property
-    def finalists(self) -> list[tuple[Contender, tuple[SeedScores, ...]]]:
+    def finalists(self) -> list[tuple[Trial, tuple[SeedScores, ...]]]:
         """Those with a whole repetition of the final protocol, best mean UF1 first."""
         final, shape = self.settings.study.final, self.origin.final
         if final is None or shape is None:
@@ -319,7 +319,7 @@ class StudyState:
         self.optuna.set_user_attr("final_failures", dict(failures))
 
     @property
-    def winner(self) -> Contender | None:
+    def winner(self) -> Trial | None:
         """The best finalist; without a final stage the best complete trial; none without one."""
         ranked = [entry for entry, _ in self.finalists] or self.ranked()
         return ranked[0] if ranked else None
@@ -351,7 +351,7 @@ class StudyState:
             return None
         return ExportFacts.model_validate(noted["facts"])
 
-    def note_export(self, winner: Contender, export: ExportFacts | None) -> None:
+    def note_export(self, winner: Trial, export: ExportFacts | None) -> None:
         """Keep what is to be said of the winner's export; None: there is none."""
         noted = {}
         if export is not None:

@@ -20,27 +20,27 @@ from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import environment
 from mer_nas.report import (
+    Attribution,
     BlockPoint,
-    ComputeFacts,
-    FinalistFacts,
-    LooksFacts,
+    ComputeSummary,
+    FinalistSummary,
     NextStep,
     SeedScores,
-    StudyFacts,
-    TrialFacts,
+    StudySummary,
+    TrialSummary,
 )
-from mer_nas.study import honesty, learning, nested
+from mer_nas.study import learning_curve, nested, selection_bias
 from mer_nas.study.sessions import sessions
-from mer_nas.study.state import Contender, StudyState
+from mer_nas.study.state import StudyState, Trial
 from mer_nas.wording import count
 
 
-def summary(state: StudyState) -> StudyFacts:
+def summary(state: StudyState) -> StudySummary:
     """Return everything the report says."""
     settings, study = state.settings, state.settings.study
     importance, note = _importance(state)
     outside, nested_note = nested.facts(state)
-    found = StudyFacts(
+    found = StudySummary(
         name=state.folder.name,
         folder=str(state.folder.path),
         space=settings.space.name,
@@ -74,14 +74,14 @@ def summary(state: StudyState) -> StudyFacts:
         looks=_looks(state),
         next_steps=next_steps(state),
     )
-    return honesty.worth(found, study)
+    return selection_bias.worth(found, study)
 
 
-def _trial(state: StudyState, trial: FrozenTrial) -> TrialFacts:
+def _trial(state: StudyState, trial: FrozenTrial) -> TrialSummary:
     known = trial.user_attrs
     key, tree = known.get("candidate", ""), known.get("tree", {})
     complete = known["outcome"] == "complete"
-    return TrialFacts(
+    return TrialSummary(
         number=trial.number,
         outcome=known["outcome"],
         value=trial.values[0] if complete else None,
@@ -111,11 +111,11 @@ def _curve(state: StudyState, trial: FrozenTrial) -> tuple[BlockPoint, ...]:
 
 
 def _finalist(
-    state: StudyState, rank: int, entry: Contender, scores: tuple[SeedScores, ...]
-) -> FinalistFacts:
+    state: StudyState, rank: int, entry: Trial, scores: tuple[SeedScores, ...]
+) -> FinalistSummary:
     cost = measure(entry.candidate.architecture, len(state.origin.data.classes))
     tree = entry.candidate.dump()
-    return FinalistFacts(
+    return FinalistSummary(
         rank=rank,
         label=entry.label,
         key=entry.candidate.key,
@@ -129,19 +129,19 @@ def _finalist(
         trainer=tree["trainer"],
         search_score=entry.value,
         scores=scores,
-        learning=learning.learning(state, entry),
-        hindsight=learning.hindsight(state, entry),
+        learning=learning_curve.learning(state, entry),
+        hindsight=learning_curve.hindsight(state, entry),
     )
 
 
-def _looks(state: StudyState) -> LooksFacts | None:
+def _looks(state: StudyState) -> Attribution | None:
     """Return what the winner looks at; none where the file is of another, or not there."""
     winner = next((entry for entry, _ in state.finalists), None)
-    if winner is None or not state.folder.looks.is_file():
+    if winner is None or not state.folder.attribution.is_file():
         return None
     try:
-        tree = files.read_json(state.folder.looks, StudyError)
-        found = None if tree is None else LooksFacts.model_validate(tree)
+        tree = files.read_json(state.folder.attribution, StudyError)
+        found = None if tree is None else Attribution.model_validate(tree)
     except (MerNasError, ValueError):  # of another version, or edited: an export mends it
         return None
     if found is None or found.key != winner.candidate.key:
@@ -163,7 +163,7 @@ def _times(state: StudyState, candidate: str) -> Tree:
     return {"clip_ms": state.clip_ms.get(candidate)}
 
 
-def _compute(state: StudyState) -> ComputeFacts:
+def _compute(state: StudyState) -> ComputeSummary:
     shape, past = state.origin.search, sessions(state.folder)
     counted = [t for t in state.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
     run = sum(len(state.under(shape, t.user_attrs["candidate"])) for t in counted)
@@ -174,7 +174,7 @@ def _compute(state: StudyState) -> ComputeFacts:
     for job, by_fold in state.results.items():
         for result in by_fold.values():
             parts[job in searched and result.fold in search].append(result)
-    return ComputeFacts(
+    return ComputeSummary(
         folds_run=run,
         folds_possible=possible,
         saved=1 - run / possible if possible else 0.0,

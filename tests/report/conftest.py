@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 
 from mer_nas.report import (
+    Attribution,
     BlockPoint,
     Comparison,
-    ComputeFacts,
-    DataFacts,
+    ComputeSummary,
     DatasetScores,
-    ExpertLook,
+    DataSummary,
+    ExpertAttribution,
     ExportFacts,
-    FinalistFacts,
-    GateLook,
-    HeadlineFacts,
-    HindsightFacts,
-    LearningFacts,
-    LooksFacts,
-    NestedFacts,
+    FinalistSummary,
+    GateAttribution,
+    Headline,
+    HindsightSummary,
+    LossCurve,
+    NestedEstimate,
     NextStep,
     OuterGroup,
     SeedScores,
     SelectionBias,
-    StudyFacts,
-    TrialFacts,
+    StudySummary,
+    TrialSummary,
     build,
     write,
 )
@@ -72,27 +72,29 @@ ARCHITECTURE: dict[str, Any] = {
 
 
 SEEN = (((0.1, 0.2), (0.3, 0.4)),) * 3
-LOOKS = LooksFacts(
+LOOKS = Attribution(
     key="00000000001b",
     clips=8,
     input="flow_uvs",
     seen=SEEN,
     experts=(
-        ExpertLook(
+        ExpertAttribution(
             layer="stage 1, layer 1",
             experts=2,
             chosen=1,
             use=((0.71, 0.29), (0.55, 0.45), (0.52, 0.48)),
             maps=(tuple(SEEN[:2]),) * 3,
         ),
-        ExpertLook(
+        ExpertAttribution(
             layer="stage 2, layer 1",
             experts=2,
             chosen=2,
             use=((0.6, 0.4), (0.5, 0.5), (0.4, 0.6)),
         ),
     ),
-    gates=(GateLook(layer="stage 1", maps=(((0.51, 0.52),), ((0.53, 0.54),), ((0.55, 0.56),))),),
+    gates=(
+        GateAttribution(layer="stage 1", maps=(((0.51, 0.52),), ((0.53, 0.54),), ((0.55, 0.56),))),
+    ),
 )
 
 
@@ -111,7 +113,7 @@ def scores(repetition: int, *rows: tuple[int, int, int]) -> SeedScores:
     )
 
 
-def trial(number: int) -> TrialFacts:
+def trial(number: int) -> TrialSummary:
     """Return one of 30 trials: three published points, then a search with every outcome."""
     warm = number < len(POINTS)
     value = 0.62 + 0.006 * number + 0.05 * math.sin(1.7 * number)
@@ -125,7 +127,7 @@ def trial(number: int) -> TrialFacts:
         for k in range(1, steps + 1)
     ]
     built = outcome in ("complete", "pruned", "failed")
-    return TrialFacts(
+    return TrialSummary(
         number=number,
         outcome=outcome,
         value=value if outcome == "complete" else None,
@@ -150,8 +152,8 @@ def trial(number: int) -> TrialFacts:
 
 def finalist(
     rank: int, label: str, number: int, *scored: SeedScores, warm: bool = False
-) -> FinalistFacts:
-    return FinalistFacts(
+) -> FinalistSummary:
+    return FinalistSummary(
         rank=rank,
         label=label,
         key=trial(number).key,
@@ -173,8 +175,8 @@ def finalist(
 
 
 @pytest.fixture(scope="session")
-def facts() -> StudyFacts:
-    return StudyFacts(
+def facts() -> StudySummary:
+    return StudySummary(
         name="moe-synthetic-1",
         folder="runs/moe-synthetic-1",
         space="moe",
@@ -184,7 +186,7 @@ def facts() -> StudyFacts:
         written=datetime(2026, 11, 20, 17, 30, tzinfo=UTC),
         code_version="0123456789ab",
         environment={"python": "3.11.9", "packages": {"torch": "2.15.0"}},
-        data=DataFacts(
+        data=DataSummary(
             name="synthetic",
             fingerprint="fedcba9876543210",
             classes=CLASSES,
@@ -200,7 +202,7 @@ def facts() -> StudyFacts:
         timed_on="a processor, one thread",
         stopped="30 trials are done",
         trials=tuple(trial(number) for number in range(30)),
-        compute=ComputeFacts(
+        compute=ComputeSummary(
             folds_run=91,
             folds_possible=112,
             saved=0.1875,
@@ -246,7 +248,7 @@ def facts() -> StudyFacts:
             uar=Estimate(value=0.7717, low=0.7011, high=0.8432),
             accuracy=Estimate(value=0.8013, low=0.7318, high=0.8699),
         ),
-        headline=HeadlineFacts(
+        headline=Headline(
             uf1=Estimate(value=0.7466, low=0.6543, high=0.8234),
             mean=0.7887,
             seeds=3,
@@ -282,7 +284,7 @@ def facts() -> StudyFacts:
 
 
 @pytest.fixture(scope="session")
-def two_sets(facts: StudyFacts) -> StudyFacts:
+def two_sets(facts: StudySummary) -> StudySummary:
     """The study on 8 clips of three subjects out of two data sets; its winner has two seeds."""
     one, two, three = (
         ((2, 1, 0), (0, 1, 0), (0, 0, 0)),
@@ -319,10 +321,10 @@ def two_sets(facts: StudyFacts) -> StudyFacts:
     winner = facts.finalists[0].model_copy(
         update={
             "scores": seeds,
-            "learning": LearningFacts(
+            "learning": LossCurve(
                 folds=6, mean=(1.1, 0.7, 0.4), low=(0.9, 0.5, 0.2), high=(1.3, 0.9, 0.6)
             ),
-            "hindsight": HindsightFacts(
+            "hindsight": HindsightSummary(
                 seeds=2,
                 folds=5,
                 of=6,
@@ -352,9 +354,9 @@ def two_sets(facts: StudyFacts) -> StudyFacts:
     return facts.model_copy(update=found)
 
 
-def nested(seeds: tuple[SeedScores, ...]) -> NestedFacts:
+def nested(seeds: tuple[SeedScores, ...]) -> NestedEstimate:
     """Return a nested estimate of two outer groups."""
-    return NestedFacts(
+    return NestedEstimate(
         groups=tuple(
             OuterGroup(
                 name=f"group {number} ({count(subjects, 'subject')})",
@@ -383,13 +385,13 @@ def gated(kind: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def whole(facts: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def whole(facts: StudySummary, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The files of the study."""
     return write(tmp_path_factory.mktemp("whole"), build(facts))
 
 
 @pytest.fixture(scope="session")
-def whole_two_sets(two_sets: StudyFacts, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def whole_two_sets(two_sets: StudySummary, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The files of the study on two data sets."""
     return write(tmp_path_factory.mktemp("two_sets"), build(two_sets))
 

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from mer_nas.report import Report, StudyFacts, build
+from mer_nas.report import Report, StudySummary, build
 from mer_nas.report.spreads import spread
 
 
-def changed(facts: StudyFacts, **fields: Any) -> StudyFacts:
+def changed(facts: StudySummary, **fields: Any) -> StudySummary:
     return facts.model_copy(update=fields)
 
 
-def without_winners(facts: StudyFacts) -> StudyFacts:
+def without_winners(facts: StudySummary) -> StudySummary:
     return changed(facts, finalists=(), final_protocol=None, export=None)
 
 
-def only(facts: StudyFacts, *numbers: int) -> StudyFacts:
+def only(facts: StudySummary, *numbers: int) -> StudySummary:
     return changed(without_winners(facts), trials=tuple(facts.trials[n] for n in numbers))
 
 
@@ -31,7 +31,7 @@ def test_one_seed_has_no_deviation() -> None:
     assert spread([0.5]).deviation is None
 
 
-def test_the_answer_is_the_first_finalist_over_its_seeds(facts: StudyFacts) -> None:
+def test_the_answer_is_the_first_finalist_over_its_seeds(facts: StudySummary) -> None:
     answer = build(facts).answer
     assert answer is not None
     assert (answer.label, answer.stage, answer.protocol) == ("trial 27", "final", "LOSO")
@@ -41,7 +41,7 @@ def test_the_answer_is_the_first_finalist_over_its_seeds(facts: StudyFacts) -> N
 
 
 def test_scores_count_as_corrected_only_where_the_optimism_is_an_estimate(
-    facts: StudyFacts,
+    facts: StudySummary,
 ) -> None:
     corrected = "the headline is corrected for being the best of many; what earlier studies learned from these subjects is not"
     plain = "selected on these subjects; expect less on new ones"
@@ -53,7 +53,7 @@ def test_scores_count_as_corrected_only_where_the_optimism_is_an_estimate(
     assert said == [corrected, plain, plain]
 
 
-def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: StudyFacts) -> None:
+def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: StudySummary) -> None:
     answer = build(facts).answer
     assert answer is not None
     assert answer.against is not None
@@ -62,7 +62,7 @@ def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: Stud
 
 
 def test_without_a_warm_start_among_finalists_the_search_scores_are_compared(
-    facts: StudyFacts,
+    facts: StudySummary,
 ) -> None:
     answer = build(changed(facts, finalists=facts.finalists[:2])).answer
     assert answer is not None
@@ -72,7 +72,7 @@ def test_without_a_warm_start_among_finalists_the_search_scores_are_compared(
     assert answer.against.winner == facts.trials[27].value
 
 
-def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudyFacts) -> None:
+def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudySummary) -> None:
     winner = facts.finalists[2].model_copy(update={"rank": 1})
     answer = build(changed(facts, finalists=(winner,))).answer
     assert answer is not None
@@ -80,7 +80,7 @@ def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudyFacts)
     assert answer.against is None
 
 
-def test_a_published_point_among_the_finalists_is_called_by_its_name(facts: StudyFacts) -> None:
+def test_a_published_point_among_the_finalists_is_called_by_its_name(facts: StudySummary) -> None:
     point = facts.finalists[2].model_copy(update={"label": "trial 1"})
     report = build(changed(facts, finalists=(*facts.finalists[:2], point)))
     assert [row.label for row in report.ranking] == ["trial 27", "trial <script>", "prog_s"]
@@ -89,7 +89,7 @@ def test_a_published_point_among_the_finalists_is_called_by_its_name(facts: Stud
     assert report.answer.against.label == "prog_s"
 
 
-def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudyFacts) -> None:
+def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudySummary) -> None:
     matrix = build(facts).confusion
     assert matrix is not None
     assert matrix.counts == ((151, 17, 12), (12, 48, 6), (7, 4, 43))
@@ -98,7 +98,7 @@ def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudyFacts) -> 
     assert matrix.seeds == 3
 
 
-def test_every_outcome_is_counted_and_only_trained_ones_count(facts: StudyFacts) -> None:
+def test_every_outcome_is_counted_and_only_trained_ones_count(facts: StudySummary) -> None:
     report = build(facts)
     assert report.outcomes == {
         "complete": 18,
@@ -110,13 +110,15 @@ def test_every_outcome_is_counted_and_only_trained_ones_count(facts: StudyFacts)
     assert report.counted == 28
 
 
-def test_the_best_so_far_never_falls_and_ends_with_the_best(facts: StudyFacts) -> None:
+def test_the_best_so_far_never_falls_and_ends_with_the_best(facts: StudySummary) -> None:
     course = [step.uf1 for step in build(facts).course]
     assert course == sorted(course)
     assert course[-1] == max(trial.value or 0 for trial in facts.trials)
 
 
-def test_without_a_final_stage_the_best_trial_wins_by_its_search_score(facts: StudyFacts) -> None:
+def test_without_a_final_stage_the_best_trial_wins_by_its_search_score(
+    facts: StudySummary,
+) -> None:
     report = build(without_winners(facts))
     assert report.answer is not None
     assert (report.answer.label, report.answer.stage) == ("trial 27", "search")
@@ -126,7 +128,9 @@ def test_without_a_final_stage_the_best_trial_wins_by_its_search_score(facts: St
     assert [row.rank for row in report.ranking] == [1, 2, 3, 4, 5]
 
 
-def test_the_winning_trial_brings_its_confusion_where_the_ledger_has_it(facts: StudyFacts) -> None:
+def test_the_winning_trial_brings_its_confusion_where_the_ledger_has_it(
+    facts: StudySummary,
+) -> None:
     measured = facts.finalists[0].scores[0]
     best = facts.trials[27].model_copy(update={"scores": measured})
     report = build(changed(without_winners(facts), trials=(best,)))
@@ -137,7 +141,7 @@ def test_the_winning_trial_brings_its_confusion_where_the_ledger_has_it(facts: S
     assert report.answer.uar.mean == measured.uar
 
 
-def test_without_a_complete_trial_there_is_no_answer(facts: StudyFacts) -> None:
+def test_without_a_complete_trial_there_is_no_answer(facts: StudySummary) -> None:
     report = build(only(facts, 4, 9, 14))
     assert report.answer is None
     assert not report.ranking
@@ -146,20 +150,20 @@ def test_without_a_complete_trial_there_is_no_answer(facts: StudyFacts) -> None:
     assert report.outcomes["pruned"] == report.outcomes["failed"] == 1
 
 
-def test_a_study_of_one_trial_has_an_answer(facts: StudyFacts) -> None:
+def test_a_study_of_one_trial_has_an_answer(facts: StudySummary) -> None:
     report = build(changed(only(facts, 5), importance=None))
     assert report.answer is not None
     assert report.answer.against is None
     assert len(report.course) == 1
 
 
-def test_parameters_that_explain_nothing_get_no_slice(facts: StudyFacts) -> None:
+def test_parameters_that_explain_nothing_get_no_slice(facts: StudySummary) -> None:
     report = build(changed(facts, importance={"trainer.lr": 0.0, "trainer.epochs": 0.0}))
     assert [entry.relative for entry in report.important] == [0.0, 0.0]
     assert report.slices == ()
 
 
-def test_slices_show_the_two_most_important_parameters(facts: StudyFacts) -> None:
+def test_slices_show_the_two_most_important_parameters(facts: StudySummary) -> None:
     gate, rate = build(facts).slices
     assert gate.parameter == "architecture.paths.0.stages.1.gate.kind"
     assert gate.choice
@@ -168,7 +172,7 @@ def test_slices_show_the_two_most_important_parameters(facts: StudyFacts) -> Non
     assert len(rate.points) == 18
 
 
-def test_a_parameter_that_only_some_trials_have_is_shown_over_those(facts: StudyFacts) -> None:
+def test_a_parameter_that_only_some_trials_have_is_shown_over_those(facts: StudySummary) -> None:
     some = tuple(
         trial if trial.number % 2 else trial.model_copy(update={"params": {}})
         for trial in facts.trials
@@ -178,6 +182,6 @@ def test_a_parameter_that_only_some_trials_have_is_shown_over_those(facts: Study
     assert len(piece.points) == len(complete)
 
 
-def test_a_finished_report_is_the_same_from_the_same_facts(facts: StudyFacts) -> None:
+def test_a_finished_report_is_the_same_from_the_same_facts(facts: StudySummary) -> None:
     assert build(facts).to_json() == build(facts).to_json()
     assert isinstance(build(facts), Report)

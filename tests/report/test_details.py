@@ -2,11 +2,11 @@
 
 import pytest
 
-from mer_nas.report import StudyFacts, build
+from mer_nas.report import StudySummary, build
 from mer_nas.report.parallel import axis, is_choice, place
 
 
-def test_subjects_count_what_the_winner_got_right_over_its_seeds(two_sets: StudyFacts) -> None:
+def test_subjects_count_what_the_winner_got_right_over_its_seeds(two_sets: StudySummary) -> None:
     """Of 011's three clips the first seed gets all right, the second two."""
     rows = build(two_sets).subjects
     assert [(row.dataset, row.subject, row.clips, row.right) for row in rows] == [
@@ -17,7 +17,7 @@ def test_subjects_count_what_the_winner_got_right_over_its_seeds(two_sets: Study
     assert [row.share for row in rows] == pytest.approx([3 / 4, 5 / 6, 0])
 
 
-def test_each_data_set_has_its_own_clips_confusion_and_scores(two_sets: StudyFacts) -> None:
+def test_each_data_set_has_its_own_clips_confusion_and_scores(two_sets: StudySummary) -> None:
     samm, smic = build(two_sets).datasets
     assert (samm.name, samm.subjects, samm.clips) == ("samm", 2, 7)
     assert samm.classes == {"negative": 4, "positive": 2, "surprise": 1}
@@ -30,7 +30,7 @@ def test_each_data_set_has_its_own_clips_confusion_and_scores(two_sets: StudyFac
     assert smic.confusion.shares[1] == (1, 0, 0)
 
 
-def test_a_study_of_one_data_set_has_no_matrix_beside_the_pooled_one(facts: StudyFacts) -> None:
+def test_a_study_of_one_data_set_has_no_matrix_beside_the_pooled_one(facts: StudySummary) -> None:
     (only,) = build(facts).datasets
     assert (only.name, only.subjects, only.classes, only.confusion) == (
         "synthetic",
@@ -42,7 +42,7 @@ def test_a_study_of_one_data_set_has_no_matrix_beside_the_pooled_one(facts: Stud
 
 
 def test_papers_other_scores_are_told_where_every_seed_has_them(
-    facts: StudyFacts, two_sets: StudyFacts
+    facts: StudySummary, two_sets: StudySummary
 ) -> None:
     answer = build(two_sets).answer
     assert answer is not None
@@ -55,7 +55,7 @@ def test_papers_other_scores_are_told_where_every_seed_has_them(
     assert old.weighted_f1 is old.fold_f1 is None
 
 
-def test_slots_tell_which_blocks_the_good_networks_have(two_sets: StudyFacts) -> None:
+def test_slots_tell_which_blocks_the_good_networks_have(two_sets: StudySummary) -> None:
     """Networks of odd trials have no gate, the others a progressive one; the rest is the same."""
     found = build(two_sets).slots
     assert found is not None
@@ -75,11 +75,11 @@ def test_slots_tell_which_blocks_the_good_networks_have(two_sets: StudyFacts) ->
     assert [row.uf1 for row in found.rows] == sorted([prog.uf1, none.uf1], reverse=True)
 
 
-def test_where_all_networks_have_the_same_blocks_no_slot_is_told(facts: StudyFacts) -> None:
+def test_where_all_networks_have_the_same_blocks_no_slot_is_told(facts: StudySummary) -> None:
     assert build(facts).slots is None
 
 
-def test_parallel_coordinates_join_every_complete_trial_the_best_last(facts: StudyFacts) -> None:
+def test_parallel_coordinates_join_every_complete_trial_the_best_last(facts: StudySummary) -> None:
     found = build(facts).parallel
     assert found is not None
     assert [axis.parameter.rsplit(".", 1)[1] for axis in found.axes] == ["kind", "lr"]
@@ -98,7 +98,9 @@ def test_counts_that_come_again_are_choices_and_measures_never() -> None:
     assert not is_choice(range(9))
 
 
-def test_a_parameter_that_fewer_than_half_of_the_trials_have_is_no_axis(facts: StudyFacts) -> None:
+def test_a_parameter_that_fewer_than_half_of_the_trials_have_is_no_axis(
+    facts: StudySummary,
+) -> None:
     trials = tuple(
         trial
         if trial.number % 3 == 0
@@ -110,7 +112,7 @@ def test_a_parameter_that_fewer_than_half_of_the_trials_have_is_no_axis(facts: S
     assert [axis.parameter for axis in found.axes] == ["trainer.lr"]
 
 
-def test_without_importance_there_are_no_parallel_coordinates(facts: StudyFacts) -> None:
+def test_without_importance_there_are_no_parallel_coordinates(facts: StudySummary) -> None:
     assert build(facts.model_copy(update={"importance": None})).parallel is None
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from mer_nas.errors import ConfigError, StudyError
-from mer_nas.report import StudyFacts, build, charts, read_report, write
+from mer_nas.report import StudySummary, build, charts, read_report, write
 from mer_nas.report.files import Written
 
 ADDRESS = re.compile(r"https?://|url\((?!#)|@import", re.IGNORECASE)
@@ -79,7 +79,7 @@ STATES = ["whole", "two sets", "no final stage", "nothing complete", "one trial"
 
 @pytest.fixture(scope="module", params=STATES)
 def files(
-    request: pytest.FixtureRequest, facts: StudyFacts, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, facts: StudySummary, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:
     """The files of studies in every state in which a report may be asked for."""
     if request.param in ("whole", "two sets"):
@@ -155,7 +155,7 @@ def test_the_json_comes_back_as_it_was(files: Written) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_matrix_of_numbers_takes_a_line_of_the_json_and_text_is_left_alone(
-    two_sets: StudyFacts, tmp_path: Path
+    two_sets: StudySummary, tmp_path: Path
 ) -> None:
     said = "a list\n[\n  1,\n  2\n]"
     odd = two_sets.model_copy(update={"environment": {"note": said}})
@@ -180,7 +180,7 @@ def test_the_page_opens_with_the_winner_and_the_honest_words(page: str) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
-    facts: StudyFacts, tmp_path: Path
+    facts: StudySummary, tmp_path: Path
 ) -> None:
     headline = facts.headline.model_copy(update={"upper_bound": True})  # type: ignore[union-attr]
     selection = facts.selection.model_copy(
@@ -198,7 +198,7 @@ def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
 
 @pytest.mark.usefixtures("undrawn")
 def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
-    facts: StudyFacts, tmp_path: Path
+    facts: StudySummary, tmp_path: Path
 ) -> None:
     none = {"headline": None, "selection": None, "selection_note": "2 subjects are too few"}
     page = Page(
@@ -292,7 +292,7 @@ def test_text_in_drawings_can_be_selected(page: str) -> None:
     assert any("best quarter" in drawing for drawing in drawings)
 
 
-def test_parameters_with_any_name_can_be_drawn(facts: StudyFacts) -> None:
+def test_parameters_with_any_name_can_be_drawn(facts: StudySummary) -> None:
     name = "a <b> & $c_d$"
     trials = tuple(
         trial.model_copy(update={"params": {name: f"$x_{trial.number % 3}$ <i>"}})
@@ -314,7 +314,7 @@ def test_nothing_is_left_beside_the_files(files: Written) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_report_of_another_version_is_refused(facts: StudyFacts, tmp_path: Path) -> None:
+def test_a_report_of_another_version_is_refused(facts: StudySummary, tmp_path: Path) -> None:
     path = write(tmp_path, build(facts))[0]
     path.write_text(
         path.read_text(encoding="utf-8").replace("mer-nas report 3", "mer-nas report 1")
@@ -339,7 +339,7 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_report_that_was_edited_is_refused_with_the_place(
-    facts: StudyFacts, tmp_path: Path
+    facts: StudySummary, tmp_path: Path
 ) -> None:
     path = write(tmp_path, build(facts))[0]
     tree = json.loads(path.read_text(encoding="utf-8"))

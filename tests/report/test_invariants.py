@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mer_nas.report import Report, StudyFacts, build, read_report
+from mer_nas.report import Report, StudySummary, build, read_report
 from mer_nas.report.markdown import as_markdown
 
 PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 
 
 @pytest.fixture(params=["made up", "of two sets", "published"])
-def report(request: pytest.FixtureRequest, facts: StudyFacts, two_sets: StudyFacts) -> Report:
+def report(request: pytest.FixtureRequest, facts: StudySummary, two_sets: StudySummary) -> Report:
     if request.param == "published":
         return read_report(PUBLISHED)
     return build(facts if request.param == "made up" else two_sets)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mer_nas.config import presets
-from mer_nas.report import StudyFacts, build
+from mer_nas.report import StudySummary, build
 from mer_nas.report.literature import EPOCHS, literature
 
 
@@ -74,7 +74,7 @@ def test_only_the_same_clips_under_the_same_protocol_compare(
     assert literature(*study).comparable is same
 
 
-def test_every_figure_of_the_file_stands_in_the_report(facts: StudyFacts) -> None:
+def test_every_figure_of_the_file_stands_in_the_report(facts: StudySummary) -> None:
     def figures(node: Any) -> list[float]:
         if isinstance(node, dict):
             return [number for value in node.values() for number in figures(value)]

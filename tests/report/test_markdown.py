@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from mer_nas.report import StudyFacts, build
+from mer_nas.report import StudySummary, build
 from mer_nas.report.markdown import as_markdown
 from mer_nas.templates import code, fenced, line, text
 
@@ -87,10 +87,10 @@ def test_code_is_code_to_its_end(said: str) -> None:
     assert command.type == "code_block"
 
 
-def test_a_hostile_report_has_the_form_of_any_other(two_sets: StudyFacts) -> None:
+def test_a_hostile_report_has_the_form_of_any_other(two_sets: StudySummary) -> None:
     tree = json.loads(two_sets.model_dump_json())
     kept = {"settings": tree["settings"], "environment": tree["environment"]}
-    hostile = StudyFacts.model_validate({**spoiled(tree), **kept})
+    hostile = StudySummary.model_validate({**spoiled(tree), **kept})
     plain, other = as_markdown(build(two_sets)), as_markdown(build(hostile))
     assert "script" in other
     assert shape(other) == shape(plain)

@@ -1,10 +1,10 @@
 """The winner's network as a table: hand-counted widths, maps and parameters."""
 
-from mer_nas.report import StudyFacts, build
+from mer_nas.report import StudySummary, build
 from mer_nas.report.stages import stage_rows
 
 
-def test_the_parts_of_the_progressive_network(facts: StudyFacts) -> None:
+def test_the_parts_of_the_progressive_network(facts: StudySummary) -> None:
     rows = build(facts).stages
     assert [row.part for row in rows] == ["stem", *(f"stage {n}" for n in (1, 2, 3, 4)), "head"]
     assert [row.width for row in rows] == [16, 16, 32, 64, 128, 3]
@@ -16,7 +16,7 @@ def test_the_parts_of_the_progressive_network(facts: StudyFacts) -> None:
     assert rows[-1].parameters == 128 * 3 + 3
 
 
-def test_blocks_are_told_with_what_is_not_their_default(facts: StudyFacts) -> None:
+def test_blocks_are_told_with_what_is_not_their_default(facts: StudySummary) -> None:
     stem, first, second, *_ = build(facts).stages
     assert stem.blocks == ("conv (width 16, multi_scale parallel)",)
     assert first.blocks == ("res_basic", "prog")

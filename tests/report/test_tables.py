@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.report import StudyFacts, build, write
+from mer_nas.report import StudySummary, build, write
 from mer_nas.report.tables import as_text
 from mer_nas.space.published import PublishedTable
 
@@ -26,7 +26,7 @@ def table() -> PublishedTable:
 
 
 def test_rows_are_compared_under_the_one_protocol_that_all_of_them_went_through(
-    facts: StudyFacts, table: PublishedTable
+    facts: StudySummary, table: PublishedTable
 ) -> None:
     """Of the two points only prog_s is a finalist, and the search kept no whole score of dre_s."""
     (mixed,) = build(facts.model_copy(update={"tables": (table,)})).tables
@@ -45,7 +45,7 @@ def test_rows_are_compared_under_the_one_protocol_that_all_of_them_went_through(
 
 @pytest.mark.usefixtures("undrawn")
 def test_both_renderings_name_both_sources(
-    facts: StudyFacts, table: PublishedTable, tmp_path: Path
+    facts: StudySummary, table: PublishedTable, tmp_path: Path
 ) -> None:
     alone = table.model_copy(update={"rows": table.rows[:1]})
     report = build(facts.model_copy(update={"tables": (alone,)}))

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import t
 
 from mer_nas.evaluation.metrics import accuracy, uf1
-from mer_nas.statistics import compare, difference, drawn, estimate, totals
+from mer_nas.statistics import bootstrap_weights, compare_pairs, estimate, resampled_counts
 from mer_nas.statistics.bootstrap import widening
 
 
@@ -17,12 +17,12 @@ def of_shares(shares: list[float], clips: int = 10) -> np.ndarray:
 
 
 def test_a_draw_takes_as_many_subjects_as_there_are_and_sums_them() -> None:
-    weights = drawn(7, draws=50, seed=3)
+    weights = bootstrap_weights(7, draws=50, seed=3)
     counts = np.random.default_rng(0).integers(0, 9, (4, 7, 3, 3))
     assert weights.shape == (50, 7)
     assert set(weights.sum(1)) == {7}
     by_hand = sum(int(times) * counts[2, row] for row, times in enumerate(weights[11]))
-    assert (totals(weights, counts)[11, 2] == by_hand).all()
+    assert (resampled_counts(weights, counts)[11, 2] == by_hand).all()
 
 
 def test_the_interval_of_a_mean_over_equal_subjects_is_students() -> None:
@@ -56,7 +56,7 @@ def test_a_lead_that_every_subject_shares_is_seen_through_their_differences() ->
     """Subjects differ by far more than the candidates, but the lead is the same for all."""
     shares = list(np.linspace(0.2, 0.8, 13))
     behind, ahead = of_shares(shares, 20), of_shares([share + 0.1 for share in shares], 20)
-    lead = difference(ahead, behind)
+    lead = compare_pairs(ahead, {"behind": behind})["behind"].difference
     assert lead.value == pytest.approx(0.1)
     assert 0.08 < lead.low <= lead.value <= lead.high < 0.12
     alone = estimate(ahead)
@@ -66,7 +66,7 @@ def test_a_lead_that_every_subject_shares_is_seen_through_their_differences() ->
 def test_comparisons_are_exact_tests_over_subjects_corrected_for_their_number() -> None:
     one = of_shares([0.9] * 6)
     others = {"worse": of_shares([0.8, 0.7, 0.6, 0.5, 0.4, 0.3]), "same": one}
-    found = compare(one, others)
+    found = compare_pairs(one, others)
     assert found["worse"].p == 2 / 2**6  # better for all of six
     assert found["worse"].adjusted == 2 * found["worse"].p
     assert [found["same"].p, found["same"].adjusted] == [1.0, 1.0]
@@ -76,7 +76,7 @@ def test_comparisons_are_exact_tests_over_subjects_corrected_for_their_number() 
 
 def test_candidates_with_unlike_numbers_of_repetitions_compare_by_their_means() -> None:
     one = of_shares([0.9, 0.8, 0.7, 0.6])
-    assert compare(np.concatenate([one] * 3), {"itself": one})["itself"].p == 1.0
+    assert compare_pairs(np.concatenate([one] * 3), {"itself": one})["itself"].p == 1.0
 
 
 def test_uf1_of_those_counts_is_the_share_right() -> None:

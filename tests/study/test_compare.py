@@ -16,13 +16,13 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mer_nas.errors import StudyError
 from mer_nas.report import (
-    ComputeFacts,
-    DataFacts,
-    FinalistFacts,
-    HeadlineFacts,
+    ComputeSummary,
+    DataSummary,
+    FinalistSummary,
+    Headline,
     SeedScores,
-    StudyFacts,
-    TrialFacts,
+    StudySummary,
+    TrialSummary,
     build,
 )
 from mer_nas.search.lock import refuse_driven
@@ -75,8 +75,8 @@ def scored(chosen: Any, repetition: int = 0, labels: Any = None) -> SeedScores:
     )
 
 
-def trial(number: int, scores: SeedScores | None, point: str = "") -> TrialFacts:
-    return TrialFacts(
+def trial(number: int, scores: SeedScores | None, point: str = "") -> TrialSummary:
+    return TrialSummary(
         number=number,
         outcome="complete" if scores else "pruned",
         value=scores.uf1 if scores else None,
@@ -88,8 +88,8 @@ def trial(number: int, scores: SeedScores | None, point: str = "") -> TrialFacts
     )
 
 
-def finalist(rank: int, number: int, *scores: SeedScores, point: str = "") -> FinalistFacts:
-    return FinalistFacts(
+def finalist(rank: int, number: int, *scores: SeedScores, point: str = "") -> FinalistSummary:
+    return FinalistSummary(
         rank=rank,
         label=f"trial {number}",
         key=f"{number:012x}",
@@ -104,7 +104,7 @@ def finalist(rank: int, number: int, *scores: SeedScores, point: str = "") -> Fi
     )
 
 
-def facts(name: str = "one", subjects: int = SUBJECTS, **changes: Any) -> StudyFacts:
+def facts(name: str = "one", subjects: int = SUBJECTS, **changes: Any) -> StudySummary:
     """Return a study of two trials and a point, the point and trial 2 with two seeds under LOSO."""
     known = {
         "space": "moe",
@@ -114,7 +114,7 @@ def facts(name: str = "one", subjects: int = SUBJECTS, **changes: Any) -> StudyF
         "written": datetime(2026, 11, 20, tzinfo=UTC),
         "code_version": "0123456789ab",
         "environment": {},
-        "data": DataFacts(
+        "data": DataSummary(
             name="faces",
             fingerprint="fedcba9876543210",
             classes=CLASSES,
@@ -138,17 +138,17 @@ def facts(name: str = "one", subjects: int = SUBJECTS, **changes: Any) -> StudyF
                 2, 0, *(scored(answers(0.6, 30 + r, subjects), r) for r in (0, 1)), point="prog_s"
             ),
         ),
-        "headline": HeadlineFacts(
+        "headline": Headline(
             uf1=Estimate(value=0.7, low=0.6, high=0.8), mean=0.75, seeds=2, optimism=0.05
         ),
-        "compute": ComputeFacts(
+        "compute": ComputeSummary(
             folds_run=1, folds_possible=1, saved=0, search_seconds=1, wall_seconds=1
         ),
     }
-    return StudyFacts(name=name, folder=f"runs/{name}", **{**known, **changes})
+    return StudySummary(name=name, folder=f"runs/{name}", **{**known, **changes})
 
 
-def write(found: StudyFacts) -> Path:
+def write(found: StudySummary) -> Path:
     folder = Path("runs") / found.name
     folder.mkdir(parents=True)
     (folder / "origin.json").write_text("{}")
@@ -156,7 +156,7 @@ def write(found: StudyFacts) -> Path:
     return folder
 
 
-def other(**changes: Any) -> StudyFacts:
+def other(**changes: Any) -> StudySummary:
     return facts("two", **changes)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mer_nas.errors import MerNasError, StudyError
-from mer_nas.report.facts import DataFacts, ExpertLook, LooksFacts, SeedScores
+from mer_nas.report.facts import Attribution, DataSummary, ExpertAttribution, SeedScores
 from mer_nas.study.evaluate import read_evaluation
 from mer_nas.study.folder import FoldShape, Origin, ProtocolShape, StudyFolder
 from mer_nas.study.sessions import Sessions, add_session, sessions
@@ -49,7 +49,7 @@ def origin() -> Origin:
     return Origin(
         command="mer-nas search",
         code="0" * 12,
-        data=DataFacts(name="x", fingerprint="f", classes=("n", "p"), counts={"clips": 4}),
+        data=DataSummary(name="x", fingerprint="f", classes=("n", "p"), counts={"clips": 4}),
         search=ProtocolShape(name="LOSO", folds=folds, blocks=((0,), (1,))),
     )
 
@@ -125,7 +125,7 @@ def scores(confusion: Any, subjects: Any = ()) -> SeedScores:
 
 
 def test_scores_of_other_classes_or_subjects_than_their_data_are_refused() -> None:
-    data = DataFacts(
+    data = DataSummary(
         name="x", fingerprint="f", classes=("n", "p"), counts={}, subjects={"a": 1, "b": 1}
     )
     two, three = ((1, 0), (0, 1)), ((1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -139,11 +139,11 @@ def test_scores_of_other_classes_or_subjects_than_their_data_are_refused() -> No
 
 def test_looks_of_ragged_maps_or_other_experts_are_refused() -> None:
     seen = (((0.1, 0.2),), ((0.3, 0.4),))
-    expert = ExpertLook(layer="stage 1", experts=2, chosen=1, use=((0.5, 0.5), (1, 0)))
+    expert = ExpertAttribution(layer="stage 1", experts=2, chosen=1, use=((0.5, 0.5), (1, 0)))
 
-    def looks(**changes: Any) -> LooksFacts:
+    def looks(**changes: Any) -> Attribution:
         tree = {"key": "k", "clips": 2, "input": "flow_uvs", "seen": seen, "experts": (expert,)}
-        return LooksFacts.model_validate({**tree, **changes})
+        return Attribution.model_validate({**tree, **changes})
 
     assert looks().classes == 2
     for wrong, found in (

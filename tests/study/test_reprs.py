@@ -14,7 +14,7 @@ from mer_nas.prediction.predict import Prediction
 from mer_nas.report import read_report
 from mer_nas.study import load_clips
 from mer_nas.study.evaluate import Evaluated
-from mer_nas.study.reproduce import Number, Reproduction, read_claim
+from mer_nas.study.reproduce import Number, Reproduction, read_reported_result
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def returned(study: Path) -> list[object]:
     """One of each type that the public functions return, of a study with all its parts."""
     found = api.load_study(study)
     candidate, settings = found.finalists[0], api.settings("space=hybrid")
-    claim = read_claim(str(study))
+    reported = read_reported_result(str(study))
     return [
         found,
         settings,
@@ -32,7 +32,7 @@ def returned(study: Path) -> list[object]:
         Evaluated(
             "seed", candidate, "LOSO", (scores([0, 1], [0, 1], 2),), study, 0, "0" * 16, "0" * 12
         ),
-        Reproduction(claim, (), tuple([Number("UF1, seed 1", 0.5, 0.5)] * 500), study),
+        Reproduction(reported, (), tuple([Number("UF1, seed 1", 0.5, 0.5)] * 500), study),
         Prediction("x" * 20, "positive", {"positive": 0.75, "negative": 0.25}, 1, 2, "given"),
     ]
 

@@ -45,9 +45,9 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
         check_picture(picture, "--picture ")
     found = compare_candidates(words)
     if picture is not None:
-        from mer_nas.study.forest import draw
+        from mer_nas.study.forest_plot import forest_plot
 
-        draw(found, picture)
+        forest_plot(found, picture)
         click.echo(f"picture: {picture}", err=True)
     if as_json:
         click.echo(found.to_json(), nl=False)

@@ -83,8 +83,8 @@ def _plan(
     """Return what would be measured and how long that takes; nothing is made or trained."""
     from mer_nas.config import presets
     from mer_nas.data.protocols import plan as divide
-    from mer_nas.study.estimate import evaluation_seconds
     from mer_nas.study.evaluate import chosen
+    from mer_nas.study.forecast import evaluation_seconds
 
     name, candidate = chosen(settings, point)
     protocol = divide(clips, settings.study.folds, settings.study.seed, settings.study.block)

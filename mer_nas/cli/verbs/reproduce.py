@@ -15,7 +15,7 @@ from mer_nas.wording import count, duration
 
 if TYPE_CHECKING:
     from mer_nas.search.events import Event
-    from mer_nas.study.reproduce import Claim, Number, Reproduction
+    from mer_nas.study.reproduce import Number, ReportedResult, Reproduction
 
 REPRODUCED, DIFFERENT, INTERRUPTED = 0, 1, 130
 
@@ -43,28 +43,28 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
         changes,
         contradicted,
         held_against,
-        read_claim,
+        read_reported_result,
         reproduce,
     )
 
-    claim = read_claim(report, words)
+    reported = read_reported_result(report, words)
     say = _silent if quiet else _say
-    say(_opening(claim))
-    found = changes(claim)
+    say(_opening(reported))
+    found = changes(reported)
     for change in found:
         say(f"not as it was: {change}")
-    if (refuted := contradicted(claim)) is not None:
+    if (refuted := contradicted(reported)) is not None:
         click.echo(json.dumps(refuted.tree(), indent=2) if as_json else _refutation(refuted))
         sys.exit(DIFFERENT)
-    say(f"{claim.following:,} numbers of the report follow from one another")
-    clips = load(claim.settings, quiet=quiet)
-    for change in (other := held_against(claim, clips)):
+    say(f"{reported.following:,} numbers of the report follow from one another")
+    clips = load(reported.settings, quiet=quiet)
+    for change in (other := held_against(reported, clips)):
         say(f"not as it was: {change}")
     if not (*found, *other):
         say("settings, code, packages, machine and clips are as they were")
-    say(f"training took {duration(claim.seconds)} then, on one worker")
+    say(f"training took {duration(reported.seconds)} then, on one worker")
     try:
-        done = reproduce(claim, clips, _ignore if quiet else _Progress(claim))
+        done = reproduce(reported, clips, _ignore if quiet else _Progress(reported))
     except KeyboardInterrupt:
         click.echo("interrupted; the same command goes on from here", err=True)
         sys.exit(INTERRUPTED)
@@ -75,9 +75,9 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     sys.exit(DIFFERENT if done.verdict == "different" else REPRODUCED)
 
 
-def _opening(claim: Claim) -> str:
-    answer, study = claim.answer, claim.report.study
-    seeds = count(len(claim.scores), "seed")
+def _opening(reported: ReportedResult) -> str:
+    answer, study = reported.answer, reported.report.study
+    seeds = count(len(reported.scores), "seed")
     return (
         f"{study.name}: {answer.label} ({answer.origin}) again, {answer.protocol} on "
         f"{study.data.name}, {seeds}; the search is not repeated"
@@ -141,8 +141,8 @@ def _value(value: float) -> str:
 class _Progress:
     """Says after each fold how many are done, and how long the others will take."""
 
-    def __init__(self, claim: Claim) -> None:
-        self.repetitions = claim.repetitions
+    def __init__(self, reported: ReportedResult) -> None:
+        self.repetitions = reported.repetitions
         self.began = time.monotonic()
         self.here = 0
 

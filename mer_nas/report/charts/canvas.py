@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from mer_nas.report.facts import TrialFacts
+from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import Report
 
 BLUE, ORANGE, GREEN, INK, GREY, PALE = (
@@ -134,7 +134,7 @@ def dots(axes: Axes, points: Sequence[tuple[float, float | None]], *, warm: bool
         )
 
 
-def complete(report: Report) -> list[TrialFacts]:
+def complete(report: Report) -> list[TrialSummary]:
     """Return the trials that have a score."""
     return [trial for trial in report.study.trials if trial.outcome == "complete"]
 

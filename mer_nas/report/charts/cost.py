@@ -6,7 +6,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 
 from mer_nas.report.charts.canvas import GREEN, complete, dots, legend, log_axis, svg
-from mer_nas.report.facts import TrialFacts
+from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import Report
 from mer_nas.search.objectives import front
 
@@ -43,7 +43,7 @@ def cost(report: Report, what: Cost) -> str:
     return svg(f"cost-{what}", f"Search score against {LABELS[what]}", draw) if points else ""
 
 
-def _front(points: Sequence[tuple[float, TrialFacts]]) -> list[tuple[float, float]]:
+def _front(points: Sequence[tuple[float, TrialSummary]]) -> list[tuple[float, float]]:
     """Return cost and score of the trials that no other betters, cheapest first."""
     found = front([(trial.value or 0.0, cost) for cost, trial in points])
     return [(points[index][0], points[index][1].value or 0.0) for index in reversed(found)]

@@ -13,11 +13,11 @@ import numpy as np
 
 from mer_nas.evaluation.hindsight import best_of_each, course
 from mer_nas.evaluation.results import FoldResult, pool
-from mer_nas.report import HindsightFacts, LearningFacts
-from mer_nas.study.state import Contender, StudyState
+from mer_nas.report import HindsightSummary, LossCurve
+from mer_nas.study.state import StudyState, Trial
 
 
-def learning(state: StudyState, entry: Contender) -> LearningFacts | None:
+def learning(state: StudyState, entry: Trial) -> LossCurve | None:
     """Return how the loss of a finalist fell, or none where no losses were kept."""
     final, shape = state.settings.study.final, state.origin.final
     if final is None or shape is None:
@@ -27,7 +27,7 @@ def learning(state: StudyState, entry: Contender) -> LearningFacts | None:
     return fall(result for results in every for result in results)
 
 
-def fall(results: Iterable[FoldResult]) -> LearningFacts | None:
+def fall(results: Iterable[FoldResult]) -> LossCurve | None:
     """Return how the loss fell over trainings, or none where no losses were kept."""
     kept = [result.losses for result in results if result.losses]
     if not kept:
@@ -35,12 +35,12 @@ def fall(results: Iterable[FoldResult]) -> LearningFacts | None:
     parts = max(map(len, kept))
     losses = np.array([_stretched(each, parts) for each in kept])
     low, high = np.quantile(losses, (0.1, 0.9), axis=0)
-    return LearningFacts(
+    return LossCurve(
         folds=len(kept), mean=losses.mean(0).tolist(), low=low.tolist(), high=high.tolist()
     )
 
 
-def hindsight(state: StudyState, entry: Contender) -> HindsightFacts | None:
+def hindsight(state: StudyState, entry: Trial) -> HindsightSummary | None:
     """Return what a finalist would have scored with the epoch chosen in hindsight. LEAKY.
 
     Only repetitions whose folds are complete count, and of which one was looked back at at least.
@@ -59,7 +59,7 @@ def hindsight(state: StudyState, entry: Contender) -> HindsightFacts | None:
         return None
     parts = max(len(back.epochs) for back in backs)
     courses = [[scores.uf1 for scores in course(pairs, parts)] for pairs in repetitions]
-    return HindsightFacts(
+    return HindsightSummary(
         seeds=len(repetitions),
         folds=len(backs),
         of=sum(map(len, repetitions)),

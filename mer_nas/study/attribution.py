@@ -26,18 +26,18 @@ from mer_nas.architectures.routing import Router, Routing
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.isolation import isolated
-from mer_nas.report import ExpertLook, GateLook, LooksFacts
+from mer_nas.report import Attribution, ExpertAttribution, GateAttribution
 from mer_nas.training.device import pick_device
 
 Values = NDArray[np.float64]
 
-SIDE = 14
+MAX_SIDE = 14
 """Larger maps are averaged down to so many rows and columns."""
-BATCH = 32
+CLIPS_AT_A_TIME = 32
 DIGITS = 4
 
 
-class Seen(NamedTuple):
+class Decisions(NamedTuple):
     """What one module decided about all clips."""
 
     use: Values | None
@@ -46,7 +46,9 @@ class Seen(NamedTuple):
     """(N, E, H, W) of a router that sends positions their own ways, (N, 1, H, W) of a gate."""
 
 
-def look(network: nn.Module, candidate: Candidate, evaluator: Evaluator) -> LooksFacts | None:
+def attribution(
+    network: nn.Module, candidate: Candidate, evaluator: Evaluator
+) -> Attribution | None:
     """Show all clips to a network that has learned from them, and say what it looks at.
 
     None where it has neither experts nor progressive gates.
@@ -64,7 +66,7 @@ def look(network: nn.Module, candidate: Candidate, evaluator: Evaluator) -> Look
         return list(evaluator.inputs(candidate, indices, everyone, device).values())
 
     with isolated(0, device):
-        seen = watch(network, batch, len(clips))
+        seen = decisions(network, batch, len(clips))
     if not seen:
         return None
     labels, classes = clips.labels, len(clips.classes)
@@ -74,12 +76,12 @@ def look(network: nn.Module, candidate: Candidate, evaluator: Evaluator) -> Look
         layer = called(place, len(candidate.architecture.paths))
         maps = () if found.maps is None else _plain(by_class(found.maps, labels, classes))
         if found.use is None:
-            gates.append(GateLook(layer=layer, maps=tuple(each[0] for each in maps)))
+            gates.append(GateAttribution(layer=layer, maps=tuple(each[0] for each in maps)))
             continue
         router = network.get_submodule(place)
         assert isinstance(router, Router)
         experts.append(
-            ExpertLook(
+            ExpertAttribution(
                 layer=layer,
                 experts=found.use.shape[1],
                 chosen=router.top_k,
@@ -87,7 +89,7 @@ def look(network: nn.Module, candidate: Candidate, evaluator: Evaluator) -> Look
                 maps=maps,
             )
         )
-    return LooksFacts(
+    return Attribution(
         key=candidate.key,
         clips=len(clips),
         input=name,
@@ -97,9 +99,9 @@ def look(network: nn.Module, candidate: Candidate, evaluator: Evaluator) -> Look
     )
 
 
-def watch(
+def decisions(
     network: nn.Module, batch: Callable[[NDArray[np.int64]], list[Tensor]], count: int
-) -> dict[str, Seen]:
+) -> dict[str, Decisions]:
     """Return what each router and each progressive gate of a network decides about the clips.
 
     Args:
@@ -107,14 +109,14 @@ def watch(
         batch: Returns the inputs of the clips at some indices.
         count: N.
     """
-    parts: dict[str, list[Seen]] = {}
+    parts: dict[str, list[Decisions]] = {}
     with torch.inference_mode():
-        for start in range(0, count, BATCH):
-            indices = np.arange(start, min(start + BATCH, count))
+        for start in range(0, count, CLIPS_AT_A_TIME):
+            indices = np.arange(start, min(start + CLIPS_AT_A_TIME, count))
             with _hooked(network, len(indices), parts):
                 network(*batch(indices))
     return {
-        name: Seen(
+        name: Decisions(
             *(None if seen[0][i] is None else np.concatenate([s[i] for s in seen]) for i in (0, 1))
         )
         for name, seen in parts.items()
@@ -122,7 +124,7 @@ def watch(
 
 
 @contextmanager
-def _hooked(network: nn.Module, clips: int, parts: dict[str, list[Seen]]) -> Iterator[None]:
+def _hooked(network: nn.Module, clips: int, parts: dict[str, list[Decisions]]) -> Iterator[None]:
     """Add to `parts` what each module of interest says while the block runs."""
     sizes: dict[str, tuple[int, int]] = {}
     handles = []
@@ -149,7 +151,7 @@ def _sizing(sizes: dict[str, tuple[int, int]], name: str) -> Callable[..., None]
 
 
 def _routing(
-    parts: dict[str, list[Seen]], sizes: dict[str, tuple[int, int]], name: str, clips: int
+    parts: dict[str, list[Decisions]], sizes: dict[str, tuple[int, int]], name: str, clips: int
 ) -> Callable[..., None]:
     def hook(module: Router, inputs: tuple[Any, ...], output: Routing) -> None:
         say = output.gates / output.gates.sum(-1, keepdim=True).clamp_min(1e-12)
@@ -158,16 +160,16 @@ def _routing(
         around = [size for outer, size in sizes.items() if name.startswith(f"{outer}.")]
         if around and say.shape[1] == around[-1][0] * around[-1][1] > 1:
             maps = _small(say.transpose(1, 2).reshape(clips, -1, *around[-1]))
-        parts.setdefault(name, []).append(Seen(_array(say.mean(1)), maps))
+        parts.setdefault(name, []).append(Decisions(_array(say.mean(1)), maps))
 
     return hook
 
 
-def _gating(parts: dict[str, list[Seen]], name: str, clips: int) -> Callable[..., None]:
+def _gating(parts: dict[str, list[Decisions]], name: str, clips: int) -> Callable[..., None]:
     def hook(module: ProgressiveGate, inputs: tuple[Any, ...], output: tuple[Any, Any]) -> None:
         attention: Tensor = output[1].attention
         maps = attention.reshape(clips, -1, *attention.shape[1:]).mean(1)
-        parts.setdefault(name, []).append(Seen(None, _small(maps)))
+        parts.setdefault(name, []).append(Decisions(None, _small(maps)))
 
     return hook
 
@@ -217,9 +219,11 @@ def _power(candidate: Candidate, evaluator: Evaluator, name: str) -> Values:
 
 
 def _small(maps: Tensor) -> Values:
-    """Return maps (B, E, H, W) at no more than `SIDE` rows and columns."""
+    """Return maps (B, E, H, W) at no more than `MAX_SIDE` rows and columns."""
     height, width = maps.shape[2:]
-    return _array(functional.adaptive_avg_pool2d(maps, (min(height, SIDE), min(width, SIDE))))
+    return _array(
+        functional.adaptive_avg_pool2d(maps, (min(height, MAX_SIDE), min(width, MAX_SIDE)))
+    )
 
 
 def _array(values: Tensor) -> Values:

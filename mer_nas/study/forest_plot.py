@@ -17,7 +17,7 @@ ROW = 0.34
 """Inches of a candidate."""
 
 
-def draw(compared: ComparedCandidates, file: Path) -> None:
+def forest_plot(compared: ComparedCandidates, file: Path) -> None:
     """Write the picture of a comparison to `file`; its ending says as what.
 
     Raises:

@@ -23,7 +23,7 @@ from mer_nas.search.config import RayConfig
 from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
 from mer_nas.study.folder import ProtocolShape
-from mer_nas.study.state import Contender, StudyState
+from mer_nas.study.state import StudyState, Trial
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import count, duration
 
@@ -107,7 +107,7 @@ def machine_shares(config: RayConfig) -> Shares:
     return share(machine, config)
 
 
-def announcement(state: StudyState, entries: Sequence[Contender], workers: int) -> str:
+def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> str:
     """Say how long the final stage will take, from what its candidates took in the search."""
     final, seeds = state.origin.final, state.settings.study.final
     assert final is not None
@@ -123,7 +123,7 @@ def announcement(state: StudyState, entries: Sequence[Contender], workers: int) 
     return f"{text}, about {duration(total / workers)}"
 
 
-def _seconds_per_clip(state: StudyState, entry: Contender) -> float | None:
+def _seconds_per_clip(state: StudyState, entry: Trial) -> float | None:
     """Return what a candidate took in the search, each clip that it went through counted."""
     search = state.origin.search
     tree = next(t for t in state.trials if t.number == entry.trial).user_attrs

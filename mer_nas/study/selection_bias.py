@@ -15,25 +15,25 @@ from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import METRICS, Counts, uf1
 from mer_nas.report import (
     Comparison,
-    FinalistFacts,
-    HeadlineFacts,
-    NestedFacts,
+    FinalistSummary,
+    Headline,
+    NestedEstimate,
     OuterGroup,
     SeedScores,
     SelectionBias,
-    StudyFacts,
-    TrialFacts,
+    StudySummary,
+    TrialSummary,
 )
 from mer_nas.report.build import best_first, by_rank, on_front
 from mer_nas.search.config import StudyConfig
-from mer_nas.statistics import MIN_SUBJECTS, compare, correct, estimate
+from mer_nas.statistics import MIN_SUBJECTS, compare_pairs, correct, estimate
 from mer_nas.wording import count
 
 FEWEST_COMPLETE = 10
 """Complete trials below which the correction misses too much of the choice."""
 
 
-def worth(facts: StudyFacts, study: StudyConfig) -> StudyFacts:
+def worth(facts: StudySummary, study: StudyConfig) -> StudySummary:
     """Return the facts with what follows from the scores of its trials and finalists."""
     chosen, note = selection(facts, study)
     return facts.model_copy(
@@ -46,7 +46,7 @@ def worth(facts: StudyFacts, study: StudyConfig) -> StudyFacts:
     )
 
 
-def selection(facts: StudyFacts, study: StudyConfig) -> tuple[SelectionBias | None, str]:
+def selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias | None, str]:
     """Return what choosing among the complete trials does to the best score, or why it is unknown.
 
     The candidates of the correction are the complete trials under the protocol of the search, the
@@ -70,7 +70,7 @@ def selection(facts: StudyFacts, study: StudyConfig) -> tuple[SelectionBias | No
     return chosen, ""
 
 
-def headline(facts: StudyFacts, chosen: SelectionBias | None) -> HeadlineFacts | None:
+def headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | None:
     """Return the winner's score less what the choice flatters it by, with its interval.
 
     The score is that of the final stage where there was one; the optimism is always estimated at
@@ -85,7 +85,7 @@ def headline(facts: StudyFacts, chosen: SelectionBias | None) -> HeadlineFacts |
         value = estimate(counts, less=chosen.optimism)
     else:
         mean, seeds, value = chosen.score, 1, chosen.uf1
-    return HeadlineFacts(
+    return Headline(
         uf1=value,
         mean=mean,
         seeds=seeds,
@@ -94,7 +94,7 @@ def headline(facts: StudyFacts, chosen: SelectionBias | None) -> HeadlineFacts |
     )
 
 
-def comparisons(facts: StudyFacts) -> tuple[Comparison, ...]:
+def comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
     """Compare the winner with the runner-up and with every warm start, under one protocol.
 
     That is the protocol of the final stage; without one, that of the search.
@@ -105,7 +105,7 @@ def comparisons(facts: StudyFacts) -> tuple[Comparison, ...]:
     winner, runner_up, *rest = ranked
     others = [runner_up, *(entry for entry in rest if entry.warm_start)]
     counts = {_label(entry): _counts(entry) for entry in others}
-    found = compare(_counts(winner), counts)
+    found = compare_pairs(_counts(winner), counts)
     final = facts.final_protocol if facts.finalists else None
     return tuple(
         Comparison(
@@ -123,7 +123,7 @@ def comparisons(facts: StudyFacts) -> tuple[Comparison, ...]:
 
 def outside(
     groups: Sequence[OuterGroup], scores: Sequence[SeedScores], seconds: float
-) -> NestedFacts:
+) -> NestedEstimate:
     """Return the nested estimate that follows from the answers about all outer groups.
 
     Args:
@@ -132,7 +132,7 @@ def outside(
         seconds: What it all took.
     """
     counts = counts_of(scores)
-    return NestedFacts(
+    return NestedEstimate(
         groups=tuple(groups),
         inside=statistics.fmean(group.chosen_by for group in groups),
         scores=tuple(scores),
@@ -146,7 +146,7 @@ def counts_of(scores: Iterable[SeedScores]) -> Counts:
     return np.array([each.subjects for each in scores], dtype=np.int64)
 
 
-def _ranked(facts: StudyFacts) -> Sequence[FinalistFacts | TrialFacts]:
+def _ranked(facts: StudySummary) -> Sequence[FinalistSummary | TrialSummary]:
     """Return those whose confusions are known: finalists, or else complete trials, best first."""
     if facts.finalists:
         return [entry for entry in by_rank(facts) if all(s.subjects for s in entry.scores)]
@@ -156,12 +156,12 @@ def _ranked(facts: StudyFacts) -> Sequence[FinalistFacts | TrialFacts]:
     return [trial for trial in complete if trial.scores is not None and trial.scores.subjects]
 
 
-def _label(entry: FinalistFacts | TrialFacts) -> str:
-    return entry.label if isinstance(entry, FinalistFacts) else f"trial {entry.number}"
+def _label(entry: FinalistSummary | TrialSummary) -> str:
+    return entry.label if isinstance(entry, FinalistSummary) else f"trial {entry.number}"
 
 
-def _counts(entry: FinalistFacts | TrialFacts) -> Counts:
-    if isinstance(entry, FinalistFacts):
+def _counts(entry: FinalistSummary | TrialSummary) -> Counts:
+    if isinstance(entry, FinalistSummary):
         return counts_of(entry.scores)
     assert entry.scores is not None
     return counts_of([entry.scores])

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, complete, dots, legend, svg
-from mer_nas.report.facts import TrialFacts
+from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import Report
 
 
@@ -74,7 +74,7 @@ def _early_ends(axes: Axes, report: Report) -> None:
     axes.set_xlabel("trial")
 
 
-def _curve(axes: Axes, trial: TrialFacts, *, best: bool) -> None:
+def _curve(axes: Axes, trial: TrialSummary, *, best: bool) -> None:
     if not trial.curve or trial.outcome not in ("complete", "pruned"):
         return
     xs, ys = [p.clips for p in trial.curve], [p.uf1 for p in trial.curve]
@@ -87,13 +87,13 @@ def _curve(axes: Axes, trial: TrialFacts, *, best: bool) -> None:
         axes.plot(xs, ys, "o", color=colour, markersize=3)
 
 
-def _is_best(report: Report, trial: TrialFacts) -> bool:
+def _is_best(report: Report, trial: TrialSummary) -> bool:
     if not report.course or trial.outcome != "complete":
         return False
     best = next(step for step in report.course if step.uf1 == report.course[-1].uf1)
     return trial.number == best.number
 
 
-def _drawing_order(trial: TrialFacts) -> tuple[bool, float]:
+def _drawing_order(trial: TrialSummary) -> tuple[bool, float]:
     """Order lines so that the better lie on top."""
     return (trial.outcome == "complete", trial.value or 0.0)

@@ -2,11 +2,11 @@
 
 import re
 
-from mer_nas.report.heat import heat, least, most
+from mer_nas.report.heatmap import heatmap, least, most
 
 
 def test_the_lowest_value_is_white_and_the_highest_darkest_where_they_stand() -> None:
-    drawing = heat([[0.2, 0.2, 0.9], [0.55, 0.2, 0.2]], 0.2, 0.9, "a map")
+    drawing = heatmap([[0.2, 0.2, 0.9], [0.55, 0.2, 0.2]], 0.2, 0.9, "a map")
     assert 'viewBox="0 0 3 2"' in drawing
     shades = re.findall(r'<path opacity="([\d.]+)" d="([^"]*)"', drawing)
     (middle, somewhere), (darkest, top_right) = shades  # nothing is drawn where it is white
@@ -16,11 +16,11 @@ def test_the_lowest_value_is_white_and_the_highest_darkest_where_they_stand() ->
 
 
 def test_a_map_without_differences_is_white() -> None:
-    assert "<path" not in heat([[0.3, 0.3]], 0.3, 0.3, "flat")
+    assert "<path" not in heatmap([[0.3, 0.3]], 0.3, 0.3, "flat")
 
 
 def test_what_people_write_stays_a_name() -> None:
-    assert "aria-label='a \"b\" &lt;c&gt;'" in heat([[1.0]], 0, 1, 'a "b" <c>')
+    assert "aria-label='a \"b\" &lt;c&gt;'" in heatmap([[1.0]], 0, 1, 'a "b" <c>')
 
 
 def test_the_least_and_the_most_of_many_maps() -> None:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mer_nas.report.charts.canvas import BLUE, GREEN, GREY, INK, ORANGE, legend, svg
-from mer_nas.report.facts import FinalistFacts
+from mer_nas.report.facts import FinalistSummary
 from mer_nas.report.schema import Report
 
 OTHERS = ((BLUE, "--"), (GREEN, "-."), (INK, ":"), (GREY, "-"))
@@ -48,11 +48,11 @@ def hindsight(report: Report) -> str:
     return svg("hindsight", "Score after each epoch, leaky", draw) if found else ""
 
 
-def _ranked(report: Report) -> list[FinalistFacts]:
+def _ranked(report: Report) -> list[FinalistSummary]:
     return sorted(report.study.finalists, key=lambda finalist: finalist.rank)
 
 
-def _loss(axes: Axes, finalist: FinalistFacts, colour: str, dash: str, *, first: bool) -> None:
+def _loss(axes: Axes, finalist: FinalistSummary, colour: str, dash: str, *, first: bool) -> None:
     found = finalist.learning
     assert found is not None
     epochs = range(1, len(found.mean) + 1)

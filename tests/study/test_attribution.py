@@ -21,8 +21,8 @@ from mer_nas.data.config import SyntheticData
 from mer_nas.data.protocols import plan
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.study import looks
-from mer_nas.study.looks import by_class, look, watch
+from mer_nas.study import attribution as module
+from mer_nas.study.attribution import attribution, by_class, decisions
 
 if TYPE_CHECKING:
     from conftest import Searched
@@ -71,10 +71,10 @@ SECOND = clip((1, 1, 2), *((0, row, column) for row in (0, 1) for column in (0, 
 SECOND[0, 1, 2] = 0.0
 
 
-def seen(*clips: Tensor, **words: Any) -> dict[str, looks.Seen]:
+def seen(*clips: Tensor, **words: Any) -> dict[str, module.Decisions]:
     stack = torch.stack(clips)
     network = Small(**{"top_k": 1, **words}).eval()
-    return watch(network, lambda indices: [stack[indices]], len(clips))
+    return decisions(network, lambda indices: [stack[indices]], len(clips))
 
 
 def test_a_position_counts_for_the_expert_that_it_is_sent_to() -> None:
@@ -107,7 +107,7 @@ def test_the_map_of_a_gate_is_where_it_lets_through() -> None:
 
 def test_batches_come_together_in_the_order_of_the_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = seen(FIRST, SECOND, FIRST)
-    monkeypatch.setattr(looks, "BATCH", 2)
+    monkeypatch.setattr(module, "CLIPS_AT_A_TIME", 2)
     for name, found in seen(FIRST, SECOND, FIRST).items():
         assert np.array_equal(found.maps, whole[name].maps)  # type: ignore[arg-type]
 
@@ -116,7 +116,7 @@ def test_hooks_are_gone_afterwards_and_the_network_says_what_it_said() -> None:
     network = Small(top_k=1).eval()
     stack = torch.stack([FIRST, SECOND])
     before = network(stack)
-    watch(network, lambda indices: [stack[indices]], 2)
+    decisions(network, lambda indices: [stack[indices]], 2)
     assert torch.equal(network(stack), before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
@@ -128,7 +128,7 @@ def test_means_are_of_the_clips_of_each_class() -> None:
 
 def test_large_maps_are_averaged_down() -> None:
     maps = torch.arange(28.0).repeat(1, 1, 28, 1)
-    small = looks._small(maps)
+    small = module._small(maps)
     assert small.shape == (1, 1, 14, 14)
     assert small[0, 0, 0].tolist() == [0.5 + 2 * column for column in range(14)]
 
@@ -171,7 +171,7 @@ def test_a_winner_with_experts_and_gates_tells_both_by_class() -> None:
     clips = load(SyntheticData(subjects=3, clips=18))
     evaluator = Evaluator(clips, plan(clips), seed=0)
     candidate = Candidate.parse(TREE, "winner")
-    found = look(evaluator.train(candidate), candidate, evaluator)
+    found = attribution(evaluator.train(candidate), candidate, evaluator)
     assert found is not None
     assert (found.key, found.clips, found.input) == (candidate.key, 18, "flow_uvs")
     assert [gate.layer for gate in found.gates] == ["stage 1", "stage 2"]
@@ -189,7 +189,7 @@ def test_a_winner_with_experts_and_gates_tells_both_by_class() -> None:
     assert found.seen[0][0][0] == pytest.approx(np.sqrt(power)[:2, :2].mean(), abs=1e-4)
 
 
-def test_the_report_has_the_looks_of_its_winner_and_of_nobody_else(
+def test_the_report_has_the_attribution_of_its_winner_and_of_nobody_else(
     searched: "Searched", study: Path, call: Callable[..., Result]
 ) -> None:
     def told() -> Any:

@@ -15,10 +15,10 @@ DARKEST = 0.9
 FILL = "#0072b2"
 
 
-def heat(rows: Sequence[Sequence[float]], low: float, high: float, title: str) -> str:
+def heatmap(rows: Sequence[Sequence[float]], low: float, high: float, title: str) -> str:
     """Return a map, its first row on top, as SVG; white at `low`, darkest at `high`.
 
-    >>> heat([[0.0, 1.0]], 0.0, 1.0, "b").count("h1v1h-1z")
+    >>> heatmap([[0.0, 1.0]], 0.0, 1.0, "b").count("h1v1h-1z")
     1
     """
     squares: dict[int, list[str]] = defaultdict(list)
