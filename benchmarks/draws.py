@@ -18,8 +18,8 @@ import numpy as np
 import torch
 import yaml
 
-from mer_nas import catalogue
-from mer_nas.architectures import Architecture, build, close, measure, parse
+from mer_nas import systems
+from mer_nas.architectures import Architecture, build, measure, parse, parse_drawn
 from mer_nas.config import presets
 from mer_nas.errors import Infeasible
 from mer_nas.settings import resolve
@@ -44,7 +44,7 @@ def campaign(name: str, times: int) -> bool:
     started = time.perf_counter()
     for _ in range(times):
         try:
-            architecture = close(catalogue.draw_one(space, chance)["architecture"])
+            architecture = parse_drawn(systems.draw_one(space, chance)["architecture"])
             cost = measure(architecture, classes=3)
             space.limits.hold(name, params=cost.deployed, macs=cost.macs)
         except Infeasible as reason:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import nn
 
-from mer_nas import architectures, catalogue
+from mer_nas import architectures, systems
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import LoadedModel, load
 from mer_nas.prediction.model import Model
@@ -157,7 +157,7 @@ def point(name: str, *words: str) -> Candidate:
         *words: As on the command line; `space=` says where the point is.
     """
     resolved = resolve(words)
-    return catalogue.candidate(resolved.space, name, resolved.trainer, resolved.trainer_words)
+    return systems.candidate(resolved.space, name, resolved.trainer, resolved.trainer_words)
 
 
 def build(candidate: Candidate, classes: int) -> nn.Module:

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mer_nas.architectures import Architecture, close, measure, parse
+from mer_nas.architectures import Architecture, measure, parse, parse_drawn
+from mer_nas.architectures.canonical import canonical_form
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.architectures.forms import settled
 from mer_nas.architectures.own import is_own
 from mer_nas.architectures.walk import walk
-from mer_nas.catalogue import draws, parsed, pick
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, shown
@@ -27,6 +26,7 @@ from mer_nas.space import SearchSpace
 from mer_nas.space.domains import Block, Choice, Fixed, Leaf
 from mer_nas.space.settings import Setting, settings
 from mer_nas.space.walks import is_open
+from mer_nas.systems import draws, parsed, pick
 from mer_nas.training.config import TrainerConfig
 
 DRAWS = 100
@@ -237,10 +237,10 @@ class _Values:
         except Infeasible:
             return  # a `require` of the space says so itself
         tree = draw.tree["architecture"]
-        before, rules = settled(tree, place).model_dump(mode="json"), _rules(tree, place)
+        before, rules = canonical_form(tree, place).model_dump(mode="json"), _rules(tree, place)
         network, after = None, Tree()
         try:
-            network = close(tree, place)
+            network = parse_drawn(tree, place)
             after = network.model_dump(mode="json")
             self._try_own(network)
         except Infeasible as error:

@@ -129,10 +129,10 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SLOW = (
     "architectures/test_export.py",
-    "architectures/test_forms.py",
+    "architectures/test_canonical.py",
     "architectures/test_functional.py",
     "architectures/test_points.py",
-    "catalogue/",
+    "systems/",
     "cli/test_lines.py",
     "cli/test_output.py",
     "cli/test_verbs.py",

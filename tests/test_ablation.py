@@ -2,7 +2,7 @@
 
 import pytest
 
-from mer_nas import catalogue
+from mer_nas import systems
 from mer_nas.settings import resolve
 from mer_nas.space import SearchSpace
 from mer_nas.space.published import PublishedTable, TableRow
@@ -17,7 +17,7 @@ def space() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def weights(space: SearchSpace) -> dict[str, int]:
-    return {system.name: system.params for system in catalogue.systems(space)}
+    return {system.name: system.params for system in systems.published_systems(space)}
 
 
 def rows(table: PublishedTable) -> dict[str, TableRow]:
@@ -68,7 +68,7 @@ def test_the_published_numbers_are_those_of_the_paper(space: SearchSpace) -> Non
 
 def test_the_study_goes_through_the_rows_and_nothing_else(space: SearchSpace) -> None:
     settings = resolve(["space=progressive_ablation", "study=ablation"])
-    assert catalogue.rows(settings.space, settings.study.sampler) == []
+    assert systems.grid(settings.space, settings.study.sampler) == []
     named = {row.point for table in space.file.tables for row in table.rows}
     assert [point.name for point in settings.space.points] == sorted(named)
     assert settings.study.folds == "loso"

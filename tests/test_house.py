@@ -34,7 +34,7 @@ LAYERS = [
     {"evaluation"},
     {"statistics"},
     {"search"},
-    {"settings", "catalogue", "vetting"},
+    {"settings", "systems", "vetting"},
     {"report", "export", "prediction"},
     {"study"},
     {"api"},

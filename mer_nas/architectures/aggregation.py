@@ -16,7 +16,7 @@ from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import DOWNS, Name, Site, some
+from mer_nas.architectures.blocks import DOWNS, BuildContext, OneOf, non_empty
 from mer_nas.architectures.downs import Halving
 from mer_nas.architectures.kernels import KernelSet, check_kernels, largest
 from mer_nas.architectures.layers import ChannelNorm, conv, linear
@@ -28,7 +28,7 @@ def _in_order(orientations: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Orientations = Annotated[
-    tuple[Literal["h", "v", "d1", "d2"], ...], AfterValidator(some), AfterValidator(_in_order)
+    tuple[Literal["h", "v", "d1", "d2"], ...], AfterValidator(non_empty), AfterValidator(_in_order)
 ]
 
 SQUARE = 3
@@ -55,7 +55,7 @@ class MAA(Halving):
     or rises to the right."""
     square: bool = False
     """Add a 3 x 3 kernel beside the oriented ones of every length."""
-    attention: Annotated[str, Name(ATTENTIONS)] = "se"
+    attention: Annotated[str, OneOf(ATTENTIONS)] = "se"
     """Channel attention. se: squeeze and excitation, reduction 8; eca: efficient channel
     attention; coord: coordinate attention, row by row and column by column."""
     grain_gate: Literal["none", "softmax"] = "none"
@@ -63,34 +63,34 @@ class MAA(Halving):
 
     source: ClassVar[str] = "our reading of DOI 10.19678/j.issn.1000-3428.0260218"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the aggregation."""
         return nn.Sequential(
             Oriented(
-                site.channels,
+                context.channels,
                 self.kernels,
                 (*self.orientations, "square") if self.square else self.orientations,
                 gated=self.grain_gate == "softmax",
             ),
-            conv(len(self.kernels) * site.channels, site.width, 1, bias=True),
-            ChannelNorm(site.width),
+            conv(len(self.kernels) * context.channels, context.width, 1, bias=True),
+            ChannelNorm(context.width),
             nn.GELU(),
-            ATTENTIONS[self.attention](site.width),
+            ATTENTIONS[self.attention](context.width),
             nn.MaxPool2d(3, 2, 1),
         )
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse kernels that are too large."""
-        check_kernels((*self.kernels, SQUARE if self.square else 1), site)
+        check_kernels((*self.kernels, SQUARE if self.square else 1), context)
 
-    def repair(self, site: Site) -> "MAA":
+    def repair(self, context: BuildContext) -> "MAA":
         """Shrink kernels that are too large, and keep each size once."""
-        limit = largest(site.size)
+        limit = largest(context.size)
         kernels = tuple(sorted({min(kernel, limit) for kernel in self.kernels}))
         square = self.square and limit >= SQUARE
         return self.model_copy(update={"kernels": kernels, "square": square})
 
-    def settle(self, site: Site) -> "MAA":
+    def canonical(self, context: BuildContext) -> "MAA":
         """A single granularity has nothing to be weighed against."""
         alone = len(self.kernels) == 1
         return self.model_copy(update={"grain_gate": "none"}) if alone else self

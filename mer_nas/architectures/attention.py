@@ -12,16 +12,16 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import GLOBALS, Block, Idle, Site
+from mer_nas.architectures.blocks import GLOBALS, Block, BuildContext, Identity
 from mer_nas.architectures.layers import OverTokens, TokenLayer, linear
-from mer_nas.architectures.state import Steps
+from mer_nas.architectures.state import StatefulSequential
 
 NARROWEST = 8
 """Fewest channels that a head is useful with."""
 
 
 @GLOBALS.register
-class NoGlobal(Idle):
+class NoGlobal(Identity):
     """No global blocks."""
 
     kind: Literal["none"] = "none"
@@ -50,46 +50,48 @@ class MHSA(Block):
         """Number of layers."""
         return self.blocks
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the layers."""
-        width = site.channels
-        layers = Steps(
+        width = context.channels
+        layers = StatefulSequential(
             TokenLayer(width, Attention(width, self.heads), self.ffn_ratio * width, rate)
-            for rate in site.drop_path
+            for rate in context.drop_path
         )
-        return OverTokens(layers, site.windows if self.window == "hier" else 1)
+        return OverTokens(layers, context.windows if self.window == "hier" else 1)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse narrow or uneven heads, single tokens and windows that do not tile the map."""
-        height, width = site.size
-        check_heads(self.heads, site, even=self.window != "hier")
+        height, width = context.size
+        check_heads(self.heads, context, even=self.window != "hier")
         if self.window == "hier":
-            if height % site.windows or width % site.windows:
-                n = site.windows
+            if height % context.windows or width % context.windows:
+                n = context.windows
                 found = f"a map of {height} x {width} does not split into {n} x {n} windows"
-                raise site.refuse(found, "window: none")
+                raise context.refuse(found, "window: none")
             return
-        check_tokens(site)
+        check_tokens(context)
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Attend over the whole map, with the nearest number of heads that share it evenly.
 
         Of one token there is nothing to attend to.
         """
-        if site.size == (1, 1):
+        if context.size == (1, 1):
             return NoGlobal()
-        heads = fitting_heads(self.heads, site.channels)
-        tiled = all(side % site.windows == 0 and side > site.windows for side in site.size)
+        heads = fitting_heads(self.heads, context.channels)
+        tiled = all(
+            side % context.windows == 0 and side > context.windows for side in context.size
+        )
         window = self.window if tiled else "none"
         return self.model_copy(update={"heads": heads, "window": window})
 
-    def settle(self, site: Site) -> "MHSA":
+    def canonical(self, context: BuildContext) -> "MHSA":
         """In the last stage the pyramid has one window, the whole map."""
-        alone = self.window == "hier" and site.windows == 1 and self._plain(site)
+        alone = self.window == "hier" and context.windows == 1 and self._plain(context)
         return self.model_copy(update={"window": "none"}) if alone else self
 
-    def _plain(self, site: Site) -> bool:
-        return site.channels % self.heads == 0 and site.size != (1, 1)
+    def _plain(self, context: BuildContext) -> bool:
+        return context.channels % self.heads == 0 and context.size != (1, 1)
 
 
 class Attention(nn.Module):
@@ -117,21 +119,21 @@ class Attention(nn.Module):
         return attended
 
 
-def check_tokens(site: Site) -> None:
+def check_tokens(context: BuildContext) -> None:
     """Refuse a map of one position."""
-    if site.size == (1, 1):
+    if context.size == (1, 1):
         found = "attention over a map of 1 x 1, a single token"
-        raise site.refuse(found, "at least 2 tokens, or another global block")
+        raise context.refuse(found, "at least 2 tokens, or another global block")
 
 
-def check_heads(heads: int, site: Site, *, even: bool = True) -> None:
+def check_heads(heads: int, context: BuildContext, *, even: bool = True) -> None:
     """Refuse heads of fewer than 8 channels and, unless they need not be `even`, uneven ones."""
-    if site.channels // heads < NARROWEST:
-        found = f"{heads} heads share {site.channels} channels, fewer than {NARROWEST} each"
-        raise site.refuse(found, f"at most {max(1, site.channels // NARROWEST)} heads")
-    if even and site.channels % heads:
-        found = f"{heads} heads do not share {site.channels} channels evenly"
-        raise site.refuse(found, f"a divisor of {site.channels}")
+    if context.channels // heads < NARROWEST:
+        found = f"{heads} heads share {context.channels} channels, fewer than {NARROWEST} each"
+        raise context.refuse(found, f"at most {max(1, context.channels // NARROWEST)} heads")
+    if even and context.channels % heads:
+        found = f"{heads} heads do not share {context.channels} channels evenly"
+        raise context.refuse(found, f"a divisor of {context.channels}")
 
 
 def fitting_heads(heads: int, channels: int) -> int:

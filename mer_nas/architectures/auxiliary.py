@@ -24,7 +24,7 @@ from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.heads import MeanOverMap
 from mer_nas.architectures.layers import linear
 from mer_nas.architectures.own import module_of
-from mer_nas.architectures.state import Tap
+from mer_nas.architectures.state import PooledFrames
 from mer_nas.architectures.temporal import FrameScore, Scored
 from mer_nas.architectures.walk import Visit, tapped
 from mer_nas.inputs import ACTION_UNITS, INPUTS
@@ -45,25 +45,25 @@ def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Aux
         classes: K.
     """
     behind = {visit.slot: visit for visit in visits}
-    site, last = behind["fusion"].site, len(architecture.paths) - 1
+    context, last = behind["fusion"].context, len(architecture.paths) - 1
     makers: dict[str, Callable[[], nn.Module]] = {
         "dyn_image": lambda: _image_task(behind["dyn_image"]),
         "rank": lambda: _rank_task(architecture, tapped(visits)),
-        "orth": lambda: OrthTask(module_of(architecture.losses.orth, site)),
-        "au": lambda: PathHead(0, site.ends[0].channels, UNITS),
-        "branch_cls": lambda: PathHead(last, site.ends[last].channels, classes),
+        "orth": lambda: OrthTask(module_of(architecture.losses.orth, context)),
+        "au": lambda: PathHead(0, context.ends[0].channels, UNITS),
+        "branch_cls": lambda: PathHead(last, context.ends[last].channels, classes),
     }
     weights = architecture.losses.weights
     wanted = {name: make() for name, make in makers.items() if weights[name]}
     return Auxiliary(wanted) if wanted else None
 
 
-class Seen(NamedTuple):
+class AuxiliaryInputs(NamedTuple):
     """What the auxiliary tasks can look at."""
 
     footage: Sequence[Tensor]
     """What every path read: (B, T, C, H, W), or (B, C, H, W) of an image."""
-    taps: Sequence[Tap | None]
+    pools: Sequence[PooledFrames | None]
     """Of every path's temporal pool."""
     ends: Sequence[Tensor]
     """(B, C, H, W), the map that every path ends with."""
@@ -87,7 +87,7 @@ class Auxiliary(nn.Module):
         super().__init__()
         self.tasks = nn.ModuleDict(tasks)
 
-    def forward(self, seen: Seen) -> Told:
+    def forward(self, seen: AuxiliaryInputs) -> Told:
         """Ask every task."""
         told = Told({}, {})
         for name, task in self.tasks.items():
@@ -108,11 +108,11 @@ class DynamicImageTask(nn.Module):
         self.decoder = decoder
         self.path = path
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: AuxiliaryInputs) -> Tensor:
         """Decode, and compare with the image of the frames, at the decoder's resolution."""
-        tap = seen.taps[self.path]
-        assert tap is not None
-        decoded: Tensor = self.decoder(tap.pooled)
+        pooled_frames = seen.pools[self.path]
+        assert pooled_frames is not None
+        decoded: Tensor = self.decoder(pooled_frames.pooled)
         target = resized(dynamic_image(seen.footage[self.path]), decoded.shape[1:])
         return functional.mse_loss(decoded, target)
 
@@ -130,13 +130,17 @@ class RankTask(nn.Module):
         self.scorers = nn.ModuleDict({str(path): scorer for path, scorer in scorers.items()})
         self.rising = rising
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: AuxiliaryInputs) -> Tensor:
         """Score the frames of every path."""
         losses = []
         for path, rising in self.rising.items():
-            tap = seen.taps[path]
-            assert tap is not None
-            scores = self.scorers[str(path)](tap.frames) if tap.scores is None else tap.scores
+            pooled_frames = seen.pools[path]
+            assert pooled_frames is not None
+            scores = (
+                self.scorers[str(path)](pooled_frames.frames)
+                if pooled_frames.scores is None
+                else pooled_frames.scores
+            )
             losses.append(rank_loss(scores[:, :rising]))
         return torch.stack(losses).mean()
 
@@ -148,7 +152,7 @@ class OrthTask(nn.Module):
         super().__init__()
         self.form = form
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: AuxiliaryInputs) -> Tensor:
         """Compare the paths."""
         one, other = (aligned.mean((2, 3)) for aligned in seen.aligned)
         loss: Tensor = self.form(one, other)
@@ -163,7 +167,7 @@ class PathHead(nn.Module):
         self.path = path
         self.head = nn.Sequential(MeanOverMap(), linear(channels, outputs))
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: AuxiliaryInputs) -> Tensor:
         """Return logits (B, outputs)."""
         logits: Tensor = self.head(seen.ends[self.path])
         return logits
@@ -171,12 +175,12 @@ class PathHead(nn.Module):
 
 def _rank_task(architecture: Architecture, pools: list[Visit]) -> RankTask:
     scorers = {
-        pool.path: FrameScore(pool.site.channels)
+        pool.path: FrameScore(pool.context.channels)
         for pool in pools
         if not isinstance(pool.part, Scored)
     }
     read = {pool.path: INPUTS[architecture.paths[pool.path].input] for pool in pools}
-    rising = {pool.path: read[pool.path].rising or pool.site.frames for pool in pools}
+    rising = {pool.path: read[pool.path].rising or pool.context.frames for pool in pools}
     return RankTask(scorers, rising)
 
 

@@ -8,8 +8,8 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
     class Brighten(Block):
         kind: Literal["brighten"] = "brighten"
 
-        def build(self, site: Site) -> nn.Module:
-            return MyGate(site.channels)
+        def build(self, context: BuildContext) -> nn.Module:
+            return MyGate(context.channels)
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class StageBlocks(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Site:
+class BuildContext:
     """Where in a network a block stands."""
 
     place: str
@@ -117,30 +117,36 @@ class Block(Config):
     skips: ClassVar[bool] = True
     """Whether clips may skip its layers in training: stochastic depth."""
 
-    def build(self, site: Site) -> nn.Module:
-        """Return the module that stands at `site`, freshly initialised."""
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Refuse the name that `canonical` once had: nobody would call the method."""
+        super().__init_subclass__(**settings)
+        if hasattr(cls, "settle"):
+            raise TypeError(f"{cls.__name__}.settle is called canonical now; rename it")
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the module that stands there, freshly initialised."""
         raise NotImplementedError
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return what leaves the block; by default what comes in."""
-        return Shape(site.channels, site.size, site.stride)
+        return Shape(context.channels, context.size, context.stride)
 
-    def frames(self, site: Site) -> int:
+    def frames(self, context: BuildContext) -> int:
         """Return how many frames of a clip leave the block: all that come in, or 1."""
-        return site.frames
+        return context.frames
 
-    def check(self, site: Site) -> None:
-        """Raise Infeasible where the block breaks a rule at `site`."""
+    def check(self, context: BuildContext) -> None:
+        """Raise Infeasible where the block breaks a rule there."""
 
-    def repair(self, site: Site) -> "Block":
+    def repair(self, context: BuildContext) -> "Block":
         """Return the nearest block that fits; used for drawn candidates, not for written ones."""
         return self
 
-    def check_searched(self, site: Site) -> None:
-        """Raise Infeasible where the block may be written at `site`, but not searched."""
+    def check_searched(self, context: BuildContext) -> None:
+        """Raise Infeasible where the block may be written there, but not searched."""
 
-    def settle(self, site: Site) -> "Block":
-        """Return the block with settings that have no effect at `site` at their neutral values."""
+    def canonical(self, context: BuildContext) -> "Block":
+        """Return the canonical form: settings without effect at `context` are neutral."""
         return self
 
     @property
@@ -164,20 +170,20 @@ class Stem(Block):
 
     width: int
 
-    def level(self, site: Site) -> nn.Module | None:
-        """Return what is added to the map before the global blocks of the stage at `site`."""
+    def level(self, context: BuildContext) -> nn.Module | None:
+        """Return what is added to the map before the global blocks of the stage."""
         return None
 
 
-class Idle(Block):
+class Identity(Block):
     """The empty choice of a slot."""
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the identity."""
         return nn.Identity()
 
 
-def grown(width: int, growth: float) -> int:
+def scale_width(width: int, growth: float) -> int:
     """Return `growth` times a width, rounded to a multiple of 8; 1 keeps the width."""
     return width if growth == 1 else max(8, 8 * int(growth * width / 8 + 0.5))
 
@@ -187,7 +193,7 @@ def shrink(size: Size, stride: int) -> Size:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
-def some(items: tuple[T, ...]) -> tuple[T, ...]:
+def non_empty(items: tuple[T, ...]) -> tuple[T, ...]:
     """Refuse an empty tuple; as a length, pydantic would also count items that it refuses."""
     if not items:
         raise ValueError("at least one is needed")
@@ -238,7 +244,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Name:
+class OneOf:
     """Annotates a string field with the table whose keys it may take."""
 
     table: Mapping[str, Any]

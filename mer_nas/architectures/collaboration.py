@@ -33,7 +33,7 @@ class Mix(Collaboration):
         return mixed
 
 
-class Together(Collaboration):
+class ExpertAttention(Collaboration):
     """The outputs of the chosen experts attend to each other, with a residual.
 
     One head; queries and keys have a quarter of the width, the values are the outputs themselves.

@@ -13,7 +13,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import DYN_IMAGES, Block, Idle, Site, Size
+from mer_nas.architectures.blocks import DYN_IMAGES, Block, BuildContext, Identity, Size
 from mer_nas.architectures.layers import conv
 from mer_nas.architectures.temporal import Conv3D
 
@@ -22,7 +22,7 @@ Level = tuple[int, int]
 
 
 @DYN_IMAGES.register
-class NoDynImage(Idle):
+class NoDynImage(Identity):
     """No dynamic image."""
 
     kind: Literal["none"] = "none"
@@ -37,28 +37,30 @@ class DynImage(Block):
     levels: ClassVar[tuple[Level, ...]]
     """From the finest resolution to the coarsest."""
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the decoder."""
-        return SegNet(site.channels, self.levels)
+        return SegNet(context.channels, self.levels)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a map that has nothing left to halve, and a grid of rank features that is odd."""
-        if not self._fits(site):
-            least, whole = 2 ** len(self.levels), isinstance(site.pools[site.path], Conv3D)
-            found = f"a map of {site.size[0]} x {site.size[1]} for {len(self.levels)} halvings"
+        if not self._fits(context):
+            least, whole = 2 ** len(self.levels), isinstance(context.pools[context.path], Conv3D)
+            found = (
+                f"a map of {context.size[0]} x {context.size[1]} for {len(self.levels)} halvings"
+            )
             right = f"a grid divisible by {least}" if whole else f"sides of {least} or more"
-            raise site.refuse(found, f"{right}, or a smaller decoder")
+            raise context.refuse(found, f"{right}, or a smaller decoder")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Take the small decoder, or none."""
         choices = (self, Small(weight=self.weight))
-        return next((decoder for decoder in choices if decoder._fits(site)), NoDynImage())
+        return next((decoder for decoder in choices if decoder._fits(context)), NoDynImage())
 
-    def _fits(self, site: Site) -> bool:
+    def _fits(self, context: BuildContext) -> bool:
         least: int = 2 ** len(self.levels)
-        if isinstance(site.pools[site.path], Conv3D):
-            return site.size[0] % least == 0 and site.size[1] % least == 0
-        return min(site.size) >= least
+        if isinstance(context.pools[context.path], Conv3D):
+            return context.size[0] % least == 0 and context.size[1] % least == 0
+        return min(context.size) >= least
 
 
 @DYN_IMAGES.register

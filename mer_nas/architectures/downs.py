@@ -9,18 +9,18 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from mer_nas.architectures.blocks import DOWNS, Block, Idle, Shape, Site, shrink
+from mer_nas.architectures.blocks import DOWNS, Block, BuildContext, Identity, Shape, shrink
 from mer_nas.architectures.layers import ChannelNorm, conv
 
 
 @DOWNS.register
-class NoDown(Idle):
+class NoDown(Identity):
     """No subsampling; the first local block brings the width."""
 
     kind: Literal["none"] = "none"
 
 
-class Deferred(Idle):
+class Deferred(Identity):
     """Leaves stride 2 and the new width to the first local block."""
 
     wants: ClassVar[str]
@@ -28,26 +28,26 @@ class Deferred(Idle):
     carrier: ClassVar[str]
     """Kind of one of them."""
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return the map unchanged, with a stride to be carried out."""
-        return Shape(site.channels, site.size, 2)
+        return Shape(context.channels, context.size, 2)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a stage whose first block does not carry the down out."""
-        local = site.around.local
+        local = context.around.local
         if self.kind not in local.resamples:
             found = f"{self.kind!r} needs {self.wants} to carry it out, not {local.kind!r}"
-            raise site.refuse(found, f"local: {{kind: {self.carrier}}}, or another down")
+            raise context.refuse(found, f"local: {{kind: {self.carrier}}}, or another down")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Take the down that the first local block carries out; without one, pool."""
-        local = site.around.local
+        local = context.around.local
         if self.kind in local.resamples:
             return self
         if local.resamples:
             kind = min(local.resamples)
             return DOWNS[kind](kind=kind)
-        return MaxPool().repair(site) if local.depth else ConvMaxPool()
+        return MaxPool().repair(context) if local.depth else ConvMaxPool()
 
 
 @DOWNS.register
@@ -80,25 +80,25 @@ class MaxPool(Block):
 
     source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the pool."""
         return nn.MaxPool2d(2)
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return half the map, rounded down."""
-        return Shape(site.channels, (site.size[0] // 2, site.size[1] // 2))
+        return Shape(context.channels, (context.size[0] // 2, context.size[1] // 2))
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Leave a map of one row or column as it is."""
-        return self if min(site.size) > 1 else NoDown()
+        return self if min(context.size) > 1 else NoDown()
 
 
 class Halving(Block):
     """A down that halves the map, rounding up, and brings the stage's width."""
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return the stage's width on half the map."""
-        return Shape(site.width, shrink(site.size, 2))
+        return Shape(context.width, shrink(context.size, 2))
 
 
 @DOWNS.register
@@ -109,10 +109,10 @@ class ConvMaxPool(Halving):
 
     source: ClassVar[str] = "HTNet: Wang et al. 2024 (github.com/wangzhifengharrison/HTNet)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the three layers."""
         return nn.Sequential(
-            conv(site.channels, site.width, 3, bias=True),
-            ChannelNorm(site.width),
+            conv(context.channels, context.width, 3, bias=True),
+            ChannelNorm(context.width),
             nn.MaxPool2d(3, 2, 1),
         )

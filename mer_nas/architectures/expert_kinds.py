@@ -1,7 +1,7 @@
 """What an expert can be: E small networks side by side, of one form or of several in turn.
 
-A new form is an entry of `EXPERTS`: built from a `Bench`, it gives the outputs of all experts and,
-if it can do so more cheaply, their weighted sum.
+A new form is an entry of `EXPERTS`: built from an `ExpertConfig`, it gives the outputs of all
+experts and, if it can do so more cheaply, their weighted sum.
 
 Shapes speak of B maps, N = H W tokens of a map, C channels, E experts of F hidden units.
 """
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures.blocks import Size
-from mer_nas.architectures.layers import conv, linear, spread
+from mer_nas.architectures.layers import conv, init_, linear
 
 Kernel = tuple[int, int] | None
 """Height and width of what an expert sees around a token; None: the token alone."""
 
 
-class Bench(NamedTuple):
+class ExpertConfig(NamedTuple):
     """How many experts there are, and what they work on."""
 
     dim: int
@@ -60,13 +60,13 @@ class Perceptrons(Experts):
     The first maps of all experts are one matrix, and so the second.
 
     Args:
-        bench: The experts.
+        config: The experts.
         kernels: Of the experts in turn; experts of one kernel stand side by side.
     """
 
-    def __init__(self, bench: Bench, kernels: tuple[Kernel, ...] = (None,)) -> None:
+    def __init__(self, config: ExpertConfig, kernels: tuple[Kernel, ...] = (None,)) -> None:
         super().__init__()
-        dim, self.experts, hidden, self.size = bench
+        dim, self.experts, hidden, self.size = config
         self.enter = linear(dim, self.experts * hidden)
         turns = enumerate(kernels[: self.experts])
         looks = [(len(range(turn, self.experts, len(kernels))), kernel) for turn, kernel in turns]
@@ -76,7 +76,7 @@ class Perceptrons(Experts):
         )
         self.weight = nn.Parameter(torch.empty(self.experts, hidden, dim))
         self.bias = nn.Parameter(torch.zeros(self.experts * dim))
-        spread(self.weight)
+        init_(self.weight)
 
     def each(self, x: Tensor) -> Tensor:
         """Return what every expert makes of x."""
@@ -109,14 +109,14 @@ class Attentions(Experts):
     As in `mhsa`, queries, keys and values have no bias and the way out has one.
     """
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
-        self.dim, self.experts, self.hidden, _ = bench
+        self.dim, self.experts, self.hidden, _ = config
         self.key_value = linear(self.dim, 2 * self.hidden, bias=False)
         self.query = linear(self.dim, self.experts * self.hidden, bias=False)
         self.weight = nn.Parameter(torch.empty(self.experts, self.hidden, self.dim))
         self.bias = nn.Parameter(torch.zeros(self.experts * self.dim))
-        spread(self.weight)
+        init_(self.weight)
 
     def prepare(self, x: Tensor) -> Tensor:
         """Return tokens, keys and values: (B, N, C + 2 F)."""
@@ -138,7 +138,7 @@ class Attentions(Experts):
 class Form:
     """One of the things that experts can be."""
 
-    build: Callable[[Bench], Experts]
+    build: Callable[[ExpertConfig], Experts]
     """Returns the experts."""
     reach: int = 1
     """Length of the longest kernel, in positions."""
@@ -148,7 +148,7 @@ class Form:
 
 def _perceptrons(*kernels: Kernel) -> Form:
     reach = max(max(kernel or (1,)) for kernel in kernels)
-    return Form(lambda bench: Perceptrons(bench, kernels), reach)
+    return Form(lambda config: Perceptrons(config, kernels), reach)
 
 
 EXPERTS: Mapping[str, Form] = {

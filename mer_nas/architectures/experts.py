@@ -17,14 +17,14 @@ from annotated_types import Interval
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import GLOBALS, Block, Name, Site, Size
-from mer_nas.architectures.collaboration import Collaboration, Mix, Together
-from mer_nas.architectures.expert_kinds import EXPERTS, Bench, Experts
+from mer_nas.architectures.blocks import GLOBALS, Block, BuildContext, OneOf, Size
+from mer_nas.architectures.collaboration import Collaboration, ExpertAttention, Mix
+from mer_nas.architectures.expert_kinds import EXPERTS, ExpertConfig, Experts
 from mer_nas.architectures.gates import Prog, pooled_to
 from mer_nas.architectures.kernels import largest
 from mer_nas.architectures.layers import OverTokens, TokenLayer
 from mer_nas.architectures.routing import Gates, Level, Noise, Router, Routing
-from mer_nas.architectures.state import State, Stateful, Steps
+from mer_nas.architectures.state import State, Stateful, StatefulSequential
 
 
 @GLOBALS.register
@@ -45,7 +45,7 @@ class Expert(Block):
     """What is sent: every token on its own, or all tokens of a clip alike, by their mean."""
     prior: bool = False
     """Show the router, beside every token, how far the progressive gate before let it through."""
-    expert: Annotated[str, Name(EXPERTS)] = "mlp"
+    expert: Annotated[str, OneOf(EXPERTS)] = "mlp"
     """What an expert is. mlp: two linear maps with a GELU between them; conv: the same with a
     3 x 3 depthwise convolution before the GELU; orient: with one of 1 x 3 or 3 x 1, in turn;
     hetero: mlp, conv and both of orient in turn; attn: a head of attention with keys and values
@@ -79,36 +79,38 @@ class Expert(Block):
         """A balance, where the router leaves experts out."""
         return frozenset({"balance"} if self.top_k != self.experts else ())
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the layers."""
-        width = site.channels
+        width = context.channels
         return OverTokens(
-            Steps(
-                TokenLayer(width, self._mixer(site), self.ffn_ratio * width, rate)
-                for rate in site.drop_path
+            StatefulSequential(
+                TokenLayer(width, self._mixer(context), self.ffn_ratio * width, rate)
+                for rate in context.drop_path
             )
         )
 
-    def _mixer(self, site: Site) -> nn.Module:
+    def _mixer(self, context: BuildContext) -> nn.Module:
         router = Router(
-            site.channels + self.prior,
+            context.channels + self.prior,
             self.experts,
             self.top_k,
             gates=self.router,
             level=self.router_level,
-            frames=site.frames,
+            frames=context.frames,
             noise=self.noise,
             noise_std=self.noise_std,
             drop=self.expert_drop,
         )
-        bench = Bench(site.channels, self.experts, self._hidden(site.channels), site.size)
+        config = ExpertConfig(
+            context.channels, self.experts, self._hidden(context.channels), context.size
+        )
         form = EXPERTS[self.expert].build
         return RoutedExperts(
             router,
-            form(bench),
-            _collaboration(self.collaboration, site.channels, self.experts),
-            form(bench._replace(experts=self.shared)) if self.shared else None,
-            site.size if self.prior else None,
+            form(config),
+            _collaboration(self.collaboration, context.channels, self.experts),
+            form(config._replace(experts=self.shared)) if self.shared else None,
+            context.size if self.prior else None,
         )
 
     def _hidden(self, width: int) -> int:
@@ -116,55 +118,55 @@ class Expert(Block):
             return max(4, 2 * width // self.experts)
         return max(4, floor(self.ratio * width + 1e-6))  # a ratio like 1 / 3 is rounded itself
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse choices that are not there, a collaboration of one, and experts without a map."""
         if self.top_k > self.experts:
             found = f"top_k {self.top_k} is more than the {self.experts} experts"
-            raise site.refuse(found, f"top_k from 1 to {self.experts}")
+            raise context.refuse(found, f"top_k from 1 to {self.experts}")
         if self.top_k == 1 and self.collaboration != "none":
             found = f"collaboration {self.collaboration!r} with top_k 1, an expert alone"
-            raise site.refuse(found, "collaboration: none, or top_k 2 or more")
-        if not self._at_home(site):
-            height, width = site.size
+            raise context.refuse(found, "collaboration: none, or top_k 2 or more")
+        if not self._at_home(context):
+            height, width = context.size
             found = f"expert {self.expert!r} looks around on a map of {height} x {width}"
-            raise site.refuse(found, "expert: mlp, or a larger map")
-        if self.prior and not _gated(site):
+            raise context.refuse(found, "expert: mlp, or a larger map")
+        if self.prior and not _gated(context):
             found = "a prior, with no progressive gate in the stages before"
-            raise site.refuse(found, "prior: false, or gate: {kind: prog} before")
+            raise context.refuse(found, "prior: false, or gate: {kind: prog} before")
 
-    def repair(self, site: Site) -> "Expert":
+    def repair(self, context: BuildContext) -> "Expert":
         """Choose at most all experts; one alone does not collaborate, on one token none looks."""
         top_k = self.experts if self.router == "soft" else min(self.top_k, self.experts)
-        repaired: dict[str, Any] = {"top_k": top_k, "prior": self.prior and _gated(site)}
+        repaired: dict[str, Any] = {"top_k": top_k, "prior": self.prior and _gated(context)}
         if top_k == 1:
             repaired["collaboration"] = "none"
-        if not self._at_home(site):
+        if not self._at_home(context):
             repaired["expert"] = "mlp"
         return self.model_copy(update=repaired)
 
-    def _at_home(self, site: Site) -> bool:
+    def _at_home(self, context: BuildContext) -> bool:
         form = EXPERTS[self.expert]
-        height, width = site.size
-        return form.reach <= largest(site.size) and form.least <= height * width
+        height, width = context.size
+        return form.reach <= largest(context.size) and form.least <= height * width
 
-    def settle(self, site: Site) -> "Expert":
+    def canonical(self, context: BuildContext) -> "Expert":
         """Where all experts are chosen the router is soft; what has no effect is neutral."""
         top_k = self.experts if self.router == "soft" else self.top_k
-        settled: dict[str, Any] = {
+        neutral: dict[str, Any] = {
             "top_k": top_k,
-            "ratio": self._hidden(site.channels) / site.channels,
+            "ratio": self._hidden(context.channels) / context.channels,
         }
         if top_k == self.experts:
-            settled["expert_drop"] = 0.0
+            neutral["expert_drop"] = 0.0
             if self.router == "softmax_topk":
-                settled["router"] = "soft"
-        if site.size == (1, 1) and site.frames == 1:
-            settled["router_level"] = "token"
+                neutral["router"] = "soft"
+        if context.size == (1, 1) and context.frames == 1:
+            neutral["router_level"] = "token"
         if self.noise != "fixed":
-            settled["noise_std"] = type(self).model_fields["noise_std"].default
+            neutral["noise_std"] = type(self).model_fields["noise_std"].default
         if top_k == 1 and "collaboration" not in self.model_fields_set:
-            settled["collaboration"] = "none"
-        return self.model_copy(update=settled)
+            neutral["collaboration"] = "none"
+        return self.model_copy(update=neutral)
 
 
 class RoutedExperts(Stateful):
@@ -200,7 +202,7 @@ class RoutedExperts(Stateful):
         if self.shared is not None:
             y = y + self.shared.each(self.shared.prepare(x)).sum(2)
         if routing.imbalance is not None:
-            state = state.lose("balance", routing.imbalance)
+            state = state.add_loss("balance", routing.imbalance)
         return y, state
 
     def _shown(self, x: Tensor, state: State) -> Tensor:
@@ -238,10 +240,10 @@ def _collaboration(name: str, width: int, experts: int) -> Collaboration | None:
         case "mix":
             return Mix(experts)
         case "xattn":
-            return Together(width)
+            return ExpertAttention(width)
     return None
 
 
-def _gated(site: Site) -> bool:
+def _gated(context: BuildContext) -> bool:
     """Whether a progressive gate stands before the stage."""
-    return any(isinstance(stage.gate, Prog) for stage in site.before)
+    return any(isinstance(stage.gate, Prog) for stage in context.before)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from mer_nas.architectures.forms import refresh
+from mer_nas.architectures.canonical import refresh
 from mer_nas.errors import ConfigError
 from mer_nas.files import read_bytes
 from mer_nas.sources import Sources, sources

@@ -17,25 +17,25 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import FUSIONS, Block, Idle, Shape, Site, Size
+from mer_nas.architectures.blocks import FUSIONS, Block, BuildContext, Identity, Shape, Size
 from mer_nas.architectures.layers import ConvNorm, conv, linear
 from mer_nas.architectures.recalibration import CBAM
 
 
 @FUSIONS.register
-class NoFusion(Idle):
+class NoFusion(Identity):
     """No fusion: for one path."""
 
     kind: Literal["none"] = "none"
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse two paths."""
-        if len(site.ends) > 1:
-            raise site.refuse("two paths and no fusion", "fusion: {kind: sk}, or one path")
+        if len(context.ends) > 1:
+            raise context.refuse("two paths and no fusion", "fusion: {kind: sk}, or one path")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Let two paths be weighed against each other."""
-        return SK() if len(site.ends) > 1 else self
+        return SK() if len(context.ends) > 1 else self
 
 
 class Fusion(Block):
@@ -49,15 +49,15 @@ class Fusion(Block):
         """What two paths can learn about each other."""
         return frozenset({"branch_cls", "orth"})
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse one path."""
-        if len(site.ends) < 2:
+        if len(context.ends) < 2:
             found = f"the fusion {self.kind!r} of one path"
-            raise site.refuse(found, "fusion: {kind: none}, or two paths")
+            raise context.refuse(found, "fusion: {kind: none}, or two paths")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Leave one path alone."""
-        return self if len(site.ends) > 1 else NoFusion()
+        return self if len(context.ends) > 1 else NoFusion()
 
 
 @FUSIONS.register
@@ -66,7 +66,7 @@ class Sum(Fusion):
 
     kind: Literal["sum"] = "sum"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
         return Added()
 
@@ -77,7 +77,7 @@ class Concat(Fusion):
 
     kind: Literal["concat"] = "concat"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the convolution."""
         return Concatenated(ConvNorm(2 * self.width, self.width, 1))
 
@@ -88,7 +88,7 @@ class Gate(Fusion):
 
     kind: Literal["gate"] = "gate"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the mean."""
         return Gated(self.width)
 
@@ -101,7 +101,7 @@ class SK(Fusion):
 
     source: ClassVar[str] = "selective kernels: Li et al. 2019 (arXiv:1903.06586)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the mean."""
         return Selected(self.width)
 
@@ -114,7 +114,7 @@ class CBAMConcat(Fusion):
 
     source: ClassVar[str] = "our reading of arXiv:2602.23950"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return attention and convolution."""
         wide = 2 * self.width
         return Concatenated(CBAM(wide), ConvNorm(wide, self.width, 1))
@@ -128,7 +128,7 @@ class CoFM(Fusion):
 
     source: ClassVar[str] = "our reading of arXiv:2604.17899"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return attention and mean."""
         return Attended(self.width)
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import GATES, Block, Idle, Site, Size, shrink
+from mer_nas.architectures.blocks import GATES, Block, BuildContext, Identity, Size, shrink
 from mer_nas.architectures.recalibration import CBAM, SqueezeExcite, efficient
 from mer_nas.architectures.state import State, Stateful
 
@@ -27,7 +27,7 @@ Carry = Literal["mul", "geo", "mean", "max", "learned", "none"]
 
 
 @GATES.register
-class NoGate(Idle):
+class NoGate(Identity):
     """Everything passes."""
 
     kind: Literal["none"] = "none"
@@ -36,14 +36,14 @@ class NoGate(Idle):
 class Spatial(Block):
     """A gate that weighs positions against each other."""
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a map of one position."""
-        if site.size == (1, 1):
-            raise site.refuse("a spatial gate on a map of 1 x 1", "gate: {kind: none}")
+        if context.size == (1, 1):
+            raise context.refuse("a spatial gate on a map of 1 x 1", "gate: {kind: none}")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Drop the gate where there is one position."""
-        return self if site.size != (1, 1) else NoGate()
+        return self if context.size != (1, 1) else NoGate()
 
 
 @GATES.register
@@ -54,9 +54,9 @@ class CBAMSeq(Spatial):
 
     source: ClassVar[str] = "CBAM: Woo et al. 2018 (arXiv:1807.06521)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return both."""
-        return CBAM(site.channels)
+        return CBAM(context.channels)
 
 
 @GATES.register
@@ -67,9 +67,9 @@ class CBAMPar(Spatial):
 
     source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return both."""
-        return CBAM(site.channels, parallel=True)
+        return CBAM(context.channels, parallel=True)
 
 
 @GATES.register
@@ -80,9 +80,9 @@ class SE(Block):
 
     source: ClassVar[str] = "Hu et al. 2018 (arXiv:1709.01507)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the attention."""
-        return SqueezeExcite(site.channels)
+        return SqueezeExcite(context.channels)
 
 
 @GATES.register
@@ -93,9 +93,9 @@ class ECA(Block):
 
     source: ClassVar[str] = "ECA-Net: Wang et al. 2020 (arXiv:1910.03151)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the attention."""
-        return efficient(site.channels)
+        return efficient(context.channels)
 
 
 @GATES.register
@@ -113,27 +113,27 @@ class Prog(Spatial):
 
     source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (9), (10)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the gate; the first of a path has nothing to carry on."""
-        first = not any(isinstance(s.gate, Prog) for s in site.before)
+        first = not any(isinstance(s.gate, Prog) for s in context.before)
         return ProgressiveGate("none" if first else self.carry, self.kernel, self.residual)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a map of one position, and a carry with nobody to carry to."""
-        super().check(site)
-        if self.carry != "none" and (count := len(_gates(site))) < 2:
+        super().check(context)
+        if self.carry != "none" and (count := len(_gates(context))) < 2:
             found = f"carry {self.carry!r} with {count} progressive gate in the path"
-            raise site.refuse(found, "carry: none, or two progressive gates or more")
+            raise context.refuse(found, "carry: none, or two progressive gates or more")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Drop the gate where there is one position, and the carry where the gate is alone."""
-        if self.carry != "none" and len(_gates(site)) < 2:
+        if self.carry != "none" and len(_gates(context)) < 2:
             return self.model_copy(update={"carry": "none"})
-        return super().repair(site)
+        return super().repair(context)
 
-    def settle(self, site: Site) -> Self:
+    def canonical(self, context: BuildContext) -> Self:
         """Nothing reaches the first gate, which therefore takes the carry of the second."""
-        first, *others = _gates(site)
+        first, *others = _gates(context)
         if others and self is first:
             return self.model_copy(update={"carry": others[0].carry})
         if not others and "carry" not in self.model_fields_set:
@@ -194,5 +194,5 @@ def pooled_to(attention: Tensor, size: Size) -> Tensor:
     return attention
 
 
-def _gates(site: Site) -> list[Prog]:
-    return [stage.gate for stage in site.stages if isinstance(stage.gate, Prog)]
+def _gates(context: BuildContext) -> list[Prog]:
+    return [stage.gate for stage in context.stages if isinstance(stage.gate, Prog)]

@@ -23,7 +23,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from mer_nas.architectures.attention import NARROWEST, NoGlobal, check_tokens
-from mer_nas.architectures.blocks import GLOBALS, Block, Shape, Site, grown
+from mer_nas.architectures.blocks import GLOBALS, Block, BuildContext, Shape, scale_width
 from mer_nas.architectures.layers import drop, linear
 from mer_nas.architectures.lra import Feed, embedding, relation, rounded
 
@@ -57,16 +57,16 @@ class GRA(Block):
         """Number of layers."""
         return self.blocks
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return the block's own width."""
-        return Shape(grown(site.channels, self.growth), site.size, site.stride)
+        return Shape(scale_width(context.channels, self.growth), context.size, context.stride)
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the layers; only the first changes the width."""
-        first, *others = site.drop_path
-        width = self.shape(site).channels
+        first, *others = context.drop_path
+        width = self.shape(context).channels
         return nn.Sequential(
-            self._layer(site.channels, width, first),
+            self._layer(context.channels, width, first),
             *(self._layer(width, width, rate) for rate in others),
         )
 
@@ -83,34 +83,34 @@ class GRA(Block):
     def _attending(self, width: int) -> int:
         return rounded(self.mix * width, self.rounding)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a mix of one kind only, uneven heads, and reductions larger than the map."""
-        width = self.shape(site).channels
+        width = self.shape(context).channels
         attending = self._attending(width)
         if attending >= width:
             found = f"a mix of {self.mix:g} of {width} channels in steps of {self.rounding}"
-            raise site.refuse(f"{found} leaves none to convolve", "less mix, or rounding: 8")
+            raise context.refuse(f"{found} leaves none to convolve", "less mix, or rounding: 8")
         if attending % self.head_width:
             found = f"heads of {self.head_width} do not share {attending} channels evenly"
-            raise site.refuse(found, "head_width: 8 and rounding: 8")
-        check_tokens(site)
-        high, wide = site.size
+            raise context.refuse(found, "head_width: 8 and rounding: 8")
+        check_tokens(context)
+        high, wide = context.size
         if self.reduction > (most := isqrt(high * wide)):
             found = f"{self.reduction**2} tokens to a key on a map of {high} x {wide}"
-            raise site.refuse(found, f"a reduction up to {most}")
+            raise context.refuse(found, f"a reduction up to {most}")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Halve a reduction that is too large; part in eights the channels that do not part.
 
         Of one token there is nothing to attend to.
         """
-        if site.size == (1, 1):
+        if context.size == (1, 1):
             return NoGlobal()
         reduction = self.reduction
-        while reduction > isqrt(site.size[0] * site.size[1]):
+        while reduction > isqrt(context.size[0] * context.size[1]):
             reduction //= 2
         repaired: dict[str, Any] = {"reduction": reduction}
-        width = self.shape(site).channels
+        width = self.shape(context).channels
         attending = self._attending(width)
         fits = range(NARROWEST, width, NARROWEST)
         if fits and (attending >= width or attending % self.head_width):
@@ -118,13 +118,13 @@ class GRA(Block):
             repaired |= {"mix": nearest / width, "head_width": NARROWEST, "rounding": NARROWEST}
         return self.model_copy(update=repaired)
 
-    def settle(self, site: Site) -> "GRA":
+    def canonical(self, context: BuildContext) -> "GRA":
         """Growths, and mixes, that round to one width are one."""
-        width = self.shape(site).channels
-        settled = {"growth": width / site.channels}
+        width = self.shape(context).channels
+        neutral = {"growth": width / context.channels}
         if (attending := self._attending(width)) < width:
-            settled["mix"] = attending / width
-        return self.model_copy(update=settled)
+            neutral["mix"] = attending / width
+        return self.model_copy(update=neutral)
 
 
 class GlobalAggregator(nn.Module):

@@ -50,13 +50,13 @@ from mer_nas.architectures.blocks import (
     STEMS,
     TEMPORALS,
     Block,
-    Name,
-    Site,
+    BuildContext,
+    OneOf,
     Slot,
     StageBlocks,
     Stem,
-    grown,
-    some,
+    non_empty,
+    scale_width,
 )
 from mer_nas.architectures.decoders import NoDynImage
 from mer_nas.architectures.downs import NoDown
@@ -101,31 +101,31 @@ class Stage(Config):
 
     def width(self, before: int) -> int:
         """Return the width of the stage after a width of `before`."""
-        return grown(before, self.growth)
+        return scale_width(before, self.growth)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse an empty stage, and a width that nothing brings."""
         if not self.depth:
-            raise site.refuse("a stage without a block", "a local or a global block")
-        if not self._brings_width(site):
-            found = f"down {self.down.kind!r} and no local block to go from {site.channels}"
-            raise site.refuse(f"{found} to {site.width} channels", "growth: 1")
+            raise context.refuse("a stage without a block", "a local or a global block")
+        if not self._brings_width(context):
+            found = f"down {self.down.kind!r} and no local block to go from {context.channels}"
+            raise context.refuse(f"{found} to {context.width} channels", "growth: 1")
 
-    def repair(self, site: Site) -> "Stage":
+    def repair(self, context: BuildContext) -> "Stage":
         """Give an empty stage a block, and one that cannot change the width its old width."""
         if not self.depth:
-            return self.model_copy(update={"local": ResBasic()}).repair(site)
-        return self if self._brings_width(site) else self.model_copy(update={"growth": 1.0})
+            return self.model_copy(update={"local": ResBasic()}).repair(context)
+        return self if self._brings_width(context) else self.model_copy(update={"growth": 1.0})
 
-    def settle(self, site: Site) -> "Stage":
+    def canonical(self, context: BuildContext) -> "Stage":
         """Growths that round to one width are one growth."""
-        growth = site.width / site.channels
+        growth = context.width / context.channels
         return self if self.growth == growth else self.model_copy(update={"growth": growth})
 
-    def _brings_width(self, site: Site) -> bool:
-        after = self.down.shape(site)
-        between = replace(site, channels=after.channels, size=after.size, stride=after.stride)
-        return self.local.shape(between).channels == site.width
+    def _brings_width(self, context: BuildContext) -> bool:
+        after = self.down.shape(context)
+        between = replace(context, channels=after.channels, size=after.size, stride=after.stride)
+        return self.local.shape(between).channels == context.width
 
 
 class Path(Config):
@@ -133,7 +133,7 @@ class Path(Config):
 
     model_config = ConfigDict(json_schema_extra=describe)
 
-    input: Annotated[str, Name(INPUTS)] = "flow_uvs"
+    input: Annotated[str, OneOf(INPUTS)] = "flow_uvs"
     """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
     size: Annotated[int, Interval(ge=1, le=4096)] = 28
     """Height and width of the input, in pixels."""
@@ -145,7 +145,7 @@ class Path(Config):
     """Frames that the path takes of an input that is a sequence; 1 for an image."""
     stem: Annotated[Stem, Slot(STEMS)]
     """From the input to the first map."""
-    stages: Annotated[tuple[Stage, ...], AfterValidator(some)]
+    stages: Annotated[tuple[Stage, ...], AfterValidator(non_empty)]
     """Blocks, stage by stage."""
     temporal: Annotated[Block, Slot(TEMPORALS)] = Field(default_factory=NoTemporal)
     """How the frames of a clip become one map."""
@@ -167,69 +167,69 @@ class Path(Config):
         last = len(self.stages) - 1
         return min(where, last) if isinstance(where, int) else -1 if where == "stem" else last
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse frames that the input does not have, time that is not pooled once, odd halves."""
-        self._check_frames(site)
-        self._check_pools(site)
-        if (size := self._size(site)) != self.size:
+        self._check_frames(context)
+        self._check_pools(context)
+        if (size := self._size(context)) != self.size:
             found = f"{self.input!r} read at size {self.size}, by an earlier path at {size}"
-            raise site.refuse(found, "one size for one input")
+            raise context.refuse(found, "one size for one input")
         if self.layout == "tiles4" and self.size % 2:
             found = f"tiles of half a side of {self.size} pixels"
-            raise site.refuse(found, "an even size, or layout: whole")
+            raise context.refuse(found, "an even size, or layout: whole")
 
-    def repair(self, site: Site) -> "Path":
+    def repair(self, context: BuildContext) -> "Path":
         """Take as many frames as the input has, pool them once, and leave odd images whole."""
         read, frames = INPUTS[self.input], max(2, self.frames)
         frames = min(frames, read.length or frames) if read.timed else 1
-        size = self._size(site)
+        size = self._size(context)
         changes: dict[str, object] = {"frames": frames, "size": size}
         if size % 2:
             changes["layout"] = "whole"
-        if frames == 1 or len(self._pools(site)) > 1:
+        if frames == 1 or len(self._pools(context)) > 1:
             changes["temporal"] = NoTemporal()
-        elif not self._pools(site):
+        elif not self._pools(context):
             changes["temporal"] = Learned(where=0)
         return self.model_copy(update=changes)
 
-    def settle(self, site: Site) -> "Path":
+    def canonical(self, context: BuildContext) -> "Path":
         """Every setting of a path has an effect."""
         return self
 
-    def _check_frames(self, site: Site) -> None:
+    def _check_frames(self, context: BuildContext) -> None:
         read = INPUTS[self.input]
         if not read.timed and self.frames > 1:
             sequences = [name for name, other in INPUTS.items() if other.timed]
             found = f"{self.frames} frames of {self.input!r}, which is one image"
-            raise site.refuse(found, f"frames: 1, or the input {_or(sequences)}")
+            raise context.refuse(found, f"frames: 1, or the input {_or(sequences)}")
         if read.timed and not 2 <= self.frames <= (read.length or self.frames):
             found = f"frames: {self.frames} of {self.input!r}, a sequence"
             right = f"2 to {read.length} frames" if read.length else "2 frames or more"
-            raise site.refuse(found, right)
+            raise context.refuse(found, right)
 
-    def _check_pools(self, site: Site) -> None:
-        pools = self._pools(site)
+    def _check_pools(self, context: BuildContext) -> None:
+        pools = self._pools(context)
         if self.frames > 1 and not pools:
             found = f"{self.frames} frames and no temporal pool"
-            raise site.refuse(found, "temporal: {kind: learned}, or another pool")
+            raise context.refuse(found, "temporal: {kind: learned}, or another pool")
         if self.frames == 1 and self.temporal.kind != "none":
             found = f"the temporal pool {self.temporal.kind!r} for one frame"
-            raise site.refuse(found, "temporal: {kind: none}")
+            raise context.refuse(found, "temporal: {kind: none}")
         if self.frames > 1 and len(pools) > 1:
             found = f"{len(pools)} temporal pools, {' and '.join(map(repr, pools))}"
-            raise site.refuse(
+            raise context.refuse(
                 found, "one of them; temporal: {kind: none} leaves time to the block"
             )
 
-    def _pools(self, site: Site) -> list[str]:
+    def _pools(self, context: BuildContext) -> list[str]:
         """Return the kinds of the blocks that bring frames together."""
-        timed = replace(site, frames=2)
+        timed = replace(context, frames=2)
         blocks = [block for stage in self.stages for block in stage.blocks] + [self.temporal]
         return [block.kind for block in blocks if block.frames(timed) == 1]
 
-    def _size(self, site: Site) -> int:
+    def _size(self, context: BuildContext) -> int:
         """Return the size at which the first path of the network reads the same input."""
-        return site.sizes.get(self.input, self.size)
+        return context.sizes.get(self.input, self.size)
 
 
 class Losses(Config):

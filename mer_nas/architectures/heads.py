@@ -6,7 +6,7 @@ from annotated_types import Interval
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import HEADS, Block, Shape, Site
+from mer_nas.architectures.blocks import HEADS, Block, BuildContext, Shape
 from mer_nas.architectures.layers import ChannelNorm, linear
 from mer_nas.architectures.temporal import Conv3D
 
@@ -20,9 +20,9 @@ class Head(Block):
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Share of the numbers before the last layer that training drops."""
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return one position with a channel a class."""
-        return Shape(site.width, (1, 1))
+        return Shape(context.width, (1, 1))
 
 
 @HEADS.register
@@ -33,23 +33,23 @@ class Gap(Head):
     norm: bool = False
     """LayerNorm over channels before the average, as transformers end."""
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the classifier."""
         return nn.Sequential(
-            ChannelNorm(site.channels) if self.norm else nn.Identity(),
+            ChannelNorm(context.channels) if self.norm else nn.Identity(),
             MeanOverMap(),
             nn.Dropout(self.dropout),
-            linear(site.channels, site.width),
+            linear(context.channels, context.width),
         )
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse rank features, whose mean over the grid says little."""
-        if _rank_features(site):
-            raise site.refuse("the mean of rank features", "head: {kind: rank_fc}")
+        if _rank_features(context):
+            raise context.refuse("the mean of rank features", "head: {kind: rank_fc}")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Read rank features as they are."""
-        return RankFC(dropout=self.dropout) if _rank_features(site) else self
+        return RankFC(dropout=self.dropout) if _rank_features(context) else self
 
 
 @HEADS.register
@@ -62,27 +62,27 @@ class RankFC(Head):
 
     source: ClassVar[str] = "FDP: arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the classifier."""
-        height, width = site.size
+        height, width = context.size
         return nn.Sequential(
             nn.MaxPool2d(POOL),
             nn.Flatten(),
-            linear(site.channels * (height // POOL) * (width // POOL), self.hidden),
+            linear(context.channels * (height // POOL) * (width // POOL), self.hidden),
             nn.ReLU(),
             nn.Dropout(self.dropout),
-            linear(self.hidden, site.width),
+            linear(self.hidden, context.width),
         )
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a map that is smaller than what is pooled."""
-        if min(site.size) < POOL:
-            found = f"a map of {site.size[0]} x {site.size[1]} to pool in parts of 3 x 3"
-            raise site.refuse(found, "head: {kind: gap}")
+        if min(context.size) < POOL:
+            found = f"a map of {context.size[0]} x {context.size[1]} to pool in parts of 3 x 3"
+            raise context.refuse(found, "head: {kind: gap}")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Average a small map, which leaves no more numbers to flatten."""
-        return Gap(dropout=self.dropout) if min(site.size) < POOL else self
+        return Gap(dropout=self.dropout) if min(context.size) < POOL else self
 
 
 class MeanOverMap(nn.Module):
@@ -93,5 +93,5 @@ class MeanOverMap(nn.Module):
         return x.mean((2, 3))
 
 
-def _rank_features(site: Site) -> bool:
-    return any(isinstance(pool, Conv3D) for pool in site.pools)
+def _rank_features(context: BuildContext) -> bool:
+    return any(isinstance(pool, Conv3D) for pool in context.pools)

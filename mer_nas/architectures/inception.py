@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from mer_nas.architectures.blocks import LOCALS, Block, Site
+from mer_nas.architectures.blocks import LOCALS, Block, BuildContext
 from mer_nas.architectures.layers import Beside, ConvNorm
 from mer_nas.architectures.local_blocks import ResBasic, Stack
 
@@ -43,19 +43,19 @@ class Inception(Stack):
         """Return the two deep paths, which tell the kinds apart; they start from `inner`."""
         raise NotImplementedError
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse widths that do not split evenly, and maps without neighbours."""
-        if site.width % 8:
-            found = f"an Inception block of {site.width} channels, which do not split evenly"
-            raise site.refuse(found, "a width divisible by 8")
-        if min(site.size) < 2:
-            height, width = site.size
+        if context.width % 8:
+            found = f"an Inception block of {context.width} channels, which do not split evenly"
+            raise context.refuse(found, "a width divisible by 8")
+        if min(context.size) < 2:
+            height, width = context.size
             found = f"an Inception block on a map of {height} x {width}"
-            raise site.refuse(found, "a map of 2 x 2 or more, or another local block")
+            raise context.refuse(found, "a map of 2 x 2 or more, or another local block")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Take residual blocks where the width or the map is none for Inception."""
-        fits = site.width % 8 == 0 and min(site.size) > 1
+        fits = context.width % 8 == 0 and min(context.size) > 1
         return self if fits else ResBasic(blocks=self.blocks)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PositiveInt
 
-from mer_nas.architectures.blocks import Site, Size, some
+from mer_nas.architectures.blocks import BuildContext, Size, non_empty
 
 
 def _odd(kernel: int) -> int:
@@ -21,7 +21,7 @@ def _ascending(kernels: tuple[int, ...]) -> tuple[int, ...]:
 OddKernel = Annotated[PositiveInt, AfterValidator(_odd)]
 """Height and width of a kernel."""
 
-KernelSet = Annotated[tuple[OddKernel, ...], AfterValidator(some), AfterValidator(_ascending)]
+KernelSet = Annotated[tuple[OddKernel, ...], AfterValidator(non_empty), AfterValidator(_ascending)]
 """Kernels whose order has no meaning."""
 
 
@@ -30,20 +30,20 @@ def largest(size: Size) -> int:
     return 2 * min(size) - 1
 
 
-def check_kernels(kernels: Iterable[int], site: Site) -> None:
+def check_kernels(kernels: Iterable[int], context: BuildContext) -> None:
     """Refuse a kernel that reaches past the map from every position."""
-    limit = largest(site.size)
+    limit = largest(context.size)
     if (found := max(kernels, default=1)) > limit:
-        height, width = site.size
-        raise site.refuse(
+        height, width = context.size
+        raise context.refuse(
             f"a kernel of {found} is too large for a map of {height} x {width}",
             f"kernels up to {limit}",
         )
 
 
-def fitting(kernels: tuple[int, ...], site: Site) -> tuple[int, ...]:
+def fitting(kernels: tuple[int, ...], context: BuildContext) -> tuple[int, ...]:
     """Return `kernels` with the largest that fits for those too large, if 3 or more does."""
-    limit = largest(site.size)
+    limit = largest(context.size)
     if limit < 3:
         return kernels
     return tuple(min(kernel, limit) for kernel in kernels)

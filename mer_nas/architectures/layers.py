@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mer_nas.architectures.state import State, Stateful, advance
 
 
-def spread(parameter: Tensor) -> None:
+def init_(parameter: Tensor) -> None:
     """Fill a matrix or table with small numbers."""
     # Counting builds networks without numbers, and the draw is slow to pretend.
     if not parameter.is_meta:
@@ -29,7 +29,7 @@ def spread(parameter: Tensor) -> None:
 def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """Return a linear map."""
     layer = nn.Linear(inputs, outputs, bias=bias)
-    spread(layer.weight)
+    init_(layer.weight)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
@@ -162,7 +162,7 @@ class Position(nn.Module):
         super().__init__()
         self.position = nn.Parameter(torch.empty(channels, height, width))
         self.windows = windows
-        spread(self.position)
+        init_(self.position)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the table to x (B, C, H, W)."""

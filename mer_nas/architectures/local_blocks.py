@@ -13,12 +13,12 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import LOCALS, Block, Idle, Shape, Site, shrink
+from mer_nas.architectures.blocks import LOCALS, Block, BuildContext, Identity, Shape, shrink
 from mer_nas.architectures.layers import ConvNorm, drop
 
 
 @LOCALS.register
-class NoLocal(Idle):
+class NoLocal(Identity):
     """No local blocks."""
 
     kind: Literal["none"] = "none"
@@ -35,16 +35,16 @@ class Stack(Block):
         """Number of layers."""
         return self.blocks
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return the stage's width, after the stride that was left to the first layer."""
-        return Shape(site.width, shrink(site.size, site.stride))
+        return Shape(context.width, shrink(context.size, context.stride))
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the layers."""
-        first, *others = site.drop_path
+        first, *others = context.drop_path
         return nn.Sequential(
-            self.layer(site.channels, site.width, site.stride, first),
-            *(self.layer(site.width, site.width, 1, rate) for rate in others),
+            self.layer(context.channels, context.width, context.stride, first),
+            *(self.layer(context.width, context.width, 1, rate) for rate in others),
         )
 
     def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:

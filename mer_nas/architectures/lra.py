@@ -16,8 +16,8 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import LOCALS, Block, Site
-from mer_nas.architectures.layers import conv, drop, spread
+from mer_nas.architectures.blocks import LOCALS, Block, BuildContext
+from mer_nas.architectures.layers import conv, drop, init_
 from mer_nas.architectures.local_blocks import ResBasic, Stack
 
 
@@ -45,32 +45,34 @@ class LRA(Stack):
         aggregator = Aggregator(mix, Feed(outputs, hidden), drop_path)
         return nn.Sequential(embedding(inputs, outputs, stride), aggregator)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse uneven heads, and a down that leaves nothing to the embedding."""
-        if site.width % self.heads:
-            found = f"{self.heads} heads do not share {site.width} channels evenly"
-            raise site.refuse(found, f"a divisor of {site.width}")
-        if not self._embeds(site):
-            found = f"'lra', which embeds patches itself, after the down {site.around.down.kind!r}"
-            raise site.refuse(found, "down: {kind: patch_merge}, or none")
+        if context.width % self.heads:
+            found = f"{self.heads} heads do not share {context.width} channels evenly"
+            raise context.refuse(found, f"a divisor of {context.width}")
+        if not self._embeds(context):
+            found = (
+                f"'lra', which embeds patches itself, after the down {context.around.down.kind!r}"
+            )
+            raise context.refuse(found, "down: {kind: patch_merge}, or none")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Share the width evenly; after a down of another kind, take residual blocks."""
-        if not self._embeds(site):
+        if not self._embeds(context):
             return ResBasic(blocks=self.blocks)
-        fits = [heads for heads in range(1, site.width + 1) if site.width % heads == 0]
+        fits = [heads for heads in range(1, context.width + 1) if context.width % heads == 0]
         nearest = min(fits, key=lambda heads: abs(heads - self.heads))
         return self.model_copy(update={"heads": nearest})
 
-    def settle(self, site: Site) -> "LRA":
+    def canonical(self, context: BuildContext) -> "LRA":
         """Roundings to one width are one."""
-        hidden = self.ffn_ratio * site.width
+        hidden = self.ffn_ratio * context.width
         usual = LRA.model_fields["rounding"].default
         same = rounded(hidden, usual) == rounded(hidden, self.rounding)
         return self.model_copy(update={"rounding": usual}) if same else self
 
-    def _embeds(self, site: Site) -> bool:
-        return site.around.down.kind in self.resamples | {"none"}
+    def _embeds(self, context: BuildContext) -> bool:
+        return context.around.down.kind in self.resamples | {"none"}
 
 
 class Aggregator(nn.Module):
@@ -136,5 +138,5 @@ def _conv(
 ) -> nn.Conv2d:
     """Return a convolution that starts small, as in the public code: what it adds to is bare."""
     layer = conv(inputs, outputs, kernel, groups=groups, bias=bias)
-    spread(layer.weight)
+    init_(layer.weight)
     return layer

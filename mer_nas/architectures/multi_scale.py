@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from mer_nas.architectures.blocks import MULTI_SCALES, Block, Idle, Site
+from mer_nas.architectures.blocks import MULTI_SCALES, Block, BuildContext, Identity
 from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting
 from mer_nas.architectures.layers import Beside, conv
 
 
 @MULTI_SCALES.register
-class NoMultiScale(Idle):
+class NoMultiScale(Identity):
     """No multi-scale module."""
 
     kind: Literal["none"] = "none"
@@ -36,24 +36,24 @@ class Parallel(Block):
 
     source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (5), (6)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the branches, BatchNorm and ReLU."""
-        share = site.width // len(self.kernels)
-        branches = Beside(self._branch(site.width, share, kernel) for kernel in self.kernels)
-        return nn.Sequential(branches, nn.BatchNorm2d(site.width), nn.ReLU())
+        share = context.width // len(self.kernels)
+        branches = Beside(self._branch(context.width, share, kernel) for kernel in self.kernels)
+        return nn.Sequential(branches, nn.BatchNorm2d(context.width), nn.ReLU())
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse widths that do not split evenly, and kernels that are too large."""
-        if site.width % (branches := len(self.kernels)):
-            raise site.refuse(
-                f"a width of {site.width} does not split into {branches} equal branches",
+        if context.width % (branches := len(self.kernels)):
+            raise context.refuse(
+                f"a width of {context.width} does not split into {branches} equal branches",
                 f"a width divisible by {branches}",
             )
-        check_kernels(self.kernels, site)
+        check_kernels(self.kernels, context)
 
-    def repair(self, site: Site) -> "Parallel":
+    def repair(self, context: BuildContext) -> "Parallel":
         """Shrink kernels that are too large."""
-        return self.model_copy(update={"kernels": fitting(self.kernels, site)})
+        return self.model_copy(update={"kernels": fitting(self.kernels, context)})
 
     def _branch(self, width: int, share: int, kernel: int) -> nn.Module:
         if not self.depthwise:

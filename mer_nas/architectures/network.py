@@ -14,20 +14,20 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.auxiliary import Seen, Told, tasks
+from mer_nas.architectures.auxiliary import AuxiliaryInputs, Told, tasks
 from mer_nas.architectures.blocks import Block, Stem
 from mer_nas.architectures.fusion import Aligned, Fusion
 from mer_nas.architectures.grammar import Architecture, Stage
 from mer_nas.architectures.layouts import Layout, laid_out
 from mer_nas.architectures.own import module_of
-from mer_nas.architectures.state import State, Steps, advance
+from mer_nas.architectures.state import State, StatefulSequential, advance
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.inputs import INPUTS
 
 M = TypeVar("M", bound=nn.Module)
 
 
-class Output(NamedTuple):
+class ModelOutput(NamedTuple):
     """What a network says about a batch."""
 
     logits: Tensor
@@ -66,7 +66,7 @@ class Network(nn.Module):
         self.head = behind["head"].build()
         self.auxiliary = tasks(architecture, visits, classes) if auxiliary else None
 
-    def forward(self, *inputs: Tensor) -> Output:
+    def forward(self, *inputs: Tensor) -> ModelOutput:
         """Classify clips.
 
         Args:
@@ -83,8 +83,12 @@ class Network(nn.Module):
         losses = _means(loss for passed in (*states, state) for loss in passed.losses)
         told = Told({}, {})
         if self.training and self.auxiliary is not None:
-            told = self.auxiliary(Seen(footage, [passed.tap for passed in states], ends, aligned))
-        return Output(logits, losses | told.losses, told.answers)
+            told = self.auxiliary(
+                AuxiliaryInputs(
+                    footage, [passed.pooled_frames for passed in states], ends, aligned
+                )
+            )
+        return ModelOutput(logits, losses | told.losses, told.answers)
 
 
 class Footage(NamedTuple):
@@ -108,7 +112,7 @@ class Footage(NamedTuple):
         return x if len(chosen) == given else x[:, chosen]
 
 
-class Together(nn.Module):
+class AlignAndFuse(nn.Module):
     """Two maps brought to one shape, and then to one map."""
 
     def __init__(self, aligned: Sequence[Aligned], fuse: nn.Module) -> None:
@@ -141,31 +145,35 @@ def deployed(network: M) -> M:
     return copied
 
 
-def _path(visits: list[Visit]) -> Steps:
+def _path(visits: list[Visit]) -> StatefulSequential:
     _, stem, *rest = visits
     assert isinstance(stem.part, Stem)
-    stages = stage = Steps({})
-    for part, site, slot, _ in rest:
+    stages = stage = StatefulSequential({})
+    for part, context, slot, _ in rest:
         if isinstance(part, Stage):
-            stage = Steps({})
-            stages.add_module(str(site.stage), stage)
+            stage = StatefulSequential({})
+            stages.add_module(str(context.stage), stage)
         elif isinstance(part, Block):
             steps = stages if slot == "temporal" else stage
-            if slot == "global_" and part.depth and (level := stem.part.level(site)) is not None:
+            if (
+                slot == "global_"
+                and part.depth
+                and (level := stem.part.level(context)) is not None
+            ):
                 steps.add_module("level", level)
-            module = module_of(part, site)
+            module = module_of(part, context)
             if not isinstance(module, nn.Identity):
                 # "global" is no name for an attribute: ONNX export refuses it.
                 steps.add_module(slot, module)
-    return Steps({"stem": module_of(stem.part, stem.site), "stages": stages})
+    return StatefulSequential({"stem": module_of(stem.part, stem.context), "stages": stages})
 
 
-def _fusion(visit: Visit) -> Together | None:
+def _fusion(visit: Visit) -> AlignAndFuse | None:
     if not isinstance(visit.part, Fusion):
         return None
-    site, width = visit.site, visit.part.width
-    aligned = [Aligned(end, width, site.size) for end in site.ends]
-    return Together(aligned, visit.build())
+    context, width = visit.context, visit.part.width
+    aligned = [Aligned(end, width, context.size) for end in context.ends]
+    return AlignAndFuse(aligned, visit.build())
 
 
 def _means(losses: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:

@@ -12,11 +12,11 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import ORTHS, Block, Idle, Site
+from mer_nas.architectures.blocks import ORTHS, Block, BuildContext, Identity
 
 
 @ORTHS.register
-class NoOrth(Idle):
+class NoOrth(Identity):
     """Two paths may learn the same."""
 
     kind: Literal["none"] = "none"
@@ -35,7 +35,7 @@ class Cos2(Orth):
 
     kind: Literal["cos2"] = "cos2"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the loss."""
         return SquaredCosine()
 
@@ -48,7 +48,7 @@ class Frob(Orth):
 
     source: ClassVar[str] = "Bousmalis et al. 2016 (arXiv:1608.06019), on standardised features"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the loss."""
         return Correlations()
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import SLOTS, Block, Shape, Site
+from mer_nas.architectures.blocks import SLOTS, Block, BuildContext, Shape
 from mer_nas.errors import ConfigError, MerNasError, shown
 
 
@@ -24,7 +24,7 @@ class Built(NamedTuple):
 
     module: nn.Module
     block: Block
-    site: Site
+    context: BuildContext
 
 
 _built: ContextVar[list[Built] | None] = ContextVar("built", default=None)
@@ -35,49 +35,51 @@ def is_own(part: object) -> TypeGuard[Block]:
     return isinstance(part, Block) and not type(part).__module__.startswith("mer_nas.")
 
 
-def module_of(block: Block, site: Site) -> nn.Module:
-    """Return the module that stands at `site`, freshly initialised.
+def module_of(block: Block, context: BuildContext) -> nn.Module:
+    """Return the module that a block builds at `context`, freshly initialised.
 
     Raises:
         BlockError: A block of the user's own gives none.
     """
     if not is_own(block):
-        return block.build(site)
-    with _naming(block, site, "build", f"{site.channels} channels of {_by(site.size)}"):
-        module = block.build(site)
+        return block.build(context)
+    with _naming(block, context, "build", f"{context.channels} channels of {_by(context.size)}"):
+        module = block.build(context)
     if not isinstance(module, nn.Module):
-        raise _error(block, site, f"build gives {shown(module)}; a torch.nn.Module would be right")
+        raise _error(
+            block, context, f"build gives {shown(module)}; a torch.nn.Module would be right"
+        )
     if (built := _built.get()) is not None:
-        built.append(Built(module, block, site))
+        built.append(Built(module, block, context))
     return module
 
 
-def shape_of(block: Block, site: Site) -> Shape:
-    """Return what leaves a block at `site`.
+def shape_of(block: Block, context: BuildContext) -> Shape:
+    """Return what leaves a block at `context`.
 
     Raises:
         BlockError: A block of the user's own does not say.
     """
     if not is_own(block):
-        return block.shape(site)
-    with _naming(block, site, "shape", f"{site.channels} channels of {_by(site.size)}"):
-        shape = block.shape(site)
+        return block.shape(context)
+    with _naming(block, context, "shape", f"{context.channels} channels of {_by(context.size)}"):
+        shape = block.shape(context)
     if not isinstance(shape, Shape):
-        raise _error(block, site, f"shape gives {shown(shape)}; a Shape would be right")
+        raise _error(block, context, f"shape gives {shown(shape)}; a Shape would be right")
     return shape
 
 
-def answer(block: Block, site: Site, method: str) -> Any:
-    """Return what a block's `check`, `repair` or `settle` answers at `site`.
+def answer(block: Block, context: BuildContext, method: str) -> Any:
+    """Return what a block's `check`, `repair` or `canonical` answers at `context`.
 
     Raises:
         BlockError: One of the user's own fails, or answers with no block of its slot.
     """
-    with _naming(block, site, method, f"{site.channels} channels of {_by(site.size)}"):
-        found = getattr(block, method)(site)
+    with _naming(block, context, method, f"{context.channels} channels of {_by(context.size)}"):
+        found = getattr(block, method)(context)
     if method != "check" and slot_of(found) != slot_of(block):
         right = f"a block of the slot {slot_of(block)} would be right"
-        raise _error(block, site, f"{method} gives {shown(found)}; {right}")
+        raise _error(block, context, f"{method} gives {shown(found)}; {right}")
     return found
 
 
@@ -112,11 +114,11 @@ def checked(built: Sequence[Built]) -> Iterator[None]:
 
     def after(each: Built, found: Any) -> None:
         given = running.pop()[1]
-        right = _right(each.block, each.site)
+        right = _right(each.block, each.context)
         if right is not None and _shapes(found) != _shapes(right):
             where = _forward(each.module)
             said = f"forward makes {_shapes(found)} of {given}; {_shapes(right)} would be right"
-            raise _error(each.block, each.site, f"{where}{said}")
+            raise _error(each.block, each.context, f"{where}{said}")
 
     for each in built:
         each.module.register_forward_pre_hook(lambda _, given, each=each: before(each, given))
@@ -129,7 +131,7 @@ def checked(built: Sequence[Built]) -> Iterator[None]:
         if not running:
             raise
         each, given = running[-1]
-        raise _error(each.block, each.site, _failed(error, "forward", given)) from error
+        raise _error(each.block, each.context, _failed(error, "forward", given)) from error
 
 
 def traced(error: BaseException) -> str:
@@ -149,13 +151,13 @@ def traced(error: BaseException) -> str:
 
 
 @contextmanager
-def _naming(block: Block, site: Site, doing: str, given: str) -> Iterator[None]:
+def _naming(block: Block, context: BuildContext, doing: str, given: str) -> Iterator[None]:
     try:
         yield
     except MerNasError:
         raise
     except (Exception, SystemExit) as error:
-        raise _error(block, site, _failed(error, doing, given)) from error
+        raise _error(block, context, _failed(error, doing, given)) from error
 
 
 def _failed(error: BaseException, doing: str, given: str) -> str:
@@ -167,8 +169,8 @@ def _failed(error: BaseException, doing: str, given: str) -> str:
     return f"{where}: {said}" if where else said
 
 
-def _error(block: Block, site: Site, text: str) -> BlockError:
-    return BlockError(f"{site.place}: the block {block.kind!r} of {_file(block)}: {text}")
+def _error(block: Block, context: BuildContext, text: str) -> BlockError:
+    return BlockError(f"{context.place}: the block {block.kind!r} of {_file(block)}: {text}")
 
 
 def _file(block: Block) -> str:
@@ -185,15 +187,15 @@ def _forward(module: nn.Module) -> str:
     return f"line {code.co_firstlineno}: " if code is not None else ""
 
 
-def _right(block: Block, site: Site) -> tuple[int, ...] | None:
+def _right(block: Block, context: BuildContext) -> tuple[int, ...] | None:
     """Return the shape that a block should give for one clip; none where no block says so."""
     slot = slot_of(block)
     if slot in {"dyn_image", "orth", "multi_scale", ""}:
         return None
     if slot == "head":
-        return 1, site.width
-    shape = shape_of(block, site)
-    return block.frames(site), shape.channels, *shape.size
+        return 1, context.width
+    shape = shape_of(block, context)
+    return block.frames(context), shape.channels, *shape.size
 
 
 def _shapes(found: Any) -> str:

@@ -20,9 +20,9 @@ from pydantic import AfterValidator, PositiveInt
 from torch import Tensor, nn
 
 from mer_nas.architectures.attention import MHSA, Attention, check_heads, fitting_heads
-from mer_nas.architectures.blocks import GLOBALS, Block, Shape, Site, some
-from mer_nas.architectures.layers import TokenLayer, linear, spread
-from mer_nas.architectures.state import State, Stateful, Steps, advance
+from mer_nas.architectures.blocks import GLOBALS, Block, BuildContext, Shape, non_empty
+from mer_nas.architectures.layers import TokenLayer, init_, linear
+from mer_nas.architectures.state import State, Stateful, StatefulSequential, advance
 
 FEWEST = 4
 """Fewest tokens that a rate may leave of a clip."""
@@ -34,7 +34,7 @@ def _ascending(rates: tuple[float, ...]) -> tuple[float, ...]:
 
 Rates = Annotated[
     tuple[Annotated[float, Interval(ge=0, lt=1)], ...],
-    AfterValidator(some),
+    AfterValidator(non_empty),
     AfterValidator(_ascending),
 ]
 
@@ -66,67 +66,71 @@ class SparseViT(Block):
         """Number of layers."""
         return self.blocks
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return one position."""
-        return Shape(site.channels, (1, 1))
+        return Shape(context.channels, (1, 1))
 
-    def frames(self, site: Site) -> int:
+    def frames(self, context: BuildContext) -> int:
         """Return one frame: the layers see all frames of a clip."""
         return 1
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the layers and what is around them."""
-        width = site.channels
+        width = context.channels
         layers = [
             TokenLayer(width, Attention(width, self.heads), self.ffn_ratio * width, rate)
-            for rate in site.drop_path
+            for rate in context.drop_path
         ]
-        counts = self._counts(site)
+        counts = self._counts(context)
         select = Select(width, drawn=self.select == "gumbel")
         if self.rate_mode == "parallel":
-            return Parallel(width, site.frames, counts, select, Steps(layers))
-        return Progressive(width, site.frames, counts, select, _parted(layers, len(counts)))
+            return Parallel(width, context.frames, counts, select, StatefulSequential(layers))
+        return Progressive(width, context.frames, counts, select, _parted(layers, len(counts)))
 
-    def _counts(self, site: Site) -> list[int]:
-        positions = site.size[0] * site.size[1]
+    def _counts(self, context: BuildContext) -> list[int]:
+        positions = context.size[0] * context.size[1]
         counts: list[int] = []
         for rate in self.rates:
             before = counts[-1] if counts and self.rate_mode == "progressive" else positions
             counts.append(kept_of(before, rate))
         return counts
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a single frame, a stage after, uneven heads, and rates that keep too little."""
-        if site.frames < 2:
-            raise site.refuse("variation in time of a single frame", "two frames or more")
-        if site.after:
-            found = f"'sparse_vit' ends its path, with {_later(site)} to come"
-            raise site.refuse(found, "the last stage, or another global block")
-        check_heads(self.heads, site)
+        if context.frames < 2:
+            raise context.refuse("variation in time of a single frame", "two frames or more")
+        if context.after:
+            found = f"'sparse_vit' ends its path, with {_later(context)} to come"
+            raise context.refuse(found, "the last stage, or another global block")
+        check_heads(self.heads, context)
         if self.rate_mode == "progressive" and self.blocks < len(self.rates):
             found = f"{self.blocks} layers are parted among {len(self.rates)} rates"
-            raise site.refuse(found, "a layer or more for every rate, or rate_mode: parallel")
-        for rate, count in zip(self.rates, self._counts(site), strict=True):
-            if (tokens := site.frames * count) < FEWEST:
+            raise context.refuse(found, "a layer or more for every rate, or rate_mode: parallel")
+        for rate, count in zip(self.rates, self._counts(context), strict=True):
+            if (tokens := context.frames * count) < FEWEST:
                 found = f"a rate of {rate:g} leaves {tokens} tokens, fewer than {FEWEST}"
-                raise site.refuse(found, "lower rates, or a larger map")
+                raise context.refuse(found, "lower rates, or a larger map")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Drop rates that keep too little; where it cannot stand, take plain attention."""
-        if site.frames < 2 or site.after or site.frames * site.size[0] * site.size[1] < FEWEST:
+        if (
+            context.frames < 2
+            or context.after
+            or context.frames * context.size[0] * context.size[1] < FEWEST
+        ):
             plain = MHSA(blocks=self.blocks, heads=self.heads, ffn_ratio=self.ffn_ratio)
-            return plain.repair(site)
-        counts = zip(self.rates, self._counts(site), strict=True)
-        rates = tuple(rate for rate, count in counts if site.frames * count >= FEWEST)
+            return plain.repair(context)
+        counts = zip(self.rates, self._counts(context), strict=True)
+        rates = tuple(rate for rate, count in counts if context.frames * count >= FEWEST)
         repaired: dict[str, Any] = {
-            "heads": fitting_heads(self.heads, site.channels),
+            "heads": fitting_heads(self.heads, context.channels),
             "rates": rates or (0.0,),
         }
         if self.blocks < len(rates):
             repaired["rate_mode"] = "parallel"
         return self.model_copy(update=repaired)
 
-    def settle(self, site: Site) -> "SparseViT":
+    def canonical(self, context: BuildContext) -> "SparseViT":
         """A single rate follows no other."""
         alone = len(self.rates) == 1
         return self.model_copy(update={"rate_mode": "parallel"}) if alone else self
@@ -187,8 +191,8 @@ class Sparse(Stateful):
         self.time = nn.Parameter(torch.empty(frames, dim))
         self.classes = nn.Parameter(torch.empty(classes, dim))
         self.merge = linear(len(counts) * dim, dim)
-        spread(self.time)
-        spread(self.classes)
+        init_(self.time)
+        init_(self.classes)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Take the frames of clips to what the class tokens say of them."""
@@ -216,7 +220,7 @@ class Parallel(Sparse):
     """Every rate has its own tokens and its own class token, and goes through all layers."""
 
     def __init__(
-        self, dim: int, frames: int, counts: list[int], select: Select, layers: Steps
+        self, dim: int, frames: int, counts: list[int], select: Select, layers: StatefulSequential
     ) -> None:
         super().__init__(dim, frames, counts, select, len(counts))
         self.layers = layers
@@ -236,7 +240,12 @@ class Progressive(Sparse):
     """One class token goes through all layers, with fewer tokens from rate to rate."""
 
     def __init__(
-        self, dim: int, frames: int, counts: list[int], select: Select, groups: list[Steps]
+        self,
+        dim: int,
+        frames: int,
+        counts: list[int],
+        select: Select,
+        groups: list[StatefulSequential],
     ) -> None:
         super().__init__(dim, frames, counts, select, 1)
         self.groups = nn.ModuleList(groups)
@@ -267,13 +276,15 @@ def kept_of(positions: int, rate: float) -> int:
     return positions - int(Fraction(str(rate)) * positions)
 
 
-def _parted(layers: list[TokenLayer], groups: int) -> list[Steps]:
+def _parted(layers: list[TokenLayer], groups: int) -> list[StatefulSequential]:
     """Return the layers in groups of equal length; the first ones take what is left over."""
     sizes = [len(layers) // groups + (group < len(layers) % groups) for group in range(groups)]
     ends = [sum(sizes[: group + 1]) for group in range(groups)]
-    return [Steps(layers[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+    return [
+        StatefulSequential(layers[end - size : end]) for size, end in zip(sizes, ends, strict=True)
+    ]
 
 
-def _later(site: Site) -> str:
-    count = len(site.after)
+def _later(context: BuildContext) -> str:
+    count = len(context.after)
     return f"{count} stage{'s' if count > 1 else ''}"

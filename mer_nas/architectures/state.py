@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 
-class Tap(NamedTuple):
+class PooledFrames(NamedTuple):
     """What a temporal pool saw and made, for auxiliary tasks."""
 
     frames: Tensor
@@ -29,10 +29,10 @@ class State(NamedTuple):
     """(B, 1, H, W), the map of the last progressive gate, at the resolution it had there."""
     losses: tuple[tuple[str, Tensor], ...] = ()
     """Auxiliary losses so far, by name, one scalar for every layer that gives one."""
-    tap: Tap | None = None
+    pooled_frames: PooledFrames | None = None
     """Left by the path's temporal pool."""
 
-    def lose(self, name: str, loss: Tensor) -> "State":
+    def add_loss(self, name: str, loss: Tensor) -> "State":
         """Return the state with one more loss."""
         return self._replace(losses=(*self.losses, (name, loss)))
 
@@ -41,7 +41,7 @@ class Stateful(nn.Module):
     """A module whose `forward(x, state)` returns (y, state)."""
 
 
-class Steps(Stateful):
+class StatefulSequential(Stateful):
     """Modules one after the other, plain and stateful ones mixed, named or numbered."""
 
     def __init__(self, steps: Mapping[str, nn.Module] | Iterable[nn.Module]) -> None:

@@ -17,8 +17,8 @@ from mer_nas.architectures.blocks import (
     MULTI_SCALES,
     STEMS,
     Block,
+    BuildContext,
     Shape,
-    Site,
     Slot,
     Stem,
     shrink,
@@ -46,33 +46,35 @@ class Conv(Stem):
 
     source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (1)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the stem."""
-        enter = ConvNorm(site.channels, self.width, self.kernel, self.stride)
-        scales = module_of(self.multi_scale, self._inside(site))
+        enter = ConvNorm(context.channels, self.width, self.kernel, self.stride)
+        scales = module_of(self.multi_scale, self._inside(context))
         pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
         return nn.Sequential(enter, *((pool, scales) if self._pool_first else (scales, pool)))
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return the shape after all three parts."""
-        size = shrink(site.size, self.stride)
+        size = shrink(context.size, self.stride)
         return Shape(self.width, shrink(size, 2) if self.pool else size)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Pass on what the multi-scale module says."""
-        self.multi_scale.check(self._inside(site))
+        self.multi_scale.check(self._inside(context))
 
-    def repair(self, site: Site) -> "Conv":
+    def repair(self, context: BuildContext) -> "Conv":
         """Round the width to whole branches, and let the multi-scale module repair itself."""
         kernels: tuple[int, ...] = getattr(self.multi_scale, "kernels", ())
         if kernels and self.width % len(kernels):
             # In eights too, as the widths of all stages are.
             step = lcm(8, len(kernels))
             width = max(step, step * round(self.width / step))
-            return self.model_copy(update={"width": width}).repair(site)
-        return self.model_copy(update={"multi_scale": self.multi_scale.repair(self._inside(site))})
+            return self.model_copy(update={"width": width}).repair(context)
+        return self.model_copy(
+            update={"multi_scale": self.multi_scale.repair(self._inside(context))}
+        )
 
-    def settle(self, site: Site) -> "Conv":
+    def canonical(self, context: BuildContext) -> "Conv":
         """Without a pool, the multi-scale module stands before none."""
         if self._pool_first and not self.pool:
             scales = self.multi_scale.model_copy(update={"place": "before"})
@@ -83,14 +85,14 @@ class Conv(Stem):
     def _pool_first(self) -> bool:
         return isinstance(self.multi_scale, Parallel) and self.multi_scale.place == "after"
 
-    def _inside(self, site: Site) -> Site:
+    def _inside(self, context: BuildContext) -> BuildContext:
         stride = 2 * self.stride if self.pool and self._pool_first else self.stride
         return replace(
-            site,
-            place=f"{site.place}.multi_scale",
+            context,
+            place=f"{context.place}.multi_scale",
             channels=self.width,
             width=self.width,
-            size=shrink(site.size, stride),
+            size=shrink(context.size, stride),
         )
 
 
@@ -105,18 +107,18 @@ class Conv4(Stem):
 
     source: ClassVar[str] = "FDP: Shao et al. 2025, arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the stem; its first and its last convolution are strided."""
         return nn.Sequential(
-            ConvNorm(site.channels, self.width, 3, stride=2),
+            ConvNorm(context.channels, self.width, 3, stride=2),
             ConvNorm(self.width, self.width // 2, 3),
             ConvNorm(self.width // 2, self.width, 3),
             ConvNorm(self.width, self.width, 3, stride=2),
         )
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return a quarter of the map's side, rounded up."""
-        return Shape(self.width, shrink(site.size, 4))
+        return Shape(self.width, shrink(context.size, 4))
 
 
 @STEMS.register
@@ -135,44 +137,44 @@ class Patch(Stem):
 
     source: ClassVar[str] = "HTNet: Wang et al. 2024 (github.com/wangzhifengharrison/HTNet)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the stem."""
-        stem = Patches(site.channels, self.patch, self.width)
+        stem = Patches(context.channels, self.patch, self.width)
         if self.position != "full":
             return stem
-        return nn.Sequential(stem, Position(self.width, *self.shape(site).size))
+        return nn.Sequential(stem, Position(self.width, *self.shape(context).size))
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return one position a square."""
-        height, width = site.size
+        height, width = context.size
         return Shape(self.width, (height // self.patch, width // self.patch))
 
-    def level(self, site: Site) -> nn.Module | None:
+    def level(self, context: BuildContext) -> nn.Module | None:
         """Return the scalars of the stage, or nothing."""
         if self.position != "scalar":
             return None
-        n = site.windows
-        return Position(1, *shrink(site.size, n), windows=n)
+        n = context.windows
+        return Position(1, *shrink(context.size, n), windows=n)
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse squares that do not tile the input."""
-        if site.size[0] % self.patch or site.size[1] % self.patch:
-            found = f"a patch of {self.patch} does not divide the input size {site.size[0]}"
-            raise site.refuse(found, _known(self._patches(site)))
+        if context.size[0] % self.patch or context.size[1] % self.patch:
+            found = f"a patch of {self.patch} does not divide the input size {context.size[0]}"
+            raise context.refuse(found, _known(self._patches(context)))
 
-    def repair(self, site: Site) -> "Patch":
+    def repair(self, context: BuildContext) -> "Patch":
         """Take the nearest patch that divides the input."""
-        nearest = min(self._patches(site), key=lambda patch: abs(patch - self.patch))
+        nearest = min(self._patches(context), key=lambda patch: abs(patch - self.patch))
         return self.model_copy(update={"patch": nearest})
 
-    def settle(self, site: Site) -> "Patch":
+    def canonical(self, context: BuildContext) -> "Patch":
         """Scalars stand before global blocks only."""
-        if self.position == "scalar" and not any(s.global_.depth for s in site.stages):
+        if self.position == "scalar" and not any(s.global_.depth for s in context.stages):
             return self.model_copy(update={"position": "none"})
         return self
 
-    def _patches(self, site: Site) -> list[int]:
-        return [patch for patch in range(1, site.size[0] + 1) if site.size[0] % patch == 0]
+    def _patches(self, context: BuildContext) -> list[int]:
+        return [patch for patch in range(1, context.size[0] + 1) if context.size[0] % patch == 0]
 
 
 class Patches(nn.Module):

@@ -13,14 +13,14 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import TEMPORALS, Block, Idle, Shape, Site
+from mer_nas.architectures.blocks import TEMPORALS, Block, BuildContext, Identity, Shape
 from mer_nas.architectures.layers import linear
-from mer_nas.architectures.state import State, Stateful, Tap
+from mer_nas.architectures.state import PooledFrames, State, Stateful
 from mer_nas.rank_pooling import coefficients
 
 
 @TEMPORALS.register
-class NoTemporal(Idle):
+class NoTemporal(Identity):
     """No temporal pool: for one frame, or where a block pools time itself."""
 
     kind: Literal["none"] = "none"
@@ -37,33 +37,33 @@ class Pool(Block):
         """What frames, and the map that they become, can learn on the side."""
         return frozenset({"dyn_image", "rank"})
 
-    def frames(self, site: Site) -> int:
+    def frames(self, context: BuildContext) -> int:
         """Return one."""
         return 1
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the pool."""
-        return OverTime(site.frames, self.pool(site))
+        return OverTime(context.frames, self.pool(context))
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return what maps frames (B, T, C, H, W) to (B, C, H, W)."""
         raise NotImplementedError
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a place behind the last stage."""
-        last = len(site.stages) - 1
+        last = len(context.stages) - 1
         if isinstance(self.where, int) and self.where > last:
             found = f"a pool after stage {self.where}, but the last one is stage {last}"
-            raise site.refuse(found, f"where: stem, end, or from 0 to {last}")
+            raise context.refuse(found, f"where: stem, end, or from 0 to {last}")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Pool at the end what would be pooled behind it."""
-        past = isinstance(self.where, int) and self.where >= len(site.stages)
+        past = isinstance(self.where, int) and self.where >= len(context.stages)
         return self.model_copy(update={"where": "end"}) if past else self
 
-    def settle(self, site: Site) -> Block:
+    def canonical(self, context: BuildContext) -> Block:
         """After the last stage is at the end."""
-        last = self.where == len(site.stages) - 1
+        last = self.where == len(context.stages) - 1
         return self.model_copy(update={"where": "end"}) if last else self
 
 
@@ -73,9 +73,9 @@ class Mean(Pool):
 
     kind: Literal["mean"] = "mean"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum with equal weights."""
-        return Fixed([1 / site.frames] * site.frames)
+        return Fixed([1 / context.frames] * context.frames)
 
 
 @TEMPORALS.register
@@ -84,7 +84,7 @@ class Max(Pool):
 
     kind: Literal["max"] = "max"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the maximum."""
         return MaxOverTime()
 
@@ -95,9 +95,9 @@ class Diff(Pool):
 
     kind: Literal["diff"] = "diff"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum with equal weights and the first frame's less by one."""
-        first, *others = [1 / site.frames] * site.frames
+        first, *others = [1 / context.frames] * context.frames
         return Fixed([first - 1, *others])
 
 
@@ -109,15 +109,19 @@ class ARP(Pool):
 
     source: ClassVar[str] = "Bilen et al. 2016 (CVPR), eq. (3)"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum, its weights brought to a total size of 1."""
-        weights = coefficients(site.frames)
+        weights = coefficients(context.frames)
         size = sum(map(abs, weights))
         return Fixed([weight / size for weight in weights])
 
-    def settle(self, site: Site) -> Block:
+    def canonical(self, context: BuildContext) -> Block:
         """Of two frames it is half their difference, as `diff` is."""
-        return Diff(where=self.where).settle(site) if site.frames == 2 else super().settle(site)
+        return (
+            Diff(where=self.where).canonical(context)
+            if context.frames == 2
+            else super().canonical(context)
+        )
 
 
 @TEMPORALS.register
@@ -126,9 +130,9 @@ class Learned(Pool):
 
     kind: Literal["learned"] = "learned"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return LearnedSum(site.frames)
+        return LearnedSum(context.frames)
 
 
 @TEMPORALS.register
@@ -144,9 +148,9 @@ class Scored(Pool):
         """The order of frames, which nothing else would teach."""
         return frozenset({"rank"})
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return ScoredSum(site.channels)
+        return ScoredSum(context.channels)
 
 
 @TEMPORALS.register
@@ -155,9 +159,9 @@ class Attn(Pool):
 
     kind: Literal["attn"] = "attn"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return AttentiveSum(site.channels)
+        return AttentiveSum(context.channels)
 
 
 @TEMPORALS.register
@@ -179,35 +183,35 @@ class Conv3D(Pool):
 
     source: ClassVar[str] = "FDP: arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         """Return the scorer."""
-        pool = RankFeatures(site.channels, site.frames, self.channels, self.grid, self.axis)
-        return OverTime(site.frames, pool)
+        pool = RankFeatures(context.channels, context.frames, self.channels, self.grid, self.axis)
+        return OverTime(context.frames, pool)
 
-    def shape(self, site: Site) -> Shape:
+    def shape(self, context: BuildContext) -> Shape:
         """Return the grid with a channel a filter."""
         return Shape(self.channels, (self.grid, self.grid))
 
-    def check(self, site: Site) -> None:
+    def check(self, context: BuildContext) -> None:
         """Refuse a place before the end, where stages would take the grid for a face."""
-        super().check(site)
+        super().check(context)
         if self.where != "end":
-            raise site.refuse(f"rank features after {_place(self.where)}", "where: end")
-        if len(site.pools) > 1:
+            raise context.refuse(f"rank features after {_place(self.where)}", "where: end")
+        if len(context.pools) > 1:
             found = "rank features beside another path, with whose positions they share nothing"
-            raise site.refuse(found, "one path, or another temporal pool")
+            raise context.refuse(found, "one path, or another temporal pool")
 
-    def repair(self, site: Site) -> Block:
+    def repair(self, context: BuildContext) -> Block:
         """Take them at the end; beside another path, weigh the frames instead."""
-        if len(site.pools) > 1:
+        if len(context.pools) > 1:
             return Learned()
         return self.model_copy(update={"where": "end"})
 
-    def check_searched(self, site: Site) -> None:
+    def check_searched(self, context: BuildContext) -> None:
         """Refuse the mistake of the public code."""
         if self.axis == "code_reshape":
             found = "axis 'code_reshape', which is there to reproduce published code only"
-            raise site.refuse(found, "axis: time, or a reference in place of a point")
+            raise context.refuse(found, "axis: time, or a reference in place of a point")
 
 
 class OverTime(Stateful):
@@ -231,7 +235,9 @@ class OverTime(Stateful):
         if attention is not None:
             attention = self._unfolded(attention).mean(1)
         scores = self.pool.score(frames) if isinstance(self.pool, ScoredSum) else None
-        return pooled, state._replace(attention=attention, tap=Tap(frames, pooled, scores))
+        return pooled, state._replace(
+            attention=attention, pooled_frames=PooledFrames(frames, pooled, scores)
+        )
 
     def _unfolded(self, x: Tensor) -> Tensor:
         return x.reshape(-1, self.frames, *x.shape[1:])

@@ -1,6 +1,6 @@
 """The walk along a network: which block stands where, at what width and resolution.
 
-Checking, repairing and building all take the same walk, so that they agree on every site.
+Checking, repairing and building all take the same walk, so that they agree on every context.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from mer_nas.architectures.blocks import Block, Shape, Site
+from mer_nas.architectures.blocks import Block, BuildContext, Shape
 from mer_nas.architectures.fusion import Fusion, smallest
 from mer_nas.architectures.grammar import Architecture, Path, Stage
 from mer_nas.architectures.own import module_of, shape_of
@@ -24,10 +24,10 @@ LAYERS = 1_000
 
 
 class Visit(NamedTuple):
-    """One part of an architecture at its site."""
+    """One part of an architecture at its context."""
 
     part: Block | Stage | Path
-    site: Site
+    context: BuildContext
     slot: str
     """Field of the part in what holds it: "paths", "stem", "stages", "global_", "head"."""
     path: int
@@ -36,7 +36,7 @@ class Visit(NamedTuple):
     def build(self) -> nn.Module:
         """Return the module of a block."""
         assert isinstance(self.part, Block)
-        return module_of(self.part, self.site)
+        return module_of(self.part, self.context)
 
 
 def walk(architecture: Architecture, place: str = "architecture", classes: int = 2) -> list[Visit]:
@@ -84,9 +84,9 @@ def put(architecture: Architecture, visit: Visit, part: Block | Stage | Path) ->
         path = path.model_copy(update={visit.slot: part})
     else:
         stages = list(path.stages)
-        old = stages[visit.site.stage]
+        old = stages[visit.context.stage]
         new = old.model_copy(update={visit.slot: part}) if isinstance(part, Block) else part
-        stages[visit.site.stage] = new
+        stages[visit.context.stage] = new
         path = path.model_copy(update={"stages": tuple(stages)})
     paths = (*architecture.paths[: visit.path], path, *architecture.paths[visit.path + 1 :])
     return architecture.model_copy(update={"paths": paths})
@@ -95,15 +95,15 @@ def put(architecture: Architecture, visit: Visit, part: Block | Stage | Path) ->
 class _Way:
     """The way along one path so far."""
 
-    def __init__(self, path: Path, start: Site) -> None:
+    def __init__(self, path: Path, start: BuildContext) -> None:
         self.path = path
         self.start = start
         self.shape = Shape(start.channels, start.size)
         self.frames = start.frames
         self.visits: list[Visit] = [Visit(path, start, "paths", start.path)]
 
-    def site(self, place: str, **changes: Any) -> Site:
-        """Return the site that comes next."""
+    def context(self, place: str, **changes: Any) -> BuildContext:
+        """Return the context that comes next."""
         return replace(
             self.start,
             place=f"{self.start.place}.{place}",
@@ -113,22 +113,22 @@ class _Way:
             **changes,
         )
 
-    def meet(self, block: Block, site: Site, slot: str) -> None:
+    def meet(self, block: Block, context: BuildContext, slot: str) -> None:
         """Go through a block."""
-        self.visits.append(Visit(block, site, slot, self.start.path))
-        self.shape, self.frames = shape_of(block, site), block.frames(site)
+        self.visits.append(Visit(block, context, slot, self.start.path))
+        self.shape, self.frames = shape_of(block, context), block.frames(context)
 
     def pool(self, stage: int) -> None:
         """Go through the temporal pool, if this is its place."""
         if self.path.pooled_after == stage:
-            site = self.site("temporal", width=self.shape.channels, stage=max(stage, 0))
-            self.meet(self.path.temporal, site, "temporal")
+            context = self.context("temporal", width=self.shape.channels, stage=max(stage, 0))
+            self.meet(self.path.temporal, context, "temporal")
 
 
-def _facts(architecture: Architecture, index: int) -> Site:
+def _facts(architecture: Architecture, index: int) -> BuildContext:
     """Return the start of a path, with what its blocks may want to know of all the others."""
     paths = architecture.paths
-    return Site(
+    return BuildContext(
         place="",
         channels=0,
         width=0,
@@ -151,7 +151,7 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
         frames=path.frames,
     )
     way = _Way(path, start)
-    way.meet(path.stem, way.site("stem"), "stem")
+    way.meet(path.stem, way.context("stem"), "stem")
     way.pool(-1)
     if path.depth > LAYERS:
         raise start.refuse(f"{path.depth:,} layers", f"at most {LAYERS:,}")
@@ -159,15 +159,15 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
     for number, stage in enumerate(path.stages):
         where = f"stages.{number}"
         common: dict[str, Any] = {"width": stage.width(way.shape.channels), "stage": number}
-        way.visits.append(Visit(stage, way.site(where, **common), "stages", index))
+        way.visits.append(Visit(stage, way.context(where, **common), "stages", index))
         for slot, block in stage.blocks._asdict().items():
-            site = way.site(
+            context = way.context(
                 f"{where}.{slot.rstrip('_')}",
                 **common,
                 stride=1 if slot == "down" else way.shape.stride,
                 drop_path=tuple(next(rates) for _ in range(block.depth)),
             )
-            way.meet(block, site, slot)
+            way.meet(block, context, slot)
         way.pool(number)
     return way
 
@@ -177,7 +177,7 @@ def _behind(
 ) -> Iterator[Visit]:
     fusion, last = architecture.fusion, len(architecture.paths) - 1
     width = fusion.width if isinstance(fusion, Fusion) else ends[-1].channels
-    site = replace(
+    context = replace(
         _facts(architecture, last),
         place=f"{place}.fusion",
         channels=width,
@@ -185,19 +185,19 @@ def _behind(
         size=smallest(ends),
         ends=ends,
     )
-    yield Visit(fusion, site, "fusion", last)
-    shape = fusion.shape(site)
+    yield Visit(fusion, context, "fusion", last)
+    shape = fusion.shape(context)
     head = replace(
-        site, place=f"{place}.head", channels=shape.channels, width=classes, size=shape.size
+        context, place=f"{place}.head", channels=shape.channels, width=classes, size=shape.size
     )
     yield Visit(architecture.head, head, "head", last)
 
 
 def _decoder(architecture: Architecture, pool: Visit, place: str) -> Visit:
     assert isinstance(pool.part, Block)
-    shape = pool.part.shape(pool.site)
-    site = replace(pool.site, place=place, channels=shape.channels, size=shape.size)
-    return Visit(architecture.losses.dyn_image, site, "dyn_image", pool.path)
+    shape = pool.part.shape(pool.context)
+    context = replace(pool.context, place=place, channels=shape.channels, size=shape.size)
+    return Visit(architecture.losses.dyn_image, context, "dyn_image", pool.path)
 
 
 def _rates(last: float, depth: int) -> list[float]:

@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from mer_nas import catalogue
+from mer_nas import systems
 from mer_nas.cli.console import View, view
 from mer_nas.cli.lines import say
 from mer_nas.cli.tally import Tally
@@ -180,7 +180,7 @@ def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: Cli
 
 def _budget(settings: Settings) -> str:
     study = settings.study
-    listed = catalogue.rows(settings.space, study.sampler)
+    listed = systems.grid(settings.space, study.sampler)
     parts = [
         *([] if listed is None else [count(len(settings.space.points) + len(listed), "row")]),
         *([count(study.trials, "trial")] if study.trials else []),

@@ -57,7 +57,7 @@ def draw(architecture: Architecture, classes: int) -> Diagram:
     columns = []
     for index, path in enumerate(architecture.paths):
         own = [v for v in visits if v.path == index and v.slot not in BEHIND]
-        start = own[0].site
+        start = own[0].context
         laid_out = "" if path.layout == "whole" else f" ({path.layout})"
         entry = Line(path.input + laid_out, _shape(start.frames, start.channels, start.size))
         columns.append((Box("input", (entry,)), *_boxes(own)))
@@ -114,20 +114,20 @@ def _title(visit: Visit) -> str:
         return "temporal pool"
     if visit.slot == "stem" or visit.slot in BEHIND:
         return visit.slot
-    return f"stage {visit.site.stage + 1}"
+    return f"stage {visit.context.stage + 1}"
 
 
 def _line(visit: Visit) -> Line:
-    block, site = visit.part, visit.site
+    block, context = visit.part, visit.context
     assert isinstance(block, Block)
     inside = _title(visit).startswith("stage")
     text = describe(block, whole=True)
     if inside:
         text = f"{visit.slot.rstrip('_')} {text}"
     if visit.slot == "head":
-        return Line(text, f"{site.width} classes")
-    shape = block.shape(site)
-    return Line(text, _shape(block.frames(site), shape.channels, shape.size))
+        return Line(text, f"{context.width} classes")
+    shape = block.shape(context)
+    return Line(text, _shape(block.frames(context), shape.channels, shape.size))
 
 
 def _shape(frames: int, channels: int, size: tuple[int, int]) -> str:

@@ -33,17 +33,17 @@ def _module(visit: Visit) -> str:
     if slot in BEHIND:
         return slot
     inside = {"stem": "stem", "temporal": "stages.temporal"}.get(
-        slot, f"stages.{visit.site.stage}"
+        slot, f"stages.{visit.context.stage}"
     )
     return f"paths.{visit.path}.{inside}"
 
 
 def _row(network: Network, module: str, inside: list[Visit], several: bool) -> StageRow:
-    blocks = [(visit.part, visit.site) for visit in inside if isinstance(visit.part, Block)]
-    last, site = blocks[-1]
-    shape = last.shape(site)
+    blocks = [(visit.part, visit.context) for visit in inside if isinstance(visit.part, Block)]
+    last, context = blocks[-1]
+    shape = last.shape(context)
     slot = inside[0].slot
-    name = {"stem": "stem", "temporal": "temporal pool"}.get(slot, f"stage {site.stage + 1}")
+    name = {"stem": "stem", "temporal": "temporal pool"}.get(slot, f"stage {context.stage + 1}")
     behind = slot in BEHIND
     prefix = f"path {inside[0].path + 1}, " if several and not behind else ""
     return StageRow(

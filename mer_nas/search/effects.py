@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mer_nas.architectures import Architecture, close
+from mer_nas.architectures import Architecture, parse_drawn
 from mer_nas.config.base import Tree
 from mer_nas.errors import Infeasible
 from mer_nas.space import SearchSpace
@@ -60,7 +60,7 @@ def _again(
     """Return the network with another value of one parameter; none where there is none."""
     changed = {**drawn, name: label(value)}
     try:
-        return close(space.fill(lambda name, _: changed[name])["architecture"])
+        return parse_drawn(space.fill(lambda name, _: changed[name])["architecture"])
     except Infeasible:
         return None
 

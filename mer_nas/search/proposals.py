@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from mer_nas.architectures import close
+from mer_nas.architectures import parse_drawn
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible
@@ -49,7 +49,7 @@ class Proposer:
         place = self.space.name
         tree = self.space.suggest(trial)
         try:
-            architecture = close(tree["architecture"], place)
+            architecture = parse_drawn(tree["architecture"], place)
             settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
             trainer = validate(TrainerConfig, settings, f"{place}: trainer")
             candidate = Candidate(architecture, trainer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mer_nas import catalogue, data
+from mer_nas import data, systems
 from mer_nas.data.clips import ClipSet
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.preparing import preparer
@@ -27,6 +27,6 @@ def load_clips(
     """
     space, run = settings.space, preparer(settings.ray, on_event)
     if point is None:
-        return data.load(settings.data, catalogue.needs(space), run)
-    one = catalogue.candidate(space, point, settings.trainer, settings.trainer_words)
+        return data.load(settings.data, systems.needs(space), run)
+    one = systems.candidate(space, point, settings.trainer, settings.trainer_words)
     return data.load(settings.data, one.needs(f"{space.place}: {point}"), run)

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_nas.architectures import close, measure, parse
-from mer_nas.catalogue import trained_by
+from mer_nas.architectures import measure, parse, parse_drawn
 from mer_nas.config.base import C, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.data.clips import dataset_of
@@ -44,6 +43,7 @@ from mer_nas.report.spreads import spread
 from mer_nas.settings import Settings
 from mer_nas.space.search_space import Suggester
 from mer_nas.study import selection_bias
+from mer_nas.systems import trained_by
 from mer_nas.training.config import TrainerConfig
 
 Number = int | float
@@ -364,7 +364,7 @@ def _drawn(trial: TrialSummary, settings: Settings) -> Tree:
     place, told = f"trial {trial.number}", _Told(trial.params)
     try:
         tree = settings.space.suggest(told)
-        architecture = close(tree["architecture"], place)
+        architecture = parse_drawn(tree["architecture"], place)
     except (ConfigError, Infeasible):  # of a version whose grammar was another
         return {"architecture": trial.architecture, "trainer": trial.trainer}
     recipe = merge(settings.trainer.model_dump(), tree.get("trainer", {}))

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mer_nas import catalogue
+from mer_nas import systems
 from mer_nas.architectures import measure
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
@@ -245,7 +245,7 @@ def chosen(settings: Settings, point: str | None) -> tuple[str, Candidate]:
     """
     space = settings.space
     if point is not None:
-        return point, catalogue.candidate(space, point, settings.trainer, settings.trainer_words)
+        return point, systems.candidate(space, point, settings.trainer, settings.trainer_words)
     if space.parameters():
         names = ", ".join(system.name for system in space.systems)
         raise ConfigError(
@@ -253,4 +253,4 @@ def chosen(settings: Settings, point: str | None) -> tuple[str, Candidate]:
             f"candidate is measured; right: point= one of {names or 'none'}, or a space without "
             "open leaves such as a study's best.yaml"
         )
-    return space.name, catalogue.only(space, settings.trainer, settings.trainer_words)
+    return space.name, systems.only(space, settings.trainer, settings.trainer_words)

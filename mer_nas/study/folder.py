@@ -32,7 +32,6 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from mer_nas import trust
-from mer_nas.catalogue import rows
 from mer_nas.config import presets
 from mer_nas.config.base import Config, validate
 from mer_nas.data.clips import ClipSet
@@ -46,6 +45,7 @@ from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
+from mer_nas.systems import grid
 from mer_nas.training.config import TrainerConfig
 from mer_nas.vetting import vet
 
@@ -329,7 +329,7 @@ def create(
     study = settings.study
     for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
         note(line)
-    rows(settings.space, study.sampler)  # or there is nothing to make a folder for
+    grid(settings.space, study.sampler)  # or there is nothing to make a folder for
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(
         command=command,

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mer_nas.architectures import close
-from mer_nas.catalogue import draw_one, rows, trained_by
+from mer_nas.architectures import parse_drawn
 from mer_nas.config.base import validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
@@ -24,6 +23,7 @@ from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
 from mer_nas.study.folder import ProtocolShape
 from mer_nas.study.state import StudyState, Trial
+from mer_nas.systems import draw_one, grid, trained_by
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import count, duration
 
@@ -94,7 +94,7 @@ def evaluation_seconds(
 
 def _trials(settings: Settings) -> int | None:
     """Return how many trials there will be at most; none where only minutes bound them."""
-    listed = rows(settings.space, settings.study.sampler)
+    listed = grid(settings.space, settings.study.sampler)
     if listed is None:
         return settings.study.trials
     everything = len(settings.space.points) + len(listed)
@@ -172,7 +172,7 @@ def _probes(settings: Settings) -> list[Candidate]:
 def _drawn(settings: Settings, chance: random.Random) -> Candidate | None:
     try:
         tree = draw_one(settings.space, chance)
-        architecture = close(tree["architecture"], settings.space.place)
+        architecture = parse_drawn(tree["architecture"], settings.space.place)
     except Infeasible:
         return None
     return Candidate(architecture, settings.trainer)

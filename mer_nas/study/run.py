@@ -14,7 +14,6 @@ from functools import partial
 
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.catalogue import rows
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
@@ -42,6 +41,7 @@ from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session
 from mer_nas.study.state import StudyState
 from mer_nas.study.summary import summary
+from mer_nas.systems import grid
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _driver(
         code=origin.code,
         storage=folder.storage(study),
         name=origin.optuna,
-        rows=rows(settings.space, study.sampler),
+        rows=grid(settings.space, study.sampler),
         again=drawn_before(folder.storage(study), origin.earlier),
         on_event=on_event,
     )

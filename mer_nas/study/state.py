@@ -18,7 +18,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.catalogue import trained_by
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
@@ -35,6 +34,7 @@ from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_storage, opening
 from mer_nas.statistics import by_subject
 from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
+from mer_nas.systems import trained_by
 from mer_nas.wording import count
 
 

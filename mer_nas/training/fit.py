@@ -68,7 +68,7 @@ def fit(
     for epoch in range(1, epochs + 1):
         losses: list[Tensor] = []
         for batch in batches(count, trainer.batch, generator)[: steps - step]:
-            rate = trainer.lr * course(step, steps, trainer, each)
+            rate = trainer.lr * lr_factor(step, steps, trainer, each)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             index = batch.to(targets.labels.device)
@@ -126,7 +126,7 @@ def epochs_begun(trainer: TrainerConfig, count: int) -> int:
     return math.ceil(trainer.length(each) / each)
 
 
-def course(step: int, steps: int, trainer: TrainerConfig, each: int = 1) -> float:
+def lr_factor(step: int, steps: int, trainer: TrainerConfig, each: int = 1) -> float:
     """Return the learning rate of a step as a share of its peak, in (0, 1].
 
     Args:

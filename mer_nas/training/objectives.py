@@ -26,7 +26,7 @@ class Targets:
     """(N, 12): 1 where the unit was seen, else 0, NaN where nobody looked; None: not learned."""
 
 
-class Said(Protocol):
+class ModelOutput(Protocol):
     """What a network says of a batch; `architectures.Output`."""
 
     @property
@@ -57,7 +57,7 @@ class Objective:
         self.targets, self.trainer, self.weights = targets, trainer, weights
 
     def __call__(
-        self, output: Said, batch: Tensor, other: Tensor | None = None, share: float = 1.0
+        self, output: ModelOutput, batch: Tensor, other: Tensor | None = None, share: float = 1.0
     ) -> Tensor:
         """Return the loss of a batch, a scalar.
 
@@ -74,7 +74,7 @@ class Objective:
             loss = loss + self.weights.get(name, 1.0) * value
         return loss
 
-    def _answers(self, output: Said, batch: Tensor) -> Tensor:
+    def _answers(self, output: ModelOutput, batch: Tensor) -> Tensor:
         labels, units = self.targets.labels, self.targets.action_units
         loss = class_loss(output.logits, labels[batch], labels, self.trainer)
         for name, answer in output.answers.items():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from mer_nas.architectures import Site, parse
+from mer_nas.architectures import BuildContext, parse
 
 Tree = dict[str, Any]
 
@@ -43,13 +43,13 @@ def small() -> Callable[..., Tree]:
 
 
 @pytest.fixture
-def site(small: Callable[..., Tree]) -> Callable[..., Site]:
-    """Return a maker of sites on a path that has nothing special."""
+def context(small: Callable[..., Tree]) -> Callable[..., BuildContext]:
+    """Return a maker of contexts on a path that has nothing special."""
     path = parse(small({"local": {"kind": "res_basic"}})).paths[0]
 
-    def make(channels: int, width: int, size: int) -> Site:
+    def make(channels: int, width: int, size: int) -> BuildContext:
         stages = tuple(stage.blocks for stage in path.stages)
-        return Site("here", channels, width, (size, size), stages)
+        return BuildContext("here", channels, width, (size, size), stages)
 
     return make
 

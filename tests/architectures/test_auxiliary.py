@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from mer_nas.architectures import Network, Output, build, deployed, parse
+from mer_nas.architectures import ModelOutput, Network, build, deployed, parse
 from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resized
 from mer_nas.architectures.decoders import SegNet, unpooled
 from mer_nas.architectures.orthogonality import Correlations, SquaredCosine
@@ -190,7 +190,7 @@ def test_what_has_no_weight_is_not_built() -> None:
 
 def test_every_task_teaches_every_part_it_has() -> None:
     network = taught(WEIGHTS)
-    output: Output = network(*clips())
+    output: ModelOutput = network(*clips())
     assert set(output.losses) == {"rank", "dyn_image", "orth"}
     assert set(output.answers) == {"au", "branch_cls"}
     total = sum(output.losses.values()) + sum(a.square().mean() for a in output.answers.values())
@@ -248,6 +248,6 @@ def _small(pool: str) -> Network:
     return build(parse(tree), classes=3)
 
 
-def _sum(output: Output) -> Tensor:
+def _sum(output: ModelOutput) -> Tensor:
     total: Tensor = output.logits.square().mean() + sum(output.losses.values())
     return total + output.answers["au"].square().mean()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, Site, build, measure, parse
+from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, BuildContext, build, measure, parse
 from mer_nas.architectures.aggregation import MAA, Oriented
 from mer_nas.architectures.attention import Attention
 from mer_nas.architectures.downs import ConvMaxPool
@@ -25,11 +25,11 @@ def _count(module: nn.Module) -> int:
 @pytest.mark.parametrize(("size", "half"), [(28, 14), (7, 4), (4, 2), (3, 2), (2, 1)])
 @pytest.mark.parametrize("down", [MAA(), ConvMaxPool()])
 def test_downs_halve_the_map_rounding_up(
-    down: MAA | ConvMaxPool, size: int, half: int, site: Callable[..., Site]
+    down: MAA | ConvMaxPool, size: int, half: int, context: Callable[..., BuildContext]
 ) -> None:
-    module = down.build(site(8, 24, size))
+    module = down.build(context(8, 24, size))
     assert module(torch.randn(2, 8, size, size)).shape == (2, 24, half, half)
-    assert down.shape(site(8, 24, size)) == (24, (half, half), 1)
+    assert down.shape(context(8, 24, size)) == (24, (half, half), 1)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_downs_halve_the_map_rounding_up(
     ],
 )
 def test_an_aggregation_has_the_parameters_of_its_parts(
-    settings: Tree, parameters: int, site: Callable[..., Site]
+    settings: Tree, parameters: int, context: Callable[..., BuildContext]
 ) -> None:
-    assert _count(MAA(**settings).build(site(8, 24, 14))) == parameters
+    assert _count(MAA(**settings).build(context(8, 24, 14))) == parameters
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_a_clip_weighs_its_grains_by_a_softmax(orientations: tuple[str, ...]) ->
     ],
 )
 def test_a_multi_scale_module_shares_the_channels_among_its_kernels(
-    kernels: tuple[int, ...], weights: int, site: Callable[..., Site]
+    kernels: tuple[int, ...], weights: int, context: Callable[..., BuildContext]
 ) -> None:
-    module = Parallel(kernels=kernels).build(site(64, 64, 12))
+    module = Parallel(kernels=kernels).build(context(64, 64, 12))
     assert _count(module) == weights + 2 * 64
     assert module(torch.randn(2, 64, 12, 12)).shape == (2, 64, 12, 12)
 

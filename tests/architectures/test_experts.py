@@ -6,8 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures import build, close, measure, parse
-from mer_nas.architectures.expert_kinds import EXPERTS, Attentions, Bench, Experts, Perceptrons
+from mer_nas.architectures import build, measure, parse, parse_drawn
+from mer_nas.architectures.expert_kinds import (
+    EXPERTS,
+    Attentions,
+    ExpertConfig,
+    Experts,
+    Perceptrons,
+)
 from mer_nas.architectures.experts import RoutedExperts
 from mer_nas.architectures.routing import Router
 from mer_nas.architectures.state import State
@@ -19,7 +25,7 @@ Make = Callable[..., Tree]
 
 def made(kind: str, experts: int, size: tuple[int, int] = (5, 5)) -> Experts:
     """Return experts of 8 channels and 6 hidden units, none of whose numbers is zero."""
-    module = EXPERTS[kind].build(Bench(8, experts, 6, size))
+    module = EXPERTS[kind].build(ExpertConfig(8, experts, 6, size))
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     return module
@@ -134,8 +140,8 @@ def test_shared_experts_are_of_the_same_kind(kind: str, small: Make) -> None:
         block = {"kind": "expert", "experts": 4, "expert": kind, "shared": shared}
         return measure(parse(small({"global": block})), classes=3).parameters
 
-    bench = Bench(16, 2, 8, (28, 28))
-    alone = sum(p.numel() for p in EXPERTS[kind].build(bench).parameters())
+    config = ExpertConfig(16, 2, 8, (28, 28))
+    alone = sum(p.numel() for p in EXPERTS[kind].build(config).parameters())
     assert parameters(2) - parameters(0) == alone
 
 
@@ -189,7 +195,9 @@ def test_experts_that_look_around_need_a_map(kind: str, small: Make) -> None:
         f"net.paths.0.stages.0.global: expert '{kind}' looks around on a map of 1 x 1; "
         "right: expert: mlp, or a larger map"
     )
-    assert close(one) == parse(small(expert(expert="mlp"), stem={"kind": "patch", "patch": 28}))
+    assert parse_drawn(one) == parse(
+        small(expert(expert="mlp"), stem={"kind": "patch", "patch": 28})
+    )
 
 
 GATED = {"local": {"kind": "res_basic"}, "gate": {"kind": "prog", "carry": "none"}}
@@ -205,7 +213,7 @@ def test_a_prior_needs_a_gate_before(small: Make) -> None:
     behind["paths"][0]["stages"][0]["global"]["prior"] = False
     plain = parse(behind)
     behind["paths"][0]["stages"][0]["global"]["prior"] = True
-    assert close(behind) == plain
+    assert parse_drawn(behind) == plain
 
 
 def test_a_prior_sends_tokens_by_what_the_gate_let_through() -> None:
@@ -243,7 +251,7 @@ def test_two_trees_of_one_expert_layer_are_one(one: Tree, other: Tree, small: Ma
 def test_a_soft_router_leaves_nobody_out(small: Make) -> None:
     tree = small(expert(router="soft", top_k=1, collaboration="mix"))
     assert parse(tree).losses.balance == 0
-    assert close(tree) == parse(tree)
+    assert parse_drawn(tree) == parse(tree)
     assert refused({**tree, "losses": {"balance": 0.1}}).startswith("net.losses.balance: ")
 
 

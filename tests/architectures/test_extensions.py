@@ -29,7 +29,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import GATES, Block, Site
+from mer_nas.architectures import GATES, Block, BuildContext
 
 
 @GATES.register
@@ -40,8 +40,8 @@ class Scale(Block):
     start: float = 1.0
     """What every factor starts from."""
 
-    def build(self, site: Site) -> nn.Module:
-        return Factors(site.channels, self.start)
+    def build(self, context: BuildContext) -> nn.Module:
+        return Factors(context.channels, self.start)
 
 
 class Factors(nn.Module):
@@ -58,7 +58,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mer_nas.architectures import FUSIONS, ORTHS, TEMPORALS, Site
+from mer_nas.architectures import FUSIONS, ORTHS, TEMPORALS, BuildContext
 from mer_nas.architectures.fusion import Fusion
 from mer_nas.architectures.orthogonality import Orth
 from mer_nas.architectures.temporal import Pool
@@ -70,7 +70,7 @@ class Last(Pool):
 
     kind: Literal["last"] = "last"
 
-    def pool(self, site: Site) -> nn.Module:
+    def pool(self, context: BuildContext) -> nn.Module:
         return LastFrame()
 
 
@@ -80,7 +80,7 @@ class Product(Fusion):
 
     kind: Literal["product"] = "product"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         return Times()
 
 
@@ -90,7 +90,7 @@ class Dot(Orth):
 
     kind: Literal["dot"] = "dot"
 
-    def build(self, site: Site) -> nn.Module:
+    def build(self, context: BuildContext) -> nn.Module:
         return MeanProduct()
 
 
@@ -176,7 +176,7 @@ def line_of(part: str, text: str) -> str:
     ("old", "new", "message"),
     [
         (
-            "Factors(site.channels, self.start)",
+            "Factors(context.channels, self.start)",
             "Factors(self.start)",
             r"mine.py: mine.py, line LINE: build fails for 16 channels of 28 x 28: TypeError: ",
         ),
@@ -201,23 +201,23 @@ def line_of(part: str, text: str) -> str:
         (RETURN, "x * 2", r"forward makes None of \(1, 16, 28, 28\); \(1, 16, 28, 28\) would"),
         (
             "    def build(",
-            "    def settle(self, site): pass\n\n    def build(",
-            r"settle gives None; a block of the slot gate would be right",
+            "    def canonical(self, context): pass\n\n    def build(",
+            r"canonical gives None; a block of the slot gate would be right",
         ),
         (
             "    def build(",
-            "    def settle(self, site):\n"
+            "    def canonical(self, context):\n"
             "        return self.model_copy(update={'start': self.start + 1})\n\n    def build(",
-            r"settle of scale never comes to an end",
+            r"canonical of scale never comes to an end",
         ),
         (
             "    def build(",
-            "    def shape(self, site): return 3\n\n    def build(",
+            "    def shape(self, context): return 3\n\n    def build(",
             r"shape gives 3; a Shape would be right",
         ),
         (
             "    def build(",
-            "    def check(self, site): return site.nothing\n\n    def build(",
+            "    def check(self, context): return context.nothing\n\n    def build(",
             r"mine.py, line LINE: check fails for .*: AttributeError: ",
         ),
     ],
@@ -235,6 +235,26 @@ def test_a_mistake_of_a_block_is_said_with_its_file_line_and_shapes(
     tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale"}})
     with pytest.raises(BlockError, match=message):
         measure(parse(tree), 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Block, BuildContext\n", "Block, Site\n", r"mine.py .* Site is called BuildContext now"),
+        (
+            "    def build(",
+            "    def settle(self, context): return self\n\n    def build(",
+            r"mine.py .* Scale.settle is called canonical now; rename it",
+        ),
+    ],
+)
+def test_a_block_that_was_written_for_earlier_names_is_told_the_new_ones(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GATE.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_extensions([file])
 
 
 def test_what_a_trial_fails_of_names_the_line_of_a_block(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from mer_nas.architectures import Network, Output, build, parse
+from mer_nas.architectures import ModelOutput, Network, build, parse
 
 Tree = dict[str, Any]
 
@@ -50,14 +50,16 @@ def _copies(
     return networks
 
 
-def _together(networks: list[Network], clips: list[Tensor]) -> tuple[Output, dict[str, Tensor]]:
+def _together(
+    networks: list[Network], clips: list[Tensor]
+) -> tuple[ModelOutput, dict[str, Tensor]]:
     parameters, buffers = stack_module_state(networks)
     skeleton = deepcopy(networks[0]).to("meta")
 
     def one(parameters: Tree, buffers: Tree, *clips: Tensor) -> Any:
         return functional_call(skeleton, (parameters, buffers), clips)
 
-    output: Output = vmap(one)(parameters, buffers, *clips)
+    output: ModelOutput = vmap(one)(parameters, buffers, *clips)
     return output, buffers
 
 
@@ -88,7 +90,7 @@ def _compare(networks: list[Network], mode: str, *shapes: tuple[int, ...]) -> No
     clips = [torch.randn(3, 4, *shape) for shape in shapes or [(3, 28, 28)]]
     together, buffers = _together(networks, clips)
     for index, network in enumerate(networks):
-        alone: Output = network(*(images[index] for images in clips))
+        alone: ModelOutput = network(*(images[index] for images in clips))
         assert alone.logits.abs().max() > 1e-2
         assert torch.allclose(together.logits[index], alone.logits, atol=1e-5)
         for found, expected in (
@@ -202,7 +204,7 @@ def test_stacked_copies_have_the_gradients_that_each_has_alone(points: Tree) -> 
 
     found = vmap(torch.func.grad(loss))(parameters, deepcopy(buffers), clips)
     for index, network in enumerate(networks):
-        output: Output = network(clips[index])
+        output: ModelOutput = network(clips[index])
         (output.logits.square().mean() + output.losses["balance"]).backward()
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
@@ -218,7 +220,7 @@ def test_the_balance_is_averaged_over_layers(small: Callable[..., Tree]) -> None
     for name, parameter in network.named_parameters():
         if "router" in name:
             nn.init.zeros_(parameter)
-    output: Output = network(torch.randn(4, 3, 28, 28))
+    output: ModelOutput = network(torch.randn(4, 3, 28, 28))
     assert output.losses["balance"].item() == pytest.approx(2.0, abs=1e-5)
 
 

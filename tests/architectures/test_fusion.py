@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import FUSIONS, Shape, Site, build, parse
+from mer_nas.architectures import FUSIONS, BuildContext, Shape, build, parse
 from mer_nas.architectures.fusion import Aligned, Attended, Gated, Selected, averaged_to, smallest
 
 Tree = dict[str, Any]
@@ -17,8 +17,8 @@ OTHER = torch.tensor([[5.0, 0.0], [1.0, 8.0]]).view(1, 2, 1, 2)
 
 
 def module(kind: str, width: int) -> nn.Module:
-    site = Site("here", width, width, (1, 2))
-    return FUSIONS[kind](kind=kind, width=width).build(site)
+    context = BuildContext("here", width, width, (1, 2))
+    return FUSIONS[kind](kind=kind, width=width).build(context)
 
 
 def parameters(part: nn.Module) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mer_nas.architectures import close, measure, parse
+from mer_nas.architectures import measure, parse, parse_drawn
 from mer_nas.architectures.gra import FewKeys, GlobalAggregator
 from mer_nas.errors import Infeasible
 
@@ -123,7 +123,7 @@ def test_some_channels_attend_and_some_convolve(small: Make) -> None:
         "net.paths.0.stages.0.global: a mix of 0.75 of 32 channels in steps of 32 leaves none to "
         "convolve; right: less mix, or rounding: 8"
     )
-    assert close(narrow) == parse(small(gra(), stem=patches(4, 32)))
+    assert parse_drawn(narrow) == parse(small(gra(), stem=patches(4, 32)))
 
 
 def test_heads_share_the_channels_that_attend(small: Make) -> None:
@@ -133,7 +133,7 @@ def test_heads_share_the_channels_that_attend(small: Make) -> None:
         "net.paths.0.stages.0.global: heads of 16 do not share 24 channels evenly; "
         "right: head_width: 8 and rounding: 8"
     )
-    assert close(uneven) == parse(small(gra(), stem=patches(4)))
+    assert parse_drawn(uneven) == parse(small(gra(), stem=patches(4)))
 
 
 def test_keys_are_of_tokens_that_there_are(small: Make) -> None:
@@ -143,7 +143,7 @@ def test_keys_are_of_tokens_that_there_are(small: Make) -> None:
         "net.paths.0.stages.0.global: 64 tokens to a key on a map of 7 x 7; "
         "right: a reduction up to 7"
     )
-    assert close(coarse) == parse(small(gra(reduction=4), stem=patches(4)))
+    assert parse_drawn(coarse) == parse(small(gra(reduction=4), stem=patches(4)))
 
 
 def test_aggregators_attend_to_two_tokens_or_more(small: Make) -> None:
@@ -156,7 +156,7 @@ def test_aggregators_attend_to_two_tokens_or_more(small: Make) -> None:
 
 def test_drawn_aggregators_of_one_token_fall_away(small: Make) -> None:
     local = {"local": {"kind": "res_basic"}}
-    found = close(small({**gra(), **local}, stem=patches(28)))
+    found = parse_drawn(small({**gra(), **local}, stem=patches(28)))
     assert found == parse(small(local, stem=patches(28)))
 
 

@@ -151,6 +151,6 @@ def test_the_encoder_of_the_public_code_has_its_parameters() -> None:
     encoder = 85_304_206 - 29_446_465 - (8 * 72 + 8) - (3528 * 256 + 256) - (256 * 5 + 5)
     end = 2 * 768 + 768 * 4096 + 4096
     assert found - 2 * 9 * 64 + end == encoder
-    gates = [visit.site for visit in walk(architecture) if visit.slot == "gate"]
-    shapes = [(site.channels, *site.size) for site in gates]
+    gates = [visit.context for visit in walk(architecture) if visit.slot == "gate"]
+    shapes = [(context.channels, *context.size) for context in gates]
     assert shapes == [(96, 16, 16), (192, 8, 8), (384, 4, 4), (768, 2, 2)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import Site, build, parse
+from mer_nas.architectures import BuildContext, build, parse
 from mer_nas.architectures.multi_scale import Parallel
 from mer_nas.architectures.stems import Conv
 
@@ -23,9 +23,9 @@ F_2 = torch.tensor([[12, 21, 16], [27, 45, 43], [24, 39, 28]]).float()
 
 
 @pytest.fixture
-def scales(site: Callable[..., Site]) -> nn.Module:
+def scales(context: Callable[..., BuildContext]) -> nn.Module:
     """Return a module with kernels of 1 and 3, two channels wide."""
-    module = Parallel(kernels=(1, 3)).build(site(2, 2, 3))
+    module = Parallel(kernels=(1, 3)).build(context(2, 2, 3))
     one, three = module[0].branches
     with torch.no_grad():
         one.weight.copy_(torch.tensor([2.0, 1.0]).view(1, 2, 1, 1))
@@ -63,15 +63,17 @@ def _weights(module: nn.Module) -> list[tuple[int, ...]]:
     [(1, 3, 5, 7), (3, 5, 7, 9), (5, 7, 9, 11), (3, 3, 3, 3), (9, 9, 9, 9), (3, 5, 7), (3, 5)],
 )
 def test_every_kernel_gives_an_equal_share(
-    kernels: tuple[int, ...], site: Callable[..., Site]
+    kernels: tuple[int, ...], context: Callable[..., BuildContext]
 ) -> None:
-    module = Parallel(kernels=kernels).build(site(24, 24, 14))
+    module = Parallel(kernels=kernels).build(context(24, 24, 14))
     assert _weights(module) == [(24 // len(kernels), 24, k, k) for k in kernels]
     assert module(torch.randn(2, 24, 14, 14)).shape == (2, 24, 14, 14)
 
 
-def test_depthwise_kernels_see_their_share_channel_by_channel(site: Callable[..., Site]) -> None:
-    module = Parallel(kernels=(3, 5), depthwise=True).build(site(8, 8, 14))
+def test_depthwise_kernels_see_their_share_channel_by_channel(
+    context: Callable[..., BuildContext],
+) -> None:
+    module = Parallel(kernels=(3, 5), depthwise=True).build(context(8, 8, 14))
     assert _weights(module) == [(4, 8, 1, 1), (4, 1, 3, 3), (4, 8, 1, 1), (4, 1, 5, 5)]
     assert all(layer.bias is None for layer in module.modules() if isinstance(layer, nn.Conv2d))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mer_nas.architectures import FUSIONS, TEMPORALS, build, close, measure, parse
+from mer_nas.architectures import FUSIONS, TEMPORALS, build, measure, parse, parse_drawn
 from mer_nas.errors import Infeasible
 
 Tree = dict[str, Any]
@@ -50,14 +50,14 @@ def test_frames_are_of_a_sequence() -> None:
         "net.paths.0: 4 frames of 'flow_uvs', which is one image; "
         "right: frames: 1, or the input keyframes, keyframes_rgb or frames"
     )
-    assert close(one(frames=4)).paths[0].frames == 1
+    assert parse_drawn(one(frames=4)).paths[0].frames == 1
 
 
 def test_a_sequence_has_two_frames_or_more() -> None:
     assert refused(one(input="frames")) == (
         "net.paths.0: frames: 1 of 'frames', a sequence; right: 2 frames or more"
     )
-    assert close(one(input="frames")).paths[0].frames == 2
+    assert parse_drawn(one(input="frames")).paths[0].frames == 2
 
 
 def test_there_are_three_key_frames() -> None:
@@ -66,7 +66,7 @@ def test_there_are_three_key_frames() -> None:
     assert refused(one(**keys, frames=4)) == (
         "net.paths.0: frames: 4 of 'keyframes', a sequence; right: 2 to 3 frames"
     )
-    assert close(one(**keys, frames=4)).paths[0].frames == 3
+    assert parse_drawn(one(**keys, frames=4)).paths[0].frames == 3
 
 
 def test_frames_are_pooled() -> None:
@@ -76,7 +76,7 @@ def test_frames_are_pooled() -> None:
         "net.paths.0: 4 frames and no temporal pool; "
         "right: temporal: {kind: learned}, or another pool"
     )
-    assert close(frames(pool={"kind": "none"})).paths[0].temporal.kind == "learned"
+    assert parse_drawn(frames(pool={"kind": "none"})).paths[0].temporal.kind == "learned"
 
 
 def test_frames_are_pooled_once() -> None:
@@ -84,14 +84,14 @@ def test_frames_are_pooled_once() -> None:
         "net.paths.0: 2 temporal pools, 'sparse_vit' and 'mean'; "
         "right: one of them; temporal: {kind: none} leaves time to the block"
     )
-    assert close(frames(SPARSE)).paths[0].temporal.kind == "none"
+    assert parse_drawn(frames(SPARSE)).paths[0].temporal.kind == "none"
 
 
 def test_one_frame_is_not_pooled() -> None:
     assert refused(one(temporal={"kind": "attn"})) == (
         "net.paths.0: the temporal pool 'attn' for one frame; right: temporal: {kind: none}"
     )
-    assert close(one(temporal={"kind": "attn"})).paths[0].temporal.kind == "none"
+    assert parse_drawn(one(temporal={"kind": "attn"})).paths[0].temporal.kind == "none"
 
 
 def test_a_pool_stands_behind_a_stage_that_there_is() -> None:
@@ -100,7 +100,7 @@ def test_a_pool_stands_behind_a_stage_that_there_is() -> None:
         "net.paths.0.temporal: a pool after stage 2, but the last one is stage 1; "
         "right: where: stem, end, or from 0 to 1"
     )
-    found = close(frames(RES, RES, pool={"kind": "max", "where": 2}))
+    found = parse_drawn(frames(RES, RES, pool={"kind": "max", "where": 2}))
     assert found.paths[0].pooled_after == 1
 
 
@@ -110,7 +110,7 @@ def test_rank_features_are_taken_at_the_end() -> None:
     assert refused(frames(RES, RES, pool={"kind": "conv3d", "where": "stem"}, head=rank)) == (
         "net.paths.0.temporal: rank features after the stem; right: where: end"
     )
-    found = close(frames(RES, RES, pool={"kind": "conv3d", "where": 0}, head=rank))
+    found = parse_drawn(frames(RES, RES, pool={"kind": "conv3d", "where": 0}, head=rank))
     assert found.paths[0].pooled_after == 1
 
 
@@ -122,14 +122,14 @@ def test_rank_features_stand_alone() -> None:
         "net.paths.1.temporal: rank features beside another path, with whose positions they "
         "share nothing; right: one path, or another temporal pool"
     )
-    assert close(tree).paths[1].temporal.kind == "learned"
+    assert parse_drawn(tree).paths[1].temporal.kind == "learned"
 
 
 def test_rank_features_have_a_head_of_their_own() -> None:
     assert refused(frames(pool={"kind": "conv3d"})) == (
         "net.head: the mean of rank features; right: head: {kind: rank_fc}"
     )
-    assert close(frames(pool={"kind": "conv3d"})).head.kind == "rank_fc"
+    assert parse_drawn(frames(pool={"kind": "conv3d"})).head.kind == "rank_fc"
 
 
 def test_the_head_of_rank_features_pools_parts_of_its_map() -> None:
@@ -138,7 +138,7 @@ def test_the_head_of_rank_features_pools_parts_of_its_map() -> None:
     assert refused(one(**small)) == (
         "net.head: a map of 2 x 2 to pool in parts of 3 x 3; right: head: {kind: gap}"
     )
-    assert close(one(**small)).head.kind == "gap"
+    assert parse_drawn(one(**small)).head.kind == "gap"
 
 
 def test_two_paths_are_fused() -> None:
@@ -146,7 +146,7 @@ def test_two_paths_are_fused() -> None:
     assert refused(two({"kind": "none"})) == (
         "net.fusion: two paths and no fusion; right: fusion: {kind: sk}, or one path"
     )
-    assert close(two({"kind": "none"})).fusion.kind == "sk"
+    assert parse_drawn(two({"kind": "none"})).fusion.kind == "sk"
 
 
 @pytest.mark.parametrize("kind", sorted(set(FUSIONS) - {"none"}))
@@ -155,7 +155,7 @@ def test_one_path_is_not_fused(kind: str) -> None:
     assert refused(tree) == (
         f"net.fusion: the fusion {kind!r} of one path; right: fusion: {{kind: none}}, or two paths"
     )
-    assert close(tree).fusion.kind == "none"
+    assert parse_drawn(tree).fusion.kind == "none"
 
 
 def test_an_input_has_one_size() -> None:
@@ -165,7 +165,7 @@ def test_an_input_has_one_size() -> None:
         "net.paths.1: 'flow_uvs' read at size 32, by an earlier path at 28; "
         "right: one size for one input"
     )
-    assert close(two(other=other)).paths[1].size == 28
+    assert parse_drawn(two(other=other)).paths[1].size == 28
 
 
 @pytest.mark.parametrize("name", ["orth", "branch_cls"])
@@ -177,7 +177,7 @@ def test_two_paths_are_compared_where_there_are_two(name: str) -> None:
         f"net.losses.{name}: a weight of 0.5 for a loss that no block of this network gives "
         f"(it needs two paths); right: {right}"
     )
-    assert close(one(losses=weights)).losses.weights[name] == 0
+    assert parse_drawn(one(losses=weights)).losses.weights[name] == 0
 
 
 @pytest.mark.parametrize("name", ["dyn_image", "rank"])
@@ -191,7 +191,7 @@ def test_frames_are_learned_from_where_they_are_pooled(name: str) -> None:
             f"net.losses.{name}: a weight of 2.0 for a loss that no block of this network gives "
             f"(it needs frames and a pool in the slot temporal); right: {right}"
         )
-        assert close(tree).losses.weights[name] == 0
+        assert parse_drawn(tree).losses.weights[name] == 0
 
 
 def test_scores_are_taught_by_the_rank_loss() -> None:
@@ -200,7 +200,7 @@ def test_scores_are_taught_by_the_rank_loss() -> None:
         "net.losses.rank: a weight of 0, but 'scored' learns from this loss only; "
         "right: more than 0"
     )
-    assert close(frames(pool={"kind": "scored"})).losses.rank == 0.1
+    assert parse_drawn(frames(pool={"kind": "scored"})).losses.rank == 0.1
 
 
 def test_a_grid_of_rank_features_halves_as_often_as_its_decoder() -> None:
@@ -214,8 +214,8 @@ def test_a_grid_of_rank_features_halves_as_often_as_its_decoder() -> None:
         "net.losses.dyn_image: a map of 40 x 40 for 5 halvings; "
         "right: a grid divisible by 32, or a smaller decoder"
     )
-    assert close(tree("segnet", 40)).losses.dyn_image.kind == "small"
-    assert close(tree("small", 36)).losses.dyn_image.kind == "none"
+    assert parse_drawn(tree("segnet", 40)).losses.dyn_image.kind == "small"
+    assert parse_drawn(tree("small", 36)).losses.dyn_image.kind == "none"
 
 
 def test_a_decoder_has_something_left_to_halve() -> None:
@@ -225,7 +225,7 @@ def test_a_decoder_has_something_left_to_halve() -> None:
         "net.losses.dyn_image: a map of 7 x 7 for 3 halvings; "
         "right: sides of 8 or more, or a smaller decoder"
     )
-    assert close(frames(HALF, HALF, losses=losses)).losses.dyn_image.kind == "none"
+    assert parse_drawn(frames(HALF, HALF, losses=losses)).losses.dyn_image.kind == "none"
 
 
 def test_every_broken_rule_of_both_paths_is_said() -> None:
@@ -345,13 +345,13 @@ def test_nearly_all_draws_close_to_a_network_that_is_its_own_closed_form() -> No
     closed = []
     for pool in list(TEMPORALS) * 12:
         try:
-            closed.append(close(_draw(chance, pool)))
+            closed.append(parse_drawn(_draw(chance, pool)))
         except Infeasible:
             continue
     assert len(closed) > 0.9 * 12 * len(TEMPORALS)
     for architecture in closed:
         tree = architecture.model_dump(mode="json")
-        assert close(tree) == architecture
+        assert parse_drawn(tree) == architecture
         assert parse(tree) == architecture
     assert {path.temporal.kind for a in closed for path in a.paths} == {"none", *POOLS}
     assert {architecture.fusion.kind for architecture in closed} == set(FUSIONS)

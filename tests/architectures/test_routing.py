@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.collaboration import Mix, Together
-from mer_nas.architectures.expert_kinds import Bench, Perceptrons
+from mer_nas.architectures.collaboration import ExpertAttention, Mix
+from mer_nas.architectures.expert_kinds import ExpertConfig, Perceptrons
 from mer_nas.architectures.routing import (
     Gates,
     Level,
@@ -160,7 +160,7 @@ def test_the_chance_of_two_equal_experts_depends_on_the_noise_of_the_other() -> 
 
 
 def _parts(experts: int) -> tuple[Perceptrons, Tensor, Routing]:
-    perceptrons = Perceptrons(Bench(8, experts, 6, (1, 5)))
+    perceptrons = Perceptrons(ExpertConfig(8, experts, 6, (1, 5)))
     for parameter in perceptrons.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(2, 5, 8)
@@ -212,7 +212,7 @@ def test_mixing_passes_outputs_among_the_chosen_only() -> None:
 
 def test_attention_among_experts_ignores_the_ones_not_chosen() -> None:
     perceptrons, x, routing = _parts(3)
-    together = Together(8)
+    together = ExpertAttention(8)
     before = together(perceptrons, x, routing)
     # Without influence of expert 2, tokens that did not choose it keep their output.
     with torch.no_grad():
@@ -226,7 +226,7 @@ def test_attention_among_experts_ignores_the_ones_not_chosen() -> None:
 
 def test_attention_that_cannot_tell_experts_apart_adds_their_mean() -> None:
     perceptrons, x, routing = _parts(3)
-    together = Together(8)
+    together = ExpertAttention(8)
     nn.init.zeros_(together.query_key.weight)
     outputs = perceptrons.each(x)
     mean = (outputs * routing.chosen[..., None]).sum(2) / 2

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.architectures import close, parse
+from mer_nas.architectures import parse, parse_drawn
 from mer_nas.errors import ConfigError, Infeasible
 
 Tree = dict[str, Any]
@@ -52,7 +52,7 @@ def test_a_patch_divides_the_input(small: Make) -> None:
 
 
 def test_a_drawn_patch_becomes_the_nearest_divisor(small: Make) -> None:
-    found = close(small(PLAIN, stem={"kind": "patch", "patch": 5}))
+    found = parse_drawn(small(PLAIN, stem={"kind": "patch", "patch": 5}))
     assert found.model_dump()["paths"][0]["stem"]["patch"] == 4
 
 
@@ -65,7 +65,7 @@ def test_the_stem_splits_evenly_into_branches(small: Make) -> None:
 
 
 def test_a_drawn_stem_takes_the_nearest_width_in_eights_that_splits(small: Make) -> None:
-    found = close(small(PLAIN, stem=conv(width=32, multi_scale=parallel(3, 5, 7))))
+    found = parse_drawn(small(PLAIN, stem=conv(width=32, multi_scale=parallel(3, 5, 7))))
     assert found.paths[0].stem.width == 24
 
 
@@ -92,7 +92,7 @@ def test_behind_the_pool_of_the_stem_kernels_have_half_the_map(small: Make) -> N
         "net.paths.0.stem.multi_scale: a kernel of 9 is too large for a map of 4 x 4; "
         "right: kernels up to 7"
     )
-    found = close(tree("after")).model_dump(mode="json")["paths"][0]["stem"]["multi_scale"]
+    found = parse_drawn(tree("after")).model_dump(mode="json")["paths"][0]["stem"]["multi_scale"]
     assert found["kernels"] == [3, 7]
 
 
@@ -107,7 +107,7 @@ def test_a_kernel_of_an_aggregation_reaches_no_further_than_its_map(small: Make)
         "net.paths.0.stages.1.down: a kernel of 5 is too large for a map of 2 x 2; "
         "right: kernels up to 3"
     )
-    found = close(small(PLAIN, stage(5), stem=stem)).model_dump(mode="json")
+    found = parse_drawn(small(PLAIN, stage(5), stem=stem)).model_dump(mode="json")
     assert found["paths"][0]["stages"][1]["down"]["kernels"] == [3]
 
 
@@ -121,7 +121,7 @@ def test_the_square_kernel_of_an_aggregation_needs_a_map(small: Make) -> None:
         "net.paths.0.stages.0.down: a kernel of 3 is too large for a map of 1 x 1; "
         "right: kernels up to 1"
     )
-    assert close(one(square=True)) == parse(one(square=False))
+    assert parse_drawn(one(square=True)) == parse(one(square=False))
 
 
 def test_a_stage_has_a_block(small: Make) -> None:
@@ -129,7 +129,7 @@ def test_a_stage_has_a_block(small: Make) -> None:
     assert refused(small({"gate": NONE})) == (
         "net.paths.0.stages.0: a stage without a block; right: a local or a global block"
     )
-    assert close(small({"gate": NONE})).paths[0].stages[0].local.kind == "res_basic"
+    assert parse_drawn(small({"gate": NONE})).paths[0].stages[0].local.kind == "res_basic"
 
 
 def test_a_stride_in_the_block_needs_a_residual_block(small: Make) -> None:
@@ -138,17 +138,17 @@ def test_a_stride_in_the_block_needs_a_residual_block(small: Make) -> None:
         "net.paths.0.stages.1.down: 'in_block' needs a residual local block to carry it out, not "
         "'none'; right: local: {kind: res_basic}, or another down"
     )
-    found = close(small(PLAIN, {"down": IN_BLOCK, **expert()}))
+    found = parse_drawn(small(PLAIN, {"down": IN_BLOCK, **expert()}))
     assert found.paths[0].stages[1].down.kind == "conv_maxpool"
 
 
 def test_an_inner_down_becomes_the_one_that_its_local_block_carries_out(small: Make) -> None:
     lra = small(PLAIN, {"down": IN_BLOCK, "local": LRA})
-    assert close(lra).paths[0].stages[1].down.kind == "patch_merge"
+    assert parse_drawn(lra).paths[0].stages[1].down.kind == "patch_merge"
     residual = small(PLAIN, {"down": PATCH_MERGE, "local": RES})
-    assert close(residual).paths[0].stages[1].down.kind == "in_block"
+    assert parse_drawn(residual).paths[0].stages[1].down.kind == "in_block"
     inception = small(PLAIN, {"down": IN_BLOCK, "local": {"kind": "inc_a"}})
-    assert close(inception).paths[0].stages[1].down.kind == "maxpool"
+    assert parse_drawn(inception).paths[0].stages[1].down.kind == "maxpool"
 
 
 def test_merged_patches_need_a_block_that_embeds_them(small: Make) -> None:
@@ -166,7 +166,7 @@ def test_a_block_that_embeds_patches_follows_no_other_down(small: Make) -> None:
         "net.paths.0.stages.1.local: 'lra', which embeds patches itself, after the down 'maxpool'; "
         "right: down: {kind: patch_merge}, or none"
     )
-    found = close(pooled).paths[0].stages[1]
+    found = parse_drawn(pooled).paths[0].stages[1]
     assert (found.down.kind, found.local.kind, found.depth) == ("maxpool", "res_basic", 2)
 
 
@@ -177,7 +177,7 @@ def test_the_map_does_not_vanish(small: Make) -> None:
     assert refused(vanishing) == (
         "net.paths.0.stages.5.local: the map has vanished; right: fewer or gentler downs"
     )
-    downs = [stage.down.kind for stage in close(vanishing).paths[0].stages]
+    downs = [stage.down.kind for stage in parse_drawn(vanishing).paths[0].stages]
     assert downs == ["none", "maxpool", "maxpool", "maxpool", "maxpool", "none", "none"]
 
 
@@ -188,7 +188,7 @@ def test_an_inception_block_splits_its_width_in_eights(small: Make) -> None:
         "net.paths.0.stages.0.local: an Inception block of 20 channels, which do not split evenly; "
         "right: a width divisible by 8"
     )
-    found = close(small(inception, stem=conv(width=20)))
+    found = parse_drawn(small(inception, stem=conv(width=20)))
     assert found == parse(small({"local": {**RES, "blocks": 2}}, stem=conv(width=20)))
 
 
@@ -201,7 +201,7 @@ def test_an_inception_block_needs_neighbours(kind: str, small: Make) -> None:
         "net.paths.0.stages.0.local: an Inception block on a map of 1 x 1; "
         "right: a map of 2 x 2 or more, or another local block"
     )
-    assert close(one).paths[0].stages[0].local.kind == "res_basic"
+    assert parse_drawn(one).paths[0].stages[0].local.kind == "res_basic"
 
 
 def test_the_heads_of_an_aggregator_share_the_width_evenly(small: Make) -> None:
@@ -210,7 +210,7 @@ def test_the_heads_of_an_aggregator_share_the_width_evenly(small: Make) -> None:
         "net.paths.0.stages.0.local: 5 heads do not share 16 channels evenly; "
         "right: a divisor of 16"
     )
-    assert close(small({"local": {**LRA, "heads": 5}})) == parse(
+    assert parse_drawn(small({"local": {**LRA, "heads": 5}})) == parse(
         small({"local": {**LRA, "heads": 4}})
     )
 
@@ -230,7 +230,7 @@ def test_a_head_of_attention_has_eight_channels_or_more(small: Make) -> None:
         "net.paths.0.stages.0.global: 4 heads share 16 channels, fewer than 8 each; "
         "right: at most 2 heads"
     )
-    assert close(small(mhsa(heads=4))) == parse(small(mhsa(heads=2)))
+    assert parse_drawn(small(mhsa(heads=4))) == parse(small(mhsa(heads=2)))
 
 
 def test_heads_share_the_channels_evenly_but_in_htnet(small: Make) -> None:
@@ -241,7 +241,7 @@ def test_heads_share_the_channels_evenly_but_in_htnet(small: Make) -> None:
         "net.paths.0.stages.0.global: 3 heads do not share 32 channels evenly; "
         "right: a divisor of 32"
     )
-    found = close(small(mhsa(heads=3), stem=stem)).model_dump()["paths"][0]["stages"][0]
+    found = parse_drawn(small(mhsa(heads=3), stem=stem)).model_dump()["paths"][0]["stages"][0]
     assert found["global"]["heads"] in {2, 4}
 
 
@@ -253,7 +253,7 @@ def test_attention_needs_two_tokens_but_in_htnet(small: Make) -> None:
         "net.paths.0.stages.0.global: attention over a map of 1 x 1, a single token; "
         "right: at least 2 tokens, or another global block"
     )
-    assert close(one) == parse(small(PLAIN, stem={"kind": "patch", "patch": 28}))
+    assert parse_drawn(one) == parse(small(PLAIN, stem={"kind": "patch", "patch": 28}))
 
 
 def test_the_windows_of_the_pyramid_tile_the_map(small: Make) -> None:
@@ -264,7 +264,7 @@ def test_the_windows_of_the_pyramid_tile_the_map(small: Make) -> None:
         "net.paths.0.stages.0.global: a map of 7 x 7 does not split into 2 x 2 windows; "
         "right: window: none"
     )
-    found = close(small(mhsa(window="hier"), last, stem=stem)).model_dump()
+    found = parse_drawn(small(mhsa(window="hier"), last, stem=stem)).model_dump()
     assert found["paths"][0]["stages"][0]["global"]["window"] == "none"
 
 
@@ -273,7 +273,7 @@ def test_no_more_experts_are_chosen_than_there_are(small: Make) -> None:
     assert refused(small(expert(experts=4, top_k=5))) == (
         "net.paths.0.stages.0.global: top_k 5 is more than the 4 experts; right: top_k from 1 to 4"
     )
-    found = close(small(expert(experts=4, top_k=5))).model_dump()["paths"][0]["stages"][0]
+    found = parse_drawn(small(expert(experts=4, top_k=5))).model_dump()["paths"][0]["stages"][0]
     assert found["global"]["top_k"] == 4
 
 
@@ -284,7 +284,7 @@ def test_one_expert_alone_does_not_collaborate(small: Make) -> None:
         "right: collaboration: none, or top_k 2 or more"
     )
     alone = parse(small(expert(top_k=1, collaboration="none")))
-    assert close(small(expert(top_k=1, collaboration="mix"))) == alone
+    assert parse_drawn(small(expert(top_k=1, collaboration="mix"))) == alone
     assert parse(small(expert(top_k=1))) == alone
 
 
@@ -297,7 +297,7 @@ def test_a_spatial_gate_needs_a_map(kind: str, small: Make) -> None:
     assert refused(one) == (
         "net.paths.0.stages.0.gate: a spatial gate on a map of 1 x 1; right: gate: {kind: none}"
     )
-    assert close(one).paths[0].stages[0].gate.kind == "none"
+    assert parse_drawn(one).paths[0].stages[0].gate.kind == "none"
 
 
 @pytest.mark.parametrize("kind", ["se", "eca"])
@@ -313,14 +313,14 @@ def test_a_map_is_carried_from_one_progressive_gate_to_another(small: Make) -> N
         "right: carry: none, or two progressive gates or more"
     )
     alone = parse(small({**PLAIN, "gate": {"kind": "prog", "carry": "none"}}, PLAIN))
-    assert close(small(carrying, PLAIN)) == alone
+    assert parse_drawn(small(carrying, PLAIN)) == alone
     assert parse(small({**PLAIN, "gate": PROG}, PLAIN)) == alone
 
 
 def test_a_gate_that_falls_away_takes_the_carry_of_the_other_along(small: Make) -> None:
     # The second gate stands on a map of 1 x 1; without it the first has nobody to carry to.
     stem = {"kind": "patch", "patch": 14}
-    found = close(small({**PLAIN, "gate": PROG}, {**HALVE, "gate": PROG}, stem=stem))
+    found = parse_drawn(small({**PLAIN, "gate": PROG}, {**HALVE, "gate": PROG}, stem=stem))
     first, second = (stage.gate.model_dump() for stage in found.paths[0].stages)
     assert (first["carry"], second["kind"]) == ("none", "none")
 
@@ -332,7 +332,7 @@ def test_balance_is_for_routers_that_leave_experts_out(stage: Tree, small: Make)
         "net.losses.balance: a weight of 0.1 for a loss that no block of this network gives "
         "(routed experts give it where top_k < experts); right: 0"
     )
-    assert close(small(stage, losses={"balance": 0.1})).losses.balance == 0
+    assert parse_drawn(small(stage, losses={"balance": 0.1})).losses.balance == 0
     assert parse(small(stage)).losses.balance == 0
 
 
@@ -345,7 +345,7 @@ def test_a_stage_that_nothing_widens_keeps_its_width(small: Make) -> None:
         "net.paths.0.stages.1: down 'none' and no local block to go from 16 to 32 channels; "
         "right: growth: 1"
     )
-    assert close(widening) == parse(small(expert(), {**expert(), "growth": 1}))
+    assert parse_drawn(widening) == parse(small(expert(), {**expert(), "growth": 1}))
 
 
 def test_a_pool_leaves_the_width_to_a_local_block(small: Make) -> None:

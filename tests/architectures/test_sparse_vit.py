@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from mer_nas.architectures import Site, close, parse
+from mer_nas.architectures import BuildContext, parse, parse_drawn
 from mer_nas.architectures.layers import TokenLayer
 from mer_nas.architectures.sparse_vit import Select, SparseViT, kept_of
 from mer_nas.architectures.state import State, advance
@@ -20,14 +20,16 @@ Make = Callable[..., Tree]
 
 
 @pytest.fixture
-def site(small: Make) -> Callable[..., Site]:
-    """Return a maker of sites for blocks of two layers, at the end of a path."""
+def context(small: Make) -> Callable[..., BuildContext]:
+    """Return a maker of contexts for blocks of two layers, at the end of a path."""
     path = parse(small({"local": {"kind": "res_basic"}})).paths[0]
 
-    def make(channels: int, size: tuple[int, int], frames: int, layers: int = 2) -> Site:
+    def make(channels: int, size: tuple[int, int], frames: int, layers: int = 2) -> BuildContext:
         rates = (0.0,) * layers
         stages = tuple(stage.blocks for stage in path.stages)
-        return Site("net", channels, channels, size, stages, drop_path=rates, frames=frames)
+        return BuildContext(
+            "net", channels, channels, size, stages, drop_path=rates, frames=frames
+        )
 
     return make
 
@@ -123,10 +125,10 @@ def test_the_block_has_the_parameters_of_its_parts(
     ratio: int,
     frames: int,
     rates: tuple[float, ...],
-    site: Callable[..., Site],
+    context: Callable[..., BuildContext],
 ) -> None:
     block = SparseViT(blocks=layers, ffn_ratio=ratio, rates=rates)
-    module = block.build(site(width, (7, 7), frames, layers))
+    module = block.build(context(width, (7, 7), frames, layers))
     table, classes, score = frames * width, len(rates) * width, 2 * width + 1
     attention = 3 * width * width + width * width + width
     feed = 2 * ratio * width * width + ratio * width + width
@@ -154,21 +156,23 @@ def _lengths(module: nn.Module) -> list[int]:
     ],
 )
 def test_layers_see_the_tokens_that_their_rate_leaves(
-    mode: Any, layers: int, tokens: list[int], site: Callable[..., Site]
+    mode: Any, layers: int, tokens: list[int], context: Callable[..., BuildContext]
 ) -> None:
     block = SparseViT(blocks=layers, rate_mode=mode)
-    module = block.build(site(24, (8, 8), 2, layers))
+    module = block.build(context(24, (8, 8), 2, layers))
     lengths = _lengths(module)
     y, _ = advance(module, torch.randn(10, 24, 8, 8), State())
     assert y.shape == (5, 24, 1, 1)
-    assert block.shape(site(24, (8, 8), 2)) == (24, (1, 1), 1)
-    assert block.frames(site(24, (8, 8), 2)) == 1
+    assert block.shape(context(24, (8, 8), 2)) == (24, (1, 1), 1)
+    assert block.frames(context(24, (8, 8), 2)) == 1
     assert lengths == tokens
 
 
 @pytest.mark.parametrize("mode", ["parallel", "progressive"])
-def test_positions_have_no_order_but_frames_do(mode: Any, site: Callable[..., Site]) -> None:
-    module = SparseViT(blocks=3, rate_mode=mode).build(site(24, (4, 4), 2, 3))
+def test_positions_have_no_order_but_frames_do(
+    mode: Any, context: Callable[..., BuildContext]
+) -> None:
+    module = SparseViT(blocks=3, rate_mode=mode).build(context(24, (4, 4), 2, 3))
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
     clips = torch.randn(3, 2, 24, 16)
@@ -183,10 +187,10 @@ def test_positions_have_no_order_but_frames_do(mode: Any, site: Callable[..., Si
 
 @pytest.mark.parametrize("mode", ["parallel", "progressive"])
 def test_stacked_copies_of_sparse_layers_give_what_each_gives_alone(
-    mode: Any, site: Callable[..., Site]
+    mode: Any, context: Callable[..., BuildContext]
 ) -> None:
     block = SparseViT(blocks=3, rate_mode=mode)
-    modules = [block.build(site(24, (4, 4), 2, 3)) for _ in range(3)]
+    modules = [block.build(context(24, (4, 4), 2, 3)) for _ in range(3)]
     for module in modules:
         for parameter in module.parameters():
             nn.init.normal_(parameter, std=0.3)
@@ -233,7 +237,7 @@ def test_a_single_frame_does_not_change(small: Make, clips: Make) -> None:
         "right: two frames or more"
     )
     attention = {"kind": "mhsa", "blocks": 4, "heads": 2}
-    assert close(small(sparse(heads=2))) == parse(small({"global": attention}))
+    assert parse_drawn(small(sparse(heads=2))) == parse(small({"global": attention}))
 
 
 def test_sparse_tokens_end_their_path(clips: Make) -> None:
@@ -255,7 +259,7 @@ def test_heads_over_sparse_tokens_are_those_of_attention(clips: Make) -> None:
         "net.paths.0.stages.0.global: 5 heads do not share 48 channels evenly; "
         "right: a divisor of 48"
     )
-    assert close(clips(sparse(heads=8))) == parse(clips(sparse(heads=6)))
+    assert parse_drawn(clips(sparse(heads=8))) == parse(clips(sparse(heads=6)))
 
 
 def test_every_rate_leaves_four_tokens(clips: Make) -> None:
@@ -265,7 +269,7 @@ def test_every_rate_leaves_four_tokens(clips: Make) -> None:
         "net.paths.0.stages.0.global: a rate of 0.75 leaves 2 tokens, fewer than 4; "
         "right: lower rates, or a larger map"
     )
-    assert close(clips(sparse(rates=[0.5, 0.75]), patch=14)) == parse(
+    assert parse_drawn(clips(sparse(rates=[0.5, 0.75]), patch=14)) == parse(
         clips(sparse(rates=[0.5]), patch=14)
     )
 
@@ -276,7 +280,7 @@ def test_rates_one_after_another_part_the_layers(clips: Make) -> None:
         "net.paths.0.stages.0.global: 2 layers are parted among 3 rates; "
         "right: a layer or more for every rate, or rate_mode: parallel"
     )
-    assert close(clips(sparse(rate_mode="progressive", blocks=2))) == parse(
+    assert parse_drawn(clips(sparse(rate_mode="progressive", blocks=2))) == parse(
         clips(sparse(blocks=2))
     )
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import TEMPORALS, Site, State, build, parse
+from mer_nas.architectures import TEMPORALS, BuildContext, State, build, parse
 from mer_nas.architectures.state import advance
 from mer_nas.architectures.temporal import FrameScore, RankFeatures, Scored
 
@@ -20,17 +20,17 @@ FRAMES = CLIPS.reshape(6, 1, 1, 2)
 
 def pooled(kind: str, prepare: Callable[[nn.Module], None] = lambda _: None) -> list[list[float]]:
     """Return what a pool makes of the two clips."""
-    site = Site("here", 1, 1, (1, 2), frames=3)
-    module = TEMPORALS[kind](kind=kind).build(site)
+    context = BuildContext("here", 1, 1, (1, 2), frames=3)
+    module = TEMPORALS[kind](kind=kind).build(context)
     prepare(module)
     with torch.no_grad():
         x, state = advance(module, FRAMES, State(attention=FRAMES))
     assert x.shape == (2, 1, 1, 2)
     assert state.attention is not None
     assert state.attention.flatten(1).tolist() == close_to([4, 2], [0, 1])
-    assert state.tap is not None
-    assert torch.equal(state.tap.frames.flatten(2), CLIPS)
-    assert torch.equal(state.tap.pooled, x)
+    assert state.pooled_frames is not None
+    assert torch.equal(state.pooled_frames.frames.flatten(2), CLIPS)
+    assert torch.equal(state.pooled_frames.pooled, x)
     return x.flatten(1).tolist()  # type: ignore[no-any-return]
 
 
@@ -89,13 +89,13 @@ def test_attention_over_frames_adds_up_to_one() -> None:
 
 
 def test_a_pool_with_scores_lets_the_rank_loss_see_them() -> None:
-    site = Site("here", 1, 1, (1, 2), frames=3)
-    module = Scored().build(site)
+    context = BuildContext("here", 1, 1, (1, 2), frames=3)
+    module = Scored().build(context)
     weighing(2.0)(module)
     _, state = advance(module, FRAMES, State())
-    assert state.tap is not None
-    assert state.tap.scores is not None
-    assert state.tap.scores.tolist() == close_to([3, 4, 11], [1, 1, 1])
+    assert state.pooled_frames is not None
+    assert state.pooled_frames.scores is not None
+    assert state.pooled_frames.scores.tolist() == close_to([3, 4, 11], [1, 1, 1])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mer_nas import catalogue, data
+from mer_nas import data, systems
 from mer_nas.data.clips import Clip, ClipSet
 from mer_nas.data.config import PrecomputedFlow, SyntheticData
 from mer_nas.data.needs import Needs, Provides, provided, refuse_misfit
@@ -85,7 +85,7 @@ def space(paths: Any, losses: Mapping[str, Any] | None = None) -> SearchSpace:
 
 
 def test_a_space_needs_what_any_of_its_open_choices_reads() -> None:
-    found = catalogue.needs(
+    found = systems.needs(
         space(
             [
                 {"input": {"choice": ["flow_uvs", "difference"]}, "size": 28},
@@ -111,15 +111,15 @@ def test_a_space_of_one_or_two_paths_needs_what_either_reads() -> None:
         "each": {"input": {"choice": ["flow_rgb", "flow_uvs"]}, "size": 64},
         "first": {"input": "dynamic_image"},
     }
-    found = catalogue.needs(space(paths))
+    found = systems.needs(space(paths))
     assert set(found.inputs) == {"dynamic_image", "flow_rgb", "flow_uvs"}
     assert (found.sizes, found.frames, found.action_units) == ((64,), 0, False)
 
 
 def test_what_a_space_leaves_out_is_needed_as_the_grammar_has_it() -> None:
-    assert catalogue.needs(space([{}])) == Needs("space=s", (FLOW,), (28,), 0, False)
+    assert systems.needs(space([{}])) == Needs("space=s", (FLOW,), (28,), 0, False)
 
 
 def test_an_input_that_no_data_have_is_refused_with_a_guess() -> None:
     with pytest.raises(ConfigError, match=r"space=s: .*'flow_uv'.*Did you mean 'flow_uvs'\?"):
-        catalogue.needs(space([{"input": "flow_uv"}]))
+        systems.needs(space([{"input": "flow_uv"}]))

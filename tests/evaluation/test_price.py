@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mer_nas.api import point
-from mer_nas.architectures import Output
+from mer_nas.architectures import ModelOutput
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation import timing
 from mer_nas.evaluation.candidate import Candidate
@@ -75,7 +75,7 @@ def test_a_clock_gives_the_median_step_and_clip_without_the_first(
         def forward(self, *clips: timing.Tensor) -> object:
             now[0] += next(waits, 0.01) if self.training else 0.002
             logits = self.weight.expand(len(clips[0]), 3)
-            return Output(logits, {}, {})
+            return ModelOutput(logits, {}, {})
 
     monkeypatch.setattr(timing, "build", lambda *_: Waiting())
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0]))

@@ -442,16 +442,16 @@ def test_an_interrupted_export_leaves_the_one_before(
 class Fixed(nn.Module):
     """Takes the number of clips for a constant, as no network may."""
 
-    def forward(self, x: Tensor) -> architectures.Output:
-        return architectures.Output(x.sum((2, 3)).reshape(2, 3), {})
+    def forward(self, x: Tensor) -> architectures.ModelOutput:
+        return architectures.ModelOutput(x.sum((2, 3)).reshape(2, 3), {})
 
 
 class Wavering(nn.Module):
     """Lets the data decide what is computed, as no network may."""
 
-    def forward(self, x: Tensor) -> architectures.Output:
+    def forward(self, x: Tensor) -> architectures.ModelOutput:
         pooled = x.mean((2, 3))
-        return architectures.Output(pooled if pooled.sum() > 0 else -pooled, {})
+        return architectures.ModelOutput(pooled if pooled.sum() > 0 else -pooled, {})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import optuna
 
-from mer_nas.architectures import close
+from mer_nas.architectures import parse_drawn
 from mer_nas.search.effects import idle
 from mer_nas.search.proposals import Proposer
 from mer_nas.settings import resolve
@@ -65,7 +65,7 @@ def test_a_parameter_is_idle_where_the_rest_leaves_it_without_effect() -> None:
     for top_k, without in ((2, []), (4, [f"{at}.expert_drop"])):
         drawn = {f"{at}.top_k": top_k, f"{at}.expert_drop": 0.2}
         tree = space.fill(lambda name, _, drawn=drawn: drawn[name])
-        assert idle(space, drawn, close(tree["architecture"])) == without
+        assert idle(space, drawn, parse_drawn(tree["architecture"])) == without
 
 
 def test_a_proposal_tells_its_idle_parameters() -> None:

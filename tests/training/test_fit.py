@@ -18,9 +18,9 @@ from mer_nas.training.fit import (
     TrainingDiverged,
     batches,
     build_optimizer,
-    course,
     epochs_begun,
     fit,
+    lr_factor,
     predict,
 )
 from mer_nas.training.objectives import Targets
@@ -187,18 +187,18 @@ def test_every_epoch_is_shuffled_anew() -> None:
 
 def test_the_rate_rises_to_its_peak_and_falls_along_a_cosine() -> None:
     trainer = TrainerConfig(warmup=0.2)
-    rates = [course(step, 100, trainer) for step in range(100)]
+    rates = [lr_factor(step, 100, trainer) for step in range(100)]
     assert rates[0] == pytest.approx(1 / 20)
     assert rates[19] == rates[20] == 1.0
     assert rates[60] == pytest.approx(0.5)
     assert 0 < rates[99] < 0.001
-    assert course(99, 100, TrainerConfig(schedule="constant")) == 1.0
+    assert lr_factor(99, 100, TrainerConfig(schedule="constant")) == 1.0
 
 
 def test_the_rate_falls_by_its_factor_after_every_so_many_epochs() -> None:
     # dual's recipe: 90 epochs, times 0.1 every 30; here with 2 steps an epoch.
     trainer = TrainerConfig(schedule="step", step_every=30, step_factor=0.1, warmup=0, epochs=90)
-    rates = [course(step, 180, trainer, each=2) for step in range(180)]
+    rates = [lr_factor(step, 180, trainer, each=2) for step in range(180)]
     assert rates == pytest.approx([1.0] * 60 + [0.1] * 60 + [0.01] * 60)
 
 

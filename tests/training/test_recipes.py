@@ -2,7 +2,7 @@
 
 import pytest
 
-from mer_nas import catalogue
+from mer_nas import systems
 from mer_nas.errors import ConfigError
 from mer_nas.settings import resolve
 from mer_nas.space import SearchSpace, recipe_of
@@ -67,7 +67,7 @@ def test_the_rate_falls_where_the_notes_say_so() -> None:
 def test_a_published_system_is_trained_by_its_own_recipe(name: str) -> None:
     settings = resolve([f"space={name}", "trainer=quick"])
     for system, recipe in SYSTEMS[name].items():
-        found = catalogue.candidate(settings.space, system, settings.trainer)
+        found = systems.candidate(settings.space, system, settings.trainer)
         assert found.trainer == preset(recipe)
 
 
@@ -96,7 +96,7 @@ def test_a_recipe_that_does_not_exist_is_refused_with_the_point() -> None:
 
 def test_words_win_over_a_recipe() -> None:
     settings = resolve(["space=moe", "trainer.batch=64"])
-    found = catalogue.candidate(
+    found = systems.candidate(
         settings.space, "dre", settings.trainer, settings.trainer_words
     ).trainer
     assert found == preset("dre").model_copy(update={"batch": 64})
@@ -107,4 +107,4 @@ def test_a_length_in_epochs_does_not_silently_stand_beside_one_in_steps() -> Non
     with pytest.raises(
         ConfigError, match="fdp: trainer: epochs 3 and steps 500; a number for one"
     ):
-        catalogue.candidate(settings.space, "fdp", settings.trainer, settings.trainer_words)
+        systems.candidate(settings.space, "fdp", settings.trainer, settings.trainer_words)

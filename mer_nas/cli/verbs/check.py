@@ -15,7 +15,7 @@ from mer_nas.settings import resolve
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
-    from mer_nas.catalogue import Draw
+    from mer_nas.systems import Draw
 
 
 @click.command()
@@ -28,14 +28,14 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
     mer-nas check space=moe.yaml
     mer-nas check space=./mine.yaml space.architecture.paths.0.stages.repeat=2
     """
-    from mer_nas import catalogue
+    from mer_nas import systems
     from mer_nas.vetting import DRAWS, vet
 
     settings = resolve(words)
     space = settings.space
     notes = vet(space, settings.trainer, drawn=settings.study.sampler != "points")
-    systems = catalogue.systems(space)
-    draws = list(catalogue.draws(space, DRAWS))
+    found = systems.published_systems(space)
+    draws = list(systems.draws(space, DRAWS))
     kinds = Counter(_kind(draw) for draw in draws if draw.reason)
     examples = {_kind(draw): draw.reason for draw in reversed(draws)}
     reasons = {examples[kind]: times for kind, times in kinds.most_common()}
@@ -44,15 +44,15 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
         facts = {
             "space": space.name,
             "parameters": len(space.parameters()),
-            "systems": [system._asdict() for system in systems],
+            "systems": [system._asdict() for system in found],
             "feasible": feasible / len(draws),
             "reasons": reasons,
             "notes": notes,
         }
         click.echo(json.dumps(facts, indent=2))
         return
-    for system in systems:
-        say(catalogue.line(system))
+    for system in found:
+        say(systems.line(system))
     say(
         f"{space.name}: well formed, {count(len(space.parameters()), 'open parameter')}, "
         f"{feasible} of {len(draws)} draws feasible"

@@ -80,13 +80,13 @@ def _layouts(_: str, __: str | None) -> list[Row]:
 
 
 def _points(_: str, chosen: str | None) -> list[Row]:
-    from mer_nas import catalogue
+    from mer_nas import systems
     from mer_nas.settings import resolve
 
     rows = []
     for name in [chosen] if chosen else presets.names("space"):
-        for system in catalogue.systems(resolve([f"space={name}"]).space):
-            text = catalogue.line(system).removeprefix(system.name).strip()
+        for system in systems.published_systems(resolve([f"space={name}"]).space):
+            text = systems.line(system).removeprefix(system.name).strip()
             rows.append({"space": name, "text": f"{name:<12} {text}", **system._asdict()})
     return rows
 

@@ -12,8 +12,8 @@ from mer_nas.config import overrides, presets
 from mer_nas.settings import Settings, resolve, with_space_of
 
 if TYPE_CHECKING:
-    from mer_nas.catalogue import System
     from mer_nas.evaluation.candidate import Candidate
+    from mer_nas.systems import System
 
 FIDELITY = {
     "code": "equal to public code",
@@ -39,12 +39,10 @@ def verb(words: tuple[str, ...], as_yaml: bool, as_json: bool) -> None:
         _print(resolve(words).dump(), as_json=as_json)
         return
     settings = resolve(with_space_of(point, words), also=("point",))
-    from mer_nas import catalogue
+    from mer_nas import systems
 
-    candidate = catalogue.candidate(
-        settings.space, point, settings.trainer, settings.trainer_words
-    )
-    system = next(s for s in catalogue.systems(settings.space) if s.name == point)
+    candidate = systems.candidate(settings.space, point, settings.trainer, settings.trainer_words)
+    system = next(s for s in systems.published_systems(settings.space) if s.name == point)
     if as_yaml or as_json:
         _print({**system._asdict(), **candidate.dump()}, as_json=as_json)
     else:

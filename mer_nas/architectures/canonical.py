@@ -1,8 +1,8 @@
 """From trees to architectures: strictly for what a person wrote, leniently for what was drawn.
 
-`parse` reports every mistake and every broken rule. `close` first replaces what does not fit its
-place by the nearest block that does. Either way the result is canonical: settings without effect
-are at their neutral values, and two trees of one network dump equally.
+`parse` reports every mistake and every broken rule. `parse_drawn` first replaces what does not fit
+its place by the nearest block that does. Either way the result is in canonical form: settings
+without effect are at their neutral values, and two trees of one network dump equally.
 """
 
 from collections.abc import Iterator
@@ -33,30 +33,30 @@ def parse(tree: object, place: str = "architecture", *, searched: bool = False) 
         ConfigError: Unknown or missing settings, wrong types; every mistake, one a line.
         Infeasible: The blocks do not fit together; every broken rule, one a line.
     """
-    architecture = _settled(_read(tree, place))
+    architecture = _canonical(_read(tree, place))
     _check(architecture, place, searched=searched)
     return architecture
 
 
-def close(tree: object, place: str = "architecture") -> Architecture:
+def parse_drawn(tree: object, place: str = "architecture") -> Architecture:
     """Return what a sampler drew as an architecture, repaired where single blocks do not fit.
 
     Raises:
         ConfigError: The tree is no architecture at all.
         Infeasible: It still breaks a rule.
     """
-    architecture = _settled(_repaired(_read(tree, place)))
+    architecture = _canonical(_repaired(_read(tree, place)))
     _check(architecture, place, searched=True)
     return architecture
 
 
-def settled(tree: object, place: str = "architecture") -> Architecture:
+def canonical_form(tree: object, place: str = "architecture") -> Architecture:
     """Return what a sampler drew in canonical form, whether its blocks fit or not.
 
     Raises:
         ConfigError: The tree is no architecture at all.
     """
-    return _settled(_read(tree, place))
+    return _canonical(_read(tree, place))
 
 
 def refresh() -> None:
@@ -82,16 +82,16 @@ def _read(tree: object, place: str) -> Architecture:
 def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
     broken: list[str] = []
     vanished: set[int] = set()
-    for part, site, slot, path in walk(architecture, place):
+    for part, context, slot, path in walk(architecture, place):
         if path in vanished or (vanished and slot in BEHIND):
             continue  # it stands on nothing
         try:
-            if min(site.size) < 1:
+            if min(context.size) < 1:
                 vanished.add(path)
-                raise site.refuse("the map has vanished", "fewer or gentler downs")
-            answer(part, site, "check") if is_own(part) else part.check(site)
+                raise context.refuse("the map has vanished", "fewer or gentler downs")
+            answer(part, context, "check") if is_own(part) else part.check(context)
             if searched and isinstance(part, Block):
-                part.check_searched(site)
+                part.check_searched(context)
         except Infeasible as error:
             broken.append(str(error))
     broken += _wrong_weights(architecture, f"{place}.losses")
@@ -130,14 +130,14 @@ def _repaired(architecture: Architecture) -> Architecture:
     return _taught(_weighed(_at_rest(architecture, "repair"), only_unset=False))
 
 
-def _settled(architecture: Architecture) -> Architecture:
-    architecture = _at_rest(architecture, "settle")
+def _canonical(architecture: Architecture) -> Architecture:
+    architecture = _at_rest(architecture, "canonical")
     if not any(_skipped(visit) for visit in walk(architecture)):
         architecture = architecture.model_copy(update={"drop_path": 0.0})
     return _weighed(architecture, only_unset=True)
 
 
-def _at_rest(architecture: Architecture, how: Literal["repair", "settle"]) -> Architecture:
+def _at_rest(architecture: Architecture, how: Literal["repair", "canonical"]) -> Architecture:
     """Return the architecture once no part changes any more.
 
     Raises:
@@ -154,10 +154,10 @@ def _at_rest(architecture: Architecture, how: Literal["repair", "settle"]) -> Ar
 
 def _skipped(visit: Visit) -> bool:
     """Return whether clips may skip the part; never one block alone, as rates rise from 0."""
-    return isinstance(visit.part, Block) and visit.part.skips and any(visit.site.drop_path)
+    return isinstance(visit.part, Block) and visit.part.skips and any(visit.context.drop_path)
 
 
-def _passed(architecture: Architecture, how: Literal["repair", "settle"]) -> Architecture:
+def _passed(architecture: Architecture, how: Literal["repair", "canonical"]) -> Architecture:
     """Return the architecture after one walk along which every part was repaired or settled."""
     index, visits = 0, walk(architecture)
     while index < len(visits):
@@ -170,11 +170,15 @@ def _passed(architecture: Architecture, how: Literal["repair", "settle"]) -> Arc
     return architecture
 
 
-def _answered(visit: Visit, how: Literal["repair", "settle"]) -> Block | Stage | Path:
+def _answered(visit: Visit, how: Literal["repair", "canonical"]) -> Block | Stage | Path:
     if is_own(visit.part):
-        block: Block = answer(visit.part, visit.site, how)
+        block: Block = answer(visit.part, visit.context, how)
         return block
-    return visit.part.repair(visit.site) if how == "repair" else visit.part.settle(visit.site)
+    return (
+        visit.part.repair(visit.context)
+        if how == "repair"
+        else visit.part.canonical(visit.context)
+    )
 
 
 def _weighed(architecture: Architecture, *, only_unset: bool) -> Architecture:

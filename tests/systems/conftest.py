@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from torch import Tensor, randn
 
-from mer_nas import catalogue
-from mer_nas.architectures import Architecture, close, measure
+from mer_nas import systems
+from mer_nas.architectures import Architecture, measure, parse_drawn
 from mer_nas.config import presets
 from mer_nas.errors import Infeasible
 from mer_nas.settings import resolve
@@ -35,7 +35,7 @@ def closed() -> Draws:
         chance = random.Random(0)
         while True:
             try:
-                yield close(catalogue.draw_one(space, chance)["architecture"])
+                yield parse_drawn(systems.draw_one(space, chance)["architecture"])
             except Infeasible:
                 yield None
 

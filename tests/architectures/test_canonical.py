@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.architectures import close, measure, parse, schema
+from mer_nas.architectures import measure, parse, parse_drawn, schema
 from mer_nas.errors import ConfigError, Infeasible
 
 Tree = dict[str, Any]
@@ -210,12 +210,12 @@ def test_what_closes_can_be_run_and_closes_to_itself() -> None:
     feasible = 0
     for _ in range(60):
         try:
-            architecture = close(_draw(chance))
+            architecture = parse_drawn(_draw(chance))
         except Infeasible:
             continue
         feasible += 1
         tree = architecture.model_dump(mode="json")
-        assert close(tree) == architecture
+        assert parse_drawn(tree) == architecture
         assert parse(tree) == architecture
         assert measure(architecture, classes=3).macs > 0
     assert feasible > 54

@@ -8,7 +8,7 @@ from itertools import islice
 from math import exp, log
 from typing import Any, NamedTuple
 
-from mer_nas.architectures import Architecture, Path, close, measure, parse
+from mer_nas.architectures import Architecture, Path, measure, parse, parse_drawn
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.grammar import Losses
 from mer_nas.config.base import Config, Tree, validate
@@ -51,7 +51,7 @@ class Draw(NamedTuple):
     """Why it is infeasible; empty for a feasible one."""
 
 
-def systems(space: SearchSpace, classes: int = 3) -> list[System]:
+def published_systems(space: SearchSpace, classes: int = 3) -> list[System]:
     """Return the points and references of a space.
 
     Args:
@@ -153,7 +153,7 @@ def trained_by(
     return validate(TrainerConfig, tree, f"{place}: trainer")
 
 
-def rows(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:
+def grid(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:
     """Return what a study tries beside the points of the space; none where its sampler decides.
 
     Args:
@@ -200,7 +200,7 @@ def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
     tree: Tree = {}
     try:
         tree = draw_one(space, chance)
-        closed = close(tree["architecture"], f"{space.place}: architecture")
+        closed = parse_drawn(tree["architecture"], f"{space.place}: architecture")
         cost = measure(closed, classes)
         space.limits.hold(space.place, params=cost.deployed, macs=cost.macs)
     except Infeasible as error:
