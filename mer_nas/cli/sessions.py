@@ -16,9 +16,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.provenance import code_version
-from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias
-from mer_nas.report.schema import Winner
-from mer_nas.report.tables import as_text
+from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias, Winner
 from mer_nas.search.config import Folds
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
@@ -200,7 +198,7 @@ def closing(report: Report, folder: StudyFolder) -> str:
         *_answer(report.answer),
         *_worth(report),
         *_front(report),
-        *(as_text(table) for table in report.tables),
+        *(table.to_text() for table in report.tables),
         f"report    {folder.path / 'report.html'}",
     ]
     if study.export:

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mer_nas.export.bundle import Exported, LoadedModel, export_network, load
-    from mer_nas.export.manifest import InputSpec, Manifest, Provenance
+    from mer_nas.export.bundle import LoadedModel, export_network, load
+    from mer_nas.export.manifest import Exported, InputSpec, Manifest, Provenance
 
 __all__ = [
     "Exported",

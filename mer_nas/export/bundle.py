@@ -23,6 +23,7 @@ from mer_nas.export.manifest import (
     AGAIN,
     GRAPH,
     WEIGHTS,
+    Exported,
     InputSpec,
     Manifest,
     Portion,
@@ -36,18 +37,6 @@ from mer_nas.wording import brief
 CARD = "card.md"
 FILES = (GRAPH, WEIGHTS, manifests.FILE, CARD)
 SELECTED = "selected on these subjects; expect less on new ones"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """An export that has been written and checked."""
-
-    folder: Path
-    files: tuple[str, ...]
-    """Names of the files in the folder."""
-    manifest: Manifest
-    max_difference: float
-    """Largest absolute difference of a logit between the ONNX graph and the network."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ def export_network(
         described = _describe(candidate, clips, facts, new)
         described.write(new)
         write_card(described, difference, new / CARD)
-    return Exported(folder, FILES, described, difference)
+    return Exported(folder=folder, files=FILES, max_difference=difference)
 
 
 def load(folder: Path | str) -> LoadedModel:

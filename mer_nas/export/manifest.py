@@ -105,6 +105,16 @@ class Worth(Config):
         )
 
 
+class Exported(Config):
+    """An export that has been written and checked."""
+
+    folder: Path
+    files: tuple[str, ...]
+    """Names of the files in the folder."""
+    max_difference: NonNegativeFloat
+    """Largest absolute difference of a logit between the ONNX graph and the network."""
+
+
 class Portion(Config):
     """What a data set gave to the training."""
 

@@ -1,45 +1,45 @@
 """Reports: what a study found, as one HTML page for people and one JSON file for programs.
 
-`StudySummary` say what happened, `build` says what it means, `write` puts it where it can be read.
+A `StudySummary` says what happened, `build_report` what it means, and `write_report` puts it where
+it can be read.
 """
 
-from mer_nas.report.build import build
-from mer_nas.report.facts import (
-    Attribution,
+from mer_nas.report.attribution import Attribution, ExpertAttribution, GateAttribution
+from mer_nas.report.candidates import (
     BlockPoint,
-    Comparison,
-    ComputeSummary,
-    DatasetScores,
-    DataSummary,
-    ExpertAttribution,
-    ExportFacts,
+    CandidateSummary,
     FinalistSummary,
-    GateAttribution,
-    Headline,
     HindsightSummary,
     LossCurve,
+    TrialSummary,
+)
+from mer_nas.report.files import write_report
+from mer_nas.report.ranking import CORRECTED, HONESTY, Winner
+from mer_nas.report.schema import Report, build_report, read_document, read_report
+from mer_nas.report.scores import DatasetScores, SeedScores, Spread
+from mer_nas.report.summary import (
+    Comparison,
+    ComputeSummary,
+    DataSummary,
+    Headline,
     NestedEstimate,
     NextStep,
     OuterGroup,
-    SeedScores,
     SelectionBias,
     StudySummary,
-    TrialSummary,
 )
-from mer_nas.report.files import write
-from mer_nas.report.schema import CORRECTED, HONESTY, Report, read_report
 
 __all__ = [
     "CORRECTED",
     "HONESTY",
     "Attribution",
     "BlockPoint",
+    "CandidateSummary",
     "Comparison",
     "ComputeSummary",
     "DataSummary",
     "DatasetScores",
     "ExpertAttribution",
-    "ExportFacts",
     "FinalistSummary",
     "GateAttribution",
     "Headline",
@@ -51,9 +51,12 @@ __all__ = [
     "Report",
     "SeedScores",
     "SelectionBias",
+    "Spread",
     "StudySummary",
     "TrialSummary",
-    "build",
+    "Winner",
+    "build_report",
+    "read_document",
     "read_report",
-    "write",
+    "write_report",
 ]

@@ -5,8 +5,7 @@ the squares of a shade share one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
 SHADES = 12
@@ -36,24 +35,6 @@ def heatmap(rows: Sequence[Sequence[float]], low: float, high: float, title: str
     )
 
 
-def least(values: Any) -> float:
-    """Return the least number in lists of lists of any depth."""
-    return min(_numbers(values))
-
-
-def most(values: Any) -> float:
-    """Return the largest number in lists of lists of any depth."""
-    return max(_numbers(values))
-
-
 def _shade(value: float, low: float, high: float) -> int:
     share = (value - low) / (high - low) if high > low else 0.0
     return round(min(1.0, max(0.0, share)) * (SHADES - 1))
-
-
-def _numbers(values: Any) -> Iterator[float]:
-    if isinstance(values, Iterable):
-        for value in values:
-            yield from _numbers(value)
-    else:
-        yield values

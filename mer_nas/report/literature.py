@@ -4,6 +4,8 @@ The figures lie in `literature.yaml` beside this file; how faithful a system is 
 the search space that offers it, so that the two cannot part.
 """
 
+from __future__ import annotations
+
 from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
@@ -28,22 +30,22 @@ CLIPS, SUBJECTS = 442, 68
 """Of the composite."""
 
 
-class Pair(Config):
+class _Pair(Config):
     """UF1 and UAR, as far as they are stated."""
 
     uf1: Share | None = None
     uar: Share | None = None
 
 
-class Rerun(Config):
+class _Rerun(Config):
     """The same system trained again by others."""
 
     by: str
     epoch: Epoch
-    scores: dict[Part, Pair]
+    scores: dict[Part, _Pair]
 
 
-class BuiltHere(Config):
+class _BuiltHere(Config):
     """The system as a search space of ours offers it."""
 
     space: str
@@ -52,7 +54,7 @@ class BuiltHere(Config):
     """code: equal to public code; paper: specified by the text; reading: our interpretation."""
 
 
-class PublishedSystem(Config):
+class _PublishedSystem(Config):
     """A system and what is stated of it."""
 
     name: str
@@ -63,10 +65,10 @@ class PublishedSystem(Config):
     """checked: by two sources; to_confirm: recalled, not read again."""
     epoch: Epoch
     """What the epoch was chosen by."""
-    scores: dict[Part, Pair] = Field(default_factory=dict)
+    scores: dict[Part, _Pair] = Field(default_factory=dict)
     """Empty where nothing is stated for this protocol."""
-    again: tuple[Rerun, ...] = ()
-    system: BuiltHere | None = None
+    again: tuple[_Rerun, ...] = ()
+    system: _BuiltHere | None = None
     """None where it is not built here."""
 
 
@@ -76,19 +78,19 @@ class Literature(Config):
     title: str
     protocol: str
     about: str
-    floor: Pair
+    floor: _Pair
     """Of the answer "negative" to every clip."""
     epochs: dict[Epoch, str] = Field(default_factory=lambda: dict(EPOCHS))
     """What the words for the choice of the epoch mean."""
-    rows: tuple[PublishedSystem, ...]
+    rows: tuple[_PublishedSystem, ...]
     comparable: bool = False
     """Whether the study at hand was measured on the same clips under the same protocol."""
 
-
-def literature(clips: int, subjects: int, classes: int, protocol: str) -> Literature:
-    """Return the table for a study on so many clips, subjects and classes under a protocol."""
-    same = (clips, subjects, classes, protocol) == (CLIPS, SUBJECTS, 3, "LOSO")
-    return _table().model_copy(update={"comparable": same})
+    @classmethod
+    def beside(cls, clips: int, subjects: int, classes: int, protocol: str) -> Literature:
+        """Return it for a study on so many clips, subjects and classes under a protocol."""
+        same = (clips, subjects, classes, protocol) == (CLIPS, SUBJECTS, 3, "LOSO")
+        return _table().model_copy(update={"comparable": same})
 
 
 @cache

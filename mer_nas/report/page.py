@@ -4,7 +4,8 @@ Every number that comes from the report is written as `<data value="exact">round
 a program (and the tests) can check the page against `report.json`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -13,13 +14,14 @@ from mer_nas.config import presets
 from mer_nas.diagram import as_svg, draw
 from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
-from mer_nas.report.heatmap import heatmap, least, most
-from mer_nas.report.schema import Report, Winner
+from mer_nas.report.heatmap import heatmap
+from mer_nas.report.ranking import Winner
+from mer_nas.report.schema import Report
 from mer_nas.templates import templates
 from mer_nas.wording import noun_of
 
 _DATA = Markup('<data value="{}">{}</data>')
-Number = float | int | None
+_Number = float | int | None
 
 
 def render(report: Report) -> str:
@@ -30,7 +32,7 @@ def render(report: Report) -> str:
     environment = templates("mer_nas.report", html=True)
     environment.filters |= FILTERS
     drawings = {name: Markup(svg) for name, svg in _drawings(report).items()}
-    slices = [(piece, Markup(charts.slice_(piece))) for piece in report.slices]
+    slices = [(piece, Markup(charts.slice_chart(piece))) for piece in report.slices]
     template = environment.get_template("report.html.jinja")
     return template.render(report=report, study=report.study, drawings=drawings, slices=slices)
 
@@ -41,12 +43,12 @@ def _drawings(report: Report) -> dict[str, str]:
     return {
         "history": charts.history(report),
         "curves": charts.curves(report) if any(t.curve for t in report.study.trials) else "",
-        "parameters": charts.cost(report, "parameters"),
-        "macs": charts.cost(report, "macs"),
-        "clip_ms": charts.cost(report, "clip_ms"),
-        "parallel": charts.parallel(report.parallel) if report.parallel else "",
+        "parameters": charts.cost_chart(report, "parameters"),
+        "macs": charts.cost_chart(report, "macs"),
+        "clip_ms": charts.cost_chart(report, "clip_ms"),
+        "parallel": charts.parallel_chart(report.parallel) if report.parallel else "",
         "losses": charts.losses(report),
-        "hindsight": charts.hindsight(report),
+        "hindsight": charts.hindsight_chart(report),
         "network": _network(report.answer, len(report.study.data.classes)),
     }
 
@@ -57,8 +59,8 @@ def _network(answer: Winner, classes: int) -> str:
     return as_svg(draw(parse(answer.architecture, "the winner's architecture"), classes))
 
 
-def _written(format_: Callable[[float], str]) -> Callable[[Number], Markup]:
-    def write(value: Number) -> Markup:
+def _written(format_: Callable[[float], str]) -> Callable[[_Number], Markup]:
+    def write(value: _Number) -> Markup:
         return Markup(NONE) if value is None else _DATA.format(repr(value), format_(value))
 
     return write
@@ -74,12 +76,21 @@ def _many(number: int, noun: str, several: str = "") -> Markup:
     return Markup("{} {}").format(counted, noun_of(number, noun, several))
 
 
+def _numbers(values: Any) -> Iterator[float]:
+    """Yield the numbers in lists of lists of any depth."""
+    if isinstance(values, Iterable):
+        for value in values:
+            yield from _numbers(value)
+    else:
+        yield values
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     **{name: _written(format_) for name, format_ in FORMATS.items()},
     "many": _many,
     "heatmap": lambda rows, low, high, title: Markup(heatmap(rows, low, high, title)),
-    "least": least,
-    "most": most,
+    "least": lambda maps: min(_numbers(maps)),
+    "most": lambda maps: max(_numbers(maps)),
     "yaml": lambda tree: presets.dump(tree, compact=True).rstrip(),
     "soft": _soft,
 }

@@ -1,287 +1,40 @@
-"""`report.json`: the facts of a study, and what a reader wants to know of them.
+"""`report.json`: the summary of a study, and what a reader wants to know of it.
 
 Every number that `report.html` prints stands here, so the page can be checked against the file and
 other programs need no HTML. A change that old readers would not understand changes `SCHEMA`.
 """
 
+from __future__ import annotations
+
 import json
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+import numpy as np
+from pydantic import ConfigDict, Field, NonNegativeInt
 
 from mer_nas import files
-from mer_nas.config.base import C, Config, Tree, validate
+from mer_nas.config.base import C, Config, validate
 from mer_nas.errors import StudyError, shown
-from mer_nas.evaluation.metrics import Confusion, Share
-from mer_nas.report.facts import CandidateSummary, StudySummary
 from mer_nas.report.literature import Literature
+from mer_nas.report.parameters import ImportantParameter, ParallelCoordinates, Slice
+from mer_nas.report.ranking import BestSoFar, RankedCandidate, Winner, ranking
+from mer_nas.report.scores import ConfusionMatrix
+from mer_nas.report.slots import Slots
+from mer_nas.report.stages import StageRow, stage_rows
+from mer_nas.report.subjects import DatasetPart, SubjectRow, SubjectSizes, datasets, subject_rows
+from mer_nas.report.summary import StudySummary
+from mer_nas.report.tables import ComparedTable, compared_tables
 from mer_nas.search.events import Outcome
-from mer_nas.space.published import PublishedScores
-from mer_nas.statistics import Difference
 from mer_nas.wording import brief
 
 SCHEMA: Final = "mer-nas report 3"
-HONESTY: Final = "selected on these subjects; expect less on new ones"
-CORRECTED: Final = (
-    "the headline is corrected for being the best of many; what earlier studies learned from "
-    "these subjects is not"
-)
 
 _BREAK = re.compile(r",\n\s+")
 _NUMBERS = re.compile(r'\[\n\s+([^][{}"]+?)\n\s+\]')
 _ROWS = re.compile(r"\[\n\s+(\[[^][\n]*\](?:,\n\s+\[[^][\n]*\])*)\n\s+\]")
-
-
-class Spread(Config):
-    """A score over several seeds."""
-
-    mean: Share
-    deviation: NonNegativeFloat | None
-    """Standard deviation (n - 1); none for a single seed."""
-    low: Share
-    high: Share
-    seeds: PositiveInt
-
-
-class RankedCandidate(CandidateSummary):
-    """A candidate in the ranking."""
-
-    rank: PositiveInt | None
-    """None for warm starts that did not reach the final stage."""
-    label: str
-    outcome: Outcome
-    search_score: Share | None
-    """UF1 under the search protocol."""
-    uf1: Spread | None
-    """Under the final protocol, as are the next two; none where it was not run."""
-    uar: Spread | None
-    accuracy: Spread | None
-
-
-class Margin(Config):
-    """The winner against the best warm start, both under one protocol."""
-
-    label: str
-    """Of the warm start."""
-    protocol: str
-    winner: Share
-    warm_start: Share
-    difference: Difference
-    """Winner minus warm start, in UF1."""
-    deviation: NonNegativeFloat | None
-    """The larger standard deviation over seeds of the two; none where there is one seed."""
-
-
-class Winner(CandidateSummary):
-    """What the study found."""
-
-    label: str
-    key: str
-    stage: Literal["final", "search"]
-    """Which stage the score comes from."""
-    protocol: str
-    uf1: Spread
-    uar: Spread | None
-    accuracy: Spread | None
-    weighted_f1: Spread | None = None
-    """F1 of the classes, each counted as often as it has clips."""
-    fold_f1: Spread | None = None
-    """Mean over folds of the F1 of each; not pooled, so not to be compared with `uf1`."""
-    honesty: str
-    """How far the scores can be trusted, in a sentence."""
-    search_score: Share | None
-    against: Margin | None
-    """None where no warm start was measured under the same protocol, or the winner is one."""
-    architecture: Tree | None
-    """Closed form."""
-    trainer: Tree | None
-    """What it was trained with under that protocol."""
-
-
-class ConfusionMatrix(Config):
-    """True against chosen classes of the winner, summed over seeds."""
-
-    classes: tuple[str, ...]
-    counts: Confusion
-    shares: tuple[tuple[Share, ...], ...]
-    """Counts divided by the sum of their row: the diagonal holds each class's recall."""
-    totals: tuple[NonNegativeInt, ...]
-    """Sum of each row."""
-    seeds: PositiveInt
-    protocol: str
-
-
-class BestSoFar(Config):
-    """The best complete score once a trial had ended."""
-
-    number: NonNegativeInt
-    uf1: Share
-
-
-class Axis(Config):
-    """The values of a parameter, as a drawing lays them out."""
-
-    parameter: str
-    choices: tuple[str, ...] = ()
-    """Its values in order, evenly spaced; empty for a number."""
-    low: float | None = None
-    """The least value of a number, at place 0, and the largest, at place 1."""
-    high: float | None = None
-    log: bool = False
-    """Whether a number's places are those of its logarithm."""
-
-
-class Important(Config):
-    """A parameter of the search and how much of the score's variation it explains."""
-
-    parameter: str
-    importance: NonNegativeFloat
-    relative: Share
-    """Importance divided by the largest one."""
-    tried: Axis | None = None
-    """The values that complete trials took; none where no trial has the parameter."""
-
-
-class SlicePoint(Config):
-    """One complete trial in a slice."""
-
-    value: str | int | float | bool | None
-    uf1: Share
-
-
-class Slice(Config):
-    """Search score against one parameter, over the complete trials that have it."""
-
-    parameter: str
-    choice: bool
-    """Whether it takes so few values that they are shown one by one."""
-    points: tuple[SlicePoint, ...]
-
-
-class Line(Config):
-    """A complete trial in the parallel coordinates."""
-
-    number: NonNegativeInt
-    uf1: Share
-    places: tuple[Share | None, ...]
-    """Where it crosses each axis; none where the trial does not have the parameter."""
-
-
-class ParallelCoordinates(Config):
-    """The complete trials over the parameters that mattered most, the best trial last."""
-
-    axes: tuple[Axis, ...]
-    lines: tuple[Line, ...]
-
-
-class SlotRow(Config):
-    """A block that can stand in a slot, over the complete trials."""
-
-    slot: str
-    """Dotted where a block stands in another: "stem.multi_scale"."""
-    block: str
-    trials: PositiveInt
-    """Complete trials that have it there, in whichever path or stage."""
-    best: NonNegativeInt
-    """Of the best quarter of them."""
-    uf1: Share
-    """Mean search score of those that have it."""
-    others: Share | None
-    """Of those that do not; none where all have it."""
-    winner: bool
-    """Whether the winner has it."""
-
-
-class Slots(Config):
-    """Which blocks the good networks have; an association, as others change along."""
-
-    complete: PositiveInt
-    """Complete trials."""
-    best: PositiveInt
-    """Size of their best quarter."""
-    rows: tuple[SlotRow, ...]
-    """By slot; of each the block with the best mean first."""
-
-
-class StageRow(Config):
-    """One part of the winner's network, input to output."""
-
-    part: str
-    """"stem", "stage 1", "head"; with the path in front where there are several."""
-    blocks: tuple[str, ...]
-    """What it is made of, in the order of the computation."""
-    width: NonNegativeInt
-    """Channels of its output."""
-    height: NonNegativeInt | None
-    """Of its output map, in pixels; none behind the pooling."""
-    columns: NonNegativeInt | None
-    parameters: NonNegativeInt
-    share: Share
-    """Share of the network's parameters."""
-
-
-class ComparedRow(Config):
-    """A row of a published table, and what we measured."""
-
-    name: str
-    about: str
-    point: str
-    uf1: Spread | None
-    """Ours, on the clips of the study; none where the point was not measured."""
-    accuracy: Spread | None
-    published: dict[str, PublishedScores]
-    """The paper's, by data set."""
-
-
-class ComparedTable(Config):
-    """A published table with our scores beside its own."""
-
-    title: str
-    source: str
-    data: dict[str, str]
-    """The paper's data sets."""
-    ours: str
-    """What ours were measured on, and how: "synthetic (3 classes, 108 clips), LOSO"."""
-    rows: tuple[ComparedRow, ...]
-
-
-class DatasetPart(Config):
-    """The clips of one data set among those of the study."""
-
-    name: str
-    subjects: PositiveInt
-    clips: PositiveInt
-    classes: dict[str, NonNegativeInt] | None
-    """Clips of each class; none where no trial is complete."""
-    uf1: Spread | None = None
-    """Of the winner, as are the next ones; none where there is one data set, or no winner."""
-    uar: Spread | None = None
-    accuracy: Spread | None = None
-    weighted_f1: Spread | None = None
-    confusion: ConfusionMatrix | None
-
-
-class SubjectRow(Config):
-    """How the winner did on one subject."""
-
-    subject: str
-    """Name without the data set."""
-    dataset: str
-    clips: PositiveInt
-    right: NonNegativeFloat
-    """Clips it got right, mean over seeds."""
-    share: Share
-    """The same as a share."""
-
-
-class SubjectSizes(Config):
-    """How many clips the subjects have."""
-
-    smallest: PositiveInt
-    median: NonNegativeFloat
-    largest: PositiveInt
 
 
 class Report(Config):
@@ -304,7 +57,7 @@ class Report(Config):
     counted: NonNegativeInt
     """Trials that count against the budget: complete, pruned and failed."""
     course: tuple[BestSoFar, ...]
-    important: tuple[Important, ...]
+    important: tuple[ImportantParameter, ...]
     """Parameters, most important first."""
     slices: tuple[Slice, ...]
     """Of the two most important parameters."""
@@ -347,6 +100,50 @@ class Report(Config):
         """Return the text of `report.json`."""
         tree = self.model_dump(mode="json", by_alias=True)
         return _matrices_in_lines(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def build_report(summary: StudySummary) -> Report:
+    """Return what a reader wants to know of the study that `summary` tells of.
+
+    Blocks of the user's own must be loaded: the winner's network is built to be counted.
+    """
+    data, complete = summary.data, summary.complete
+    winner = Winner.of_study(summary)
+    scores = summary.best.repetitions if summary.best is not None else ()
+    protocol = summary.protocol if summary.finalists else summary.search_protocol
+    outcomes = Counter(trial.outcome for trial in summary.trials)
+    important = ImportantParameter.ranked(summary.importance or {}, complete)
+    classes = len(data.classes)
+    return Report(
+        answer=winner,
+        ranking=ranking(summary),
+        front=tuple(map(RankedCandidate.of, summary.front)) if summary.objectives[1:] else (),
+        warm_starts=tuple(RankedCandidate.of(t) for t in summary.trials if t.warm_start),
+        confusion=ConfusionMatrix.of(
+            np.sum([score.confusion for score in scores], axis=0),
+            data.classes,
+            len(scores),
+            protocol,
+        )
+        if scores
+        else None,
+        outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
+        counted=sum(outcomes[outcome] for outcome in ("complete", "pruned", "failed")),
+        course=BestSoFar.course(complete),
+        important=important,
+        slices=Slice.of_most_important(important, complete),
+        parallel=ParallelCoordinates.of(important, complete),
+        slots=Slots.of(complete, winner.architecture if winner else None),
+        stages=stage_rows(winner.architecture, classes) if winner else (),
+        tables=compared_tables(summary),
+        literature=Literature.beside(
+            data.counts["clips"], data.counts["subjects"], classes, summary.protocol
+        ),
+        subject_sizes=SubjectSizes.of(list(data.subjects.values())),
+        datasets=datasets(data, scores, protocol),
+        subjects=subject_rows(data, scores),
+        study=summary,
+    )
 
 
 def _matrices_in_lines(text: str) -> str:

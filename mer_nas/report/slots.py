@@ -1,58 +1,91 @@
 """Which blocks the good networks have, slot by slot."""
 
+from __future__ import annotations
+
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from pydantic import NonNegativeInt, PositiveInt
+
 from mer_nas.architectures import Block, parse
 from mer_nas.architectures.walk import walk
-from mer_nas.config.base import Tree
-from mer_nas.report.facts import TrialSummary
-from mer_nas.report.schema import SlotRow, Slots
+from mer_nas.config.base import Config, Tree
+from mer_nas.evaluation.metrics import Share
+from mer_nas.report.candidates import TrialSummary
 
-FEWEST = 4
+MIN_COMPLETE = 4
 """Complete trials that have a best quarter."""
 
 Filled = frozenset[tuple[str, str]]
 """Slots with a block that stands in them, somewhere in a network."""
 
 
-def slots(best_first: Sequence[TrialSummary], winner: Tree | None) -> Slots | None:
-    """Return which blocks the complete trials have, and how they did with them.
+class _SlotRow(Config):
+    """A block that can stand in a slot, over the complete trials."""
 
-    A block that all of them have tells nothing, and is left out.
+    slot: str
+    """Dotted where a block stands in another: "stem.multi_scale"."""
+    block: str
+    trials: PositiveInt
+    """Complete trials that have it there, in whichever path or stage."""
+    best: NonNegativeInt
+    """Of the best quarter of them."""
+    uf1: Share
+    """Mean search score of those that have it."""
+    others: Share | None
+    """Of those that do not; none where all have it."""
+    winner: bool
+    """Whether the winner has it."""
 
-    Args:
-        best_first: Complete trials, the best first.
-        winner: Its architecture.
-    """
-    networks = [
-        (trial.value or 0.0, _filled(trial.architecture))
-        for trial in best_first
-        if trial.architecture is not None
-    ]
-    if len(networks) < FEWEST:
-        return None
-    blocks: dict[str, set[str]] = defaultdict(set)
-    for slot, block in {entry for _, filled in networks for entry in filled}:
-        blocks[slot].add(block)
-    best = len(networks) // 4
-    chosen = _filled(winner) if winner else frozenset()
-    rows: list[SlotRow] = []
-    for slot in sorted(blocks):
-        found = [_row(slot, block, networks, best, chosen) for block in sorted(blocks[slot])]
-        told = [row for row in found if row.trials < len(networks)]
-        rows += sorted(told, key=lambda row: (-row.uf1, row.block))
-    return Slots(complete=len(networks), best=best, rows=tuple(rows)) if rows else None
+
+class Slots(Config):
+    """Which blocks the good networks have; an association, as others change along."""
+
+    complete: PositiveInt
+    """Complete trials."""
+    best: PositiveInt
+    """Size of their best quarter."""
+    rows: tuple[_SlotRow, ...]
+    """By slot; of each the block with the best mean first."""
+
+    @classmethod
+    def of(cls, complete: Sequence[TrialSummary], winner: Tree | None) -> Slots | None:
+        """Return which blocks the complete trials have, and how they did with them.
+
+        A block that all of them have tells nothing, and is left out.
+
+        Args:
+            complete: Complete trials, the best first.
+            winner: Its architecture.
+        """
+        networks = [
+            (trial.value or 0.0, _filled(trial.architecture))
+            for trial in complete
+            if trial.architecture is not None
+        ]
+        if len(networks) < MIN_COMPLETE:
+            return None
+        blocks: dict[str, set[str]] = defaultdict(set)
+        for slot, block in {entry for _, filled in networks for entry in filled}:
+            blocks[slot].add(block)
+        best = len(networks) // 4
+        chosen = _filled(winner) if winner else frozenset()
+        rows: list[_SlotRow] = []
+        for slot in sorted(blocks):
+            found = [_row(slot, block, networks, best, chosen) for block in sorted(blocks[slot])]
+            told = [row for row in found if row.trials < len(networks)]
+            rows += sorted(told, key=lambda row: (-row.uf1, row.block))
+        return cls(complete=len(networks), best=best, rows=tuple(rows)) if rows else None
 
 
 def _row(
     slot: str, block: str, networks: Sequence[tuple[float, Filled]], best: int, chosen: Filled
-) -> SlotRow:
+) -> _SlotRow:
     entry = (slot, block)
     have = [score for score, filled in networks if entry in filled]
     others = [score for score, filled in networks if entry not in filled]
-    return SlotRow(
+    return _SlotRow(
         slot=slot,
         block=block,
         trials=len(have),

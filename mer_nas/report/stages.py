@@ -1,13 +1,31 @@
 """The parts of a network, input to output, with what each costs."""
 
 import torch
+from pydantic import NonNegativeInt
 from torch import nn
 
 from mer_nas.architectures import Block, Network, build, parse
 from mer_nas.architectures.walk import BEHIND, Visit, walk
-from mer_nas.config.base import Tree
+from mer_nas.config.base import Config, Tree
 from mer_nas.diagram import describe
-from mer_nas.report.schema import StageRow
+from mer_nas.evaluation.metrics import Share
+
+
+class StageRow(Config):
+    """One part of the winner's network, input to output."""
+
+    part: str
+    """"stem", "stage 1", "head"; with the path in front where there are several."""
+    blocks: tuple[str, ...]
+    """What it is made of, in the order of the computation."""
+    width: NonNegativeInt
+    """Channels of its output."""
+    height: NonNegativeInt | None
+    """Of its output map, in pixels; none behind the pooling."""
+    columns: NonNegativeInt | None
+    parameters: NonNegativeInt
+    share: Share
+    """Share of the network's parameters."""
 
 
 def stage_rows(architecture: Tree | None, classes: int) -> tuple[StageRow, ...]:

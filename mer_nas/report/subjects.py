@@ -1,29 +1,79 @@
 """What the winner got right, by subject and by data set."""
 
+from __future__ import annotations
+
+import statistics
 from collections.abc import Sequence
 
+import numpy as np
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from mer_nas.config.base import Config
 from mer_nas.data.clips import dataset_of
-from mer_nas.evaluation.metrics import Confusion
-from mer_nas.report.confusions import matrix, summed
-from mer_nas.report.facts import DataSummary, SeedScores
-from mer_nas.report.schema import DatasetPart, Spread, SubjectRow
-from mer_nas.report.spreads import others, spreads
+from mer_nas.evaluation.metrics import Counts, Share
+from mer_nas.report.scores import ALL_SCORES, ConfusionMatrix, SeedScores, Spread, spreads
+from mer_nas.report.summary import DataSummary
+
+
+class DatasetPart(Config):
+    """The clips of one data set among those of the study."""
+
+    name: str
+    subjects: PositiveInt
+    clips: PositiveInt
+    classes: dict[str, NonNegativeInt] | None
+    """Clips of each class; none where no trial is complete."""
+    uf1: Spread | None = None
+    """Of the winner, as are the next ones; none where there is one data set, or no winner."""
+    uar: Spread | None = None
+    accuracy: Spread | None = None
+    weighted_f1: Spread | None = None
+    confusion: ConfusionMatrix | None
+
+
+class SubjectRow(Config):
+    """How the winner did on one subject."""
+
+    subject: str
+    """Name without the data set."""
+    dataset: str
+    clips: PositiveInt
+    right: NonNegativeFloat
+    """Clips it got right, mean over seeds."""
+    share: Share
+    """The same as a share."""
+
+
+class SubjectSizes(Config):
+    """How many clips the subjects have."""
+
+    smallest: PositiveInt
+    median: NonNegativeFloat
+    largest: PositiveInt
+
+    @classmethod
+    def of(cls, clips: Sequence[int]) -> SubjectSizes | None:
+        """Return them of so many clips a subject; none without subjects."""
+        if not clips:
+            return None
+        return cls(smallest=min(clips), median=statistics.median(clips), largest=max(clips))
 
 
 def subject_rows(data: DataSummary, scores: Sequence[SeedScores]) -> tuple[SubjectRow, ...]:
     """Return how a candidate did on each subject; nothing where its scores do not tell them."""
     by_subject = _by_subject(scores)
-    if not by_subject:
+    if by_subject is None:
         return ()
+    hits = np.trace(by_subject, axis1=1, axis2=2).tolist()
     return tuple(
         SubjectRow(
             subject=group.partition(":")[2],
             dataset=dataset_of(group),
             clips=clips,
-            right=_hits(counts) / len(scores),
-            share=_hits(counts) / (len(scores) * clips),
+            right=right / len(scores),
+            share=right / (len(scores) * clips),
         )
-        for (group, clips), counts in zip(data.subjects.items(), by_subject, strict=True)
+        for (group, clips), right in zip(data.subjects.items(), hits, strict=True)
     )
 
 
@@ -43,34 +93,27 @@ def datasets(
     parts = []
     for name in names:
         own = [index for index, group in enumerate(groups) if dataset_of(group) == name]
-        counts = summed([by_subject[index] for index in own]) if by_subject else None
-        shown = [sum(row) // len(scores) for row in counts] if counts else None
+        counts = None if by_subject is None else by_subject[own].sum(0)
+        clips = None if counts is None else (counts.sum(1) // len(scores)).tolist()
+        scored = [part for score in scores for part in score.datasets if part.name == name]
         parts.append(
             DatasetPart(
                 name=name,
                 subjects=len(own),
                 clips=sum(data.subjects[groups[index]] for index in own),
-                classes=dict(zip(data.classes, shown, strict=True)) if shown else None,
-                **_scores(name, scores),
-                confusion=matrix(counts, data.classes, len(scores), protocol)
-                if counts and len(names) > 1
+                classes=dict(zip(data.classes, clips, strict=True)) if clips else None,
+                **spreads(scored, ALL_SCORES),
+                confusion=ConfusionMatrix.of(counts, data.classes, len(scores), protocol)
+                if counts is not None and len(names) > 1
                 else None,
             )
         )
     return tuple(parts)
 
 
-def _scores(name: str, scores: Sequence[SeedScores]) -> dict[str, Spread]:
-    own = [part for score in scores for part in score.datasets if part.name == name]
-    return {**spreads(own), **others(own)} if own else {}
-
-
-def _by_subject(scores: Sequence[SeedScores]) -> list[Confusion]:
-    """Return the confusion of each subject summed over seeds; nothing where a seed lacks them."""
+def _by_subject(scores: Sequence[SeedScores]) -> Counts | None:
+    """Return the confusions (S, K, K) summed over seeds; none where a seed lacks its subjects."""
     if not scores or not all(score.subjects for score in scores):
-        return []
-    return [summed(own) for own in zip(*(score.subjects for score in scores), strict=True)]
-
-
-def _hits(counts: Confusion) -> int:
-    return sum(row[index] for index, row in enumerate(counts))
+        return None
+    found: Counts = np.array([score.subjects for score in scores], dtype=np.int64).sum(0)
+    return found

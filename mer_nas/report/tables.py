@@ -4,15 +4,58 @@ Ours are of other clips than the paper's, often of other classes, so the two col
 the rows do to each other, not number with number; both say what they were measured on.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
-from mer_nas.report.facts import SeedScores, StudySummary
-from mer_nas.report.schema import ComparedRow, ComparedTable, Spread
-from mer_nas.report.spreads import spreads
+from mer_nas.config.base import Config
+from mer_nas.report.scores import SeedScores, Spread, spreads
+from mer_nas.report.summary import StudySummary
+from mer_nas.space.published import PublishedScores
 from mer_nas.wording import count
 
 
-def compare(facts: StudySummary) -> tuple[ComparedTable, ...]:
+class _ComparedRow(Config):
+    """A row of a published table, and what we measured."""
+
+    name: str
+    about: str
+    point: str
+    uf1: Spread | None
+    """Ours, on the clips of the study; none where the point was not measured."""
+    accuracy: Spread | None
+    published: dict[str, PublishedScores]
+    """The paper's, by data set."""
+
+
+class ComparedTable(Config):
+    """A published table with our scores beside its own."""
+
+    title: str
+    source: str
+    data: dict[str, str]
+    """The paper's data sets."""
+    ours: str
+    """What ours were measured on, and how: "synthetic (3 classes, 108 clips), LOSO"."""
+    rows: tuple[_ComparedRow, ...]
+
+    def to_text(self) -> str:
+        """Return a table for a terminal: UF1 and accuracy, ours first."""
+        head = ["", "", "ours", "", *(cell for name in self.data for cell in (name, ""))]
+        names = ["", "", *(["UF1", "accuracy"] * (1 + len(self.data)))]
+        rows = [
+            [row.name, row.about, *_ours(row), *_theirs(row, list(self.data))] for row in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(head, names, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (head, names, *rows)
+        ]
+        about = [f"  {name}: {text}" for name, text in {"ours": self.ours, **self.data}.items()]
+        return "\n".join([f"{self.title} ({self.source})", *lines, *about])
+
+
+def compared_tables(facts: StudySummary) -> tuple[ComparedTable, ...]:
     """Return the tables of the study's space with our scores.
 
     Rows compare under one protocol: the final one if all of a table's points reached the final
@@ -35,7 +78,7 @@ def compare(facts: StudySummary) -> tuple[ComparedTable, ...]:
         for row in table.rows:
             found = spreads(scores[row.point]) if row.point in scores else {}
             rows.append(
-                ComparedRow(
+                _ComparedRow(
                     name=row.name,
                     about=row.about,
                     point=row.point,
@@ -56,27 +99,11 @@ def compare(facts: StudySummary) -> tuple[ComparedTable, ...]:
     return tuple(tables)
 
 
-def as_text(table: ComparedTable) -> str:
-    """Return a table for a terminal: UF1 and accuracy, ours first."""
-    head = ["", "", "ours", "", *(cell for name in table.data for cell in (name, ""))]
-    names = ["", "", *(["UF1", "accuracy"] * (1 + len(table.data)))]
-    rows = [
-        [row.name, row.about, *_ours(row), *_theirs(row, list(table.data))] for row in table.rows
-    ]
-    widths = [max(map(len, column)) for column in zip(head, names, *rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, names, *rows)
-    ]
-    about = [f"  {name}: {text}" for name, text in {"ours": table.ours, **table.data}.items()]
-    return "\n".join([f"{table.title} ({table.source})", *lines, *about])
-
-
-def _ours(row: ComparedRow) -> list[str]:
+def _ours(row: _ComparedRow) -> list[str]:
     return [_written(row.uf1), _written(row.accuracy)]
 
 
-def _theirs(row: ComparedRow, data: Sequence[str]) -> list[str]:
+def _theirs(row: _ComparedRow, data: Sequence[str]) -> list[str]:
     cells: list[str] = []
     for name in data:
         found = row.published.get(name)

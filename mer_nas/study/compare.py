@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from mer_nas.config.base import Config
 from mer_nas.errors import DataError, StudyError
 from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
-from mer_nas.report.facts import CandidateSummary
+from mer_nas.report import CandidateSummary
 from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare_pairs, estimate
 from mer_nas.study.entrants import Entrant, Measured, Stage
 from mer_nas.study.entrants import entrants as named
@@ -202,7 +202,7 @@ def _row(
     headline = entrant.source.headline if entrant.chosen and entrant.winner else None
     return Compared(
         name=name,
-        **entrant.facts.said(),
+        **entrant.facts.shared,
         stage=measured.stage,
         seeds=len(scores),
         uf1=estimate(counts, uf1),

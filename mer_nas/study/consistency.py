@@ -28,18 +28,19 @@ from mer_nas.data.protocols import Scheme, name_of
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.metrics import Counts, Scores, f1_of_present
 from mer_nas.report import (
+    Attribution,
+    ComputeSummary,
     DataSummary,
     FinalistSummary,
     HindsightSummary,
     NestedEstimate,
     Report,
     SeedScores,
+    Spread,
     StudySummary,
     TrialSummary,
-    build,
+    build_report,
 )
-from mer_nas.report.facts import Attribution, ComputeSummary
-from mer_nas.report.spreads import spread
 from mer_nas.settings import Settings
 from mer_nas.space.search_space import Suggester
 from mer_nas.study import selection_bias
@@ -122,7 +123,7 @@ def followed(report: Report) -> Report:
     Blocks of the user's own must be loaded.
     """
     facts = report.study
-    return build(follow(facts, Settings.load(facts.settings, "study.settings")))
+    return build_report(follow(facts, Settings.load(facts.settings, "study.settings")))
 
 
 def follow(facts: StudySummary, settings: Settings) -> StudySummary:
@@ -206,7 +207,7 @@ def _trial(trial: TrialSummary, facts: StudySummary, settings: Settings) -> Tria
 
 def _finalists(facts: StudySummary, settings: Settings) -> tuple[FinalistSummary, ...]:
     found = [_finalist(entry, facts, settings) for entry in facts.finalists]
-    means = [spread([score.uf1 for score in entry.scores]).mean for entry in found]
+    means = [Spread.of([score.uf1 for score in entry.scores]).mean for entry in found]
     order = sorted(range(len(found)), key=lambda index: -means[index])
     return tuple(_with(found[index], rank=rank) for rank, index in enumerate(order, start=1))
 

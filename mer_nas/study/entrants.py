@@ -17,6 +17,7 @@ from typing import Literal
 from mer_nas.config.base import Tree
 from mer_nas.errors import StudyError, unknown
 from mer_nas.report import (
+    CandidateSummary,
     DataSummary,
     FinalistSummary,
     Headline,
@@ -25,7 +26,6 @@ from mer_nas.report import (
     TrialSummary,
     read_report,
 )
-from mer_nas.report.facts import CandidateSummary
 from mer_nas.report.files import JSON
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.evaluate import FILE as EVALUATION

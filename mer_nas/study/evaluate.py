@@ -28,9 +28,7 @@ from mer_nas.evaluation.metrics import Scores
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
-from mer_nas.report import DataSummary, SeedScores
-from mer_nas.report.facts import CandidateSummary
-from mer_nas.report.schema import read_document
+from mer_nas.report import CandidateSummary, DataSummary, SeedScores, read_document
 from mer_nas.search.jobs import describe
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock

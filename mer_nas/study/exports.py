@@ -12,11 +12,10 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
-from mer_nas.export import Provenance, export_network
+from mer_nas.export import Exported, Provenance, export_network
 from mer_nas.export.manifest import GRAPH, WEIGHTS, Worth, read_manifest
 from mer_nas.files import write
 from mer_nas.provenance import environment
-from mer_nas.report import ExportFacts
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.jobs import describe
 from mer_nas.search.lock import refuse_driven
@@ -46,7 +45,7 @@ def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = 
         raise ExportError(
             f"rank={rank}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
-    return Path(_export(state, rank, entries[rank - 1][0], clips, on_event).folder)
+    return _export(state, rank, entries[rank - 1][0], clips, on_event).folder
 
 
 def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
@@ -89,7 +88,7 @@ def _is_current(state: StudyState, winner: Trial, clips: ClipSet) -> bool:
 
 def _export(
     state: StudyState, rank: int, finalist: Trial, clips: ClipSet, on_event: Listener
-) -> ExportFacts:
+) -> Exported:
     study = state.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
     on_event(Note(f"training {finalist.label} on all {count(len(clips), 'clip')} for export"))
@@ -103,16 +102,8 @@ def _export(
     if rank == 1:
         looks = attribution(network, finalist.candidate, evaluator)
         write(state.folder.attribution, "null" if looks is None else looks.model_dump_json())
-    done = export_network(
-        network,
-        finalist.candidate,
-        clips,
-        state.folder.export(rank),
-        _provenance(state, finalist, clips),
-    )
-    return ExportFacts(
-        folder=str(done.folder), files=done.files, max_difference=done.max_difference
-    )
+    place, provenance = state.folder.export(rank), _provenance(state, finalist, clips)
+    return export_network(network, finalist.candidate, clips, place, provenance)
 
 
 def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenance:

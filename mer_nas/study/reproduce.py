@@ -42,10 +42,8 @@ from mer_nas.evaluation.metrics import Confusion
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
-from mer_nas.report import Report, SeedScores, read_report
+from mer_nas.report import Report, SeedScores, Spread, Winner, read_report
 from mer_nas.report.files import JSON
-from mer_nas.report.schema import Winner
-from mer_nas.report.spreads import spread
 from mer_nas.search import local
 from mer_nas.search.config import Folds, RayConfig
 from mer_nas.search.events import Listener, ignore
@@ -524,7 +522,7 @@ def _metric(name: str, then: Sequence[float], now: Sequence[float]) -> Iterable[
     tolerance = max(then) - min(then)
     for seed, (stored, found) in enumerate(zip(then, now, strict=True), start=1):
         yield Number(f"{name}, seed {seed}", stored, found, tolerance)
-    old, new = spread(then), spread(now)
+    old, new = Spread.of(then), Spread.of(now)
     if old.deviation is not None and new.deviation is not None:
         yield Number(f"{name}, mean", old.mean, new.mean, tolerance)
         yield Number(f"{name}, deviation", old.deviation, new.deviation, tolerance)

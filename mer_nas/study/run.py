@@ -261,8 +261,8 @@ def _final(
 
 
 def _write_report(state: StudyState) -> Report:
-    built = report.build(summary(state))
-    report.write(state.folder.path, built)
+    built = report.build_report(summary(state))
+    report.write_report(state.folder.path, built)
     if state.folder.ledger.is_file():
         write_predictions(state.folder.ledger, state.origin.data.classes, state.folder.predictions)
     return built

@@ -24,7 +24,6 @@ from mer_nas.report import (
     StudySummary,
     TrialSummary,
 )
-from mer_nas.report.build import best_first, by_rank, on_front
 from mer_nas.search.config import StudyConfig
 from mer_nas.statistics import MIN_SUBJECTS, compare_pairs, correct, estimate
 from mer_nas.wording import count
@@ -76,7 +75,7 @@ def headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | No
     The score is that of the final stage where there was one; the optimism is always estimated at
     the fidelity of the search, where the choice was made. It never adds to a score.
     """
-    finalists = by_rank(facts)
+    finalists = facts.ranked
     if chosen is None or not all(score.subjects for each in finalists for score in each.scores):
         return None
     if finalists:
@@ -104,8 +103,8 @@ def comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
         return ()
     winner, runner_up, *rest = ranked
     others = [runner_up, *(entry for entry in rest if entry.warm_start)]
-    counts = {_label(entry): _counts(entry) for entry in others}
-    found = compare_pairs(_counts(winner), counts)
+    counts = {_label(entry): counts_of(entry.repetitions) for entry in others}
+    found = compare_pairs(counts_of(winner.repetitions), counts)
     final = facts.final_protocol if facts.finalists else None
     return tuple(
         Comparison(
@@ -148,23 +147,15 @@ def counts_of(scores: Iterable[SeedScores]) -> Counts:
 
 def _ranked(facts: StudySummary) -> Sequence[FinalistSummary | TrialSummary]:
     """Return those whose confusions are known: finalists, or else complete trials, best first."""
-    if facts.finalists:
-        return [entry for entry in by_rank(facts) if all(s.subjects for s in entry.scores)]
-    complete = best_first(facts.trials)
-    if len(facts.objectives) > 1:
-        complete = on_front(facts, complete)
-    return [trial for trial in complete if trial.scores is not None and trial.scores.subjects]
+    trials = facts.front if len(facts.objectives) > 1 else facts.complete
+    known = facts.ranked or trials
+    return [
+        each for each in known if each.repetitions and all(s.subjects for s in each.repetitions)
+    ]
 
 
 def _label(entry: FinalistSummary | TrialSummary) -> str:
     return entry.label if isinstance(entry, FinalistSummary) else f"trial {entry.number}"
-
-
-def _counts(entry: FinalistSummary | TrialSummary) -> Counts:
-    if isinstance(entry, FinalistSummary):
-        return counts_of(entry.scores)
-    assert entry.scores is not None
-    return counts_of([entry.scores])
 
 
 def _caveat(study: StudyConfig, complete: int) -> str:

@@ -24,10 +24,8 @@ from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.evaluation.timing import Timing, clock, clock_clip
-from mer_nas.report import (
-    ExportFacts,
-    SeedScores,
-)
+from mer_nas.export.manifest import Exported
+from mer_nas.report import SeedScores
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
@@ -343,15 +341,15 @@ class StudyState:
         return str(known.get("stopped", before))
 
     @property
-    def export(self) -> ExportFacts | None:
+    def export(self) -> Exported | None:
         """The winner's export, as it was noted when it was made; none where it is of another."""
         noted = self.optuna.user_attrs.get("export", {}) if self.begun else {}
         winner = next((entry for entry, _ in self.finalists), None)
         if winner is None or noted.get("of") != [winner.candidate.key, self.origin.code]:
             return None
-        return ExportFacts.model_validate(noted["facts"])
+        return Exported.model_validate(noted["facts"])
 
-    def note_export(self, winner: Trial, export: ExportFacts | None) -> None:
+    def note_export(self, winner: Trial, export: Exported | None) -> None:
         """Keep what is to be said of the winner's export; None: there is none."""
         noted = {}
         if export is not None:

@@ -203,7 +203,7 @@ def test_rebuilding_gives_the_very_same_network(point: tuple[Network, Exported])
     assert not rebuilt.network.training
     clips = seen_by(POINTS[found.folder.name], 5, seed=2).values()
     assert (logits(rebuilt.network, *clips) == logits(network, *clips)).all()
-    assert rebuilt.manifest == found.manifest
+    assert rebuilt.manifest == read_manifest(found.folder)
 
 
 def test_a_fresh_process_rebuilds_the_very_same_network(
@@ -249,8 +249,9 @@ WORTH = Worth(uf1=0.671, low=0.55, high=0.78, mean=0.713, seeds=3, optimism=0.04
 
 
 def card_of(exported: Exported, folder: Path, worth: Worth | None = WORTH, **changes: Any) -> str:
-    facts = exported.manifest.provenance.model_copy(update={"worth": worth})
-    told = exported.manifest.model_copy(update={"provenance": facts, **changes})
+    manifest = read_manifest(exported.folder)
+    facts = manifest.provenance.model_copy(update={"worth": worth})
+    told = manifest.model_copy(update={"provenance": facts, **changes})
     write_card(told, exported.max_difference, folder / "card.md")
     return (folder / "card.md").read_text(encoding="utf-8")
 
@@ -298,7 +299,9 @@ def test_the_card_counts_each_data_set_and_says_on_which_terms_it_is_given_out(
             name="home", clips=6, subjects=2, classes=dict(zip(CLASSES, (1, 0, 5), strict=True))
         ),
     )
-    assert original.manifest.portions == portions[:1]  # every third clip of ten is of one class
+    assert (
+        read_manifest(original.folder).portions == portions[:1]
+    )  # every third clip of ten is of one class
     how = Preparation(pipeline=Pipeline(), size=28, frames=8)
     card = card_of(original, tmp_path, portions=portions, how=how)
     assert "| CASME II | 10 | 3 | 4 | 3 | 3 | Yan et al. 2014, PLoS ONE 9(1): e86041 |" in card
@@ -652,19 +655,25 @@ def test_the_card_of_a_hostile_study_has_the_form_of_any_other(
     original: Exported, tmp_path: Path
 ) -> None:
     hostile = "x | <img src=x> [a](http://e) `b` *c*\n# d\n```\n- e\x1b[0m"
-    origin = original.manifest.provenance
+    origin = read_manifest(original.folder).provenance
     said = {"study": hostile, "label": hostile, "command": hostile, "protocol": hostile}
     names = [f"{name} {hostile} ']" for name in CLASSES]
     portions = [
         portion.model_copy(update={"name": hostile, "classes": dict.fromkeys(names, 3)})
-        for portion in original.manifest.portions
+        for portion in read_manifest(original.folder).portions
     ]
     changes: dict[str, Any] = {"classes": tuple(names), "data": hostile, "portions": portions}
-    told = original.manifest.model_copy(
-        update={"provenance": origin.model_copy(update={**said, "environment": {"cpu": hostile}})}
-    ).model_copy(update=changes)
+    told = (
+        read_manifest(original.folder)
+        .model_copy(
+            update={
+                "provenance": origin.model_copy(update={**said, "environment": {"cpu": hostile}})
+            }
+        )
+        .model_copy(update=changes)
+    )
     write_card(told, 0.0, tmp_path / "card.md")
-    write_card(original.manifest, 0.0, tmp_path / "plain.md")
+    write_card(read_manifest(original.folder), 0.0, tmp_path / "plain.md")
     reader = MarkdownIt("commonmark").enable("table")
     shapes = [
         [

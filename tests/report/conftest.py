@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mer_nas.export.manifest import Exported
 from mer_nas.report import (
     Attribution,
     BlockPoint,
@@ -15,7 +17,6 @@ from mer_nas.report import (
     DatasetScores,
     DataSummary,
     ExpertAttribution,
-    ExportFacts,
     FinalistSummary,
     GateAttribution,
     Headline,
@@ -28,8 +29,8 @@ from mer_nas.report import (
     SelectionBias,
     StudySummary,
     TrialSummary,
-    build,
-    write,
+    build_report,
+    write_report,
 )
 from mer_nas.report.files import Written
 from mer_nas.statistics import Estimate
@@ -267,8 +268,8 @@ def facts() -> StudySummary:
                 adjusted=0.4374,
             ),
         ),
-        export=ExportFacts(
-            folder="runs/moe-synthetic-1/export",
+        export=Exported(
+            folder=Path("runs/moe-synthetic-1/export"),
             files=("model.onnx", "model.safetensors", "model.yaml", "card.md"),
             max_difference=3.1e-7,
         ),
@@ -387,13 +388,13 @@ def gated(kind: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def whole(facts: StudySummary, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The files of the study."""
-    return write(tmp_path_factory.mktemp("whole"), build(facts))
+    return write_report(tmp_path_factory.mktemp("whole"), build_report(facts))
 
 
 @pytest.fixture(scope="session")
 def whole_two_sets(two_sets: StudySummary, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The files of the study on two data sets."""
-    return write(tmp_path_factory.mktemp("two_sets"), build(two_sets))
+    return write_report(tmp_path_factory.mktemp("two_sets"), build_report(two_sets))
 
 
 class Undrawn:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.report import Report, StudySummary, build
-from mer_nas.report.spreads import spread
+from mer_nas.report import Report, Spread, StudySummary, build_report
 
 
 def changed(facts: StudySummary, **fields: Any) -> StudySummary:
@@ -21,18 +20,18 @@ def only(facts: StudySummary, *numbers: int) -> StudySummary:
 
 
 def test_spread_is_mean_deviation_and_range() -> None:
-    found = spread([0.5, 0.6, 0.7])
+    found = Spread.of([0.5, 0.6, 0.7])
     assert found.mean == pytest.approx(0.6)
     assert found.deviation == pytest.approx(0.1)
     assert (found.low, found.high, found.seeds) == (0.5, 0.7, 3)
 
 
 def test_one_seed_has_no_deviation() -> None:
-    assert spread([0.5]).deviation is None
+    assert Spread.of([0.5]).deviation is None
 
 
 def test_the_answer_is_the_first_finalist_over_its_seeds(facts: StudySummary) -> None:
-    answer = build(facts).answer
+    answer = build_report(facts).answer
     assert answer is not None
     assert (answer.label, answer.stage, answer.protocol) == ("trial 27", "final", "LOSO")
     # Hits of the three seeds among 100 clips: 50 + 16 + 15, 52 + 15 + 14, 49 + 17 + 14.
@@ -47,14 +46,14 @@ def test_scores_count_as_corrected_only_where_the_optimism_is_an_estimate(
     plain = "selected on these subjects; expect less on new ones"
     bound = facts.headline.model_copy(update={"upper_bound": True})  # type: ignore[union-attr]
     said = [
-        build(facts.model_copy(update={"headline": headline})).answer.honesty  # type: ignore[union-attr]
+        build_report(facts.model_copy(update={"headline": headline})).answer.honesty  # type: ignore[union-attr]
         for headline in (facts.headline, bound, None)
     ]
     assert said == [corrected, plain, plain]
 
 
 def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: StudySummary) -> None:
-    answer = build(facts).answer
+    answer = build_report(facts).answer
     assert answer is not None
     assert answer.against is not None
     assert (answer.against.label, answer.against.protocol) == ("prog_s", "LOSO")
@@ -64,7 +63,7 @@ def test_the_winner_is_compared_with_the_warm_start_of_its_own_stage(facts: Stud
 def test_without_a_warm_start_among_finalists_the_search_scores_are_compared(
     facts: StudySummary,
 ) -> None:
-    answer = build(changed(facts, finalists=facts.finalists[:2])).answer
+    answer = build_report(changed(facts, finalists=facts.finalists[:2])).answer
     assert answer is not None
     assert answer.against is not None
     assert answer.against.protocol == "4 subject groups"
@@ -74,7 +73,7 @@ def test_without_a_warm_start_among_finalists_the_search_scores_are_compared(
 
 def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudySummary) -> None:
     winner = facts.finalists[2].model_copy(update={"rank": 1})
-    answer = build(changed(facts, finalists=(winner,))).answer
+    answer = build_report(changed(facts, finalists=(winner,))).answer
     assert answer is not None
     assert answer.warm_start
     assert answer.against is None
@@ -82,7 +81,7 @@ def test_a_published_point_that_wins_is_compared_with_nothing(facts: StudySummar
 
 def test_a_published_point_among_the_finalists_is_called_by_its_name(facts: StudySummary) -> None:
     point = facts.finalists[2].model_copy(update={"label": "trial 1"})
-    report = build(changed(facts, finalists=(*facts.finalists[:2], point)))
+    report = build_report(changed(facts, finalists=(*facts.finalists[:2], point)))
     assert [row.label for row in report.ranking] == ["trial 27", "trial <script>", "prog_s"]
     assert report.answer is not None
     assert report.answer.against is not None
@@ -90,7 +89,7 @@ def test_a_published_point_among_the_finalists_is_called_by_its_name(facts: Stud
 
 
 def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudySummary) -> None:
-    matrix = build(facts).confusion
+    matrix = build_report(facts).confusion
     assert matrix is not None
     assert matrix.counts == ((151, 17, 12), (12, 48, 6), (7, 4, 43))
     assert matrix.totals == (180, 66, 54)
@@ -99,7 +98,7 @@ def test_confusion_is_summed_over_seeds_and_shared_by_row(facts: StudySummary) -
 
 
 def test_every_outcome_is_counted_and_only_trained_ones_count(facts: StudySummary) -> None:
-    report = build(facts)
+    report = build_report(facts)
     assert report.outcomes == {
         "complete": 18,
         "pruned": 9,
@@ -111,7 +110,7 @@ def test_every_outcome_is_counted_and_only_trained_ones_count(facts: StudySummar
 
 
 def test_the_best_so_far_never_falls_and_ends_with_the_best(facts: StudySummary) -> None:
-    course = [step.uf1 for step in build(facts).course]
+    course = [step.uf1 for step in build_report(facts).course]
     assert course == sorted(course)
     assert course[-1] == max(trial.value or 0 for trial in facts.trials)
 
@@ -119,7 +118,7 @@ def test_the_best_so_far_never_falls_and_ends_with_the_best(facts: StudySummary)
 def test_without_a_final_stage_the_best_trial_wins_by_its_search_score(
     facts: StudySummary,
 ) -> None:
-    report = build(without_winners(facts))
+    report = build_report(without_winners(facts))
     assert report.answer is not None
     assert (report.answer.label, report.answer.stage) == ("trial 27", "search")
     assert report.answer.uf1.deviation is None
@@ -133,7 +132,7 @@ def test_the_winning_trial_brings_its_confusion_where_the_ledger_has_it(
 ) -> None:
     measured = facts.finalists[0].scores[0]
     best = facts.trials[27].model_copy(update={"scores": measured})
-    report = build(changed(without_winners(facts), trials=(best,)))
+    report = build_report(changed(without_winners(facts), trials=(best,)))
     assert report.confusion is not None
     assert report.confusion.counts == measured.confusion
     assert report.answer is not None
@@ -142,7 +141,7 @@ def test_the_winning_trial_brings_its_confusion_where_the_ledger_has_it(
 
 
 def test_without_a_complete_trial_there_is_no_answer(facts: StudySummary) -> None:
-    report = build(only(facts, 4, 9, 14))
+    report = build_report(only(facts, 4, 9, 14))
     assert report.answer is None
     assert not report.ranking
     assert not report.course
@@ -151,20 +150,20 @@ def test_without_a_complete_trial_there_is_no_answer(facts: StudySummary) -> Non
 
 
 def test_a_study_of_one_trial_has_an_answer(facts: StudySummary) -> None:
-    report = build(changed(only(facts, 5), importance=None))
+    report = build_report(changed(only(facts, 5), importance=None))
     assert report.answer is not None
     assert report.answer.against is None
     assert len(report.course) == 1
 
 
 def test_parameters_that_explain_nothing_get_no_slice(facts: StudySummary) -> None:
-    report = build(changed(facts, importance={"trainer.lr": 0.0, "trainer.epochs": 0.0}))
+    report = build_report(changed(facts, importance={"trainer.lr": 0.0, "trainer.epochs": 0.0}))
     assert [entry.relative for entry in report.important] == [0.0, 0.0]
     assert report.slices == ()
 
 
 def test_slices_show_the_two_most_important_parameters(facts: StudySummary) -> None:
-    gate, rate = build(facts).slices
+    gate, rate = build_report(facts).slices
     assert gate.parameter == "architecture.paths.0.stages.1.gate.kind"
     assert gate.choice
     assert rate.parameter == "trainer.lr"
@@ -177,11 +176,11 @@ def test_a_parameter_that_only_some_trials_have_is_shown_over_those(facts: Study
         trial if trial.number % 2 else trial.model_copy(update={"params": {}})
         for trial in facts.trials
     )
-    piece = build(changed(facts, trials=some)).slices[0]
+    piece = build_report(changed(facts, trials=some)).slices[0]
     complete = [trial for trial in some if trial.outcome == "complete" and trial.params]
     assert len(piece.points) == len(complete)
 
 
 def test_a_finished_report_is_the_same_from_the_same_facts(facts: StudySummary) -> None:
-    assert build(facts).to_json() == build(facts).to_json()
-    assert isinstance(build(facts), Report)
+    assert build_report(facts).to_json() == build_report(facts).to_json()
+    assert isinstance(build_report(facts), Report)

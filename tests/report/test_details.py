@@ -2,13 +2,13 @@
 
 import pytest
 
-from mer_nas.report import StudySummary, build
-from mer_nas.report.parallel import axis, is_choice, place
+from mer_nas.report import StudySummary, build_report
+from mer_nas.report.parameters import Axis
 
 
 def test_subjects_count_what_the_winner_got_right_over_its_seeds(two_sets: StudySummary) -> None:
     """Of 011's three clips the first seed gets all right, the second two."""
-    rows = build(two_sets).subjects
+    rows = build_report(two_sets).subjects
     assert [(row.dataset, row.subject, row.clips, row.right) for row in rows] == [
         ("samm", "006", 4, 3.0),
         ("samm", "011", 3, 2.5),
@@ -18,7 +18,7 @@ def test_subjects_count_what_the_winner_got_right_over_its_seeds(two_sets: Study
 
 
 def test_each_data_set_has_its_own_clips_confusion_and_scores(two_sets: StudySummary) -> None:
-    samm, smic = build(two_sets).datasets
+    samm, smic = build_report(two_sets).datasets
     assert (samm.name, samm.subjects, samm.clips) == ("samm", 2, 7)
     assert samm.classes == {"negative": 4, "positive": 2, "surprise": 1}
     assert smic.classes == {"negative": 0, "positive": 1, "surprise": 0}
@@ -31,33 +31,33 @@ def test_each_data_set_has_its_own_clips_confusion_and_scores(two_sets: StudySum
 
 
 def test_a_study_of_one_data_set_has_no_matrix_beside_the_pooled_one(facts: StudySummary) -> None:
-    (only,) = build(facts).datasets
+    (only,) = build_report(facts).datasets
     assert (only.name, only.subjects, only.classes, only.confusion) == (
         "synthetic",
         14,
         None,
         None,
     )
-    assert build(facts).subjects == ()
+    assert build_report(facts).subjects == ()
 
 
 def test_papers_other_scores_are_told_where_every_seed_has_them(
     facts: StudySummary, two_sets: StudySummary
 ) -> None:
-    answer = build(two_sets).answer
+    answer = build_report(two_sets).answer
     assert answer is not None
     assert answer.weighted_f1 is not None
     assert answer.weighted_f1.mean == 0.75
     assert answer.fold_f1 is not None
     assert answer.fold_f1.mean == 0.5
-    old = build(facts).answer
+    old = build_report(facts).answer
     assert old is not None
     assert old.weighted_f1 is old.fold_f1 is None
 
 
 def test_slots_tell_which_blocks_the_good_networks_have(two_sets: StudySummary) -> None:
     """Networks of odd trials have no gate, the others a progressive one; the rest is the same."""
-    found = build(two_sets).slots
+    found = build_report(two_sets).slots
     assert found is not None
     assert (found.complete, found.best) == (18, 4)
     complete = [trial for trial in two_sets.trials if trial.outcome == "complete"]
@@ -76,11 +76,11 @@ def test_slots_tell_which_blocks_the_good_networks_have(two_sets: StudySummary) 
 
 
 def test_where_all_networks_have_the_same_blocks_no_slot_is_told(facts: StudySummary) -> None:
-    assert build(facts).slots is None
+    assert build_report(facts).slots is None
 
 
 def test_parallel_coordinates_join_every_complete_trial_the_best_last(facts: StudySummary) -> None:
-    found = build(facts).parallel
+    found = build_report(facts).parallel
     assert found is not None
     assert [axis.parameter.rsplit(".", 1)[1] for axis in found.axes] == ["kind", "lr"]
     assert found.axes[0].choices == ("none", "prog")
@@ -93,9 +93,9 @@ def test_parallel_coordinates_join_every_complete_trial_the_best_last(facts: Stu
 
 
 def test_counts_that_come_again_are_choices_and_measures_never() -> None:
-    assert is_choice([2, 4, 4])
-    assert not is_choice([3e-3, 3e-3, 1.4e-3])
-    assert not is_choice(range(9))
+    assert Axis.of("heads", [2, 4, 4]).choices == ("2", "4")
+    assert not Axis.of("lr", [3e-3, 3e-3, 1.4e-3]).choices
+    assert not Axis.of("width", range(9)).choices
 
 
 def test_a_parameter_that_fewer_than_half_of_the_trials_have_is_no_axis(
@@ -107,17 +107,17 @@ def test_a_parameter_that_fewer_than_half_of_the_trials_have_is_no_axis(
         else trial.model_copy(update={"params": {"trainer.lr": trial.params["trainer.lr"]}})
         for trial in facts.trials
     )
-    found = build(facts.model_copy(update={"trials": trials})).parallel
+    found = build_report(facts.model_copy(update={"trials": trials})).parallel
     assert found is not None
     assert [axis.parameter for axis in found.axes] == ["trainer.lr"]
 
 
 def test_without_importance_there_are_no_parallel_coordinates(facts: StudySummary) -> None:
-    assert build(facts.model_copy(update={"importance": None})).parallel is None
+    assert build_report(facts.model_copy(update={"importance": None})).parallel is None
 
 
 def test_numbers_stand_where_they_lie_between_the_least_and_the_largest() -> None:
-    width = axis("width", [8.0, 12.0, 24.0])
-    assert [place(width, value) for value in (8, 12, 24)] == [0, 0.25, 1]
-    rate = axis("lr", [1e-4, 1e-2, 1e-3])
-    assert place(rate, 1e-3) == pytest.approx(0.5)
+    width = Axis.of("width", [8.0, 12.0, 24.0])
+    assert [width.place(value) for value in (8, 12, 24)] == [0, 0.25, 1]
+    rate = Axis.of("lr", [1e-4, 1e-2, 1e-3])
+    assert rate.place(1e-3) == pytest.approx(0.5)

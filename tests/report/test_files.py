@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from mer_nas.errors import ConfigError, StudyError
-from mer_nas.report import StudySummary, build, charts, read_report, write
+from mer_nas.report import StudySummary, build_report, charts, read_report, write_report
 from mer_nas.report.files import Written
 
 ADDRESS = re.compile(r"https?://|url\((?!#)|@import", re.IGNORECASE)
@@ -96,7 +96,9 @@ def files(
     if request.param != "no final stage":
         note = "Two complete trials are needed to tell what mattered."
         fields |= {"importance": None, "importance_note": note}
-    return write(tmp_path_factory.mktemp("study"), build(facts.model_copy(update=fields)))
+    return write_report(
+        tmp_path_factory.mktemp("study"), build_report(facts.model_copy(update=fields))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,7 @@ def test_a_matrix_of_numbers_takes_a_line_of_the_json_and_text_is_left_alone(
 ) -> None:
     said = "a list\n[\n  1,\n  2\n]"
     odd = two_sets.model_copy(update={"environment": {"note": said}})
-    path = write(tmp_path, build(odd)).json
+    path = write_report(tmp_path, build_report(odd)).json
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     assert lines.count("[[2, 1, 0], [0, 1, 0], [0, 0, 0]],") == 4  # of 006: two seeds, twice
     assert '"confusion": [[3, 1, 0], [1, 2, 0], [0, 0, 1]],' in lines
@@ -187,7 +189,7 @@ def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
         update={"caveat": "7 complete trials, and 10 are needed"}
     )  # type: ignore[union-attr]
     few = facts.model_copy(update={"headline": headline, "selection": selection})
-    page = Page(write(tmp_path, build(few))[1].read_text(encoding="utf-8"))
+    page = Page(write_report(tmp_path, build_report(few))[1].read_text(encoding="utf-8"))
     text = " ".join("".join(page.text).split())
     assert "On new subjects of the same kind: UF1 at most 0.747" in text
     assert "less at least 0.042, by which" in text
@@ -202,7 +204,9 @@ def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
 ) -> None:
     none = {"headline": None, "selection": None, "selection_note": "2 subjects are too few"}
     page = Page(
-        write(tmp_path, build(facts.model_copy(update=none)))[1].read_text(encoding="utf-8")
+        write_report(tmp_path, build_report(facts.model_copy(update=none)))[1].read_text(
+            encoding="utf-8"
+        )
     )
     text = " ".join("".join(page.text).split())
     assert "The selection bias is unknown: 2 subjects are too few. Selected on" in text
@@ -298,9 +302,9 @@ def test_parameters_with_any_name_can_be_drawn(facts: StudySummary) -> None:
         trial.model_copy(update={"params": {name: f"$x_{trial.number % 3}$ <i>"}})
         for trial in facts.trials
     )
-    report = build(facts.model_copy(update={"trials": trials, "importance": {name: 1.0}}))
+    report = build_report(facts.model_copy(update={"trials": trials, "importance": {name: 1.0}}))
     assert report.parallel is not None
-    for drawing in (charts.slice_(report.slices[0]), charts.parallel(report.parallel)):
+    for drawing in (charts.slice_chart(report.slices[0]), charts.parallel_chart(report.parallel)):
         assert "<i>" not in drawing
         assert re.search(r"<text[^>]*>\$x_1\$ &lt;i&gt;</text>", drawing)
 
@@ -315,7 +319,7 @@ def test_nothing_is_left_beside_the_files(files: Written) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_report_of_another_version_is_refused(facts: StudySummary, tmp_path: Path) -> None:
-    path = write(tmp_path, build(facts))[0]
+    path = write_report(tmp_path, build_report(facts))[0]
     path.write_text(
         path.read_text(encoding="utf-8").replace("mer-nas report 3", "mer-nas report 1")
     )
@@ -341,7 +345,7 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
 def test_a_report_that_was_edited_is_refused_with_the_place(
     facts: StudySummary, tmp_path: Path
 ) -> None:
-    path = write(tmp_path, build(facts))[0]
+    path = write_report(tmp_path, build_report(facts))[0]
     tree = json.loads(path.read_text(encoding="utf-8"))
     tree["answer"]["uf1"]["mean"] = 1.5
     path.write_text(json.dumps(tree))

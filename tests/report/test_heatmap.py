@@ -2,7 +2,7 @@
 
 import re
 
-from mer_nas.report.heatmap import heatmap, least, most
+from mer_nas.report.heatmap import heatmap
 
 
 def test_the_lowest_value_is_white_and_the_highest_darkest_where_they_stand() -> None:
@@ -21,8 +21,3 @@ def test_a_map_without_differences_is_white() -> None:
 
 def test_what_people_write_stays_a_name() -> None:
     assert "aria-label='a \"b\" &lt;c&gt;'" in heatmap([[1.0]], 0, 1, 'a "b" <c>')
-
-
-def test_the_least_and_the_most_of_many_maps() -> None:
-    maps = (((0.3, 0.1), (0.2, 0.5)), ((0.4, 0.7),))
-    assert (least(maps), most(maps)) == (0.1, 0.7)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mer_nas.report import Report, StudySummary, build, read_report
-from mer_nas.report.markdown import as_markdown
+from mer_nas.report import Report, StudySummary, build_report, read_report
+from mer_nas.report.files import as_markdown
 
 PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 
@@ -18,7 +18,7 @@ PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 def report(request: pytest.FixtureRequest, facts: StudySummary, two_sets: StudySummary) -> Report:
     if request.param == "published":
         return read_report(PUBLISHED)
-    return build(facts if request.param == "made up" else two_sets)
+    return build_report(facts if request.param == "made up" else two_sets)
 
 
 def blocks(tree: Any) -> Iterator[dict[str, Any]]:

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from mer_nas.config import presets
-from mer_nas.report import StudySummary, build
-from mer_nas.report.literature import EPOCHS, literature
+from mer_nas.report import StudySummary, build_report
+from mer_nas.report.literature import EPOCHS, Literature
 
 
 @pytest.fixture
 def rows() -> dict[str, Any]:
-    return {row.name: row for row in literature(442, 68, 3, "LOSO").rows}
+    return {row.name: row for row in Literature.beside(442, 68, 3, "LOSO").rows}
 
 
 def test_the_figures_are_those_of_the_papers(rows: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ def test_a_system_is_as_faithful_here_as_the_space_says_that_offers_it(
 def test_only_the_same_clips_under_the_same_protocol_compare(
     study: tuple[int, int, int, str], same: bool
 ) -> None:
-    assert literature(*study).comparable is same
+    assert Literature.beside(*study).comparable is same
 
 
 def test_every_figure_of_the_file_stands_in_the_report(facts: StudySummary) -> None:
@@ -83,7 +83,7 @@ def test_every_figure_of_the_file_stands_in_the_report(facts: StudySummary) -> N
         return [node] if isinstance(node, float) else []
 
     text = (resources.files("mer_nas.report") / "literature.yaml").read_text(encoding="utf-8")
-    found = build(facts).literature
+    found = build_report(facts).literature
     assert found is not None
     assert not found.comparable
     assert sorted(figures(found.model_dump())) == sorted(figures(yaml.safe_load(text)))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from mer_nas.report import StudySummary, build
-from mer_nas.report.markdown import as_markdown
+from mer_nas.report import StudySummary, build_report
+from mer_nas.report.files import as_markdown
 from mer_nas.templates import code, fenced, line, text
 
 HOSTILE = (
@@ -91,6 +91,6 @@ def test_a_hostile_report_has_the_form_of_any_other(two_sets: StudySummary) -> N
     tree = json.loads(two_sets.model_dump_json())
     kept = {"settings": tree["settings"], "environment": tree["environment"]}
     hostile = StudySummary.model_validate({**spoiled(tree), **kept})
-    plain, other = as_markdown(build(two_sets)), as_markdown(build(hostile))
+    plain, other = as_markdown(build_report(two_sets)), as_markdown(build_report(hostile))
     assert "script" in other
     assert shape(other) == shape(plain)

@@ -1,11 +1,11 @@
 """The winner's network as a table: hand-counted widths, maps and parameters."""
 
-from mer_nas.report import StudySummary, build
+from mer_nas.report import StudySummary, build_report
 from mer_nas.report.stages import stage_rows
 
 
 def test_the_parts_of_the_progressive_network(facts: StudySummary) -> None:
-    rows = build(facts).stages
+    rows = build_report(facts).stages
     assert [row.part for row in rows] == ["stem", *(f"stage {n}" for n in (1, 2, 3, 4)), "head"]
     assert [row.width for row in rows] == [16, 16, 32, 64, 128, 3]
     assert [row.height for row in rows] == [28, 28, 14, 7, 4, None]
@@ -17,7 +17,7 @@ def test_the_parts_of_the_progressive_network(facts: StudySummary) -> None:
 
 
 def test_blocks_are_told_with_what_is_not_their_default(facts: StudySummary) -> None:
-    stem, first, second, *_ = build(facts).stages
+    stem, first, second, *_ = build_report(facts).stages
     assert stem.blocks == ("conv (width 16, multi_scale parallel)",)
     assert first.blocks == ("res_basic", "prog")
     assert second.blocks == ("in_block", "res_basic", "prog")

@@ -23,7 +23,7 @@ from mer_nas.report import (
     SeedScores,
     StudySummary,
     TrialSummary,
-    build,
+    build_report,
 )
 from mer_nas.search.lock import refuse_driven
 from mer_nas.search.processes import this_process
@@ -152,7 +152,7 @@ def write(found: StudySummary) -> Path:
     folder = Path("runs") / found.name
     folder.mkdir(parents=True)
     (folder / "origin.json").write_text("{}")
-    (folder / "report.json").write_text(build(found).to_json())
+    (folder / "report.json").write_text(build_report(found).to_json())
     return folder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mer_nas.errors import MerNasError, StudyError
-from mer_nas.report.facts import Attribution, DataSummary, ExpertAttribution, SeedScores
+from mer_nas.report import Attribution, DataSummary, ExpertAttribution, SeedScores
 from mer_nas.study.evaluate import read_evaluation
 from mer_nas.study.folder import FoldShape, Origin, ProtocolShape, StudyFolder
 from mer_nas.study.sessions import Sessions, add_session, sessions

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from mer_nas.report.facts import TrialSummary
+from mer_nas.report.candidates import TrialSummary
 from mer_nas.report.schema import Report
 
 BLUE, ORANGE, GREEN, INK, GREY, PALE = (
@@ -174,13 +174,3 @@ def metric(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:.4g}"
-
-
-def short(parameter: str, room: int = 48) -> str:
-    """Return the end of a dotted name that fits under an axis."""
-    return parameter if len(parameter) <= room else "…" + parameter[1 - room :]
-
-
-def wrapped(text: str, room: int = 12) -> str:
-    """Return the beginning of a text that fits under a tick."""
-    return text if len(text) <= room else text[: room - 1] + "…"

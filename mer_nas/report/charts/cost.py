@@ -5,20 +5,20 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
+from mer_nas.report.candidates import TrialSummary
 from mer_nas.report.charts.canvas import GREEN, complete, dots, legend, log_axis, svg
-from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import Report
 from mer_nas.search.objectives import front
 
-Cost = Literal["parameters", "macs", "clip_ms"]
-LABELS: dict[Cost, str] = {
+CostName = Literal["parameters", "macs", "clip_ms"]
+LABELS: dict[CostName, str] = {
     "parameters": "parameters",
     "macs": "multiply-accumulates for a clip (nominal)",
     "clip_ms": "milliseconds of a clip at inference",
 }
 
 
-def cost(report: Report, what: Cost) -> str:
+def cost_chart(report: Report, what: CostName) -> str:
     """Draw the search score of complete trials against a cost, and which no other betters.
 
     Nothing where the cost is not known of any.

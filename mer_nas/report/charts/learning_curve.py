@@ -4,8 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mer_nas.report.candidates import FinalistSummary
 from mer_nas.report.charts.canvas import BLUE, GREEN, GREY, INK, ORANGE, legend, svg
-from mer_nas.report.facts import FinalistSummary
 from mer_nas.report.schema import Report
 
 OTHERS = ((BLUE, "--"), (GREEN, "-."), (INK, ":"), (GREY, "-"))
@@ -14,7 +14,7 @@ OTHERS = ((BLUE, "--"), (GREEN, "-."), (INK, ":"), (GREY, "-"))
 
 def losses(report: Report) -> str:
     """Draw the training loss of the finalists over their epochs; nothing where none is known."""
-    known = [finalist for finalist in _ranked(report) if finalist.learning is not None]
+    known = [finalist for finalist in report.study.ranked if finalist.learning is not None]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -29,9 +29,9 @@ def losses(report: Report) -> str:
     return svg("losses", "Training loss over epochs", draw) if known else ""
 
 
-def hindsight(report: Report) -> str:
+def hindsight_chart(report: Report) -> str:
     """Draw what the winner would have scored after each epoch; nothing where that is unknown."""
-    found = next((f.hindsight for f in _ranked(report) if f.rank == 1), None)
+    found = next((f.hindsight for f in report.study.ranked if f.rank == 1), None)
 
     def draw(figure: Figure) -> None:
         assert found is not None
@@ -46,10 +46,6 @@ def hindsight(report: Report) -> str:
         legend(figure, axes)
 
     return svg("hindsight", "Score after each epoch, leaky", draw) if found else ""
-
-
-def _ranked(report: Report) -> list[FinalistSummary]:
-    return sorted(report.study.finalists, key=lambda finalist: finalist.rank)
 
 
 def _loss(axes: Axes, finalist: FinalistSummary, colour: str, dash: str, *, first: bool) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,14 +16,11 @@ from mer_nas.report.charts.canvas import (
     SIZE,
     log_axis,
     metric,
-    short,
     svg,
-    wrapped,
 )
-from mer_nas.report.parallel import ORDERS, in_order
-from mer_nas.report.schema import Axis, Line, ParallelCoordinates, Slice, SlicePoint
+from mer_nas.report.parameters import ORDERS, Axis, ParallelCoordinates, Slice, in_order
 
-MANY = 8
+MAX_LEVEL_NAMES = 8
 """More choices than this have their names turned."""
 FAN = 0.05
 """Share of an axis over which lines fan out that cross it at one choice."""
@@ -32,13 +29,13 @@ ROW = 0.46
 """Inches from one of the parallel axes to the next."""
 
 
-def slice_(piece: Slice) -> str:
+def slice_chart(piece: Slice) -> str:
     """Draw search score against the values of one parameter."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        (_choice_slice if piece.choice else _number_slice)(axes, piece.points)
-        axes.set_xlabel(short(piece.parameter))
+        (_choice_slice if piece.choice else _number_slice)(axes, piece)
+        axes.set_xlabel(_short(piece.parameter))
         axes.set_ylabel("search UF1")
         figure.subplots_adjust(top=0.96)
 
@@ -46,7 +43,7 @@ def slice_(piece: Slice) -> str:
     return svg(f"slice-{piece.parameter}", title, draw) if piece.points else ""
 
 
-def parallel(found: ParallelCoordinates) -> str:
+def parallel_chart(found: ParallelCoordinates) -> str:
     """Draw every complete trial as a line from the most important parameter down to its score.
 
     The axes lie below each other, so that their names have room and the drawing fits a telephone.
@@ -63,7 +60,7 @@ def parallel(found: ParallelCoordinates) -> str:
                 (ORANGE, 1.9) if last else (BLUE, 0.9) if rank >= best else (FAINT, 0.7)
             )
             fan = FAN * ((rank + 0.5) / len(found.lines) - 0.5)
-            xs = _crossings(line, axes, fan)
+            xs = [*_crossings(line.places, axes, fan), _share(axes[-1], line.uf1)]
             _trace(plane, xs, color=colour, linewidth=width, zorder=2 + rank / 1e3)
         for level, axis in enumerate(axes):
             _parallel_axis(plane, axis, level)
@@ -93,16 +90,19 @@ def _trace(plane: Axes, xs: Sequence[float], **style: Any) -> None:
         plane.plot([xs[here], xs[there]], [here, there], dash, **style)
 
 
-def _crossings(line: Line, axes: Sequence[Axis], fan: float) -> list[float]:
-    """Return where a line crosses each axis, at choices a little beside; nan where it does not."""
-    places = [
-        math.nan if place is None else place + (fan if axis.choices else 0.0)
-        for place, axis in zip(line.places, axes[:-1], strict=True)
-    ]
-    low, high = axes[-1].low, axes[-1].high
-    assert low is not None
-    assert high is not None
-    return [*places, (line.uf1 - low) / (high - low) if high > low else 0.5]
+def _crossings(
+    places: Sequence[float | None], axes: Sequence[Axis], fan: float
+) -> Iterator[float]:
+    """Yield where a line crosses each axis, at choices a little beside; nan where it does not."""
+    for place, axis in zip(places, axes[:-1], strict=True):
+        yield math.nan if place is None else place + (fan if axis.choices else 0.0)
+
+
+def _share(axis: Axis, value: float) -> float:
+    """Return where a number lies on an axis; in its middle where there is only one."""
+    assert axis.low is not None
+    assert axis.high is not None
+    return (value - axis.low) / (axis.high - axis.low) if axis.high > axis.low else 0.5
 
 
 def _parallel_axis(plane: Axes, axis: Axis, level: int) -> None:
@@ -110,7 +110,7 @@ def _parallel_axis(plane: Axes, axis: Axis, level: int) -> None:
     halo = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
     name = axis.parameter + (" (logarithmic)" if axis.log else "")
     plane.text(
-        -0.03, level - 0.1, short(name, 66), va="bottom", size=7.6, weight="bold", color=INK,
+        -0.03, level - 0.1, _short(name, 66), va="bottom", size=7.6, weight="bold", color=INK,
         bbox=halo, zorder=6,
     )  # fmt: skip
     last = max(1, len(axis.choices) - 1)
@@ -125,32 +125,44 @@ def _parallel_axis(plane: Axes, axis: Axis, level: int) -> None:
         plane.plot([place], [level], "|", color=GREY, markersize=5, zorder=4)
         edge = {"left": -0.03, "right": 0.03}.get(side, 0.0)
         plane.text(
-            place + edge, level + 0.12, wrapped(text, room), ha=side, va="top", size=7,
+            place + edge, level + 0.12, _wrapped(text, room), ha=side, va="top", size=7,
             color=INK, bbox=halo, zorder=6,
         )  # fmt: skip
 
 
-def _number_slice(axes: Axes, points: Sequence[SlicePoint]) -> None:
-    xs = [float(point.value) for point in points if point.value is not None]
-    _plain_dots(axes, xs, [point.uf1 for point in points])
+def _number_slice(axes: Axes, piece: Slice) -> None:
+    xs = [float(point.value) for point in piece.points if point.value is not None]
+    _plain_dots(axes, xs, [point.uf1 for point in piece.points])
     if min(xs) > 0 and max(xs) / min(xs) >= ORDERS:
         log_axis(axes, xs)
 
 
-def _choice_slice(axes: Axes, points: Sequence[SlicePoint]) -> None:
-    choices = in_order(point.value for point in points)
+def _choice_slice(axes: Axes, piece: Slice) -> None:
+    choices = in_order(point.value for point in piece.points)
     for place, choice in enumerate(choices):
-        scores = [point.uf1 for point in points if point.value == choice]
+        scores = [point.uf1 for point in piece.points if point.value == choice]
         # Side by side in a fixed order: chance would draw each report differently.
         offsets = [0.22 * math.sin(2.4 * index) for index in range(len(scores))]
         _plain_dots(axes, [place + offset for offset in offsets], scores)
         mean = sum(scores) / len(scores)
         axes.plot([place - 0.3, place + 0.3], [mean, mean], color=ORANGE, linewidth=1.8, zorder=2)
-    names = [wrapped(str(choice)) for choice in choices]
-    axes.set_xticks(range(len(choices)), names, rotation=0 if len(names) <= MANY else 40)
+    names = [_wrapped(str(choice)) for choice in choices]
+    axes.set_xticks(
+        range(len(choices)), names, rotation=0 if len(names) <= MAX_LEVEL_NAMES else 40
+    )
     axes.set_xlim(-0.6, len(choices) - 0.4)
     axes.grid(visible=False, axis="x")
 
 
 def _plain_dots(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
     axes.scatter(xs, ys, s=20, color=BLUE, edgecolor="white", linewidth=0.5, alpha=0.85, zorder=3)
+
+
+def _short(parameter: str, room: int = 48) -> str:
+    """Return the end of a dotted name that fits under an axis."""
+    return parameter if len(parameter) <= room else "…" + parameter[1 - room :]
+
+
+def _wrapped(text: str, room: int = 12) -> str:
+    """Return the beginning of a text that fits under a tick."""
+    return text if len(text) <= room else text[: room - 1] + "…"

@@ -4,8 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mer_nas.report.candidates import TrialSummary
 from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, complete, dots, legend, svg
-from mer_nas.report.facts import TrialSummary
 from mer_nas.report.schema import Report
 
 

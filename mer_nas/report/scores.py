@@ -1,0 +1,131 @@
+"""Scores as a report states them: of a repetition, over several, and what was taken for what."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from mer_nas.config.base import Config
+from mer_nas.evaluation.metrics import METRICS, Confusion, Counts, Scores, Share
+from mer_nas.evaluation.results import FoldResult, confusions_by_dataset, fold_average
+from mer_nas.statistics import by_subject
+
+ALL_SCORES = (*METRICS, "weighted_f1", "fold_f1")
+"""Also those that papers state instead."""
+
+
+class DatasetScores(Scores):
+    """Scores on the clips of one data set, out of the predictions on all of them."""
+
+    name: str
+
+
+class SeedScores(Scores):
+    """Scores of one repetition of a protocol, from predictions pooled over all held-out folds."""
+
+    repetition: NonNegativeInt = 0
+    """Which repetition; it decides the seed of every fold."""
+    subjects: tuple[Confusion, ...] = ()
+    """Confusion of each subject, in the order of `DataSummary.subjects`; empty where unknown."""
+    fold_f1: Share | None = None
+    """Mean over folds of the F1 of each, of the classes that occur in it; not pooled."""
+    datasets: tuple[DatasetScores, ...] = ()
+    """The same predictions by data set, where there are several."""
+
+    @classmethod
+    def pooled(
+        cls, results: Sequence[FoldResult], subjects: Sequence[str], repetition: int
+    ) -> SeedScores:
+        """Return what all folds of a repetition come to.
+
+        Args:
+            results: One a fold.
+            subjects: Of the whole data set, in the order of `DataSummary.subjects`.
+            repetition: Which it is.
+        """
+        by_dataset = confusions_by_dataset(results)
+        found = by_subject(results, subjects, len(results[0].probabilities[0]))
+        return cls.of(
+            found.sum(0),
+            repetition=repetition,
+            subjects=found.tolist(),
+            fold_f1=fold_average(results),
+            datasets=tuple(
+                DatasetScores.of(counts, name=name)
+                for name, counts in (by_dataset.items() if len(by_dataset) > 1 else ())
+            ),
+        )
+
+
+class Spread(Config):
+    """A score over several seeds."""
+
+    mean: Share
+    deviation: NonNegativeFloat | None
+    """Standard deviation (n - 1); none for a single seed."""
+    low: Share
+    high: Share
+    seeds: PositiveInt
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Return mean, standard deviation and range of a score over seeds.
+
+        >>> Spread.of([0.5, 0.75]).mean, Spread.of([0.5]).deviation
+        (0.625, None)
+        """
+        low, high = min(values), max(values)
+        return cls(
+            # The mean of equal numbers may leave their range by a rounding.
+            mean=min(max(statistics.fmean(values), low), high),
+            deviation=statistics.stdev(values) if len(values) > 1 else None,
+            low=low,
+            high=high,
+            seeds=len(values),
+        )
+
+
+def spreads(scores: Sequence[Scores], names: Sequence[str] = tuple(METRICS)) -> dict[str, Spread]:
+    """Return the spread of each score of several repetitions that every one of them has.
+
+    Args:
+        scores: One a repetition; of none, nothing is returned.
+        names: Which scores, by their fields.
+    """
+    columns = {name: [getattr(score, name, None) for score in scores] for name in names}
+    return {
+        name: Spread.of([value for value in values if value is not None])
+        for name, values in columns.items()
+        if values and None not in values
+    }
+
+
+class ConfusionMatrix(Config):
+    """True against chosen classes of the winner, summed over seeds."""
+
+    classes: tuple[str, ...]
+    counts: Confusion
+    shares: tuple[tuple[Share, ...], ...]
+    """Counts divided by the sum of their row: the diagonal holds each class's recall."""
+    totals: tuple[NonNegativeInt, ...]
+    """Sum of each row."""
+    seeds: PositiveInt
+    protocol: str
+
+    @classmethod
+    def of(
+        cls, counts: Counts, classes: Sequence[str], seeds: int, protocol: str
+    ) -> ConfusionMatrix:
+        """Return counts (K, K) with the shares and sums of their rows."""
+        totals = counts.sum(1)
+        return cls(
+            classes=tuple(classes),
+            counts=counts.tolist(),
+            shares=(counts / np.maximum(totals, 1)[:, None]).tolist(),
+            totals=totals.tolist(),
+            seeds=seeds,
+            protocol=protocol,
+        )

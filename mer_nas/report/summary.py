@@ -1,0 +1,262 @@
+"""All that is known of a study when its report is written, as its storage and ledger tell it.
+
+`mer_nas.study.summary` computes it; `mer_nas.report.build` turns it into a `Report`, in which it
+stands as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Self
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+
+from mer_nas.config.base import Config, Tree
+from mer_nas.evaluation.metrics import Share
+from mer_nas.export.manifest import Exported
+from mer_nas.report.attribution import Attribution
+from mer_nas.report.candidates import FinalistSummary, TrialSummary
+from mer_nas.report.scores import SeedScores
+from mer_nas.search.objectives import Objective, front
+from mer_nas.space.published import PublishedTable
+from mer_nas.statistics import Correction, Estimate, PairedComparison
+
+
+class SelectionBias(Correction):
+    """What choosing the best of many does to its score, estimated over subjects (BBC-CV).
+
+    The candidates are the complete trials, among which the choice was made.
+    """
+
+    pruned: NonNegativeInt
+    """Trials that were stopped early, and could not be among them."""
+    protocol: str
+    caveat: str = ""
+    """Why the optimism is a lower bound; empty where it is an estimate."""
+
+
+class Headline(Config):
+    """What to expect of the winner on new subjects of the same kind."""
+
+    uf1: Estimate
+    """`mean` less `optimism`."""
+    mean: Share
+    """UF1 of the winner over all seeds."""
+    seeds: PositiveInt
+    optimism: NonNegativeFloat
+    """Of the choice, at the fidelity of the search."""
+    upper_bound: bool = False
+    """Whether the optimism is a lower bound, so that less is to be expected."""
+
+
+class Comparison(PairedComparison):
+    """The winner, the first, against another candidate under one protocol."""
+
+    label: str
+    origin: str
+    warm_start: bool
+    protocol: str
+    uf1: Share
+    """Mean of the other candidate."""
+    seeds: PositiveInt
+
+
+class OuterGroup(Config):
+    """Subjects that a search of its own never saw, and the winner that was asked about them."""
+
+    name: str
+    """"group 1 (3 subjects)"."""
+    clips: PositiveInt
+    """Number of clips that the winner was asked about."""
+    winner: str
+    """How people call it: "trial 17", of the search without these subjects."""
+    origin: str
+    """Name of the published point it is, or of the sampler that proposed it."""
+    key: str
+    chosen_by: Share
+    """UF1 of the winner on the subjects of its search, by which it was chosen."""
+
+
+class NestedEstimate(Config):
+    """What the whole procedure, search and choice included, is worth on subjects it never saw."""
+
+    groups: Annotated[tuple[OuterGroup, ...], Field(min_length=2)]
+    inside: Share
+    """Mean over the groups of `chosen_by`: what the searches themselves thought."""
+    scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
+    """Of the answers about all groups, pooled; one a seed."""
+    uf1: Estimate
+    """Mean over the seeds, as are the next two."""
+    uar: Estimate
+    accuracy: Estimate
+    seconds: NonNegativeFloat
+    """Training time of it all, the searches included, summed over workers."""
+
+
+class DataSummary(Config):
+    """The clips that everything was measured on."""
+
+    name: str
+    fingerprint: str
+    """Hash of arrays, labels, names and classes."""
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    """In the order of the confusion matrix."""
+    counts: dict[str, NonNegativeInt]
+    """What was found: clips, subjects and each class."""
+    official: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    """The same of the full set, where it is known."""
+    subjects: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Clips of each subject, by data-set-prefixed name."""
+    inputs: dict[str, tuple[PositiveInt, ...]] = Field(default_factory=dict)
+    """Shape of one clip of each input: channels, height, width."""
+
+    def check(self, scores: Iterable[SeedScores]) -> None:
+        """Refuse scores of other clips.
+
+        Raises:
+            ValueError: A confusion has other classes, or there is not one for each subject.
+        """
+        for score in scores:
+            sizes = {len(confusion) for confusion in (score.confusion, *score.subjects)}
+            if sizes != {len(self.classes)} or len(score.subjects) not in {0, len(self.subjects)}:
+                raise ValueError(
+                    f"scores are not of the {len(self.classes)} classes and the "
+                    f"{len(self.subjects)} subjects of its data"
+                )
+
+
+class ComputeSummary(Config):
+    """What the study cost, and what stopping trials early saved."""
+
+    folds_run: NonNegativeInt
+    folds_possible: NonNegativeInt
+    """Folds that complete and pruned trials would have needed without pruning."""
+    saved: Share
+    """Share of the search's compute that pruning saved."""
+    search_seconds: NonNegativeFloat
+    """Training time of the search, summed over workers."""
+    final_seconds: NonNegativeFloat = 0.0
+    """Training time of the final stage, summed over workers."""
+    wall_seconds: NonNegativeFloat
+    """From the first start to the end, over all sessions."""
+    workers: PositiveInt | None = None
+    """The most that trained at a time; None where it is not known."""
+
+
+class NextStep(Config):
+    """A command worth running after reading the report."""
+
+    command: str
+    purpose: str
+    """What it does, in half a sentence."""
+
+
+class StudySummary(Config):
+    """All that is known about a study when its report is written."""
+
+    name: str
+    folder: str
+    """Where the study lies, as the user wrote it."""
+    space: str
+    """Name of the search space."""
+    command: str
+    """The command line that made the study."""
+    settings: Tree
+    """The resolved configuration: space, trainer, data, study, ray."""
+    seed: NonNegativeInt
+    written: AwareDatetime
+    """When these facts were gathered, in UTC; handed in, so that a report is reproducible."""
+    code_version: str
+    """Hash of the files that can change a score."""
+    environment: Tree
+    """Python, machine and package versions."""
+    data: DataSummary
+    search_protocol: str
+    """"LOSO" or "4 subject groups"."""
+    final_protocol: str | None = None
+    """None where the study has no final stage."""
+    sampler: str
+    objectives: tuple[Objective, ...] = ("uf1",)
+    """What the search looked for."""
+    pruner: str
+    """With its setting, as people should read it: "bootstrap, chance 0.05"."""
+    timed_on: str = ""
+    """Machine on which milliseconds were measured; empty where none were."""
+    stopped: str = ""
+    """Why the search ended: "60 trials are done"."""
+    tables: tuple[PublishedTable, ...] = ()
+    """Published tables whose rows are points of the space."""
+    trials: tuple[TrialSummary, ...] = ()
+    compute: ComputeSummary
+    importance: dict[str, NonNegativeFloat] | None = None
+    """Importance of each parameter; none where it cannot be estimated."""
+    importance_note: str = ""
+    """How importance was estimated, or why it is absent."""
+    finalists: tuple[FinalistSummary, ...] = ()
+    final_failures: dict[str, str] = Field(default_factory=dict)
+    """Why repetitions of the final stage failed, by their label: "trial 17, seed 1 of 3"."""
+    selection: SelectionBias | None = None
+    selection_note: str = ""
+    """Why nothing is known of it."""
+    headline: Headline | None = None
+    nested: NestedEstimate | None = None
+    """None where it was not asked for (`study.outer`), or is not complete."""
+    nested_note: str = ""
+    """Why it is not complete."""
+    comparisons: tuple[Comparison, ...] = ()
+    """The winner against the runner-up and each warm start that was measured like it."""
+    export: Exported | None = None
+    looks: Attribution | None = None
+    """None where the winner was not exported, or has neither experts nor progressive gates."""
+    next_steps: tuple[NextStep, ...] = ()
+
+    @property
+    def protocol(self) -> str:
+        """Of the final stage, else of the search."""
+        return self.final_protocol or self.search_protocol
+
+    @property
+    def ranked(self) -> list[FinalistSummary]:
+        """The finalists, the winner first."""
+        return sorted(self.finalists, key=lambda finalist: finalist.rank)
+
+    @property
+    def complete(self) -> list[TrialSummary]:
+        """The complete trials, the best first and of equals the earliest."""
+        complete = [trial for trial in self.trials if trial.outcome == "complete"]
+        known = [(trial, trial.value) for trial in complete if trial.value is not None]
+        return [trial for trial, _ in sorted(known, key=lambda pair: (-pair[1], pair[0].number))]
+
+    @property
+    def best(self) -> FinalistSummary | TrialSummary | None:
+        """The best finalist, or else the best complete trial; none where none is complete."""
+        finalists, complete = self.ranked, self.complete
+        return finalists[0] if finalists else complete[0] if complete else None
+
+    @property
+    def front(self) -> list[TrialSummary]:
+        """The complete trials that no other betters in every objective, in their order."""
+        costs = {"macs": "macs", "params": "deployed"}
+        names = ["value", *(costs[name] for name in self.objectives[1:])]
+        complete = self.complete
+        points = [tuple(float(getattr(t, name) or 0) for name in names) for t in complete]
+        return [complete[index] for index in front(points)]
+
+    @model_validator(mode="after")
+    def _of_its_data(self) -> Self:
+        self.data.check(self._scores())
+        if self.looks is not None and self.looks.classes != len(self.data.classes):
+            raise ValueError("looks are not of the classes of its data")
+        return self
+
+    def _scores(self) -> Iterator[SeedScores]:
+        yield from (trial.scores for trial in self.trials if trial.scores is not None)
+        yield from (score for finalist in self.finalists for score in finalist.scores)
+        yield from self.nested.scores if self.nested is not None else ()
