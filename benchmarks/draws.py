@@ -73,7 +73,7 @@ def works(architecture: Architecture) -> str:
     network = build(architecture, classes=3)
     clips = [torch.randn(2, *architecture.shapes[name]) for name in architecture.inputs]
     output = network(*clips)
-    said = [output.logits, *output.losses.values(), *output.answers.values()]
+    said = [output.logits, *output.losses.values(), *output.auxiliary_logits.values()]
     torch.stack([part.square().mean() for part in said]).sum().backward()
     for parameter, tensor in network.named_parameters():
         if tensor.grad is None or not tensor.grad.isfinite().all():

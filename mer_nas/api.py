@@ -164,7 +164,8 @@ def build(candidate: Candidate, classes: int) -> nn.Module:
     """Return the freshly initialised network of a candidate.
 
     Its `forward` takes one tensor (B, channels, size, size) for each of
-    `candidate.architecture.inputs` and returns `logits` (B, classes) and auxiliary `losses`.
+    `candidate.architecture.inputs` and returns the logits (B, classes); in training mode a
+    `ModelOutput`, with auxiliary losses.
     """
     network: nn.Module = architectures.build(candidate.architecture, classes)
     return network

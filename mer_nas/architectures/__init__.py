@@ -19,6 +19,7 @@ map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T,
     extensions                  blocks of users
 """
 
+from mer_nas.architectures.auxiliary import ModelOutput
 from mer_nas.architectures.blocks import (
     DOWNS,
     DYN_IMAGES,
@@ -41,7 +42,7 @@ from mer_nas.architectures.canonical import parse, parse_drawn, refresh, schema
 from mer_nas.architectures.cost import Cost, measure
 from mer_nas.architectures.extensions import load_extensions, loaded_sources
 from mer_nas.architectures.grammar import Architecture, Path, Stage
-from mer_nas.architectures.network import ModelOutput, Network, build, deployed
+from mer_nas.architectures.network import Network, build, deployed
 from mer_nas.architectures.state import State, Stateful
 from mer_nas.inputs import INPUTS, Input
 

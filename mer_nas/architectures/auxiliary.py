@@ -71,13 +71,17 @@ class AuxiliaryInputs(NamedTuple):
     """(B, D, h, w), the maps of two paths as the fusion has brought them together."""
 
 
-class Told(NamedTuple):
-    """What the auxiliary tasks say."""
+class ModelOutput(NamedTuple):
+    """What a network in training mode says about a batch."""
 
-    losses: dict[str, Tensor]
-    """Scalars, by name."""
-    answers: dict[str, Tensor]
-    """What has to be compared with labels: "au" (B, 12) and "branch_cls" (B, K) logits."""
+    logits: Tensor
+    """(B, K)."""
+    losses: Mapping[str, Tensor] = {}
+    """Auxiliary losses by name, scalars; averaged over the layers that give one, and not yet
+    weighed by `Architecture.losses`."""
+    auxiliary_logits: Mapping[str, Tensor] = {}
+    """What auxiliary heads say about labels that only the trainer knows, by the name of their
+    loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
 
 
 class Auxiliary(nn.Module):
@@ -87,12 +91,15 @@ class Auxiliary(nn.Module):
         super().__init__()
         self.tasks = nn.ModuleDict(tasks)
 
-    def forward(self, seen: AuxiliaryInputs) -> Told:
-        """Ask every task."""
-        told = Told({}, {})
-        for name, task in self.tasks.items():
-            (told.answers if isinstance(task, PathHead) else told.losses)[name] = task(seen)
-        return told
+    def forward(self, output: ModelOutput, seen: AuxiliaryInputs) -> ModelOutput:
+        """Return the output with what every task says."""
+        said = {name: task(seen) for name, task in self.tasks.items()}
+        heads = {name for name, task in self.tasks.items() if isinstance(task, PathHead)}
+        return ModelOutput(
+            output.logits,
+            {**output.losses, **{name: said[name] for name in said if name not in heads}},
+            {name: said[name] for name in said if name in heads},
+        )
 
 
 class DynamicImageTask(nn.Module):

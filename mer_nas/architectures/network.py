@@ -8,13 +8,13 @@ stacked and run as one with `torch.func`.
 """
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.auxiliary import AuxiliaryInputs, Told, tasks
+from mer_nas.architectures.auxiliary import AuxiliaryInputs, ModelOutput, tasks
 from mer_nas.architectures.blocks import Block, Stem
 from mer_nas.architectures.fusion import Aligned, Fusion
 from mer_nas.architectures.grammar import Architecture, Stage
@@ -25,20 +25,6 @@ from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.inputs import INPUTS
 
 M = TypeVar("M", bound=nn.Module)
-
-
-class ModelOutput(NamedTuple):
-    """What a network says about a batch."""
-
-    logits: Tensor
-    """(B, K)."""
-    losses: dict[str, Tensor]
-    """Auxiliary losses by name, scalars, in training mode only; averaged over the layers that give
-    one, and not yet weighed by `Architecture.losses`."""
-    answers: Mapping[str, Tensor] = {}
-    """What auxiliary heads say about labels that only the trainer knows, by the name of their
-    loss, in training mode only: "au" (B, 12) logits of action units, "branch_cls" (B, K) logits.
-    """
 
 
 class Network(nn.Module):
@@ -66,11 +52,14 @@ class Network(nn.Module):
         self.head = behind["head"].build()
         self.auxiliary = tasks(architecture, visits, classes) if auxiliary else None
 
-    def forward(self, *inputs: Tensor) -> ModelOutput:
+    def forward(self, *inputs: Tensor) -> ModelOutput | Tensor:
         """Classify clips.
 
         Args:
             inputs: (B, C, H, W) or (B, T, C, H, W) each, in the order of `Architecture.inputs`.
+
+        Returns:
+            The logits (B, K); in training mode with what else is learned from.
         """
         footage = [take(inputs[i]) for take, i in zip(self.footage, self.sources, strict=True)]
         walked = [
@@ -80,15 +69,17 @@ class Network(nn.Module):
         ends, states = [x for x, _ in walked], [state for _, state in walked]
         aligned, x = (ends, ends[0]) if self.fusion is None else self.fusion(*ends)
         logits, state = advance(self.head, x, State())
-        losses = _means(loss for passed in (*states, state) for loss in passed.losses)
-        told = Told({}, {})
-        if self.training and self.auxiliary is not None:
-            told = self.auxiliary(
-                AuxiliaryInputs(
-                    footage, [passed.pooled_frames for passed in states], ends, aligned
-                )
-            )
-        return ModelOutput(logits, losses | told.losses, told.answers)
+        if not self.training:
+            return logits
+        output = ModelOutput(
+            logits, _means(loss for passed in (*states, state) for loss in passed.losses)
+        )
+        if self.auxiliary is None:
+            return output
+        pools = [passed.pooled_frames for passed in states]
+        seen = AuxiliaryInputs(footage, pools, ends, aligned)
+        told: ModelOutput = self.auxiliary(output, seen)
+        return told
 
 
 class Footage(NamedTuple):

@@ -42,7 +42,7 @@ class Deployed(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the logits (B, K) of B clips."""
-        logits: Tensor = self.network(*inputs).logits
+        logits: Tensor = self.network(*inputs)
         return logits
 
 

@@ -67,7 +67,7 @@ def attention(model: Path, prediction: Prediction, inputs: Inputs) -> Mapping[st
         name: torch.tensor(np.asarray(values)[None]).requires_grad_()
         for name, values in inputs.items()
     }
-    logits = network(*tensors.values()).logits
+    logits = network(*tensors.values())
     logits[0, manifest.classes.index(prediction.label)].backward()
     return {name: _summed(tensor) for name, tensor in tensors.items()}
 

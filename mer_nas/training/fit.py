@@ -44,7 +44,7 @@ def fit(
     """Train `network` in place and return the mean loss of each epoch.
 
     Args:
-        network: Says what `objectives.Said` lists; on the device of `inputs`.
+        network: Gives a `ModelOutput` in training mode; on the device of `inputs`.
         inputs: The clips to learn from.
         targets: What is known of them.
         trainer: The recipe.
@@ -101,7 +101,7 @@ def predict(network: nn.Module, inputs: Inputs, batch: int = 128) -> NDArray[np.
     (count,) = {len(clips) for clips in inputs.values()}
     with torch.inference_mode():
         logits = [
-            network(*(clips[start : start + batch] for clips in inputs.values())).logits
+            network(*(clips[start : start + batch] for clips in inputs.values()))
             for start in range(0, count, batch)
         ]
         probabilities = torch.cat(logits).double().softmax(-1)

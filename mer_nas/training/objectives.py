@@ -5,11 +5,11 @@ Shapes speak of N clips of a fold, B of them in a batch, K classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 from torch.nn import functional
 
+from mer_nas.architectures import ModelOutput
 from mer_nas.training.config import TrainerConfig
 
 HEAVIEST = 10.0
@@ -24,22 +24,6 @@ class Targets:
     """(N,), the class."""
     action_units: Tensor | None = None
     """(N, 12): 1 where the unit was seen, else 0, NaN where nobody looked; None: not learned."""
-
-
-class ModelOutput(Protocol):
-    """What a network says of a batch; `architectures.Output`."""
-
-    @property
-    def logits(self) -> Tensor:
-        """(B, K)."""
-
-    @property
-    def losses(self) -> Mapping[str, Tensor]:
-        """Scalars by name, not yet weighted."""
-
-    @property
-    def answers(self) -> Mapping[str, Tensor]:
-        """Of auxiliary heads: "au" (B, 12), "branch_cls" (B, K)."""
 
 
 class Objective:
@@ -77,7 +61,7 @@ class Objective:
     def _answers(self, output: ModelOutput, batch: Tensor) -> Tensor:
         labels, units = self.targets.labels, self.targets.action_units
         loss = class_loss(output.logits, labels[batch], labels, self.trainer)
-        for name, answer in output.answers.items():
+        for name, answer in output.auxiliary_logits.items():
             if name == "au":
                 assert units is not None, "action units are learned, but not loaded"
                 own = action_unit_loss(answer, units[batch], units)

@@ -59,8 +59,11 @@ def _together(
     def one(parameters: Tree, buffers: Tree, *clips: Tensor) -> Any:
         return functional_call(skeleton, (parameters, buffers), clips)
 
-    output: ModelOutput = vmap(one)(parameters, buffers, *clips)
-    return output, buffers
+    return _whole(vmap(one)(parameters, buffers, *clips)), buffers
+
+
+def _whole(output: ModelOutput | Tensor) -> ModelOutput:
+    return ModelOutput(output) if isinstance(output, Tensor) else output
 
 
 STACKED = [
@@ -90,12 +93,12 @@ def _compare(networks: list[Network], mode: str, *shapes: tuple[int, ...]) -> No
     clips = [torch.randn(3, 4, *shape) for shape in shapes or [(3, 28, 28)]]
     together, buffers = _together(networks, clips)
     for index, network in enumerate(networks):
-        alone: ModelOutput = network(*(images[index] for images in clips))
+        alone = _whole(network(*(images[index] for images in clips)))
         assert alone.logits.abs().max() > 1e-2
         assert torch.allclose(together.logits[index], alone.logits, atol=1e-5)
         for found, expected in (
             (together.losses, alone.losses),
-            (together.answers, alone.answers),
+            (together.auxiliary_logits, alone.auxiliary_logits),
             (buffers, dict(network.named_buffers())),
         ):
             assert set(found) == set(expected)
@@ -224,6 +227,8 @@ def test_the_balance_is_averaged_over_layers(small: Callable[..., Tree]) -> None
     assert output.losses["balance"].item() == pytest.approx(2.0, abs=1e-5)
 
 
-def test_losses_are_for_training_only(points: Tree) -> None:
+def test_in_evaluation_mode_a_network_gives_the_logits_alone(points: Tree) -> None:
     network = build(parse(points["hyb_ms_prog_expert"]), classes=3).eval()
-    assert network(torch.randn(2, 3, 28, 28)).losses == {}
+    logits = network(torch.randn(2, 3, 28, 28))
+    assert isinstance(logits, Tensor)
+    assert logits.shape == (2, 3)

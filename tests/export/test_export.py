@@ -60,7 +60,7 @@ torch.set_num_threads(1)
 clips = torch.from_numpy(np.load(sys.argv[1]))
 for folder in sys.argv[2:]:
     with torch.no_grad():
-        print(json.dumps(load(Path(folder)).network(clips).logits.tolist()))
+        print(json.dumps(load(Path(folder)).network(clips).tolist()))
 """
 
 
@@ -115,7 +115,7 @@ def trained(candidate: Candidate) -> Network:
 
 def logits(network: nn.Module, *clips: NDArray[np.float32]) -> NDArray[np.float32]:
     with torch.no_grad():
-        output: Tensor = network.eval()(*map(torch.from_numpy, clips)).logits
+        output: Tensor = network.eval()(*map(torch.from_numpy, clips))
     return np.asarray(output.numpy())
 
 
@@ -445,16 +445,16 @@ def test_an_interrupted_export_leaves_the_one_before(
 class Fixed(nn.Module):
     """Takes the number of clips for a constant, as no network may."""
 
-    def forward(self, x: Tensor) -> architectures.ModelOutput:
-        return architectures.ModelOutput(x.sum((2, 3)).reshape(2, 3), {})
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum((2, 3)).reshape(2, 3)
 
 
 class Wavering(nn.Module):
     """Lets the data decide what is computed, as no network may."""
 
-    def forward(self, x: Tensor) -> architectures.ModelOutput:
+    def forward(self, x: Tensor) -> Tensor:
         pooled = x.mean((2, 3))
-        return architectures.ModelOutput(pooled if pooled.sum() > 0 else -pooled, {})
+        return pooled if pooled.sum() > 0 else -pooled
 
 
 @pytest.mark.parametrize(
@@ -643,7 +643,7 @@ def test_what_only_training_uses_is_no_part_of_an_export(tmp_path: Path) -> None
     assert weights < sum(parameter.numel() for parameter in network.parameters()) / 4
     inputs = [torch.from_numpy(CLIPS.inputs["flow_uvs"]), torch.from_numpy(keyframes[:, :2])]
     with torch.no_grad():
-        said, expected = (one(*inputs).logits for one in (loaded.network, network))
+        said, expected = (one(*inputs) for one in (loaded.network, network))
     assert torch.equal(said, expected)
     names = {one.name for one in onnx.load(exported.folder / "model.onnx").graph.initializer}
     assert names

@@ -53,16 +53,14 @@ def gives_the_same_stacked(network: Network, architecture: Architecture, clips: 
         torch.stack(pair) for pair in zip(*(clips(architecture, 1) for _ in networks), strict=True)
     ]
     with torch.no_grad():
-        alone = [
-            each(*(batch[index] for batch in seen)).logits for index, each in enumerate(networks)
-        ]
+        alone = [each(*(batch[index] for batch in seen)) for index, each in enumerate(networks)]
     parameters, buffers = stack_module_state(networks)
     skeleton = network.to("meta")
 
     def logits(
         parameters: dict[str, Tensor], buffers: dict[str, Tensor], seen: list[Tensor]
     ) -> Tensor:
-        found: Tensor = functional_call(skeleton, (parameters, buffers), tuple(seen)).logits
+        found: Tensor = functional_call(skeleton, (parameters, buffers), tuple(seen))
         return found
 
     together = vmap(logits)(parameters, buffers, seen)

@@ -2,13 +2,13 @@
 
 import inspect
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from mer_nas.architectures import ModelOutput
 from mer_nas.config.base import validate
 from mer_nas.errors import ConfigError
 from mer_nas.inputs import FLOW
@@ -27,12 +27,6 @@ from mer_nas.training.objectives import Targets
 from mer_nas.training.weights import EpochWeights
 
 
-class Output(NamedTuple):
-    logits: Tensor
-    losses: dict[str, Tensor]
-    answers: dict[str, Tensor] = {}  # noqa: RUF012
-
-
 class Linear(nn.Module):
     """The smallest network, with an auxiliary loss that pulls its bias."""
 
@@ -44,9 +38,11 @@ class Linear(nn.Module):
         self.position = nn.Parameter(torch.zeros(3, 4, 4))
         self.extra = extra
 
-    def forward(self, clips: Tensor) -> Output:
+    def forward(self, clips: Tensor) -> ModelOutput | Tensor:
         logits = self.last((self.norm(clips) + self.position).flatten(1))
-        return Output(logits, {"pull": self.last.bias.square().sum()} if self.extra else {})
+        if not self.training:
+            return logits
+        return ModelOutput(logits, {"pull": self.last.bias.square().sum()} if self.extra else {})
 
 
 class Counting(Linear):
@@ -56,7 +52,7 @@ class Counting(Linear):
         super().__init__()
         self.sizes: list[int] = []
 
-    def forward(self, clips: Tensor) -> Output:
+    def forward(self, clips: Tensor) -> ModelOutput | Tensor:
         self.sizes.append(len(clips))
         return super().forward(clips)
 
@@ -68,9 +64,11 @@ class WithUnits(Linear):
         super().__init__()
         self.units = nn.Linear(3 * 4 * 4, 12)
 
-    def forward(self, clips: Tensor) -> Output:
+    def forward(self, clips: Tensor) -> ModelOutput | Tensor:
         said = super().forward(clips)
-        return said._replace(answers={"au": self.units(clips.flatten(1))})
+        if isinstance(said, Tensor):
+            return said
+        return said._replace(auxiliary_logits={"au": self.units(clips.flatten(1))})
 
 
 Clips = tuple[dict[str, Tensor], Targets]
@@ -246,7 +244,7 @@ def test_a_network_learns_action_units_besides_the_class(clips: Clips) -> None:
     network = WithUnits()
     trainer = RECIPE.model_copy(update={"augment": Augmentation(flip=False, shift=0)})
     fit(network, inputs, Targets(known.labels, units), trainer, seed=1, auxiliary={"au": 1.0})
-    found = network(inputs[FLOW]).answers["au"][:15, 0] > 0
+    found = network(inputs[FLOW]).auxiliary_logits["au"][:15, 0] > 0
     assert (found == (units[:15, 0] > 0.5)).float().mean() > 0.85
 
 

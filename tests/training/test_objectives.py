@@ -1,13 +1,12 @@
 """Losses, worked out by hand."""
 
 import math
-from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional
 
+from mer_nas.architectures import ModelOutput
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.objectives import (
     Objective,
@@ -106,14 +105,8 @@ def test_a_fold_that_lacks_a_unit_altogether_has_a_finite_loss() -> None:
     assert math.isfinite(action_unit_loss(torch.randn(6, 12), fold, fold).item())
 
 
-class Output(NamedTuple):
-    logits: Tensor
-    losses: dict[str, Tensor]
-    answers: dict[str, Tensor]
-
-
 def test_every_loss_counts_with_its_weight() -> None:
-    said = Output(
+    said = ModelOutput(
         torch.zeros(2, 2),
         {"balance": torch.tensor(3.0), "rank": torch.tensor(5.0)},
         {"branch_cls": torch.zeros(2, 2), "au": torch.zeros(2, 12)},
@@ -127,7 +120,7 @@ def test_every_loss_counts_with_its_weight() -> None:
 
 def test_blended_clips_are_asked_for_both_classes_by_their_shares() -> None:
     logits = torch.tensor([[math.log(3), 0.0]])  # probabilities 3/4 and 1/4
-    said = Output(logits, {"balance": torch.tensor(7.0)}, {})
+    said = ModelOutput(logits, {"balance": torch.tensor(7.0)}, {})
     objective = Objective(Targets(torch.tensor([0, 1])), TrainerConfig(loss="ce"), {})
     found = objective(said, torch.tensor([0]), torch.tensor([1]), share=0.7)
     expected = -0.7 * math.log(3 / 4) - 0.3 * math.log(1 / 4) + 7.0
