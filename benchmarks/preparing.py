@@ -26,11 +26,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess import flow
 from mer_nas.data.preprocess.config import Pipeline, Preparation
 from mer_nas.data.preprocess.pipeline import algorithm
-from mer_nas.data.records import Frame, Record, RecordSet
-from mer_nas.data.sources.prepared import Runner, one_by_one, prepared
+from mer_nas.data.records import Frame, Record
+from mer_nas.data.sources.recorded import Runner, one_by_one, prepared
 from mer_nas.search.config import RayConfig
 from mer_nas.search.preparing import by_workers
 from mer_nas.search.ray_runner import cluster
@@ -39,7 +40,7 @@ FRAMES = 5
 SIDE = 128
 
 
-def write(folder: Path, count: int) -> RecordSet:
+def write(folder: Path, count: int) -> ClipSet:
     """Write clips of five frames."""
     folder.mkdir()
     records = []
@@ -51,14 +52,15 @@ def write(folder: Path, count: int) -> RecordSet:
             path = folder / f"{number}_{place}.png"
             cv2.imwrite(str(path), np.roll(texture, place, axis=1).astype(np.uint8))
             frames.append(Frame(place, path))
-        facts = (f"c{number}", tuple(frames), 0, 2, 4, "annotated", "joy", None, 100.0)
-        records.append(Record("demo", "s1", *facts))
-    return RecordSet("demo", ("no",), tuple(records), (0,) * count)
+        marks = {"onset": 0, "apex": 2, "offset": 4, "apex_source": "annotated"}
+        record = Record("demo", "s1", f"c{number}", 0, fps=100.0, frames=tuple(frames))
+        records.append(replace(record, **marks))
+    return ClipSet("demo", ("no",), tuple(records), {})
 
 
-def first(records: RecordSet, count: int) -> RecordSet:
+def first(records: ClipSet, count: int) -> ClipSet:
     """Return the first clips of a set."""
-    return replace(records, records=records.records[:count], labels=records.labels[:count])
+    return records.subset(range(count))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -68,7 +70,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def workers(records: RecordSet, how: Preparation, folder: Path) -> float:
+def workers(records: ClipSet, how: Preparation, folder: Path) -> float:
     """Return how many times as fast two workers are as one, once they have started."""
     with cluster(RayConfig(workers=2, dashboard=False), folder) as ray:
 
@@ -82,7 +84,7 @@ def workers(records: RecordSet, how: Preparation, folder: Path) -> float:
         return took(1, len(records.records)) / took(2, len(records.records))
 
 
-def load(records: RecordSet, how: Preparation, cache: Path, run: Runner = one_by_one) -> object:
+def load(records: ClipSet, how: Preparation, cache: Path, run: Runner = one_by_one) -> object:
     """Return the clips, prepared."""
     return prepared(records, how, ("flow_uvs",), cache, skip=False, run=run)
 
@@ -129,7 +131,7 @@ print(sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dir
 """
 
 
-def memory(records: RecordSet, how: Preparation, cache: Path, folder: Path) -> float:
+def memory(records: ClipSet, how: Preparation, cache: Path, folder: Path) -> float:
     """Return how many MB of private memory 1,000 clips take more than 100."""
     (folder / "set.pickle").write_bytes(pickle.dumps((records, how, cache)))
     found = []

@@ -33,8 +33,9 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
+from mer_nas.data.records import Record
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.pruners import Best, Pruner, PrunerName, Standing, build
 from mer_nas.statistics import Correction, correct
@@ -90,7 +91,7 @@ def clip_set(names: str) -> ClipSet:
         order = dice.permutation(len(SIZES[name]))
         subjects = np.repeat(order, np.array(SIZES[name])[order])
         for clip, (subject, label) in enumerate(zip(subjects, labels, strict=True)):
-            clips.append(Clip(name, f"s{subject:02}", f"c{clip}", int(label)))
+            clips.append(Record(name, f"s{subject:02}", f"c{clip}", int(label)))
     return ClipSet(names, ("negative", "positive", "surprise"), tuple(clips), {})
 
 

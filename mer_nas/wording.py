@@ -39,6 +39,16 @@ def some(names: Iterable[str], most: int = 10) -> str:
     return ", ".join(listed[:most] + ["..."] * (len(listed) > most))
 
 
+def lines(texts: Iterable[str], most: int = 10) -> str:
+    """Return the first `most` texts below one another, indented, with dots where there are more.
+
+    >>> lines("abc", most=2).split()
+    ['a', 'b', '...']
+    """
+    listed = list(texts)
+    return "\n  ".join(listed[:most] + ["..."] * (len(listed) > most))
+
+
 def count(number: int, noun: str, several: str = "") -> str:
     """Return a number of things; `several` is the plural where that is not the noun and an s.
 

@@ -15,7 +15,7 @@ from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, Synth
 from mer_nas.data.needs import Needs, provided, refuse_misfit
 
 if TYPE_CHECKING:
-    from mer_nas.data.sources.prepared import Runner
+    from mer_nas.data.sources.recorded import Runner
 
 FLOW_ALONE = Needs()
 
@@ -56,6 +56,5 @@ def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:
             return precomputed.load(config)
         case RecordedData():
             from mer_nas.data.sources import recorded
-            from mer_nas.data.sources.prepared import one_by_one
 
-            return recorded.load(config, needs, run or one_by_one)
+            return recorded.load(config, needs, run or recorded.one_by_one)

@@ -1,7 +1,4 @@
-"""One clip, and a set of clips as arrays.
-
-Subjects carry the name of their data set ("casme2:sub06"), because the sets number their subjects
-alike and a protocol must never take two people for one.
+"""A set of clips as arrays: the tensors of many records, and what is known of each.
 
 Shapes speak of N clips, T frames, C channels, H rows and W columns.
 """
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.findings import Finding, tally
 from mer_nas.data.preprocess.config import Preparation
+from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 from mer_nas.inputs import ACTION_UNITS
 from mer_nas.wording import brief, count, some
@@ -27,52 +25,6 @@ Array = NDArray[Any]
 
 SHOWN = 5
 """Findings about people that are said one by one."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What is known of one recorded micro-expression."""
-
-    dataset: str
-    subject: str
-    """The subject's name within the data set, as text: "006" and "6" are two names."""
-    name: str
-    label: int
-    """Index into the classes of the set."""
-    onset: int | None = None
-    """Frame numbers, as the annotation counts them."""
-    apex: int | None = None
-    offset: int | None = None
-    apex_source: str | None = None
-    """Where the apex comes from: "annotated", "estimated", or a way of `pipeline.config`."""
-    emotion: str | None = None
-    """The emotion as annotated, before it was mapped to a class."""
-    action_units: tuple[str, ...] | None = None
-    """Numbers of those seen, without side and intensity, also of units not in `ACTION_UNITS`;
-    None: not annotated, or not asked for."""
-
-    @property
-    def group(self) -> str:
-        """The subject, unique over all data sets.
-
-        >>> Clip("samm", "006", "006_1_2", 0).group
-        'samm:006'
-        """
-        return f"{self.dataset}:{self.subject}"
-
-    @property
-    def id(self) -> str:
-        """The clip, unique over all data sets."""
-        return f"{self.group}/{self.name}"
-
-
-def dataset_of(clip: str) -> str:
-    """Return the data set of a clip by its id.
-
-    >>> dataset_of("samm:006/006_1_2")
-    'samm'
-    """
-    return clip.partition(":")[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +37,8 @@ class ClipSet:
 
     name: str
     classes: tuple[str, ...]
-    clips: tuple[Clip, ...]
+    records: tuple[Record, ...]
+    """What is known of each clip."""
     inputs: Mapping[str, Array]
     """By name of the input, (N, C, H, W) or (N, T, C, H, W) float32; see `inputs`."""
     official: Mapping[str, int] | None = None
@@ -110,58 +63,60 @@ class ClipSet:
 
     def __post_init__(self) -> None:
         """Refuse what no protocol could use."""
-        for clip in self.clips:
-            if not 0 <= clip.label < len(self.classes):
+        for record in self.records:
+            if not 0 <= record.label < len(self.classes):
                 raise DataError(
-                    f"{self.name}: {clip.id} has label {clip.label}; "
+                    f"{self.name}: {record.id} has label {record.label}; "
                     f"labels go from 0 to {len(self.classes) - 1}"
                 )
-        twice = [name for name, n in Counter(clip.id for clip in self.clips).items() if n > 1]
+        twice = [
+            name for name, n in Counter(record.id for record in self.records).items() if n > 1
+        ]
         if twice:
             are = "is" if len(twice) == 1 else "are"
             raise DataError(
                 f"{self.name}: {count(len(twice), 'clip')} {are} named twice: {some(twice)}"
             )
         for name, array in self.inputs.items():
-            if len(array) != len(self.clips):
+            if len(array) != len(self.records):
                 raise DataError(
-                    f"{self.name}: input {name!r} has {len(array)} clips, not {len(self.clips)}"
+                    f"{self.name}: input {name!r} has {len(array)} clips, not {len(self.records)}"
                 )
 
     def __len__(self) -> int:
         """Return N."""
-        return len(self.clips)
+        return len(self.records)
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """(N,), indices into `classes`."""
-        return np.array([clip.label for clip in self.clips], dtype=np.int64)
+        return np.array([record.label for record in self.records], dtype=np.int64)
 
     @cached_property
     def groups(self) -> NDArray[np.str_]:
         """(N,), the subject of each clip with its data set in front."""
-        return np.array([clip.group for clip in self.clips], dtype=np.str_)
+        return np.array([record.group for record in self.records], dtype=np.str_)
 
     @cached_property
     def action_units(self) -> NDArray[np.float32]:
         """(N, 12): 1 for each of `ACTION_UNITS` that was seen, else 0; NaN where not annotated."""
         rows = [
             [math.nan] * len(ACTION_UNITS)
-            if clip.action_units is None
-            else [float(unit in clip.action_units) for unit in ACTION_UNITS]
-            for clip in self.clips
+            if record.action_units is None
+            else [float(unit in record.action_units) for unit in ACTION_UNITS]
+            for record in self.records
         ]
         return np.array(rows, dtype=np.float32).reshape(len(self), len(ACTION_UNITS))
 
     @cached_property
     def datasets(self) -> NDArray[np.str_]:
         """(N,), the data set of each clip."""
-        return np.array([clip.dataset for clip in self.clips], dtype=np.str_)
+        return np.array([record.dataset for record in self.records], dtype=np.str_)
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """The different subjects, sorted."""
-        return tuple(sorted({clip.group for clip in self.clips}))
+        return tuple(sorted({record.group for record in self.records}))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -174,17 +129,17 @@ class ClipSet:
             array = np.ascontiguousarray(self.inputs[name])
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
             digest.update(array.data)
-        digest.update(repr([(clip.id, clip.label) for clip in self.clips]).encode())
+        digest.update(repr([(record.id, record.label) for record in self.records]).encode())
         digest.update(repr(self.classes).encode())
         if self.by_fold:
             digest.update(repr(sorted(self.by_fold)).encode())
-        if any(clip.action_units is not None for clip in self.clips):
+        if any(record.action_units is not None for record in self.records):
             digest.update(self.action_units.tobytes())
         return digest.hexdigest()[:16]
 
     def counts(self) -> dict[str, int]:
         """Return the number of clips, of subjects, and of clips of each class."""
-        labels = Counter(clip.label for clip in self.clips)
+        labels = Counter(record.label for record in self.records)
         return {
             "clips": len(self),
             "subjects": len(self.subjects),
@@ -195,7 +150,7 @@ class ClipSet:
         """Return the clips at `indices`, in that order."""
         return replace(
             self,
-            clips=tuple(self.clips[index] for index in indices),
+            records=tuple(self.records[index] for index in indices),
             inputs={name: array[np.asarray(indices)] for name, array in self.inputs.items()},
         )
 
@@ -204,8 +159,8 @@ class ClipSet:
 
         Names that stand for one person, and pictures that two clips share, are shown one by one.
 
-        >>> clips = (Clip("a", "1", "x", 0), Clip("a", "2", "y", 1), Clip("a", "2", "z", 1))
-        >>> ClipSet("tiny", ("no", "yes"), clips, {}).describe()
+        >>> records = Record("a", "1", "x", 0), Record("a", "2", "y", 1), Record("a", "2", "z", 1)
+        >>> ClipSet("tiny", ("no", "yes"), records, {}).describe()
         'tiny: 3 clips, 2 subjects, no 1, yes 2'
         """
         text = f"{self.name}: {_count_text(self.counts())}"

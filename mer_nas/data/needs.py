@@ -51,7 +51,7 @@ def provided(clips: ClipSet) -> Provides:
         tuple(clips.inputs),
         next(array.shape[-1] for array in clips.inputs.values()),
         frames,
-        any(clip.action_units is not None for clip in clips.clips),
+        any(record.action_units is not None for record in clips.records),
     )
 
 

@@ -203,7 +203,7 @@ def _named(clips: ClipSet, folds: Scheme, fold: Fold, number: int) -> Fold:
         case "loso":
             return fold
         case "lodo":
-            name = clips.clips[fold.test[0]].dataset
+            name = clips.records[fold.test[0]].dataset
         case _:
             name = f"group {number} ({count(len(fold.subjects), 'subject')})"
     return Fold(name, fold.subjects, fold.train, fold.test)

@@ -1,29 +1,22 @@
-"""Records: clips as a data set has them on disk, before anything is computed.
+"""A record: one clip as the product knows it, its subject, its class and where its frames are.
 
-A record names the frames of one micro-expression and what its coders said of it. A label map gives
-it a class, or leaves it out; `RecordSet` holds those that have one. What networks see is computed
-from the frames elsewhere: nothing here opens an image.
-
-Frames are known by the number at the end of their file name, which is how the coders counted them.
+Subjects carry the name of their data set ("casme2:sub06"), because the sets number their subjects
+alike and a protocol must never take two people for one. Frames are known by the number at the end
+of their file name, which is how the coders counted them. Nothing here opens an image.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from mer_nas.data.annotations.action_units import ActionUnit
-from mer_nas.data.clips import Clip
-from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError
-
-MAX_FPS = 10_000
-"""Frames a second below which every camera of the field stays."""
 
 TOLERANCE = 2
 """A frame that is missing may be stood in for by one this many frames away."""
+
+UNLABELLED = -1
+"""The label of a record that has no class yet."""
 
 
 class Frame(NamedTuple):
@@ -35,36 +28,43 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """One recorded micro-expression."""
+    """What is known of one recorded micro-expression."""
 
     dataset: str
     """The name of the data set: "casme2"."""
     subject: str
-    """The subject in the data set's own form, as text: "sub06", "006", "s6"."""
+    """The subject's name within the data set, as text: "006" and "6" are two names."""
     name: str
     """The clip, unique within its subject."""
-    frames: tuple[Frame, ...]
-    """Ascending; every file from onset to offset, and what stands in for one of these."""
-    onset: int
-    """Number of the frame where the motion begins."""
-    apex: int
+    label: int = UNLABELLED
+    """Index into the classes of the set."""
+    onset: int | None = None
+    """Number of the frame where the motion begins, as the annotation counts; so the next two."""
+    apex: int | None = None
     """Number of the frame where it is largest; onset < apex <= offset."""
-    offset: int
+    offset: int | None = None
     """Number of the frame where it has ended, or of the last that there is."""
-    apex_source: Literal["annotated", "estimated"]
-    """Whether coders gave the apex, or the middle of onset and offset is taken."""
-    emotion: str
+    apex_source: str | None = None
+    """Where the apex comes from: "annotated", "estimated", or a way of `preprocess.config`."""
+    emotion: str | None = None
     """The emotion as annotated, in lower case and one spelling, before it is mapped to a class."""
-    action_units: tuple[ActionUnit, ...] | None
-    """None where none were annotated."""
-    fps: float | None
+    action_units: tuple[str, ...] | None = None
+    """Numbers of those seen, without side and intensity, also of units not in `ACTION_UNITS`;
+    None: not annotated, or not asked for."""
+    fps: float | None = None
     """Frames a second; None where nobody says."""
+    frames: tuple[Frame, ...] = ()
+    """Ascending; every file from onset to offset, and what stands in for one of these."""
     cropped: bool = False
     """Whether the files show the registered face only, so that no alignment is needed."""
 
     @property
     def group(self) -> str:
-        """The subject, unique over all data sets."""
+        """The subject, unique over all data sets.
+
+        >>> Record("samm", "006", "006_1_2").group
+        'samm:006'
+        """
         return f"{self.dataset}:{self.subject}"
 
     @property
@@ -80,32 +80,22 @@ class Record:
         """
         found = nearest(self.frames, number)
         if found is None:
+            there = f" in {self.frames[0].path.parent}" if self.frames else ""
             raise DataError(
-                f"{self.id}: there is no frame {number} nor one within {TOLERANCE} of it in "
-                f"{self.frames[0].path.parent}"
+                f"{self.id}: there is no frame {number} nor one within {TOLERANCE} of it{there}"
             )
         return found
 
     @property
     def keyframes(self) -> tuple[Frame, Frame, Frame]:
-        """The frames of onset, apex and offset."""
-        return self.frame(self.onset), self.frame(self.apex), self.frame(self.offset)
+        """The frames of onset, apex and offset, or what stands in for them.
 
-    def clip(self, label: int) -> Clip:
-        """Return what is known of the record once it has a class."""
-        units = self.action_units
-        return Clip(
-            self.dataset,
-            self.subject,
-            self.name,
-            label,
-            onset=self.onset,
-            apex=self.apex,
-            offset=self.offset,
-            apex_source=self.apex_source,
-            emotion=self.emotion,
-            action_units=None if units is None else tuple(str(unit.number) for unit in units),
-        )
+        Raises:
+            DataError: There are none, or none so near.
+        """
+        if self.onset is None or self.apex is None or self.offset is None:
+            raise DataError(f"{self.id}: nobody says when it begins, is strongest and ends")
+        return self.frame(self.onset), self.frame(self.apex), self.frame(self.offset)
 
 
 def nearest(frames: tuple[Frame, ...], number: int) -> Frame | None:
@@ -121,25 +111,10 @@ def nearest(frames: tuple[Frame, ...], number: int) -> Frame | None:
     return found if found and abs(found.number - number) <= TOLERANCE else None
 
 
-@dataclass(frozen=True)
-class RecordSet:
-    """Records that have a class."""
+def dataset_of(clip: str) -> str:
+    """Return the data set of a clip by its id.
 
-    name: str
-    classes: tuple[str, ...]
-    records: tuple[Record, ...]
-    labels: tuple[int, ...]
-    """The class of each record, an index into `classes`."""
-    official: Mapping[str, int] | None = None
-    """Counts of the full set where they are known: clips, subjects and each class."""
-    left_out: tuple[Finding, ...] = ()
-    """Clips that are annotated and not here, and why."""
-    findings: tuple[Finding, ...] = ()
-    """Oddities that were made good or passed over; a check of the data lists them."""
-
-    @cached_property
-    def clips(self) -> tuple[Clip, ...]:
-        """What is known of each record, with its class."""
-        return tuple(
-            record.clip(label) for record, label in zip(self.records, self.labels, strict=True)
-        )
+    >>> dataset_of("samm:006/006_1_2")
+    'samm'
+    """
+    return clip.partition(":")[0]

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat, TypeAdapter
 
 from mer_nas.config.base import parse_line
-from mer_nas.data.clips import dataset_of
+from mer_nas.data.records import dataset_of
 from mer_nas.evaluation.metrics import Counts, Scores, confusion_of, f1_of_present, scores
 
 FoldKey = tuple[str, str, int, int, str, str]

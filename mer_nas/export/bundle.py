@@ -144,7 +144,7 @@ def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, folder: P
         trainer=tree["trainer"],
         data=clips.name,
         fingerprint=clips.fingerprint,
-        clips=len(clips.clips),
+        clips=len(clips),
         subjects=len(clips.subjects),
         portions=tuple(_portion(clips, name) for name in np.unique(clips.datasets).tolist()),
         provenance=facts,
@@ -202,7 +202,7 @@ def _input(
 
 def _spread(clips: ClipSet, count: int) -> list[int]:
     """Return the places of clips from the whole set rather than of its first subject."""
-    places = np.linspace(0, len(clips.clips) - 1, count).round().astype(int)
+    places = np.linspace(0, len(clips) - 1, count).round().astype(int)
     return sorted(set(places.tolist()))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess.pipeline import Prepared, prepare
+from mer_nas.data.preprocess.pipeline import Clip, prepare
 from mer_nas.data.scaling import divided
 from mer_nas.data.sources.precomputed import read_flow, scaled
 from mer_nas.errors import DataError, ExportError
@@ -47,7 +47,7 @@ class Model:
         content = found.content(folder, GRAPH)
         return cls(folder, found, open_graph(content, shapes, len(found.classes), folder / GRAPH))
 
-    def make_inputs(self, clip: ClipInput) -> tuple[Prepared, Inputs]:
+    def make_inputs(self, clip: ClipInput) -> tuple[Clip, Inputs]:
         """Return what the network sees of a clip, prepared as its training clips were.
 
         Raises:

@@ -79,6 +79,6 @@ def _show(axis: Axes, image: NDArray[Any], low: float, high: float) -> None:
 
 
 def _name(clips: ClipSet, label: int, place: int) -> str:
-    units = clips.clips[place].action_units
+    units = clips.records[place].action_units
     moved = f"\nAU {' + '.join(units)}" if units else ""
     return f"{clips.classes[label]}{moved}"

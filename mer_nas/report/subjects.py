@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config
-from mer_nas.data.clips import dataset_of
+from mer_nas.data.records import dataset_of
 from mer_nas.evaluation.metrics import Counts, Share
 from mer_nas.report.scores import ALL_SCORES, ConfusionMatrix, SeedScores, Spread, spreads
 from mer_nas.report.summary import DataSummary

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mer_nas.data.sources.prepared import Runner, Task, one_by_one, work
+from mer_nas.data.records import Record
+from mer_nas.data.sources.recorded import Runner, Work, one_by_one
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener, Preparing, ignore
 from mer_nas.search.local import interruptible
@@ -29,44 +30,52 @@ def preparer(config: RayConfig, on_event: Listener = ignore) -> Runner:
         on_event: Is told after each clip.
     """
 
-    def run(tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-        many = len(tasks) > FEW and (config.workers or os.cpu_count() or 1) > 1
-        carry_out = _on_ray(config, tasks) if many else one_by_one(tasks)
-        if tasks:
-            on_event(Preparing(0, len(tasks)))
+    def run(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
+        many = len(records) > FEW and (config.workers or os.cpu_count() or 1) > 1
+        carry_out = _on_ray(config, work, records) if many else one_by_one(work, records)
+        if records:
+            on_event(Preparing(0, len(records)))
         with interruptible():
             for done, each in enumerate(carry_out, start=1):
-                on_event(Preparing(done, len(tasks)))
+                on_event(Preparing(done, len(records)))
                 yield each
 
     return run
 
 
-def _on_ray(config: RayConfig, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+def _on_ray(
+    config: RayConfig, work: Work, records: Sequence[Record]
+) -> Iterator[tuple[Record, str]]:
     # The share of a GPU that a trial takes means nothing here.
     plain = config.model_copy(update={"gpu": 0.0, "dashboard": False})
     with (
         tempfile.TemporaryDirectory(prefix="mer-nas-") as folder,
         cluster(plain, Path(folder)) as workers,
     ):
-        yield from by_workers(workers, tasks)
+        yield from by_workers(workers, work, records)
 
 
-def by_workers(workers: Cluster, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-    """Carry tasks out on the workers of a cluster, as many at a time as it has shares."""
+def by_workers(
+    workers: Cluster, work: Work, records: Sequence[Record]
+) -> Iterator[tuple[Record, str]]:
+    """Do the work on the workers of a cluster, for as many clips at a time as it has shares."""
     import ray
 
-    remote = ray.remote(num_cpus=workers.shares.cpu, max_retries=1)(work)
-    waiting = list(reversed(tasks))
-    running: dict[object, Task] = {}
+    remote = ray.remote(num_cpus=workers.shares.cpu, max_retries=1)(_do)
+    waiting = list(reversed(records))
+    running: dict[object, Record] = {}
     while waiting or running:
         while waiting and len(running) < workers.shares.workers:
-            task = waiting.pop()
-            running[remote.remote(task)] = task
+            record = waiting.pop()
+            running[remote.remote(work, record)] = record
         for reference in ray.wait(list(running))[0]:
-            task = running.pop(reference)
+            record = running.pop(reference)
             try:
-                yield task, ray.get(reference)
+                yield record, ray.get(reference)
             except ray.exceptions.RayError as error:
                 first = str(error).strip().splitlines()[0]
-                yield task, f"{task.record.id}: its worker died: {first}"
+                yield record, f"{record.id}: its worker died: {first}"
+
+
+def _do(work: Work, record: Record) -> str:
+    return work(record)

@@ -23,8 +23,8 @@ import numpy as np
 from mer_nas.architectures import measure, parse, parse_drawn
 from mer_nas.config.base import C, Tree, validate
 from mer_nas.config.overrides import merge
-from mer_nas.data.clips import dataset_of
 from mer_nas.data.protocols import Scheme, name_of
+from mer_nas.data.records import dataset_of
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.metrics import Counts, Scores, f1_of_present
 from mer_nas.report import (

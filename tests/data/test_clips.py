@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
 
 
 @pytest.fixture
 def three() -> ClipSet:
-    clips = (Clip("a", "06", "x", 0), Clip("b", "06", "x", 1), Clip("b", "6", "y", 1))
+    clips = (Record("a", "06", "x", 0), Record("b", "06", "x", 1), Record("b", "6", "y", 1))
     flow = np.arange(3 * 3 * 2 * 2, dtype=np.float32).reshape(3, 3, 2, 2)
     return ClipSet("three", ("no", "yes"), clips, {FLOW: flow})
 
@@ -37,11 +38,11 @@ def test_counts_of_the_full_set_stand_beside_those_found(three: ClipSet) -> None
 def test_a_fingerprint_changes_with_a_pixel_a_label_a_name_and_a_class(three: ClipSet) -> None:
     flow = three.inputs[FLOW].copy()
     flow[0, 0, 0, 0] += 1
-    first, *rest = three.clips
+    first, *rest = three.records
     others = [
         dataclasses.replace(three, inputs={FLOW: flow}),
-        dataclasses.replace(three, clips=(dataclasses.replace(first, label=1), *rest)),
-        dataclasses.replace(three, clips=(dataclasses.replace(first, name="z"), *rest)),
+        dataclasses.replace(three, records=(dataclasses.replace(first, label=1), *rest)),
+        dataclasses.replace(three, records=(dataclasses.replace(first, name="z"), *rest)),
         dataclasses.replace(three, classes=("no", "perhaps")),
     ]
     assert len({three.fingerprint, *(other.fingerprint for other in others)}) == 5
@@ -50,9 +51,9 @@ def test_a_fingerprint_changes_with_a_pixel_a_label_a_name_and_a_class(three: Cl
 
 def test_action_units_are_a_row_of_zeros_and_ones_and_none_where_nobody_looked() -> None:
     clips = (
-        Clip("a", "1", "x", 0, action_units=("4", "20")),
-        Clip("a", "1", "y", 0, action_units=()),
-        Clip("a", "1", "z", 0),
+        Record("a", "1", "x", 0, action_units=("4", "20")),
+        Record("a", "1", "y", 0, action_units=()),
+        Record("a", "1", "z", 0),
     )
     found = ClipSet("s", ("no",), clips, {}).action_units
     #                       1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17
@@ -65,28 +66,29 @@ def test_action_units_are_a_row_of_zeros_and_ones_and_none_where_nobody_looked()
 def test_a_fingerprint_tells_no_action_units_from_none_annotated() -> None:
     known: list[tuple[str, ...] | None] = [(), ("1",), None]
     sets = [
-        ClipSet("s", ("no",), (Clip("a", "1", "x", 0, action_units=units),), {}) for units in known
+        ClipSet("s", ("no",), (Record("a", "1", "x", 0, action_units=units),), {})
+        for units in known
     ]
     assert len({clips.fingerprint for clips in sets}) == 3
 
 
 def test_a_subset_keeps_clips_and_pixels_together(three: ClipSet) -> None:
     part = three.subset([2, 0])
-    assert [clip.id for clip in part.clips] == ["b:6/y", "a:06/x"]
+    assert [clip.id for clip in part.records] == ["b:6/y", "a:06/x"]
     assert part.inputs[FLOW].tolist() == three.inputs[FLOW][[2, 0]].tolist()
 
 
 def test_a_label_without_a_class_is_refused() -> None:
     with pytest.raises(DataError, match=r"s: a:1/x has label 2; labels go from 0 to 1"):
-        ClipSet("s", ("no", "yes"), (Clip("a", "1", "x", 2),), {})
+        ClipSet("s", ("no", "yes"), (Record("a", "1", "x", 2),), {})
 
 
 def test_two_clips_of_one_name_are_refused() -> None:
-    clips = (Clip("a", "1", "x", 0), Clip("a", "1", "x", 0))
+    clips = (Record("a", "1", "x", 0), Record("a", "1", "x", 0))
     with pytest.raises(DataError, match="s: 1 clip is named twice: a:1/x"):
         ClipSet("s", ("no", "yes"), clips, {})
 
 
 def test_an_input_of_another_length_is_refused() -> None:
     with pytest.raises(DataError, match="s: input 'flow_uvs' has 2 clips, not 1"):
-        ClipSet("s", ("no",), (Clip("a", "1", "x", 0),), {FLOW: np.zeros((2, 3, 4, 4))})
+        ClipSet("s", ("no",), (Record("a", "1", "x", 0),), {FLOW: np.zeros((2, 3, 4, 4))})

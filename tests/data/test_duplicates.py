@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mer_nas.data import load
 from mer_nas.data.checks.check import Report, check
 from mer_nas.data.checks.duplicates import shared_inputs
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow, RecordedData
+from mer_nas.data.records import Record
 from mer_nas.inputs import FLOW
 
 ACROSS, WITHIN = "two subjects with the same pictures", "two clips with the same pictures"
@@ -30,7 +31,7 @@ def resaved(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def flows(*pictures: NDArray[np.uint8], subjects: str) -> ClipSet:
-    clips = tuple(Clip("a", who, f"c{at}", at % 2) for at, who in enumerate(subjects))
+    clips = tuple(Record("a", who, f"c{at}", at % 2) for at, who in enumerate(subjects))
     arrays = np.stack([picture.transpose(2, 0, 1) / 127.5 - 1 for picture in pictures])
     return ClipSet("s", ("no", "yes"), clips, {FLOW: arrays.astype(np.float32)})
 

@@ -7,7 +7,7 @@ from unicodedata import normalize
 import pytest
 from trees import images
 
-from mer_nas.data.annotations.records import labelled
+from mer_nas.data.annotations.read_records import labelled
 from mer_nas.data.checks.check import Report, check
 from mer_nas.data.config import RecordedData
 from mer_nas.data.protocols import Scheme

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mer_nas import data, systems
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow, SyntheticData
 from mer_nas.data.needs import Needs, Provides, provided, refuse_misfit
+from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError
 from mer_nas.inputs import FLOW, INPUTS
 from mer_nas.space import SearchSpace
@@ -71,8 +72,8 @@ def test_the_synthetic_set_provides_all_there_is() -> None:
 
 def test_one_annotated_clip_is_enough_to_learn_action_units_from() -> None:
     pixels = {FLOW: np.zeros((2, 3, 4, 4), np.float32)}
-    known = Clip("a", "1", "x", 0, action_units=("4",))
-    unknown = [Clip("a", "1", name, 0) for name in "yz"]
+    known = Record("a", "1", "x", 0, action_units=("4",))
+    unknown = [Record("a", "1", name, 0) for name in "yz"]
     needs = Needs("s", sizes=(4,), action_units=True)
     refuse_misfit(needs, provided(ClipSet("some", ("no",), (known, unknown[0]), pixels)))
     with pytest.raises(ConfigError, match="no clip of none is annotated"):

@@ -11,7 +11,7 @@ from mer_nas.config import presets
 from mer_nas.data.annotations import layouts
 from mer_nas.data.annotations.label_maps import LabelMap, names, read_label_map
 from mer_nas.data.annotations.layouts import read_layout
-from mer_nas.data.annotations.records import labelled
+from mer_nas.data.annotations.read_records import labelled
 from mer_nas.data.checks.overview import markdown, overview
 from mer_nas.data.config import RecordedData
 

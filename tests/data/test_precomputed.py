@@ -55,7 +55,7 @@ def test_subjects_are_read_as_text(root: Path) -> None:
 def test_labels_and_emotions_follow_the_csv(root: Path) -> None:
     clips = load(config(root))
     assert clips.labels.tolist() == [0, 1, 2]
-    assert [clip.emotion for clip in clips.clips] == ["negative", "positive", "surprise"]
+    assert [clip.emotion for clip in clips.records] == ["negative", "positive", "surprise"]
 
 
 def refused(settings: PrecomputedFlow) -> str:
@@ -234,7 +234,7 @@ def test_a_clip_that_is_named_twice_is_named_with_its_lines(root: Path) -> None:
 
 def test_images_are_found_where_excel_took_the_zeros_from_the_table(root: Path) -> None:
     (root / CSV).write_text("Dataset;SUB;filename_o;label\nsamm;6;006_1_2;1\n", encoding="utf-16")
-    assert [clip.id for clip in load(config(root)).clips] == ["samm:006/006_1_2"]
+    assert [clip.id for clip in load(config(root)).records] == ["samm:006/006_1_2"]
 
 
 def test_an_image_is_found_whose_name_a_mac_wrote_in_another_form(root: Path) -> None:

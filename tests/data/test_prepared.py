@@ -13,9 +13,9 @@ import pytest
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess import frame_readers
 from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
-from mer_nas.data.records import Frame, Record, RecordSet
-from mer_nas.data.sources import prepared as sets
-from mer_nas.data.sources.prepared import Task, entry_keys, one_by_one, prepared, work
+from mer_nas.data.records import Frame, Record
+from mer_nas.data.sources import recorded
+from mer_nas.data.sources.recorded import Work, entry_keys, one_by_one, prepared
 from mer_nas.errors import DataError
 
 HOW = Preparation(
@@ -44,29 +44,29 @@ def record(folder: Path, number: int, apex_source: str = "annotated") -> Record:
         "demo",
         f"s{number % 2}",
         f"clip{number}",
-        tuple(frames),
+        number % 2,
         onset=10,
         apex=13,
         offset=14,
-        apex_source=apex_source,  # type: ignore[arg-type]
+        apex_source=apex_source,
         emotion="happiness",
-        action_units=None,
         fps=100.0,
+        frames=tuple(frames),
     )
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> RecordSet:
+def records(tmp_path: Path) -> ClipSet:
     """Four clips of two subjects on disk."""
     made = tuple(record(tmp_path / "data", number) for number in range(4))
-    return RecordSet("demo", ("no", "yes"), made, (0, 1, 0, 1))
+    return ClipSet("demo", ("no", "yes"), made, {})
 
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., ClipSet]:
     """Prepares a set in a cache of its own."""
 
-    def run(records: RecordSet, **changes: object) -> ClipSet:
+    def run(records: ClipSet, **changes: object) -> ClipSet:
         given = {
             "how": HOW,
             "names": NAMES,
@@ -80,55 +80,54 @@ def load(tmp_path: Path) -> Callable[..., ClipSet]:
 
 
 class Counted:
-    """Carries out tasks and remembers them."""
+    """Does the work of each clip and remembers which."""
 
     def __init__(self, stop_after: int | None = None) -> None:
-        self.tasks: list[Task] = []
+        self.ids: list[str] = []
         self.stop_after = stop_after
 
-    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-        for task in tasks:
-            if len(self.tasks) == self.stop_after:
+    def __call__(self, work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
+        for record in records:
+            if len(self.ids) == self.stop_after:
                 raise KeyboardInterrupt
-            self.tasks.append(task)
-            yield task, work(task)
-
-    @property
-    def ids(self) -> list[str]:
-        return [task.record.name for task in self.tasks]
+            self.ids.append(record.name)
+            yield record, work(record)
 
 
-def test_a_set_holds_what_its_frames_show(
-    records: RecordSet, load: Callable[..., ClipSet]
-) -> None:
+def kept(folder: Path) -> dict[str, int]:
+    """Return which file each entry of a cache is; one that is made anew is another."""
+    return {file.stem: file.stat().st_ino for file in (folder / "entries").rglob("*.npy")}
+
+
+def test_a_set_holds_what_its_frames_show(records: ClipSet, load: Callable[..., ClipSet]) -> None:
     found = load(records)
     assert found.inputs["flow_uvs"].shape == (4, 3, 8, 8)
     assert found.inputs["keyframes"].shape == (4, 3, 1, 8, 8)
     # The face is 32 of 48 pixels wide, so 3 pixels to the right are 2 of its own.
     assert found.inputs["flow_uvs"][:, 0, 2:-2, 2:-2].mean() == pytest.approx(2, abs=0.1)
-    assert [clip.id for clip in found.clips] == [record.id for record in records.records]
+    assert [clip.id for clip in found.records] == [record.id for record in records.records]
     assert found.labels.tolist() == [0, 1, 0, 1]
-    assert {(clip.apex, clip.apex_source) for clip in found.clips} == {(13, "annotated")}
+    assert {(clip.apex, clip.apex_source) for clip in found.records} == {(13, "annotated")}
     assert found.how == HOW
     assert found.by_fold == {"flow_uvs"}
     assert "divided by its root mean square over the training clips" in found.scaling["flow_uvs"]
 
 
 def test_the_second_time_no_frame_is_opened(
-    records: RecordSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
+    records: ClipSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load(records)
     monkeypatch.setattr(frame_readers, "decode", lambda file: pytest.fail(f"{file} was opened"))
     run = Counted()
     second = load(records, run=run)
-    assert run.tasks == []
+    assert run.ids == []
     assert second.fingerprint == first.fingerprint
-    assert second.clips == first.clips
+    assert second.records == first.records
     assert isinstance(second.inputs["flow_uvs"].base, np.memmap)
 
 
 def test_what_was_interrupted_goes_on_where_it_was(
-    records: RecordSet, load: Callable[..., ClipSet]
+    records: ClipSet, load: Callable[..., ClipSet]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         load(records, run=Counted(stop_after=3))
@@ -138,37 +137,44 @@ def test_what_was_interrupted_goes_on_where_it_was(
 
 
 def test_only_the_damaged_entry_is_made_anew(
-    records: RecordSet, load: Callable[..., ClipSet], tmp_path: Path
+    records: ClipSet, load: Callable[..., ClipSet], tmp_path: Path
 ) -> None:
     before = load(records)
     key = entry_keys(records.records[2], HOW, NAMES)["flow_uvs"]
     (file,) = (tmp_path / "cache" / "entries").rglob(f"{key}.npy")
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    for whole in (tmp_path / "cache" / "sets").iterdir():
-        whole.write_bytes(whole.read_bytes()[:-1] + b"?")
-    run = Counted()
+    for joined in (tmp_path / "cache" / "sets").iterdir():
+        joined.write_bytes(joined.read_bytes()[:-1] + b"?")
+    run, whole = Counted(), kept(tmp_path / "cache")
     again = load(records, run=run)
-    assert [(task.record.name, task.names) for task in run.tasks] == [("clip2", ("flow_uvs",))]
+    assert run.ids == ["clip2"]
+    keys = entry_keys(records.records[2], HOW, ("flow_uvs", "apex"))
+    now = kept(tmp_path / "cache")
+    assert {key for key in now if now[key] != whole[key]} == set(keys.values())
     assert again.fingerprint == before.fingerprint
 
 
 def test_a_clip_more_is_one_task_more(
-    records: RecordSet, load: Callable[..., ClipSet], tmp_path: Path
+    records: ClipSet, load: Callable[..., ClipSet], tmp_path: Path
 ) -> None:
     load(records)
     more = (*records.records, record(tmp_path / "data", 4))
     run = Counted()
-    load(replace(records, records=more, labels=(0, 1, 0, 1, 0)), run=run)
+    load(replace(records, records=more), run=run)
     assert run.ids == ["clip4"]
 
 
 def test_an_input_more_is_made_for_every_clip_and_the_others_are_kept(
-    records: RecordSet, load: Callable[..., ClipSet]
+    records: ClipSet, load: Callable[..., ClipSet], tmp_path: Path
 ) -> None:
     load(records, names=("flow_uvs",))
+    before = kept(tmp_path / "cache")
     run = Counted()
     load(records, names=NAMES, run=run)
-    assert [task.names for task in run.tasks] == [("keyframes",)] * 4
+    assert len(run.ids) == 4
+    flows = [entry_keys(record, HOW, NAMES)["flow_uvs"] for record in records.records]
+    now = kept(tmp_path / "cache")
+    assert [now[key] for key in flows] == [before[key] for key in flows]
 
 
 def test_a_key_follows_files_annotation_and_pipeline_but_not_the_folder(tmp_path: Path) -> None:
@@ -194,7 +200,7 @@ def test_a_key_follows_files_annotation_and_pipeline_but_not_the_folder(tmp_path
 
 
 def test_clips_that_cannot_be_prepared_are_all_named_and_the_others_kept(
-    records: RecordSet, load: Callable[..., ClipSet]
+    records: ClipSet, load: Callable[..., ClipSet]
 ) -> None:
     records.records[1].frames[3].path.write_bytes(b"")
     records.records[2].frames[0].path.unlink()
@@ -208,13 +214,13 @@ def test_clips_that_cannot_be_prepared_are_all_named_and_the_others_kept(
     run = Counted()
     found = load(records, skip=True, run=run)
     assert run.ids == ["clip1", "clip2"]
-    assert [clip.name for clip in found.clips] == ["clip0", "clip3"]
+    assert [clip.name for clip in found.records] == ["clip0", "clip3"]
     assert [left.where for left in found.left_out] == ["demo:s1/clip1", "demo:s0/clip2"]
     assert "left out: cannot be prepared (2)" in found.describe()
 
 
 def test_a_set_of_which_nothing_is_left_is_refused(
-    records: RecordSet, load: Callable[..., ClipSet]
+    records: ClipSet, load: Callable[..., ClipSet]
 ) -> None:
     for made in records.records:
         made.frames[0].path.unlink()
@@ -224,12 +230,12 @@ def test_a_set_of_which_nothing_is_left_is_refused(
 
 def test_an_estimated_apex_counts_as_none(tmp_path: Path, load: Callable[..., ClipSet]) -> None:
     made = record(tmp_path / "data", 0, apex_source="estimated")
-    found = load(RecordSet("demo", ("no",), (made,), (0,)))
-    assert [(clip.apex, clip.apex_source) for clip in found.clips] == [(12, "middle")]
+    found = load(ClipSet("demo", ("no",), (made,), {}))
+    assert [(clip.apex, clip.apex_source) for clip in found.records] == [(12, "middle")]
 
 
 def test_values_that_were_stretched_are_not_scaled_again(
-    records: RecordSet, load: Callable[..., ClipSet]
+    records: ClipSet, load: Callable[..., ClipSet]
 ) -> None:
     pipeline = HOW.pipeline.model_copy(update={"values": "min_max"})
     found = load(records, how=HOW.model_copy(update={"pipeline": pipeline}))
@@ -239,10 +245,10 @@ def test_values_that_were_stretched_are_not_scaled_again(
 
 
 def test_the_code_that_prepares_is_part_of_the_key(
-    records: RecordSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
+    records: ClipSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(records)
-    monkeypatch.setattr(sets, "code", lambda: "other code")
+    monkeypatch.setattr(recorded, "code", lambda: "other code")
     run = Counted()
     load(records, run=run)
-    assert len(run.tasks) == 4
+    assert len(run.ids) == 4

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
+from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 
 SIZES = {"s1": 1, "s2": 5, "s3": 3, "s4": 3, "s5": 2, "s6": 6}
@@ -13,7 +14,7 @@ SIZES = {"s1": 1, "s2": 5, "s3": 3, "s4": 3, "s5": 2, "s6": 6}
 def clip_set(sizes: dict[str, int], classes: int = 2) -> ClipSet:
     """Return a set whose labels go round within every subject."""
     clips = [
-        Clip("d", subject, str(number), number % classes)
+        Record("d", subject, str(number), number % classes)
         for subject, size in sizes.items()
         for number in range(size)
     ]
@@ -87,7 +88,7 @@ def test_a_single_class_is_refused() -> None:
 
 
 def test_a_class_without_a_clip_is_refused_by_name() -> None:
-    clips = ClipSet("d", ("no", "yes"), (Clip("d", "a", "x", 0), Clip("d", "b", "y", 0)), {})
+    clips = ClipSet("d", ("no", "yes"), (Record("d", "a", "x", 0), Record("d", "b", "y", 0)), {})
     with pytest.raises(DataError, match="d: every class needs a clip, but there is none of: yes"):
         plan(clips)
 
@@ -107,7 +108,7 @@ def test_a_fold_that_leaves_one_clip_to_learn_from_is_refused() -> None:
 
 def several(*datasets: str) -> ClipSet:
     clips = [
-        Clip(dataset, "1", str(n), n % 2)
+        Record(dataset, "1", str(n), n % 2)
         for size, dataset in enumerate(datasets, start=2)
         for n in range(size)
     ]

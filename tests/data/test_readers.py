@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from trees import CASME2_HEADER, images, workbook
 
-from mer_nas.data.annotations.records import Reading, labelled, places, read
+from mer_nas.data.annotations.layouts import read_layout
+from mer_nas.data.annotations.read_records import DataSet, labelled, location_of, read_data_set
 from mer_nas.data.config import RecordedData
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError
 
 
-def reading(layout: str, root: Path, **words: Any) -> Reading:
-    (place,) = places(RecordedData(name=layout, layouts=(layout,), root=root, **words))
-    return read(place)
+def reading(layout: str, root: Path, **words: Any) -> DataSet:
+    config = RecordedData(name=layout, layouts=(layout,), root=root, **words)
+    return read_data_set(location_of(config, read_layout(layout)))
 
 
 def told(record: Record) -> tuple[object, ...]:
@@ -46,7 +47,7 @@ def test_casme2(tmp_path: Path) -> None:
     )
     found = reading("casme2", tmp_path)
     assert [told(record) for record in found.records] == [
-        ("casme2:sub01/EP02_01f", 46, 59, 86, "happiness", "4 L10"),
+        ("casme2:sub01/EP02_01f", 46, 59, 86, "happiness", "4 10"),
         ("casme2:sub04/EP12_01f", 261, 291, 321, "disgust", "4"),
         ("casme2:sub05/EP03_06", 5, 9, 9, "others", ""),
     ]
@@ -60,6 +61,50 @@ def test_casme2(tmp_path: Path) -> None:
     assert first.frame(59).path == tmp_path / "CASME2_RAW_selected/sub01/EP02_01f/img59.jpg"
     assert third.action_units is None
     assert [finding.kind for finding in found.findings] == ["an estimated apex"]
+
+
+UNITS = {
+    "4": "4",
+    "4+L10": "4 10",
+    "R6+R12": "6 12",
+    "1+R2+25": "1 2 25",
+    "15A+17": "15 17",
+    "10A/B": "10",
+    "ref(7B)+43": "7 43",
+    "A/L12": "12",
+    "B18+25": "18 25",
+    "T23": "23",
+    "R14+17+soft focus": "14 17",
+    "A14C": "14",
+    "R14A or 17A or 24A": "14",
+    "12+15 ": "12 15",
+    "T28+14": "28 14",
+    "4\uff0c7": "4 7",
+    "AU4(k)+L7": "4 7",
+    "R4+AD38": "4 38",
+    "1+2+5+M58": "1 2 5 58",
+    "?": "",
+    "/": "",
+    "soft focus": "",
+    "": "",
+}
+"""Of each cell as coders wrote it, the numbers of its action units."""
+
+
+def test_action_units_are_read_as_coders_wrote_them(tmp_path: Path) -> None:
+    rows = [
+        ("01", f"EP{at:02}", None, 1, 2, 3, None, cell, "fear") for at, cell in enumerate(UNITS)
+    ]
+    workbook(tmp_path / "CASME2-coding-20140508.xlsx", Sheet1=[CASME2_HEADER, *rows])
+    for at in range(len(UNITS)):
+        images(tmp_path / "CASME2_RAW_selected", f"sub01/EP{at:02}/img1..3.jpg")
+    found = reading("casme2", tmp_path)
+    assert [" ".join(record.action_units or ()) for record in found.records] == [*UNITS.values()]
+    assert {f.text for f in found.findings if f.kind == "action units with an or"} == {
+        "'R14A or 17A or 24A': the first is taken"
+    }
+    no_units = [record.action_units for record in found.records][-4:]
+    assert no_units == [None] * 4
 
 
 def test_casme2_cropped_by_its_authors(tmp_path: Path) -> None:
@@ -100,7 +145,7 @@ def test_samm_with_its_header_on_row_14_and_frames_of_any_padding(tmp_path: Path
     found = reading("samm", tmp_path)
     assert [told(record) for record in found.records] == [
         ("samm:006/006_1_2", 562, 567, 572, "anger", "12 15"),
-        ("samm:009/009_6_3", 3577, 3580, 3590, "others", "R14A"),
+        ("samm:009/009_6_3", 3577, 3580, 3590, "others", "14"),
         ("samm:028/028_4_1", 30, 35, 40, "happiness", "4"),
     ]
     assert found.records[0].keyframes[1].path.name == "006_00567.jpg"
@@ -142,7 +187,7 @@ def test_each_camera_of_smic_is_read_by_itself(tmp_path: Path, camera: str) -> N
     assert {frame.path.parts[-6] for frame in record.frames} == {camera}
     both = RecordedData(name="both", layouts=("smic", f"smic_{camera.lower()}"), root=tmp_path)
     with pytest.raises(ConfigError, match="show the same people"):
-        places(both)
+        labelled(both)
 
 
 @pytest.mark.parametrize("inner", ["HS/", ""])
@@ -237,7 +282,7 @@ def test_casme3_long_videos_hold_several_clips(tmp_path: Path) -> None:
     )
     found = reading("casme3", tmp_path)
     assert [told(record) for record in found.records] == [
-        ("casme3:spNO.1/a_355", 355, 357, 361, "others", "R12"),
+        ("casme3:spNO.1/a_355", 355, 357, 361, "others", "12"),
         ("casme3:spNO.1/a_400", 400, 402, 402, "sadness", "4"),
         ("casme3:spNO.216/d_2647", 2647, 2650, 2655, "disgust", "4 7"),
     ]
@@ -292,7 +337,7 @@ def test_casme_takes_the_first_apex_or_the_second(tmp_path: Path) -> None:
     found = reading("casme", tmp_path)
     assert [told(record) for record in found.records] == [
         ("casme:sub01/EP01_5", 98, 102, 113, "tense", "14"),
-        ("casme:sub01/EP01_6", 8, 10, 13, "contempt", "R14"),
+        ("casme:sub01/EP01_6", 8, 10, 13, "contempt", "14"),
     ]
 
 
@@ -320,7 +365,7 @@ def test_4dme(tmp_path: Path) -> None:
     )
     images(tmp_path / "gray_micro", "p01/clip_7/003..009.png")
     (record,) = reading("4dme", tmp_path).records
-    assert told(record) == ("4dme:p01/clip_7", 3, 6, 9, "positive", "4 L7")
+    assert told(record) == ("4dme:p01/clip_7", 3, 6, 9, "positive", "4 7")
 
 
 def test_dfme_has_a_frame_rate_for_every_clip(tmp_path: Path) -> None:
@@ -333,7 +378,7 @@ def test_dfme_has_a_frame_rate_for_every_clip(tmp_path: Path) -> None:
     )  # fmt: skip
     images(tmp_path / "DFME_train", "sub0003_01/00109..00120.png")
     (record,) = reading("dfme", tmp_path).records
-    assert told(record) == ("dfme:sub0003/sub0003_01", 109, 115, 120, "disgust", "R4 38")
+    assert told(record) == ("dfme:sub0003/sub0003_01", 109, 115, 120, "disgust", "4 38")
     assert record.fps == 500
 
 
@@ -460,7 +505,7 @@ def test_the_composite_is_found_below_one_root_and_leaves_two_clips_of_casme2_ou
 ) -> None:
     found = labelled(composite(root=three))
     assert found.classes == ("negative", "positive", "surprise")
-    assert [(clip.id, clip.label) for clip in found.clips] == [
+    assert [(clip.id, clip.label) for clip in found.records] == [
         ("casme2:sub06/EP01_01", 0),
         ("samm:006/006_1_2", 1),
         ("smic:s6/s6_sur_01", 2),
@@ -476,7 +521,7 @@ def test_the_composite_is_found_below_one_root_and_leaves_two_clips_of_casme2_ou
 
 def test_the_composite_takes_three_roots(three: Path) -> None:
     roots = {"casme2": three / "one", "samm": three / "two", "smic": three / "three"}
-    assert labelled(composite(roots=roots)) == labelled(composite(root=three))
+    assert labelled(composite(roots=roots)).records == labelled(composite(root=three)).records
 
 
 def test_classes_are_chosen_by_name(three: Path) -> None:

@@ -12,7 +12,8 @@ from mer_nas import data
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.needs import Needs
 from mer_nas.data.preprocess.config import Alignment
-from mer_nas.data.sources.prepared import Task, work
+from mer_nas.data.records import Record
+from mer_nas.data.sources.recorded import Work, one_by_one
 from mer_nas.errors import DataError
 from mer_nas.settings import resolve
 
@@ -64,7 +65,7 @@ def test_a_video_gives_what_the_same_frames_in_a_folder_give(
     rows = ["path,subject,label,onset,apex,offset", "a.avi,anna,smile,0,3,4", "b.avi,ben,frown,,,"]
     (root / "manifest.csv").write_text("\n".join(rows))
     found = data.load(own, needs)
-    assert {clip.subject: clip.apex for clip in found.clips} == {"anna": 3, "ben": 2}
+    assert {clip.subject: clip.apex for clip in found.records} == {"anna": 3, "ben": 2}
     for name, array in expected.inputs.items():
         np.testing.assert_array_equal(found.inputs[name], array)
 
@@ -76,24 +77,24 @@ def test_clips_on_disk_become_what_a_network_asks_for(own: DataConfig, tmp_path:
     assert found.inputs["frames"].shape == (2, 3, 1, 16, 16)
     right = found.inputs["flow_uvs"][:, 0, 3:-3, 3:-3].mean((1, 2))
     assert right == pytest.approx([3, 2], abs=0.1)
-    assert [(clip.apex, clip.apex_source) for clip in found.clips] == [
+    assert [(clip.apex, clip.apex_source) for clip in found.records] == [
         (4, "annotated"),
         (3, "middle"),
     ]
-    assert found.clips[0].action_units == ("6", "12")
+    assert found.records[0].action_units == ("6", "12")
     assert (tmp_path / "home" / "mer-nas" / "sets").is_dir()
 
 
 def test_action_units_are_left_out_unless_they_are_asked_for(own: DataConfig) -> None:
-    assert {clip.action_units for clip in data.load(own).clips} == {None}
+    assert {clip.action_units for clip in data.load(own).records} == {None}
 
 
 def test_a_second_load_prepares_nothing(own: DataConfig) -> None:
     asked: list[int] = []
 
-    def run(tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-        asked.append(len(tasks))
-        return ((task, work(task)) for task in tasks)
+    def run(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
+        asked.append(len(records))
+        return one_by_one(work, records)
 
     first = data.load(own, run=run)
     second = data.load(own, run=run)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.records import Record
 from mer_nas.data.scaling import divided, divisors
 
 
@@ -15,7 +16,7 @@ def clips() -> ClipSet:
     flow[:, 1] = 4  # v
     flow[:, 2] = 0.5  # strain
     flow[2] *= 1000
-    made = tuple(Clip("a", str(number), "x", 0) for number in range(3))
+    made = tuple(Record("a", str(number), "x", 0) for number in range(3))
     return ClipSet("tiny", ("no",), made, {"flow_uvs": flow, "difference": flow - 1})
 
 
@@ -41,5 +42,7 @@ def test_a_clip_that_is_held_out_changes_nothing(clips: ClipSet) -> None:
 
 
 def test_what_never_moves_is_left_as_it_is() -> None:
-    still = ClipSet("s", ("no",), (Clip("a", "1", "x", 0),), {"flow_uvs": np.zeros((1, 3, 2, 2))})
+    still = ClipSet(
+        "s", ("no",), (Record("a", "1", "x", 0),), {"flow_uvs": np.zeros((1, 3, 2, 2))}
+    )
     assert divisors(still, "flow_uvs", np.array([0])) == (1, 1, 1)

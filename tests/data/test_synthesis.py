@@ -11,9 +11,9 @@ from click.testing import Result
 from openpyxl import load_workbook
 
 from mer_nas.data import load
-from mer_nas.data.annotations.records import labelled, places, read
+from mer_nas.data.annotations.layouts import read_layout
+from mer_nas.data.annotations.read_records import DataSet, labelled, location_of, read_data_set
 from mer_nas.data.checks.check import check
-from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.protocols import plan
@@ -42,9 +42,12 @@ def recorded(root: Path, *layouts: str, labels: str = "three") -> RecordedData:
     return RecordedData(name="a", layouts=layouts, root=root, labels=labels, pipeline=drawn)
 
 
+def read(root: Path, layout: str) -> DataSet:
+    return read_data_set(location_of(recorded(root, layout), read_layout(layout)))
+
+
 def test_the_composite_is_442_clips_of_68_subjects(official: Path) -> None:
-    found = labelled(recorded(official, "casme2", "samm", "smic", labels="megc2019"))
-    clips = ClipSet("megc2019", found.classes, found.clips, {})
+    clips = labelled(recorded(official, "casme2", "samm", "smic", labels="megc2019"))
     assert clips.counts() == {
         "clips": 442,
         "subjects": 68,
@@ -54,7 +57,7 @@ def test_the_composite_is_442_clips_of_68_subjects(official: Path) -> None:
     }
     sets = clips.datasets.tolist()
     assert [sets.count(name) for name in ("casme2", "samm", "smic")] == [145, 133, 164]
-    names = {clip.id for clip in clips.clips}
+    names = {clip.id for clip in clips.records}
     assert not {"casme2:sub04/EP12_01f", "casme2:sub05/EP09_05f"} & names
     assert {"casme2:sub10", "casme2:sub18", "samm:025"}.isdisjoint(clips.subjects)
     assert len(plan(clips, "loso").folds) == 68
@@ -78,7 +81,7 @@ def test_each_label_map_gives_the_official_counts(
     found = labelled(recorded(official / layout, layout, labels=labels))
     assert len(found.records) == clips
     assert len({record.subject for record in found.records}) == subjects
-    assert [found.labels.count(label) for label in range(len(found.classes))] == classes
+    assert [found.labels.tolist().count(label) for label in range(len(found.classes))] == classes
 
 
 def test_a_check_finds_no_count_that_differs(official: Path) -> None:
@@ -92,12 +95,11 @@ def test_casme3_has_860_clips_of_94_subjects_of_which_88_have_one_of_three_class
     tmp_path: Path,
 ) -> None:
     synthesize(Synthesis(layout="casme3", out=tmp_path, counts="official"))
-    (place,) = places(recorded(tmp_path, "casme3"))
-    found = read(place)
+    found = read(tmp_path, "casme3")
     assert not found.errors
     assert (len(found.records), len({record.subject for record in found.records})) == (860, 94)
     three = labelled(recorded(tmp_path, "casme3"))
-    assert [three.labels.count(label) for label in range(3)] == [457, 55, 187]
+    assert [three.labels.tolist().count(label) for label in range(3)] == [457, 55, 187]
     assert len({record.subject for record in three.records}) == 88
     assert {record.name for record in found.records if record.subject == "spNO.216"} >= {"d_2647"}
     table = tmp_path / "annotation/partA/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
@@ -110,8 +112,7 @@ def test_casme_squared_has_57_clips_of_22_subjects_and_300_rows_that_are_none(
     tmp_path: Path,
 ) -> None:
     synthesize(Synthesis(layout="casme_sq", out=tmp_path, counts="official"))
-    (place,) = places(recorded(tmp_path, "casme_sq"))
-    found = read(place)
+    found = read(tmp_path, "casme_sq")
     assert not found.errors
     assert (len(found.records), len({record.subject for record in found.records})) == (57, 22)
     assert len(cells(tmp_path / "CAS(ME)^2code_final(Updated).xlsx", "CASFEcode_final")) == 357
@@ -145,8 +146,7 @@ def test_samms_workbook_has_its_header_in_row_14_and_frames_of_two_paddings(
 @pytest.mark.parametrize("layout", ["casme2", "samm", "smic", "casme_sq", "casme3"])
 def test_a_few_clips_move_and_come_back(tmp_path: Path, layout: str) -> None:
     made = synthesize(Synthesis(layout=layout, out=tmp_path, difficulty=0, frames=5))
-    (place,) = places(recorded(tmp_path, layout))
-    found = read(place)
+    found = read(tmp_path, layout)
     assert not found.errors
     assert len(found.records) == made
     record = found.records[-1]

@@ -195,8 +195,8 @@ def test_the_skin_moves_where_the_annotated_units_pull_and_nowhere_else(
 
 def test_action_units_are_those_of_the_class_and_perhaps_a_blink(clips: ClipSet) -> None:
     annotated = load(SyntheticData(), Needs(action_units=True))
-    assert all(clip.action_units is None for clip in clips.clips)
-    for clip in annotated.clips:
+    assert all(clip.action_units is None for clip in clips.records)
+    for clip in annotated.records:
         assert clip.action_units is not None
         ways = EXPRESSIONS[clip.emotion or ""]
         assert tuple(unit for unit in clip.action_units if unit != BLINK) in ways

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from trees import CASME2_HEADER, images, workbook
 
-from mer_nas.data.annotations.records import labelled
+from mer_nas.data.annotations.read_records import labelled
 from mer_nas.data.config import RecordedData
 from mer_nas.errors import MerNasError
 
@@ -186,7 +186,7 @@ def test_a_folder_that_may_not_be_read(casme2: Path, monkeypatch: pytest.MonkeyP
     def locked_up(folder: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("mer_nas.data.annotations.records.list_frames", locked_up)
+    monkeypatch.setattr("mer_nas.data.annotations.clip_frames.list_frames", locked_up)
     assert refused(casme2) == (
         f"{locked}: this may not be read; give yourself the right to, or copy it"
     )

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.needs import Needs
+from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.inputs import FLOW
@@ -68,7 +69,7 @@ def test_a_candidate_says_what_it_needs(candidate: Candidate, filmed: Candidate)
 
 def test_a_network_sees_as_many_frames_as_it_takes_spread_evenly(filmed: Candidate) -> None:
     film = np.arange(2 * 8, dtype=np.float32).reshape(2, 8, 1, 1, 1)
-    known = (Clip("a", "1", "x", 0), Clip("a", "1", "y", 0))
+    known = (Record("a", "1", "x", 0), Record("a", "1", "y", 0))
     clips = ClipSet("s", ("no",), known, {"frames": film, FLOW: np.zeros((2, 3, 1, 1))})
     seen = filmed.sees(clips, [1])
     assert list(seen) == ["frames"]

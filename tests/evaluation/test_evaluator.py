@@ -187,7 +187,7 @@ def test_a_whole_protocol_is_pooled_and_not_averaged(
     assert len(told) == 6
     first = told[:3]
     assert sorted(clip for result in first for clip in result.clips) == sorted(
-        clip.id for clip in evaluator.clips.clips
+        clip.id for clip in evaluator.clips.records
     )
     labels = [label for result in first for label in result.labels]
     predicted = [label for result in first for label in result.predicted]

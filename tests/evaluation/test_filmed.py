@@ -93,13 +93,13 @@ def test_action_units_of_the_training_clips_alone_are_learned(
 def test_what_a_network_learns_from_is_no_use_where_nobody_annotated_it(
     candidate: Candidate, clips: ClipSet
 ) -> None:
-    bare = [dataclasses.replace(clip, action_units=None) for clip in clips.clips]
-    unknown = dataclasses.replace(clips, clips=tuple(bare))
+    bare = [dataclasses.replace(clip, action_units=None) for clip in clips.records]
+    unknown = dataclasses.replace(clips, records=tuple(bare))
     with pytest.raises(ConfigError) as refused:
         Evaluator(unknown, plan(unknown, 2), 0).fold(candidate, 0)
     assert str(refused.value) == (
         "the architecture learns action units (losses.au), but no clip of synthetic is annotated "
         "with them; losses.au: 0 would be right"
     )
-    partly = dataclasses.replace(clips, clips=(clips.clips[0], *bare[1:]))
+    partly = dataclasses.replace(clips, records=(clips.records[0], *bare[1:]))
     assert Evaluator(partly, plan(partly, 2), 0).fold(candidate, 0).epochs == 1

@@ -23,8 +23,9 @@ from mer_nas import architectures, files
 from mer_nas.architectures import Network
 from mer_nas.config import presets
 from mer_nas.data.annotations import layouts
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess.config import Pipeline, Preparation
+from mer_nas.data.records import Record
 from mer_nas.errors import ExportError, MerNasError, Untrusted
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load
@@ -81,7 +82,7 @@ def seen_by(candidate: Candidate, count: int, seed: int = 0) -> dict[str, NDArra
 def clip_set(count: int, candidate: Candidate | None = None) -> ClipSet:
     """Return clips of noise from three subjects, with what a network (by default: of flow) reads."""
     clips = tuple(
-        Clip("casme2", f"{index % 3:02}", f"clip{index}", index % 3) for index in range(count)
+        Record("casme2", f"{index % 3:02}", f"clip{index}", index % 3) for index in range(count)
     )
     inputs = seen_by(candidate, count) if candidate else {"flow_uvs": noise(count)}
     return ClipSet("noise", CLASSES, clips, inputs)
@@ -629,7 +630,7 @@ def test_what_only_training_uses_is_no_part_of_an_export(tmp_path: Path) -> None
     candidate = Candidate.parse({"architecture": tree}, "two")
     draw = np.random.default_rng(0)
     keyframes = draw.uniform(-1, 1, (10, 3, 1, 28, 28)).astype(np.float32)
-    clips = ClipSet("noise", CLASSES, CLIPS.clips, {**CLIPS.inputs, "keyframes": keyframes})
+    clips = ClipSet("noise", CLASSES, CLIPS.records, {**CLIPS.inputs, "keyframes": keyframes})
     network = architectures.build(candidate.architecture, len(CLASSES)).eval()
     exported = export_network(network, candidate, clips, tmp_path / "two", FACTS)
 

@@ -9,7 +9,8 @@ import pytest
 from click.testing import Result
 from matplotlib import rc_context
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.records import Record
 from mer_nas.report import gallery
 
 LENGTHS = (5.0, 1.0, 3.0, 2.0)
@@ -25,7 +26,7 @@ def clips() -> ClipSet:
         "four",
         ("no", "never", "yes"),
         tuple(
-            Clip("a", "1", f"clip{index}", label, action_units=("4", "7"))
+            Record("a", "1", f"clip{index}", label, action_units=("4", "7"))
             for index, label in enumerate(labels)
         ),
         {

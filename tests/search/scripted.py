@@ -18,8 +18,9 @@ import optuna
 
 from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
+from mer_nas.data.records import Record
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.price import Price
@@ -99,7 +100,7 @@ def clip_set(subjects: int = 12, seed: int = 0) -> ClipSet:
     sizes = [dice.randint(2, 12) for _ in range(subjects)]
     labels = (dice.choices((0, 1, 2), weights=(5, 2, 2))[0] for _ in iter(int, 1))
     clips = [
-        Clip(
+        Record(
             "toy",
             f"s{subject:02}",
             f"c{clip}",
@@ -171,7 +172,7 @@ def result_of(
 ) -> FoldResult:
     """Return the result of a fold whose clips were given the classes `chosen`."""
     fold = evaluator.protocol.folds[index]
-    clips = [evaluator.clips.clips[clip] for clip in fold.test]
+    clips = [evaluator.clips.records[clip] for clip in fold.test]
     return FoldResult(
         candidate=candidate.key,
         fold=fold.key,

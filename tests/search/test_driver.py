@@ -123,10 +123,13 @@ def test_scripted_folds_are_pruned_at_the_block_where_the_bound_falls_below_the_
     that takes every positive clip for surprise can reach, after one fold, F1 of 1, 6/7, 8/9,
     which is as much; after two folds 1, 4/6, 8/10, which is less.
     """
-    from mer_nas.data.clips import Clip, ClipSet
+    from mer_nas.data.clips import ClipSet
     from mer_nas.data.protocols import plan
+    from mer_nas.data.records import Record
 
-    clips = tuple(Clip("toy", f"s{s}", f"c{label}", label) for s in range(4) for label in range(3))
+    clips = tuple(
+        Record("toy", f"s{s}", f"c{label}", label) for s in range(4) for label in range(3)
+    )
     toy = ClipSet("toy", ("negative", "positive", "surprise"), clips, {})
     scripted = ScriptedEvaluator(toy, plan(toy, block=0.2))
     points = (Point("good", {"x": 0.0}), Point("bad", {"x": 0.5}))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +12,8 @@ import pytest
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
-from mer_nas.data.records import Frame, Record, RecordSet
-from mer_nas.data.sources.prepared import Runner, Task, one_by_one, prepared, work
+from mer_nas.data.records import Frame, Record
+from mer_nas.data.sources.recorded import Runner, Work, one_by_one, prepared
 from mer_nas.errors import DataError
 from mer_nas.search import preparing
 from mer_nas.search.config import RayConfig
@@ -23,7 +24,7 @@ from mer_nas.search.shares import Shares
 HOW = Preparation(pipeline=Pipeline(align=None, face=16, flow=Farneback()), size=8, frames=2)
 
 
-def records(folder: Path, count: int) -> RecordSet:
+def records(folder: Path, count: int) -> ClipSet:
     made = []
     folder.mkdir()
     for number in range(count):
@@ -35,13 +36,22 @@ def records(folder: Path, count: int) -> RecordSet:
             frames.append(Frame(place, path))
         made.append(
             Record(
-                "demo", "s1", f"c{number}", tuple(frames), 0, 1, 1, "annotated", "joy", None, 25.0
+                "demo",
+                "s1",
+                f"c{number}",
+                0,
+                onset=0,
+                apex=1,
+                offset=1,
+                apex_source="annotated",
+                fps=25.0,
+                frames=tuple(frames),
             )
         )
-    return RecordSet("demo", ("no",), tuple(made), (0,) * count)
+    return ClipSet("demo", ("no",), tuple(made), {})
 
 
-def load(found: RecordSet, folder: Path, run: Runner) -> ClipSet:
+def load(found: ClipSet, folder: Path, run: Runner) -> ClipSet:
     return prepared(found, HOW, ("flow_uvs",), folder, skip=False, run=run)
 
 
@@ -63,7 +73,7 @@ def test_workers_prepare_what_one_process_does_and_name_what_they_cannot(tmp_pat
 
 
 def test_few_clips_do_not_wait_for_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> Iterator[tuple[Task, str]]:
+    def never(*_: object) -> Iterator[tuple[Record, str]]:
         pytest.fail("Ray was started")
 
     monkeypatch.setattr(preparing, "_on_ray", never)
@@ -84,14 +94,14 @@ def test_what_was_prepared_before_an_interruption_is_kept(tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         load(found, tmp_path / "cache", preparer(RayConfig(), stop))
-    left: list[Sequence[Task]] = []
+    left: list[Sequence[Record]] = []
 
-    def run(tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-        left.append(tasks)
-        return one_by_one(tasks)
+    def run(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
+        left.append(records)
+        return one_by_one(work, records)
 
     load(found, tmp_path / "cache", run)
-    assert [task.record.name for task in left[0]] == ["c3", "c4"]
+    assert [record.name for record in left[0]] == ["c3", "c4"]
 
 
 def test_a_clip_whose_worker_dies_is_named_and_the_others_go_on(
@@ -101,15 +111,16 @@ def test_a_clip_whose_worker_dies_is_named_and_the_others_go_on(
         pass
 
     class Remote:
-        def remote(self, task: Task) -> Task:
-            return task
+        def remote(self, work: Work, record: Record) -> tuple[Work, Record]:
+            return work, record
 
-    def get(task: Task) -> str:
-        if task.record.name == "c1":
+    def get(task: tuple[Work, Record]) -> str:
+        work, record = task
+        if record.name == "c1":
             raise RayError("The worker died unexpectedly\nwith pages of advice")
-        return work(task)
+        return work(record)
 
-    def wait(running: list[Task]) -> tuple[list[Task], list[Task]]:
+    def wait(running: list[object]) -> tuple[list[object], list[object]]:
         assert len(running) <= 2
         return running[:1], running[1:]
 
@@ -129,5 +140,5 @@ def test_a_clip_whose_worker_dies_is_named_and_the_others_go_on(
         load(
             records(tmp_path / "data", 3),
             tmp_path / "cache",
-            lambda tasks: by_workers(workers, tasks),  # type: ignore[arg-type]
+            partial(by_workers, workers),
         )

@@ -164,9 +164,9 @@ def test_poisoned_labels_and_pixels_of_outer_subjects_change_nothing_that_leads_
     pixels[loud] *= 7
     poisoned = replace(
         clips,
-        clips=tuple(
+        records=tuple(
             replace(clip, label=(clip.label + 1) % 3) if out else clip
-            for clip, out in zip(clips.clips, outside, strict=True)
+            for clip, out in zip(clips.records, outside, strict=True)
         ),
         inputs={"flow_uvs": pixels},
     )
@@ -192,7 +192,7 @@ def test_the_outer_score_is_that_of_the_pooled_answers(nested: Nested) -> None:
     rows = ledger(nested.folder.answers)
     assert [row["fold_name"] for row in rows] == ["group 1 (3 subjects)", "group 2 (3 subjects)"]
     assert sorted(clip for row in rows for clip in row["clips"]) == sorted(
-        clip.id for clip in nested.clips.clips
+        clip.id for clip in nested.clips.records
     )
     labels = [label for row in rows for label in row["labels"]]
     chosen = [int(np.argmax(clip)) for row in rows for clip in row["probabilities"]]

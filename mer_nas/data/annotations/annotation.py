@@ -1,27 +1,37 @@
 """What an annotation says of each clip, put right and made whole, before frames are looked at.
 
-An entry comes from a row of a table, or, where a data set has none, from a folder.
+An annotation comes from a row of a table, or, where a data set has none, from a folder. Its cells
+were typed by people, those of facial action units like this:
+
+    cell   := int | token (sep token)* | '?' | '' | '/'
+    sep    := '+' | ',' | the fullwidth comma of CAS(ME)^2 and CAS(ME)^3
+    token  := ('AU' | 'AD' | 'M')? side? number intensity? | 'ref(' … ')' | free text
+    side   := L(eft) | R(ight) | A(symmetric) | T(op) | B(ottom), also combined
+
+What holds no number is passed over, and nothing makes it fail. Sources: the columns of CASME II,
+SAMM and CAS(ME)^3; Ekman et al. 2002, Facial Action Coding System, for sides and the intensities
+A to E.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_nas.data.annotations.action_units import ActionUnit, has_alternatives, read_action_units
-from mer_nas.data.annotations.annotation_tables import Row, read_rows
+from mer_nas.data.annotations.annotation_tables import Cells, read_rows
 from mer_nas.data.annotations.identity import plain
 from mer_nas.data.annotations.layouts import Layout, Quirk
-from mer_nas.data.annotations.locate import Folders, Place, loose
+from mer_nas.data.annotations.locate import Folders, Location, loose
 from mer_nas.data.findings import Finding
-from mer_nas.data.records import MAX_FPS
+from mer_nas.data.preprocess.frame_readers import MAX_FPS
 
-Cells = Mapping[str, str]
-"""The texts of a row by our names of the columns."""
+_UNIT = re.compile(r"(?:AU|AD|M)?\s*[LRATB]*\s*(\d{1,2})")
+_SEPARATORS = re.compile("[+,\uff0c]")
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Entry:
+class Annotation:
     """One annotated clip."""
 
     subject: str
@@ -39,9 +49,10 @@ class Entry:
     first: int | None
     """Number of the first frame of the long video, as the annotation counts."""
     emotion: str
-    action_units: tuple[ActionUnit, ...] | None
+    action_units: tuple[str, ...] | None
+    """Their numbers; None where the coder named none."""
     fps: float | None
-    place: str
+    where: str
     """Where it is annotated: "coding.xlsx, row 15", or the name of its folder."""
     folder: Path | None = None
     """Where the frames lie, if the entry comes from there."""
@@ -52,62 +63,66 @@ class Entry:
         return f"{self.subject}/{self.name}"
 
 
-def entries_of(place: Place, findings: list[Finding]) -> list[Entry]:
+def read_annotations(location: Location, findings: list[Finding]) -> list[Annotation]:
     """Return the clips of a data set as they are annotated; oddities are added to `findings`."""
-    if place.table is None:
-        return list(_from_folders(place))
-    rows, unusual = read_rows(place.table, place.layout)
+    if location.table is None:
+        return list(_from_folders(location))
+    rows, unusual = read_rows(location.table, location.layout)
     if unusual:
-        findings.append(Finding("warning", "an unusual table", place.table.name, unusual))
-    return [entry for row in rows for entry in _from_row(row, place.layout, findings)]
+        findings.append(Finding("warning", "an unusual table", location.table.name, unusual))
+    return [
+        annotation
+        for where, cells in rows
+        for annotation in _from_row(where, cells, location.layout, findings)
+    ]
 
 
-def _from_row(row: Row, layout: Layout, findings: list[Finding]) -> Iterator[Entry]:
+def _from_row(
+    where: str, written: Cells, layout: Layout, findings: list[Finding]
+) -> Iterator[Annotation]:
     """Return the clips of a row; several where a long video holds several expressions."""
     # Names of files stay as they are; subjects are for `identity` to put right.
     kept = ("path", "clip", "subject")
-    cells: Cells = {
-        name: text if name in kept else plain(text) for name, text in row.cells.items()
-    }
+    cells: Cells = {name: text if name in kept else plain(text) for name, text in written.items()}
     text = cells.get("clip", cells.get("path", ""))
     subject = layout.subject_of(plain(cells.get("subject", "")))
     if subject is None or not text:
-        findings.append(_no_clip(row, layout))
+        findings.append(_no_clip(where, written, layout))
         return
     if (quirk := _quirk(layout, subject, text, cells)) is not None:
         cells = {**cells, **quirk.then}
         told = ", ".join(f"{name} {value}" for name, value in quirk.then.items())
-        where, kind = f"{subject}/{text}", "a known fault is put right"
-        findings.append(Finding("warning", kind, where, f"{told} ({quirk.source})"))
-    for span in _spans(cells, layout):
-        known = {**span, "onset_annotated": row.cells.get("onset", "")}
-        entry = _entry(known, layout, subject, row.place)
-        findings.extend(_oddities(entry))
-        yield entry
+        kind, clip = "a known fault is put right", f"{subject}/{text}"
+        findings.append(Finding("warning", kind, clip, f"{told} ({quirk.source})"))
+    for expression in _expressions(cells, layout):
+        known = {**expression, "onset_annotated": written.get("onset", "")}
+        annotation = _annotation(known, layout, subject, where)
+        findings.extend(_oddities(annotation))
+        yield annotation
 
 
-def _no_clip(row: Row, layout: Layout) -> Finding:
+def _no_clip(where: str, cells: Cells, layout: Layout) -> Finding:
     """Say that a row lacks subject or clip; below the clips of a table there may be remarks."""
-    told = " | ".join(filter(None, row.cells.values()))[:80]
-    counted = any(_number(row.cells.get(name, "")) for name in ("onset", "apex", "offset"))
+    told = " | ".join(filter(None, cells.values()))[:80]
+    counted = any(_number(cells.get(name, "")) for name in ("onset", "apex", "offset"))
     if not counted and not (layout.table and "onset" in layout.table.optional):
-        return Finding("warning", "a row is no clip", row.place, f"passed over: {told}")
+        return Finding("warning", "a row is no clip", where, f"passed over: {told}")
     right = f"such as {layout.subject.format(1)}" if layout.prefix else "in its column"
     text = f"a subject {right} and a clip are needed, not {told!r}"
-    return Finding("error", "a row names no clip", row.place, text)
+    return Finding("error", "a row names no clip", where, text)
 
 
-def _spans(cells: Cells, layout: Layout) -> Iterator[Cells]:
+def _expressions(cells: Cells, layout: Layout) -> Iterator[Cells]:
     """Return the cells of each expression of a row."""
     assert layout.table is not None
     yield {**cells, "count": ""}
     for count, (onset, offset) in enumerate(layout.table.more, start=2):
         if _number(cells.get(onset, "")):
-            span = {"onset": cells[onset], "offset": cells.get(offset, ""), "apex": ""}
-            yield {**cells, **span, "count": f"_{count}"}
+            expression = {"onset": cells[onset], "offset": cells.get(offset, ""), "apex": ""}
+            yield {**cells, **expression, "count": f"_{count}"}
 
 
-def _entry(cells: Cells, layout: Layout, subject: str, place: str) -> Entry:
+def _annotation(cells: Cells, layout: Layout, subject: str, where: str) -> Annotation:
     emotion = layout.emotion_of(cells.get("emotion", ""))
     digits = re.search("[0-9]*$", subject)
     values = {
@@ -117,7 +132,7 @@ def _entry(cells: Cells, layout: Layout, subject: str, place: str) -> Entry:
         "number": str(int(digits[0])) if digits and digits[0] else "",
     }
     apexes = (_number(cells.get(key, "")) for key in ("apex", "apex_2"))
-    return Entry(
+    return Annotation(
         subject,
         layout.clip.format_map(values).replace("\\", "/").strip("/"),
         cells.get("subject", ""),
@@ -127,21 +142,21 @@ def _entry(cells: Cells, layout: Layout, subject: str, place: str) -> Entry:
         offset=_number(cells.get("offset", "")),
         first=_number(cells.get("first", "")),
         emotion=emotion,
-        action_units=read_action_units(cells.get("action_units", "")),
+        action_units=_action_units(cells.get("action_units", "")),
         fps=_rate(cells.get("fps", "")) or layout.fps,
-        place=place,
+        where=where,
     )
 
 
-def _oddities(entry: Entry) -> Iterator[Finding]:
-    rate = entry.values.get("fps", "")
+def _oddities(annotation: Annotation) -> Iterator[Finding]:
+    rate = annotation.values.get("fps", "")
     if rate and _rate(rate) is None:
         text = f"fps {rate!r} is no number above 0 and below {MAX_FPS:,}: it is taken for unknown"
-        yield Finding("warning", "a frame rate that is none", entry.id, text)
-    units = entry.values.get("action_units", "")
-    if has_alternatives(units):
+        yield Finding("warning", "a frame rate that is none", annotation.id, text)
+    units = annotation.values.get("action_units", "")
+    if _has_alternatives(units):
         text = f"{units!r}: the first is taken"
-        yield Finding("warning", "action units with an or", entry.id, text)
+        yield Finding("warning", "action units with an or", annotation.id, text)
 
 
 def _number(text: str) -> int | None:
@@ -165,6 +180,29 @@ def _rate(text: str) -> float | None:
     return float(text) if known else None
 
 
+def _action_units(cell: str) -> tuple[str, ...] | None:
+    """Return the numbers of a cell's action units, or None where the coder named none.
+
+    Of alternatives ("R12 or R15") the first is taken; `_has_alternatives` tells.
+
+    >>> _action_units("R14+17+soft focus"), _action_units("ref(7B)+43"), _action_units("?")
+    (('14', '17'), ('7', '43'), None)
+    """
+    first = _OR.split(cell)[0]
+    found = (_UNIT.search(part) for part in _SEPARATORS.split(first))
+    units = tuple(str(int(unit[1])) for unit in found if unit)
+    return units or None
+
+
+def _has_alternatives(cell: str) -> bool:
+    """Return whether the coder could not decide.
+
+    >>> _has_alternatives("R14A or 17A or 24A"), _has_alternatives("4+L10")
+    (True, False)
+    """
+    return bool(_OR.search(cell))
+
+
 def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | None:
     """Return the known fault that a row has."""
     for quirk in layout.quirks:
@@ -176,15 +214,15 @@ def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | Non
     return None
 
 
-def _from_folders(place: Place) -> Iterator[Entry]:
+def _from_folders(location: Location) -> Iterator[Annotation]:
     """Return a clip for every folder that fits the layout."""
-    layout = place.layout
-    for values, folder in walk(place, Folders()):
+    layout = location.layout
+    for values, folder in walk(location, Folders()):
         spelling = values["subject"]
         subject = layout.subject_of(spelling)
         assert subject is not None  # it fits the pattern
         values = {**values, "subject": subject, "emotion": layout.emotion_of(values["emotion"])}
-        yield Entry(
+        yield Annotation(
             subject,
             layout.clip.format_map(values),
             spelling,
@@ -196,24 +234,24 @@ def _from_folders(place: Place) -> Iterator[Entry]:
             emotion=values["emotion"],
             action_units=None,
             fps=layout.fps,
-            place=str(folder.relative_to(place.folder)),
+            where=str(folder.relative_to(location.folder)),
             folder=folder,
         )
 
 
-def walk(place: Place, folders: Folders) -> Iterator[tuple[dict[str, str], Path]]:
+def walk(location: Location, folders: Folders) -> Iterator[tuple[dict[str, str], Path]]:
     """Return every folder that fits a pattern of the release, with what the pattern stood for."""
-    for pattern in place.release.clips:
-        yield from _walk(place, folders, place.folder, pattern.split("/"), {})
+    for pattern in location.release.clips:
+        yield from _walk(location, folders, location.folder, pattern.split("/"), {})
 
 
 def _walk(
-    place: Place, folders: Folders, folder: Path, parts: list[str], values: dict[str, str]
+    location: Location, folders: Folders, folder: Path, parts: list[str], values: dict[str, str]
 ) -> Iterator[tuple[dict[str, str], Path]]:
     if not parts:
         yield values, folder
         return
-    matcher = place.layout.matcher(parts[0])
+    matcher = location.layout.matcher(parts[0])
     for name, path in folders.below(folder).items():
         if found := matcher.fullmatch(name):
-            yield from _walk(place, folders, path, parts[1:], {**values, **found.groupdict()})
+            yield from _walk(location, folders, path, parts[1:], {**values, **found.groupdict()})

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
 
 from mer_nas.data.annotations.csv_files import read_csv
 from mer_nas.data.annotations.grids import Grid, header
@@ -17,13 +16,8 @@ SEARCHED = 60
 """Rows at the top of a sheet among which the header is looked for."""
 
 
-class Row(NamedTuple):
-    """One line of a table."""
-
-    place: str
-    """Where it stands, for messages: "coding.xlsx, row 15"."""
-    cells: Mapping[str, str]
-    """By our names of the columns; only those that the table has."""
+Cells = Mapping[str, str]
+"""The texts of a row by our names of the columns; only those that the table has."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +31,12 @@ class _Headed:
     found: tuple[str, ...]
 
 
-def read_rows(path: Path, layout: Layout) -> tuple[list[Row], str]:
+def read_rows(path: Path, layout: Layout) -> tuple[list[tuple[str, Cells]], str]:
     """Return the rows of a table that hold something, without its header, and what is unusual.
+
+    Returns:
+        Of each row where it stands, for messages ("coding.xlsx, row 15"), and its cells; and what
+        is unusual about the file.
 
     Raises:
         DataError: The file cannot be read, or is another table than the layout's.
@@ -55,8 +53,8 @@ def read_rows(path: Path, layout: Layout) -> tuple[list[Row], str]:
     grid = at[head.sheet]
     refuse_longer(path, grid, head.line)
     below = list(zip(grid.rows, grid.places, strict=True))[head.line + 1 :]
-    rows = [
-        Row(f"{path.name}, {place}", {name: _cell(row, at) for name, at in columns.items()})
+    rows: list[tuple[str, Cells]] = [
+        (f"{path.name}, {place}", {name: _cell(row, at) for name, at in columns.items()})
         for row, place in below
         if any(row)
     ]
@@ -196,7 +194,9 @@ def _due(layout: Layout, key: str) -> bool:
     return key not in layout.table.optional
 
 
-def _positioned(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> Iterator[Row]:
+def _positioned(
+    path: Path, layout: Layout, sheets: Mapping[str, Grid]
+) -> Iterator[tuple[str, Cells]]:
     """Return the rows of a table without header, with the words of its other sheets."""
     table = layout.table
     assert table is not None
@@ -221,7 +221,7 @@ def _positioned(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> Itera
             name: words[name].get(_key(lookup, cells), "")
             for name, lookup in table.lookups.items()
         }
-        yield Row(f"{path.name}, {place}", {**cells, **looked})
+        yield f"{path.name}, {place}", {**cells, **looked}
     if not kept:
         kinds = ", ".join(
             f"{text!r} in column {columns[key] + 1}" for key, text in table.keep.items()

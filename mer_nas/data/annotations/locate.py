@@ -117,7 +117,7 @@ def loose(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where one data set lies."""
 
     layout: Layout
@@ -151,7 +151,7 @@ def readable() -> Iterator[None]:
 @readable()
 def locate(
     layout: Layout, root: Path | None, frames: Frames = "raw", table: str | None = None
-) -> Place:
+) -> Location:
     """Find a data set below the folder that the user named.
 
     Args:
@@ -174,7 +174,7 @@ def locate(
     if not root.is_dir():
         raise DataError(f"data.root: there is no folder {root}")
     search = _Search(layout, releases, Folders())
-    return search.place(root, table)
+    return search.location(root, table)
 
 
 @readable()
@@ -210,14 +210,14 @@ class _Search:
     releases: tuple[Release, ...]
     folders: Folders
 
-    def place(self, root: Path, table: str | None) -> Place:
+    def location(self, root: Path, table: str | None) -> Location:
         """Return where things lie below `root`, or refuse it."""
         found = self.frames(root)
         if found is None:
             raise DataError(self._elsewhere(root))
         folder, release = found
         if self.layout.table is None:
-            return Place(self.layout, root, folder, release, None)
+            return Location(self.layout, root, folder, release, None)
         tables, locks = self.tables(root, folder)
         if table is not None:
             chosen = spelled(root / table)
@@ -227,7 +227,7 @@ class _Search:
         if not tables:
             raise DataError(self._without_table(root, locks))
         _refuse_company(self.layout, tables[0])
-        return Place(
+        return Location(
             self.layout, root, folder, release, tables[0], tuple(tables[1:]), tuple(locks)
         )
 

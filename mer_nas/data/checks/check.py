@@ -14,24 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data import load
-from mer_nas.data.annotations.classes import UNKNOWN
 from mer_nas.data.annotations.label_maps import LabelMap, read_label_map
-from mer_nas.data.annotations.records import Reading, chosen, classified, place, read
+from mer_nas.data.annotations.locate import Location
+from mer_nas.data.annotations.read_records import (
+    UNKNOWN,
+    DataSet,
+    chosen_layouts,
+    classified,
+    location_of,
+    read_data_set,
+)
 from mer_nas.data.checks.duplicates import LEAST, View, digest, shared_frames, small
-from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.config import Pipeline
-from mer_nas.data.preprocess.frame_readers import Excerpt, frame_reader
+from mer_nas.data.preprocess.frame_readers import Excerpt
 from mer_nas.data.preprocess.images import bits_of, decode
 from mer_nas.data.protocols import Scheme, unfit
 from mer_nas.data.records import Frame, Record
-from mer_nas.data.sources.prepared import UNPREPARED, unready
+from mer_nas.data.sources.recorded import UNPREPARED, frame_reader, unready
 from mer_nas.errors import DataError, MerNasError
 from mer_nas.wording import count as counted
 from mer_nas.wording import some
 
-See = Callable[[Frame, NDArray[Any]], None]
+_See = Callable[[Frame, NDArray[Any]], None]
 """Is told what each frame holds."""
 
 Progress = Callable[[int, int], None]
@@ -98,34 +104,33 @@ def check(
     if not isinstance(config, RecordedData):
         return _loaded(config, folds, seed)
     labels = read_label_map(config.labels)
-    layouts = chosen(config)
+    layouts = chosen_layouts(config)
     labels.classes(config.layouts)
-    readings, findings = [], []
+    sets: list[DataSet] = []
+    findings: list[Finding] = []
     for layout in layouts:
         try:
-            readings.append(read(place(config, layout)))
+            sets.append(read_data_set(location_of(config, layout)))
         except DataError as error:
             kind = "a data set that cannot be read"
             findings.append(Finding("error", kind, layout.name, str(error)))
-    findings += [_placed(reading, finding) for reading in readings for finding in reading.findings]
-    records = [record for reading in readings for record in reading.records]
+    findings += [
+        finding._replace(where=f"{one.layout.name}:{finding.where}")
+        for one in sets
+        for finding in one.findings
+    ]
+    records = [record for one in sets for record in one.records]
     findings += _frames(records, config.pipeline, progress)
-    for reading in readings:
-        findings += [f for f in reading.without_class(labels) if f.kind in UNKNOWN]
-    if len(readings) == len(layouts):
-        findings += unfit(_clips(config, readings), folds, seed)
-    counts = [count for reading in readings for count in _counts(reading, labels)]
-    if len(layouts) > 1 and len(readings) == len(layouts):
-        counts += _together(config, readings)
-    findings += [f for reading in readings for f in _differing_subjects(reading, labels)]
-    places = {reading.place.layout.name: _place(reading) for reading in readings}
+    for one in sets:
+        findings += [f for f in one.without_class(labels) if f.kind in UNKNOWN]
+    counts = [count for one in sets for count in _counts(one, labels)]
+    if len(sets) == len(layouts):
+        findings += unfit(classified(config, sets), folds, seed)
+        if len(sets) > 1:
+            counts += _classes("all", config.layouts, records, labels)
+    findings += [finding for one in sets for finding in _differing_subjects(one, labels)]
+    places = {one.layout.name: _place(one.location) for one in sets}
     return Report(places, tuple(counts), tuple(findings))
-
-
-def _clips(config: RecordedData, readings: list[Reading]) -> ClipSet:
-    """Return the clips that have a class, without anything that networks see."""
-    records = classified(config, readings)
-    return ClipSet(config.name, records.classes, records.clips, {})
 
 
 def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
@@ -151,90 +156,69 @@ def _after(where: str, text: str) -> str:
     return text.removeprefix(f"{where}: ")
 
 
-def _place(reading: Reading) -> str:
-    place = reading.place
-    parts = [place.layout.title, f"{place.release.frames} frames in {place.folder}"]
-    if place.table is not None:
-        also = f" (there too: {some(path.name for path in place.others)})" if place.others else ""
-        parts.append(f"table {place.table}{also}")
+def _place(location: Location) -> str:
+    parts = [
+        location.layout.title,
+        f"{location.release.frames} frames in {location.folder}",
+    ]
+    if location.table is not None:
+        names = some(path.name for path in location.others)
+        parts.append(f"table {location.table}" + f" (there too: {names})" * bool(names))
     return ", ".join(parts)
 
 
-def _placed(reading: Reading, finding: Finding) -> Finding:
-    return finding._replace(where=f"{reading.place.layout.name}:{finding.where}")
-
-
-def _counts(reading: Reading, labels: LabelMap) -> Iterator[Count]:
+def _counts(found: DataSet, labels: LabelMap) -> Iterator[Count]:
     """Return the counts of one data set: as annotated, and by class."""
-    layout, official = reading.place.layout, reading.place.layout.official
+    layout, official = found.layout, found.layout.official
     name = layout.name
-    yield Count(name, "clips annotated", len(reading.entries), official.clips)
+    yield Count(name, "clips annotated", len(found.annotations), official.clips)
     if layout.table is not None and layout.table.more:
-        videos = {(entry.subject, entry.values["clip"]) for entry in reading.entries}
+        videos = {(each.subject, each.values["clip"]) for each in found.annotations}
         yield Count(name, "long videos", len(videos), official.videos)
-    yield Count(name, "clips usable", len(reading.records))
-    subjects = len({entry.subject for entry in reading.entries})
+    yield Count(name, "clips usable", len(found.records))
+    subjects = len({each.subject for each in found.annotations})
     yield Count(name, "subjects", subjects, official.subjects)
-    yield Count(name, "subjects of one class", _of_one_class(reading, labels))
-    yield Count(name, "frames", sum(len(record.frames) for record in reading.records))
-    emotions = Counter(entry.emotion for entry in reading.entries)
+    yield Count(name, "subjects of one class", _of_one_class(found, labels))
+    yield Count(name, "frames", sum(len(record.frames) for record in found.records))
+    emotions = Counter(each.emotion for each in found.annotations)
     for emotion in dict.fromkeys([*official.emotions, *sorted(emotions)]):
         yield Count(name, emotion, emotions[emotion], official.emotions.get(emotion))
-    classes = labels.classes([name], reading.records)
-    yield from _classes(name, labels.name, classes, reading.records, labels, labels.counts([name]))
+    yield from _classes(name, [name], found.records, labels)
 
 
 def _classes(
-    name: str,
-    map_name: str,
-    classes: tuple[str, ...],
-    records: tuple[Record, ...],
-    labels: LabelMap,
-    official: Mapping[str, int] | None,
+    name: str, datasets: Sequence[str], records: Sequence[Record], labels: LabelMap
 ) -> Iterator[Count]:
-    """Return the counts of the clips that have a class."""
-    found = [(record, labels.label_of(record, classes)) for record in records]
-    kept = [(record, label) for record, label in found if label is not None]
-    known = official or {}
-    yield Count(name, f"{map_name}: clips", len(kept), known.get("clips"))
-    subjects = len({record.group for record, _ in kept})
-    yield Count(name, f"{map_name}: subjects", subjects, known.get("subjects"))
-    numbers = Counter(label for _, label in kept)
+    """Return the counts of the clips of some data sets that have a class."""
+    classes = labels.classes(datasets, records)
+    kept = labels.labelled(records, classes)
+    known = labels.counts(datasets) or {}
+    yield Count(name, f"{labels.name}: clips", len(kept), known.get("clips"))
+    subjects = len({record.group for record in kept})
+    yield Count(name, f"{labels.name}: subjects", subjects, known.get("subjects"))
+    numbers = Counter(record.label for record in kept)
     for index, title in enumerate(classes):
-        yield Count(name, f"{map_name}: {title}", numbers[index], known.get(title))
+        yield Count(name, f"{labels.name}: {title}", numbers[index], known.get(title))
 
 
-def _of_one_class(reading: Reading, labels: LabelMap) -> int:
+def _labelled(found: DataSet, labels: LabelMap) -> tuple[Record, ...]:
+    return labels.labelled(found.records, labels.classes([found.layout.name], found.records))
+
+
+def _of_one_class(found: DataSet, labels: LabelMap) -> int:
     """Return how many subjects have several clips, and all of them of one class."""
-    classes = labels.classes([reading.place.layout.name], reading.records)
-    found: dict[str, list[int]] = defaultdict(list)
-    for record in reading.records:
-        if (label := labels.label_of(record, classes)) is not None:
-            found[record.subject].append(label)
-    return sum(len(labels_) > 1 and len(set(labels_)) == 1 for labels_ in found.values())
+    shown: dict[str, list[int]] = defaultdict(list)
+    for record in _labelled(found, labels):
+        shown[record.subject].append(record.label)
+    return sum(len(each) > 1 and len(set(each)) == 1 for each in shown.values())
 
 
-def _together(config: RecordedData, readings: list[Reading]) -> Iterator[Count]:
-    """Return the counts of all data sets together, by class."""
-    labels = read_label_map(config.labels)
-    records = tuple(record for reading in readings for record in reading.records)
-    classes = labels.classes(config.layouts, records)
-    yield from _classes(
-        "all", labels.name, classes, records, labels, labels.counts(config.layouts)
-    )
-
-
-def _differing_subjects(reading: Reading, labels: LabelMap) -> Iterator[Finding]:
+def _differing_subjects(found: DataSet, labels: LabelMap) -> Iterator[Finding]:
     """Return whose clips are more or fewer than the official release or the protocol has."""
-    name = reading.place.layout.name
-    everyone = [(entry.subject, entry.name) for entry in reading.entries]
-    yield from _per_subject(name, "", everyone, reading.place.layout.official.per_subject)
-    classes = labels.classes([name], reading.records)
-    mapped = [
-        (record.subject, record.name)
-        for record in reading.records
-        if labels.label_of(record, classes) is not None
-    ]
+    name = found.layout.name
+    everyone = [(each.subject, each.name) for each in found.annotations]
+    yield from _per_subject(name, "", everyone, found.layout.official.per_subject)
+    mapped = [(record.subject, record.name) for record in _labelled(found, labels)]
     known = labels.per_subject.get(name, {})
     yield from _per_subject(name, f"{labels.name}: ", mapped, known)
 
@@ -287,7 +271,7 @@ def _looked_at(record: Record) -> tuple[list[Finding], View]:
     return findings, View(record.id, record.group, frames, both)
 
 
-def _images(record: Record, see: See) -> list[Finding]:
+def _images(record: Record, see: _See) -> list[Finding]:
     sizes: Counter[tuple[int, ...]] = Counter()
     depths: Counter[int] = Counter()
     broken: list[str] = []
@@ -320,7 +304,7 @@ def _images(record: Record, see: See) -> list[Finding]:
     return []
 
 
-def _video(record: Record, reader: Excerpt, see: See) -> list[Finding]:
+def _video(record: Record, reader: Excerpt, see: _See) -> list[Finding]:
     try:
         for frame, image in zip(record.frames, reader.read(range(len(reader))), strict=True):
             see(frame, image)

@@ -160,7 +160,7 @@ def _unit(pictures: NDArray[np.float32]) -> Vectors:
 
 
 def _of_clips(clips: ClipSet, index: int, other: int, what: str) -> Finding:
-    one, two = clips.clips[index], clips.clips[other]
+    one, two = clips.records[index], clips.records[other]
     return _finding(one.id, two.id, what, across=one.group != two.group)
 
 

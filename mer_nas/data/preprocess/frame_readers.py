@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 from mer_nas.data.preprocess.images import (
-    ENDINGS,
     MAX_PIXELS,
     Image,
     bits_of,
@@ -25,9 +24,10 @@ from mer_nas.data.preprocess.images import (
     in_eight,
     too_large,
 )
-from mer_nas.data.records import MAX_FPS, Record
 from mer_nas.errors import DataError
 
+MAX_FPS = 10_000
+"""Frames a second below which every camera of the field stays."""
 MAX_FRAMES = 10_000_000
 """More than a day of a fast camera."""
 
@@ -211,15 +211,6 @@ class Excerpt:
             DataError: The video cannot be read that far.
         """
         return self.video.read(self.places[place] for place in places)
-
-
-def frame_reader(record: Record) -> FrameReader:
-    """Return the frames of a record: image files, or some frames of a video."""
-    file = record.frames[0].path
-    if file.suffix.lower() in ENDINGS:
-        return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
-    numbers = tuple(frame.number for frame in record.frames)
-    return Excerpt(Video(record.id, file, numbers[-1] + 1, record.fps), numbers)
 
 
 @contextmanager

@@ -35,8 +35,8 @@ class Keyframes:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """One clip as networks see it."""
+class Clip:
+    """The tensors of one record: what networks see of it."""
 
     inputs: dict[str, Pixels]
     """By name, as `data.inputs` says."""
@@ -52,7 +52,7 @@ def prepare(
     how: Preparation,
     names: Sequence[str],
     cropped: bool = False,
-) -> Prepared:
+) -> Clip:
     """Take a clip through the pipeline.
 
     Args:
@@ -84,7 +84,7 @@ def prepare(
         inputs = make_inputs(names, footage, how.size, how.frames, dense)
     if how.pipeline.values == "min_max":
         inputs = {name: _stretched(name, values) for name, values in inputs.items()}
-    return Prepared(inputs, apex, source)
+    return Clip(inputs, apex, source)
 
 
 def refuse_unready(

@@ -24,13 +24,14 @@ from mer_nas.data.annotations import identity
 from mer_nas.data.annotations.annotation_tables import columns_of, refuse_longer
 from mer_nas.data.annotations.csv_files import read_csv
 from mer_nas.data.annotations.locate import composed, spelled
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.images import Image, read_image
+from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
-from mer_nas.wording import count, some
+from mer_nas.wording import count, lines, some
 
 COLUMNS = ("dataset", "sub", "filename_o", "label")
 
@@ -41,7 +42,7 @@ _NUMBER = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True)
-class Line:
+class _Line:
     """A line of the csv."""
 
     place: str
@@ -54,11 +55,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Row:
+class _Row:
     """A clip and the image that belongs to it."""
 
     place: str
-    clip: Clip
+    record: Record
     image: Path
 
 
@@ -74,18 +75,18 @@ def load(config: PrecomputedFlow) -> ClipSet:
     rows, findings = _rows(table, folder, config)
     _refuse_named_twice(rows, config)
     images, faults = _read(rows)
-    kept = [row for row in rows if row.clip.id in images]
+    kept = [row for row in rows if row.record.id in images]
     _refuse_faults(rows, kept, faults, config)
-    flows = [images[row.clip.id] for row in kept]
+    flows = [images[row.record.id] for row in kept]
     _refuse_sizes(list(zip(kept, flows, strict=True)), config)
     return ClipSet(
         name=config.name,
         classes=config.classes,
-        clips=tuple(row.clip for row in kept),
+        records=tuple(row.record for row in kept),
         inputs={FLOW: scaled(np.stack(flows))},
         official=config.official or None,
         scaling={FLOW: "2 x / 255 - 1 of the 8-bit image"},
-        left_out=tuple(_left_out(row, faults) for row in rows if row.clip.id in faults),
+        left_out=tuple(_left_out(row, faults) for row in rows if row.record.id in faults),
         findings=tuple(findings),
     )
 
@@ -113,15 +114,15 @@ def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray((2 * images.astype(np.float32) / 255 - 1).transpose(0, 3, 1, 2))
 
 
-def _read(rows: Sequence[Row]) -> tuple[dict[str, Image], dict[str, str]]:
+def _read(rows: Sequence[_Row]) -> tuple[dict[str, Image], dict[str, str]]:
     """Return the images by their clips' ids, and of the others what is wrong."""
     images: dict[str, Image] = {}
     faults: dict[str, str] = {}
     for row in rows:
         try:
-            images[row.clip.id] = read_flow(row.image)
+            images[row.record.id] = read_flow(row.image)
         except DataError as error:
-            faults[row.clip.id] = str(error).removeprefix(f"{row.image}: ")
+            faults[row.record.id] = str(error).removeprefix(f"{row.image}: ")
     return images, faults
 
 
@@ -142,7 +143,7 @@ def _root(config: PrecomputedFlow) -> Path:
     return root
 
 
-def _table(path: Path) -> list[Line]:
+def _table(path: Path) -> list[_Line]:
     if not path.is_file():
         raise DataError(f"data.root: {path.parent} does not hold the table {path.name}")
     grid = read_csv(path)
@@ -153,18 +154,18 @@ def _table(path: Path) -> list[Line]:
     if len(grid.rows) == 1:
         raise DataError(f"{path}: the table has a header but no clips")
     return [
-        Line(place, *(next(iter(row[at : at + 1]), "") for at in columns.values()))
+        _Line(place, *(next(iter(row[at : at + 1]), "") for at in columns.values()))
         for row, place in zip(grid.rows[1:], grid.places[1:], strict=True)
     ]
 
 
 def _rows(
-    table: Sequence[Line], folder: Path, config: PrecomputedFlow
-) -> tuple[list[Row], list[Finding]]:
+    table: Sequence[_Line], folder: Path, config: PrecomputedFlow
+) -> tuple[list[_Row], list[Finding]]:
     """Return the clips, by who they show, and what names were joined for it."""
     _refuse_wrong(table, config)
     sets = identity.settled(((line.dataset, line.place) for line in table), identity.data_set)
-    subjects: dict[str, list[Line]] = defaultdict(list)
+    subjects: dict[str, list[_Line]] = defaultdict(list)
     for line in table:
         subjects[sets.of[line.dataset]].append(line)
     identity.refuse_shared(subjects, str(config.csv))
@@ -187,19 +188,19 @@ def _rows(
     for line in table:
         dataset = sets.of[line.dataset]
         subject, label = people[dataset].of[line.subject], int(line.label)
-        clip = Clip(dataset, subject, line.name, label, emotion=config.classes[label])
-        rows.append(Row(line.place, clip, _image(line, subject, folder, listed)))
+        record = Record(dataset, subject, line.name, label, emotion=config.classes[label])
+        rows.append(_Row(line.place, record, _image(line, subject, folder, listed)))
     return rows, findings
 
 
-def _image(line: Line, subject: str, folder: Path, listed: Mapping[str, Path]) -> Path:
+def _image(line: _Line, subject: str, folder: Path, listed: Mapping[str, Path]) -> Path:
     """Return the image of a line: by the subject as written, else by its normal form."""
     names = [file_name(written, line.name) for written in (line.subject, subject)]
     found = (listed.get(composed(name)) for name in names)
     return next(filter(None, found), folder / names[0])
 
 
-def _refuse_wrong(table: Sequence[Line], config: PrecomputedFlow) -> None:
+def _refuse_wrong(table: Sequence[_Line], config: PrecomputedFlow) -> None:
     wrong = []
     for line in table:
         if not (identity.plain(line.dataset) and identity.plain(line.subject) and line.name):
@@ -226,10 +227,10 @@ def _refuse_unsure(names: Sequence[identity.Names], config: PrecomputedFlow) -> 
         )
 
 
-def _refuse_named_twice(rows: Sequence[Row], config: PrecomputedFlow) -> None:
+def _refuse_named_twice(rows: Sequence[_Row], config: PrecomputedFlow) -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        places[row.clip.id].append(row.place)
+        places[row.record.id].append(row.place)
     twice = [f"{clip} ({', '.join(at)})" for clip, at in places.items() if len(at) > 1]
     if twice:
         are = "is" if len(twice) == 1 else "are"
@@ -238,9 +239,9 @@ def _refuse_named_twice(rows: Sequence[Row], config: PrecomputedFlow) -> None:
         )
 
 
-def _left_out(row: Row, faults: Mapping[str, str]) -> Finding:
-    text = f"{row.image.name!r}: {faults[row.clip.id]}"
-    return Finding("error", "no readable image", row.clip.id, text)
+def _left_out(row: _Row, faults: Mapping[str, str]) -> Finding:
+    text = f"{row.image.name!r}: {faults[row.record.id]}"
+    return Finding("error", "no readable image", row.record.id, text)
 
 
 def _folder(root: Path, images: str) -> Path:
@@ -259,20 +260,21 @@ def _folder(root: Path, images: str) -> Path:
 
 
 def _refuse_faults(
-    rows: Sequence[Row], kept: Sequence[Row], faults: Mapping[str, str], config: PrecomputedFlow
+    rows: Sequence[_Row], kept: Sequence[_Row], faults: Mapping[str, str], config: PrecomputedFlow
 ) -> None:
     if not faults or (config.skip_missing and kept):
         return
-    shown = [f"{row.image.name!r}: {faults[row.clip.id]}" for row in rows if row.clip.id in faults]
+    shown = [
+        f"{row.image.name!r}: {faults[row.record.id]}" for row in rows if row.record.id in faults
+    ]
     hint = "" if config.skip_missing else "; data.skip_missing=true leaves them out"
     raise DataError(
         f"{config.name}: {len(shown)} of {len(rows)} clips have no readable image in "
-        f"{rows[0].image.parent}{hint}:\n  "
-        + "\n  ".join(shown[:10] + ["..."] * (len(shown) > 10))
+        f"{rows[0].image.parent}{hint}:\n  " + lines(shown)
     )
 
 
-def _refuse_sizes(flows: Sequence[tuple[Row, Image]], config: PrecomputedFlow) -> None:
+def _refuse_sizes(flows: Sequence[tuple[_Row, Image]], config: PrecomputedFlow) -> None:
     size = config.size
     wrong = [
         f"{row.image.name!r} {flow.shape[0]} by {flow.shape[1]}"

@@ -1,19 +1,57 @@
-"""Recorded clips as networks see them: read by `readers`, prepared by `pipeline`."""
+"""Recorded clips as networks see them: read from disk, and prepared where the cache lacks them.
 
+A clip is prepared by itself, in any process, and what is made of it lies in the cache at once, so
+nothing has to be done again when the work is interrupted.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache as once
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
 
-from mer_nas.data.annotations.records import labelled
+import cv2
+import numpy as np
+
+from mer_nas.data.annotations.read_records import labelled
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import RecordedData
+from mer_nas.data.findings import Finding
 from mer_nas.data.needs import Needs
-from mer_nas.data.preprocess.cache import default_folder
-from mer_nas.data.preprocess.config import Preparation
-from mer_nas.data.sources.prepared import Runner, prepared
+from mer_nas.data.preprocess.cache import Array, Cache, default_folder, digest
+from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
+from mer_nas.data.preprocess.frame_readers import Excerpt, FrameReader, Stills, Video
+from mer_nas.data.preprocess.images import ENDINGS
+from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING
+from mer_nas.data.preprocess.pipeline import Keyframes, prepare, refuse_unready
+from mer_nas.data.records import Record
+from mer_nas.errors import DataError
+from mer_nas.inputs import FLOW
+from mer_nas.wording import lines
 
-SIZE = 28
+_SIZE = 28
 """Height and width of inputs, in pixels, where nothing asks for any."""
-FRAMES = 8
+_FRAMES = 8
 """Frames from onset to apex where nothing asks for any; a dynamic image is made of them."""
+
+APEX = "apex"
+"""Kept like an input: the place of a clip's apex, and which of `WAYS` found it."""
+WAYS: tuple[str, ...] = get_args(ApexBy)
+
+UNPREPARED = "cannot be prepared"
+"""The kind of finding about a clip whose frames make no inputs."""
+
+Work = Callable[[Record], str]
+"""Prepares a clip and keeps it; returns why it could not be done, or ""."""
+Runner = Callable[[Work, Sequence[Record]], Iterator[tuple[Record, str]]]
+"""Does the work of each clip, in any order and any process; yields each with what it returned."""
+_Keys = Sequence[dict[str, str]]
+"""Of each clip, the key of each input and of the apex."""
 
 
 def load(config: RecordedData, needs: Needs, run: Runner) -> ClipSet:
@@ -30,12 +68,188 @@ def load(config: RecordedData, needs: Needs, run: Runner) -> ClipSet:
     """
     how = Preparation(
         pipeline=config.pipeline,
-        size=needs.sizes[0] if needs.sizes else SIZE,
-        frames=needs.frames or FRAMES,
+        size=needs.sizes[0] if needs.sizes else _SIZE,
+        frames=needs.frames or _FRAMES,
     )
     folder = config.cache.expanduser() if config.cache else default_folder()
-    records = labelled(config)
-    found = prepared(records, how, needs.inputs, folder, config.skip_missing, run)
+    found = prepared(labelled(config), how, needs.inputs, folder, config.skip_missing, run)
     if needs.action_units:
         return found
-    return replace(found, clips=tuple(replace(clip, action_units=None) for clip in found.clips))
+    bare = (replace(record, action_units=None) for record in found.records)
+    return replace(found, records=tuple(bare))
+
+
+def prepared(
+    clips: ClipSet,
+    how: Preparation,
+    names: Sequence[str],
+    folder: Path,
+    skip: bool,
+    run: Runner,
+) -> ClipSet:
+    """Return clips with the inputs called `names`, mapped into memory.
+
+    Args:
+        clips: The clips on disk.
+        how: How inputs are made from frames.
+        names: Which inputs.
+        folder: Of the cache.
+        skip: Leave out clips that cannot be prepared instead of refusing.
+        run: Prepares what the cache lacks.
+
+    Raises:
+        DataError: Clips cannot be prepared; the message names them, and the others are kept.
+    """
+    cache = Cache.open(folder)
+    keys = [entry_keys(record, how, (*names, APEX)) for record in clips.records]
+    arrays = _sets(cache, keys)
+    if arrays is None:
+        failed = _fill(cache, clips, keys, partial(keep, how=how, names=names, folder=folder), run)
+        if failed and (not skip or len(failed) == len(keys)):
+            raise DataError(_refusal(clips, failed, skip))
+        kept = [index for index, record in enumerate(clips.records) if record.id not in failed]
+        lost = [Finding("error", UNPREPARED, clip, reason) for clip, reason in failed.items()]
+        clips = replace(clips.subset(kept), left_out=(*clips.left_out, *lost))
+        keys = [keys[index] for index in kept]
+        arrays = _joined(cache, keys)
+    apexes = arrays.pop(APEX)
+    measured = [name for name in names if name in MEASURED]
+    return replace(
+        clips,
+        records=tuple(map(_seen, clips.records, apexes)),
+        inputs=arrays,
+        scaling={name: _scaling(name, how.pipeline) for name in names},
+        how=how,
+        by_fold=frozenset(measured if how.pipeline.values == "magnitude" else ()),
+    )
+
+
+def keep(record: Record, how: Preparation, names: Sequence[str], folder: Path) -> str:
+    """Prepare what the cache lacks of a clip and keep it there; return why it failed, or ""."""
+    cache = Cache(folder)
+    keys = entry_keys(record, how, (*names, APEX))
+    lacking = [name for name in names if cache.entry(keys[name]) is None]
+    try:
+        reader, keyframes = frame_reader(record), _keyframes(record)
+        found = prepare(reader, keyframes, how, lacking, record.cropped)
+    except DataError as error:
+        return str(error)
+    for name, array in found.inputs.items():
+        cache.keep(keys[name], array)
+    cache.keep(keys[APEX], np.array([found.apex, WAYS.index(found.apex_source)]))
+    return ""
+
+
+def one_by_one(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
+    """Do the work of each clip in this process."""
+    return ((record, work(record)) for record in records)
+
+
+def unready(record: Record, pipeline: Pipeline) -> str:
+    """Return why a clip could not be prepared, as far as that is quickly known."""
+    try:
+        refuse_unready(frame_reader(record), _keyframes(record), pipeline, record.cropped)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _keyframes(record: Record) -> Keyframes:
+    onset, apex, offset = (record.frames.index(frame) for frame in record.keyframes)
+    return Keyframes(onset, offset, apex if record.apex_source == "annotated" else None)
+
+
+def frame_reader(record: Record) -> FrameReader:
+    """Return the frames of a record: image files, or some frames of a video."""
+    file = record.frames[0].path
+    if file.suffix.lower() in ENDINGS:
+        return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
+    numbers = tuple(frame.number for frame in record.frames)
+    return Excerpt(Video(record.id, file, numbers[-1] + 1, record.fps), numbers)
+
+
+def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[str, str]:
+    """Return under which key each input of a clip is kept.
+
+    It follows from the names, sizes and times of the clip's files, its annotation, the pipeline
+    and the code; not from the folder in which the data set lies.
+    """
+    facts = [
+        (frame.number, frame.path.name, *_state(frame.path)) for frame in sorted(record.frames)
+    ]
+    keyframes = (record.onset, record.apex, record.offset, record.apex_source, record.fps)
+    text = json.dumps([record.id, facts, keyframes, record.cropped])
+    return {name: digest([name, text, how.model_dump_json(), code()]) for name in names}
+
+
+@once
+def code() -> str:
+    """Return what stands for the code that prepares clips, and the libraries that it uses."""
+    here = Path(__file__)
+    files = [here, *sorted((here.parents[1] / "preprocess").glob("*.py"))]
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return digest([*sums, cv2.__version__, version("scikit-image")])
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return size and time of a file; of one that is gone, what no file has."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - called for each frame of a data set
+    except OSError:
+        return (-1, -1)
+    return found.st_size, found.st_mtime_ns
+
+
+def _sets(cache: Cache, keys: _Keys) -> dict[str, Array] | None:
+    """Return the inputs of all clips and their apexes; None where one is not in the cache."""
+    arrays = {name: cache.set([key[name] for key in keys]) for name in keys[0]}
+    whole = {name: array for name, array in arrays.items() if array is not None}
+    return whole if len(whole) == len(arrays) else None
+
+
+def _fill(cache: Cache, clips: ClipSet, keys: _Keys, work: Work, run: Runner) -> dict[str, str]:
+    """Prepare what the cache lacks; return, by id, the clips that could not be, and why."""
+    lacking = [
+        record
+        for record, key in zip(clips.records, keys, strict=True)
+        if any(cache.entry(key[name]) is None for name in key)
+    ]
+    return {record.id: reason for record, reason in run(work, lacking) if reason}
+
+
+def _joined(cache: Cache, keys: _Keys) -> dict[str, Array]:
+    for name in keys[0]:
+        rows = [key[name] for key in keys]
+        if cache.set(rows) is None:
+            cache.join(rows)
+    arrays = _sets(cache, keys)
+    if arrays is None:
+        raise DataError(
+            f"{cache.folder}: what was just prepared is damaged or gone; is the disk full, or "
+            "does something else clear the folder?"
+        )
+    return arrays
+
+
+def _refusal(clips: ClipSet, failed: dict[str, str], skip: bool) -> str:
+    hint = "" if skip else "; data.skip_missing=true leaves them out"
+    return (
+        f"{clips.name}: {len(failed)} of {len(clips)} clips cannot be prepared{hint}:"
+        f"\n  {lines(failed.values())}"
+    )
+
+
+def _seen(record: Record, apex: Array) -> Record:
+    """Return a record whose inputs are there: with the apex that was found, without frames."""
+    place, way = apex.tolist()
+    number = record.frames[place].number
+    return replace(record, apex=number, apex_source=WAYS[way], frames=())
+
+
+def _scaling(name: str, pipeline: Pipeline) -> str:
+    own = {FLOW: f"u, v (pixels of a face of {pipeline.face}) and strain", **SCALING}[name]
+    if name not in MEASURED:
+        return own
+    if pipeline.values == "min_max":
+        return f"{own}; each clip stretched to -1..1"
+    return f"{own}; divided by its root mean square over the training clips"

@@ -27,12 +27,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.clips import Clip, ClipSet
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
 from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
 from mer_nas.data.preprocess.flow import one_thread
 from mer_nas.data.preprocess.make_inputs import SCALING, make_inputs, stacked
+from mer_nas.data.records import Record
 from mer_nas.data.sources.faces import (
     FINE,
     PIXELS,
@@ -171,13 +172,13 @@ def load(config: SyntheticData, needs: Needs) -> ClipSet:
     Raises:
         DataError: Fewer than two clips a subject.
     """
-    clips: list[Clip] = []
+    records: list[Record] = []
     seen = []
     with one_thread():
         for recording in recordings(config):
             seen.append(make_inputs(needs.inputs, recording, config.size, config.frames))
             units = recording.units if needs.action_units else None
-            clips.append(_clip(config, recording, units))
+            records.append(_record(config, recording, units))
     arrays = stacked(seen)
     scaling = {name: SCALING[name] for name in needs.inputs if name != FLOW}
     wider = _side(config) / PIXELS
@@ -188,7 +189,7 @@ def load(config: SyntheticData, needs: Needs) -> ClipSet:
     return ClipSet(
         config.name,
         CLASSES,
-        tuple(clips),
+        tuple(records),
         arrays,
         scaling=scaling,
         units={FLOW: tuple(unit.tolist())} if FLOW in arrays else {},
@@ -293,8 +294,8 @@ def _skin(
     return units, skin
 
 
-def _clip(config: SyntheticData, recording: Recording, units: tuple[str, ...] | None) -> Clip:
-    return Clip(
+def _record(config: SyntheticData, recording: Recording, units: tuple[str, ...] | None) -> Record:
+    return Record(
         config.name,
         recording.person.name,
         recording.name,

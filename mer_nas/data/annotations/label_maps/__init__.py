@@ -8,6 +8,7 @@ clips that it excludes by name.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
@@ -45,7 +46,7 @@ class LabelMap(Config):
             ConfigError: The map knows one of them not, or gives two of them other classes.
         """
         if self.name == AS_ANNOTATED:
-            return tuple(sorted({record.emotion for record in records} - {""}))
+            return tuple(sorted({record.emotion for record in records if record.emotion}))
         found = {dataset: tuple(self._of(dataset)) for dataset in datasets}
         first, classes = next(iter(found.items()))
         for dataset, others in found.items():
@@ -56,6 +57,11 @@ class LabelMap(Config):
                     "needed, such as three"
                 )
         return classes
+
+    def labelled(self, records: Sequence[Record], classes: Sequence[str]) -> tuple[Record, ...]:
+        """Return the records that have a class, with it."""
+        found = ((record, self.label_of(record, classes)) for record in records)
+        return tuple(replace(record, label=label) for record, label in found if label is not None)
 
     def label_of(self, record: Record, classes: Sequence[str]) -> int | None:
         """Return the class of a record, or None where the map leaves it out."""
