@@ -21,7 +21,7 @@ from mer_nas.search.config import Folds
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
-from mer_nas.study.forecast import Plan, estimate, machine_shares, outlay
+from mer_nas.study.forecast import Forecast, forecast, machine_shares, outlay
 from mer_nas.study.state import StudyState
 from mer_nas.vetting import vet
 from mer_nas.wording import count, duration, signed
@@ -41,7 +41,7 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     for line in vet(settings.space, settings.trainer, drawn=settings.study.sampler != "points"):
         say(line, err=True)
     workers = machine_shares(settings.ray).workers
-    planned = estimate(settings, clips, workers)
+    planned = forecast(settings, clips, workers)
     if as_json:
         return json.dumps(_plan_tree(settings, clips, planned), indent=2)
     study = settings.study
@@ -69,7 +69,7 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _plan_tree(settings: Settings, clips: ClipSet, planned: Plan) -> Tree:
+def _plan_tree(settings: Settings, clips: ClipSet, planned: Forecast) -> Tree:
     return {
         "settings": settings.dump(),
         "data": clips.counts(),

@@ -213,7 +213,7 @@ def best_of_each(folds: Pairs) -> Scores:
     return scores(labels, predicted, classes=len(folds[0][0].probabilities[0]))
 
 
-def course(folds: Pairs, steps: int) -> tuple[Scores, ...]:
+def learning_curve(folds: Pairs, steps: int) -> tuple[Scores, ...]:
     """Return the pooled scores after each of `steps` equal parts of the training.
 
     A part ends with the last epoch that was looked at by then; folds need not have equally many.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Tree
+from mer_nas.evaluation.hindsight import Pairs, best_of_each, learning_curve
 from mer_nas.evaluation.metrics import Share
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.report.scores import SeedScores
 from mer_nas.search.events import Outcome
 from mer_nas.space.search_space import Fidelity
@@ -104,6 +110,19 @@ class LossCurve(Config):
     """10 % of the folds lie below, and 10 % above `high`."""
     high: tuple[float, ...]
 
+    @classmethod
+    def of(cls, results: Iterable[FoldResult]) -> LossCurve | None:
+        """Return how the loss fell over trainings, or none where no losses were kept."""
+        kept = [result.losses for result in results if result.losses]
+        if not kept:
+            return None
+        parts = max(map(len, kept))
+        losses = np.array([_stretched(each, parts) for each in kept])
+        low, high = np.quantile(losses, (0.1, 0.9), axis=0)
+        return cls(
+            folds=len(kept), mean=losses.mean(0).tolist(), low=low.tolist(), high=high.tolist()
+        )
+
 
 class HindsightSummary(Config):
     """LEAKY: what the same trainings would have scored, had the held-out clips chosen the epoch.
@@ -128,6 +147,30 @@ class HindsightSummary(Config):
     """LEAKY: all folds of a repetition after the one part of the training that is best pooled."""
     course: tuple[Share, ...]
     """LEAKY: after each part of the training, as many as there are epochs."""
+
+    @classmethod
+    def looking_back(cls, repetitions: Sequence[Pairs]) -> HindsightSummary | None:
+        """Return what the epoch that is best in hindsight would have given; none if none was seen.
+
+        Args:
+            repetitions: The folds of each whole repetition, with what was seen looking back.
+        """
+        seen = [folds for folds in repetitions if any(back is not None for _, back in folds)]
+        backs = [back for folds in seen for _, back in folds if back is not None]
+        if not backs:
+            return None
+        parts = max(len(back.epochs) for back in backs)
+        curves = [[scores.uf1 for scores in learning_curve(folds, parts)] for folds in seen]
+        return cls(
+            seeds=len(seen),
+            folds=len(backs),
+            of=sum(map(len, seen)),
+            epochs=parts,
+            last=statistics.fmean(pool([result for result, _ in f]).uf1 for f in seen),
+            best_of_each=statistics.fmean(best_of_each(folds).uf1 for folds in seen),
+            best_of_all=statistics.fmean(map(max, curves)),
+            course=np.mean(curves, axis=0).tolist(),
+        )
 
 
 class FinalistSummary(CandidateSummary):
@@ -165,3 +208,12 @@ class FinalistSummary(CandidateSummary):
     def repetitions(self) -> tuple[SeedScores, ...]:
         """Its scores, one a repetition."""
         return self.scores
+
+
+def _stretched(values: Sequence[float], parts: int) -> list[float]:
+    """Return `parts` of the values, each once at least, in order; the last part is the last one.
+
+    >>> _stretched([3.0, 2.0], 4)
+    [3.0, 3.0, 2.0, 2.0]
+    """
+    return [values[ceil(part * len(values) / parts) - 1] for part in range(1, parts + 1)]

@@ -88,6 +88,11 @@ class Spread(Config):
         )
 
 
+def counts_by_subject(scores: Sequence[SeedScores]) -> Counts:
+    """Return the confusions (R, S, K, K) by subject of several repetitions."""
+    return np.array([each.subjects for each in scores], dtype=np.int64)
+
+
 def spreads(scores: Sequence[Scores], names: Sequence[str] = tuple(METRICS)) -> dict[str, Spread]:
     """Return the spread of each score of several repetitions that every one of them has.
 

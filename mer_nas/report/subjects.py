@@ -11,7 +11,14 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from mer_nas.config.base import Config
 from mer_nas.data.records import dataset_of
 from mer_nas.evaluation.metrics import Counts, Share
-from mer_nas.report.scores import ALL_SCORES, ConfusionMatrix, SeedScores, Spread, spreads
+from mer_nas.report.scores import (
+    ALL_SCORES,
+    ConfusionMatrix,
+    SeedScores,
+    Spread,
+    counts_by_subject,
+    spreads,
+)
 from mer_nas.report.summary import DataSummary
 
 
@@ -115,5 +122,5 @@ def _by_subject(scores: Sequence[SeedScores]) -> Counts | None:
     """Return the confusions (S, K, K) summed over seeds; none where a seed lacks its subjects."""
     if not scores or not all(score.subjects for score in scores):
         return None
-    found: Counts = np.array([score.subjects for score in scores], dtype=np.int64).sum(0)
+    found: Counts = counts_by_subject(scores).sum(0)
     return found

@@ -6,7 +6,8 @@ stands as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Self
 
 from pydantic import (
@@ -19,14 +20,14 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Tree
-from mer_nas.evaluation.metrics import Share
+from mer_nas.evaluation.metrics import METRICS, Share
 from mer_nas.export.manifest import Exported
 from mer_nas.report.attribution import Attribution
 from mer_nas.report.candidates import FinalistSummary, TrialSummary
-from mer_nas.report.scores import SeedScores
+from mer_nas.report.scores import SeedScores, counts_by_subject
 from mer_nas.search.objectives import Objective, front
 from mer_nas.space.published import PublishedTable
-from mer_nas.statistics import Correction, Estimate, PairedComparison
+from mer_nas.statistics import Correction, Estimate, PairedComparison, estimate
 
 
 class SelectionBias(Correction):
@@ -98,6 +99,26 @@ class NestedEstimate(Config):
     accuracy: Estimate
     seconds: NonNegativeFloat
     """Training time of it all, the searches included, summed over workers."""
+
+    @classmethod
+    def of(
+        cls, groups: Sequence[OuterGroup], scores: Sequence[SeedScores], seconds: float
+    ) -> NestedEstimate:
+        """Return what follows from the answers about all outer groups.
+
+        Args:
+            groups: Each with its winner.
+            scores: Of the answers, pooled; one a seed.
+            seconds: What it all took.
+        """
+        counts = counts_by_subject(scores)
+        return cls(
+            groups=tuple(groups),
+            inside=statistics.fmean(group.chosen_by for group in groups),
+            scores=tuple(scores),
+            **{name: estimate(counts, metric) for name, metric in METRICS.items()},
+            seconds=seconds,
+        )
 
 
 class DataSummary(Config):

@@ -73,8 +73,8 @@ def attribution(
     name = candidate.architecture.inputs[0]
     experts, gates = [], []
     for place, found in seen.items():
-        layer = called(place, len(candidate.architecture.paths))
-        maps = () if found.maps is None else _plain(by_class(found.maps, labels, classes))
+        layer = _called(place, len(candidate.architecture.paths))
+        maps = () if found.maps is None else _plain(_by_class(found.maps, labels, classes))
         if found.use is None:
             gates.append(GateAttribution(layer=layer, maps=tuple(each[0] for each in maps)))
             continue
@@ -85,7 +85,7 @@ def attribution(
                 layer=layer,
                 experts=found.use.shape[1],
                 chosen=router.top_k,
-                use=_plain(by_class(found.use, labels, classes)),
+                use=_plain(_by_class(found.use, labels, classes)),
                 maps=maps,
             )
         )
@@ -174,18 +174,18 @@ def _gating(parts: dict[str, list[Decisions]], name: str, clips: int) -> Callabl
     return hook
 
 
-def by_class(values: Values, labels: NDArray[np.int64], classes: int) -> Values:
+def _by_class(values: Values, labels: NDArray[np.int64], classes: int) -> Values:
     """Return the mean over the clips of each class of values (N, ...), (K, ...)."""
     means: Values = np.stack([values[labels == label].mean(0) for label in range(classes)])
     return means
 
 
-def called(place: str, paths: int) -> str:
+def _called(place: str, paths: int) -> str:
     """Return how people call a module of a network.
 
-    >>> called("paths.0.stages.1.global_.layers.2.mixer.router", paths=1)
+    >>> _called("paths.0.stages.1.global_.layers.2.mixer.router", paths=1)
     'stage 2, layer 3'
-    >>> called("paths.1.stages.0.gate", paths=2)
+    >>> _called("paths.1.stages.0.gate", paths=2)
     'path 2, stage 1'
     """
     words = place.split(".")

@@ -43,7 +43,7 @@ from mer_nas.report import (
 )
 from mer_nas.settings import Settings
 from mer_nas.space.search_space import Suggester
-from mer_nas.study import selection_bias
+from mer_nas.study.selection_bias import assessed
 from mer_nas.systems import trained_by
 from mer_nas.training.config import TrainerConfig
 
@@ -123,10 +123,10 @@ def followed(report: Report) -> Report:
     Blocks of the user's own must be loaded.
     """
     facts = report.study
-    return build_report(follow(facts, Settings.load(facts.settings, "study.settings")))
+    return build_report(_follow(facts, Settings.load(facts.settings, "study.settings")))
 
 
-def follow(facts: StudySummary, settings: Settings) -> StudySummary:
+def _follow(facts: StudySummary, settings: Settings) -> StudySummary:
     """Return facts of which every number that follows from another one does."""
     study = settings.study
     facts = _with(
@@ -149,7 +149,7 @@ def follow(facts: StudySummary, settings: Settings) -> StudySummary:
         nested=_nested(facts.nested, facts.data, study.outer),
         looks=_looks(facts.looks, facts.data),
     )
-    return selection_bias.worth(facts, study)
+    return assessed(facts, study)
 
 
 def _with(facts: C, **changes: Any) -> C:
@@ -242,7 +242,7 @@ def _nested(
     rest = data.counts["clips"] - sum(clips)  # of one group that says too many or too few
     first = found.groups[0].model_copy(update={"clips": max(1, clips[0] + rest)})
     scores = _repeated(found.scores, data, groups or len(found.groups))
-    return selection_bias.outside([first, *found.groups[1:]], scores, found.seconds)
+    return NestedEstimate.of([first, *found.groups[1:]], scores, found.seconds)
 
 
 def _hindsight(found: HindsightSummary | None, folds: int) -> HindsightSummary | None:

@@ -32,7 +32,7 @@ PROBES = 6
 
 
 @dataclass(frozen=True)
-class Plan:
+class Forecast:
     """A search that has not begun."""
 
     trials: int | None
@@ -62,7 +62,7 @@ class Plan:
         return self.searches * (min(known) + self.final_seconds) if known else None
 
 
-def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
+def forecast(settings: Settings, clips: ClipSet, workers: int) -> Forecast:
     """Time a training step of a few random candidates and add up what the study would take."""
     study, final = settings.study, settings.study.final
     protocol = plan(clips, study.folds, study.seed, study.block)
@@ -79,7 +79,7 @@ def estimate(settings: Settings, clips: ClipSet, workers: int) -> Plan:
         jobs = final.jobs(len(settings.space.points))
         seconds = jobs * per_clip * shape.visits(trainer)
     searches = 1 + (study.outer or 0)
-    return Plan(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
+    return Forecast(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
 
 
 def evaluation_seconds(
@@ -137,7 +137,7 @@ def _seconds_per_clip(state: StudyState, entry: Trial) -> float | None:
     )
 
 
-def outlay(planned: Plan, settings: Settings) -> str:
+def outlay(planned: Forecast, settings: Settings) -> str:
     """Say what a nested estimate comes to, the study's own search included."""
     study = settings.study
     assert study.outer is not None

@@ -29,13 +29,13 @@ from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import DataError
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.report import NestedEstimate, OuterGroup, SeedScores
+from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
-from mer_nas.study import selection_bias
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
 from mer_nas.study.state import StudyState, Trial
 from mer_nas.wording import count
@@ -129,11 +129,11 @@ def facts(state: StudyState) -> tuple[NestedEstimate | None, str]:
         for repetition, each in whole.items()
     )
     try:
-        check_counts(selection_bias.counts_of(scores), data.classes)
+        check_counts(counts_by_subject(scores), data.classes)
     except DataError as error:
         return None, str(error)
     seconds = round(sum(each.seconds for each in groups), 3)
-    return selection_bias.outside([each.facts for each in groups], scores, seconds), ""
+    return NestedEstimate.of([each.facts for each in groups], scores, seconds), ""
 
 
 def _asked(state: StudyState) -> list[_Asked | None]:

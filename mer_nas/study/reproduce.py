@@ -42,8 +42,9 @@ from mer_nas.evaluation.metrics import Confusion
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
-from mer_nas.report import Report, SeedScores, Spread, Winner, read_report
+from mer_nas.report import LossCurve, Report, SeedScores, Spread, Winner, read_report
 from mer_nas.report.files import JSON
+from mer_nas.report.scores import counts_by_subject
 from mer_nas.search import local
 from mer_nas.search.config import Folds, RayConfig
 from mer_nas.search.events import Listener, ignore
@@ -53,10 +54,8 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.ray_runner import cluster
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
-from mer_nas.study import selection_bias
 from mer_nas.study.consistency import contradictions, differing, followed, leaves, taken
 from mer_nas.study.folder import RUNS, data_facts
-from mer_nas.study.learning_curve import fall
 from mer_nas.training.device import pick_device
 from mer_nas.wording import brief
 
@@ -490,7 +489,7 @@ def _following(
     """Yield what of the rest of the report is another once the winner's scores are these."""
     facts, key = reported.report.study, reported.answer.key
     if reported.answer.stage == "final":
-        update = {"scores": tuple(found), "learning": fall(chain.from_iterable(results))}
+        update = {"scores": tuple(found), "learning": LossCurve.of(chain.from_iterable(results))}
         finalists = tuple(
             each.model_copy(update=update) if each.key == key else each for each in facts.finalists
         )
@@ -554,7 +553,7 @@ def _headline(reported: ReportedResult, found: Sequence[SeedScores]) -> Iterable
     headline, scores = reported.report.study.headline, [score.uf1 for score in reported.scores]
     if headline is None or reported.answer.stage != "final":
         return
-    here = estimate(selection_bias.counts_of(found), less=headline.optimism)
+    here = estimate(counts_by_subject(found), less=headline.optimism)
     for name in ("value", "low", "high"):
         yield Number(
             "headline UF1" + ("" if name == "value" else f", {name}"),

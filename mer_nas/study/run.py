@@ -34,11 +34,10 @@ from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import export_winner
 from mer_nas.study.folder import Origin, StudyFolder, settle
-from mer_nas.study.forecast import announcement, estimate, machine_shares, outlay
-from mer_nas.study.kept import kept
+from mer_nas.study.forecast import announcement, forecast, machine_shares, outlay
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
-from mer_nas.study.sessions import add_session
+from mer_nas.study.sessions import add_session, kept
 from mer_nas.study.state import StudyState
 from mer_nas.study.summary import summary
 from mer_nas.systems import grid
@@ -148,7 +147,7 @@ def _trained(workers: _Workers, clips: ClipSet) -> StudyState:
     folder, settings, on_event = workers.folder, workers.settings, workers.emit
     outer = settings.study.outer
     if outer is not None and nested.unasked(folder, outer):
-        planned = estimate(settings, clips, machine_shares(settings.ray).workers)
+        planned = forecast(settings, clips, machine_shares(settings.ray).workers)
         on_event(Note(outlay(planned, settings)))
     with workers.stack:
         state = _search(folder, clips, settings, workers, on_event)

@@ -6,46 +6,41 @@ can be checked by what it says of itself.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from mer_nas.errors import DataError
-from mer_nas.evaluation.metrics import METRICS, Counts, uf1
+from mer_nas.evaluation.metrics import uf1
 from mer_nas.report import (
     Comparison,
     FinalistSummary,
     Headline,
-    NestedEstimate,
-    OuterGroup,
-    SeedScores,
     SelectionBias,
     StudySummary,
     TrialSummary,
 )
+from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import StudyConfig
 from mer_nas.statistics import MIN_SUBJECTS, compare_pairs, correct, estimate
 from mer_nas.wording import count
 
-FEWEST_COMPLETE = 10
+MIN_COMPLETE = 10
 """Complete trials below which the correction misses too much of the choice."""
 
 
-def worth(facts: StudySummary, study: StudyConfig) -> StudySummary:
+def assessed(facts: StudySummary, study: StudyConfig) -> StudySummary:
     """Return the facts with what follows from the scores of its trials and finalists."""
-    chosen, note = selection(facts, study)
+    chosen, note = _selection(facts, study)
     return facts.model_copy(
         update={
             "selection": chosen,
             "selection_note": note,
-            "headline": headline(facts, chosen),
-            "comparisons": comparisons(facts),
+            "headline": _headline(facts, chosen),
+            "comparisons": _comparisons(facts),
         }
     )
 
 
-def selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias | None, str]:
+def _selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias | None, str]:
     """Return what choosing among the complete trials does to the best score, or why it is unknown.
 
     The candidates of the correction are the complete trials under the protocol of the search, the
@@ -56,7 +51,7 @@ def selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias | 
     if not pool:
         return None, "no trial is complete"
     try:
-        found = correct(counts_of(pool), facts.data.classes)
+        found = correct(counts_by_subject(pool), facts.data.classes)
     except DataError as error:
         return None, str(error)
     best = max(pool, key=lambda scores: scores.uf1)  # of equals the first
@@ -69,7 +64,7 @@ def selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias | 
     return chosen, ""
 
 
-def headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | None:
+def _headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | None:
     """Return the winner's score less what the choice flatters it by, with its interval.
 
     The score is that of the final stage where there was one; the optimism is always estimated at
@@ -79,7 +74,7 @@ def headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | No
     if chosen is None or not all(score.subjects for each in finalists for score in each.scores):
         return None
     if finalists:
-        counts = counts_of(finalists[0].scores)
+        counts = counts_by_subject(finalists[0].scores)
         mean, seeds = float(uf1(counts.sum(-3)).mean()), len(counts)
         value = estimate(counts, less=chosen.optimism)
     else:
@@ -93,7 +88,7 @@ def headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | No
     )
 
 
-def comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
+def _comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
     """Compare the winner with the runner-up and with every warm start, under one protocol.
 
     That is the protocol of the final stage; without one, that of the search.
@@ -103,8 +98,8 @@ def comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
         return ()
     winner, runner_up, *rest = ranked
     others = [runner_up, *(entry for entry in rest if entry.warm_start)]
-    counts = {_label(entry): counts_of(entry.repetitions) for entry in others}
-    found = compare_pairs(counts_of(winner.repetitions), counts)
+    counts = {_label(entry): counts_by_subject(entry.repetitions) for entry in others}
+    found = compare_pairs(counts_by_subject(winner.repetitions), counts)
     final = facts.final_protocol if facts.finalists else None
     return tuple(
         Comparison(
@@ -118,31 +113,6 @@ def comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
         )
         for entry in others
     )
-
-
-def outside(
-    groups: Sequence[OuterGroup], scores: Sequence[SeedScores], seconds: float
-) -> NestedEstimate:
-    """Return the nested estimate that follows from the answers about all outer groups.
-
-    Args:
-        groups: Each with its winner.
-        scores: Of the answers, pooled; one a seed.
-        seconds: What it all took.
-    """
-    counts = counts_of(scores)
-    return NestedEstimate(
-        groups=tuple(groups),
-        inside=statistics.fmean(group.chosen_by for group in groups),
-        scores=tuple(scores),
-        **{name: estimate(counts, metric) for name, metric in METRICS.items()},
-        seconds=seconds,
-    )
-
-
-def counts_of(scores: Iterable[SeedScores]) -> Counts:
-    """Return the confusions (R, S, K, K) by subject that scores hold."""
-    return np.array([each.subjects for each in scores], dtype=np.int64)
 
 
 def _ranked(facts: StudySummary) -> Sequence[FinalistSummary | TrialSummary]:
@@ -160,8 +130,8 @@ def _label(entry: FinalistSummary | TrialSummary) -> str:
 
 def _caveat(study: StudyConfig, complete: int) -> str:
     """Return why the optimism is only a lower bound; empty where it is an estimate."""
-    if complete < FEWEST_COMPLETE:
-        return f"{count(complete, 'complete trial')}, and {FEWEST_COMPLETE} are needed"
+    if complete < MIN_COMPLETE:
+        return f"{count(complete, 'complete trial')}, and {MIN_COMPLETE} are needed"
     if not study.spares:
         return f"the pruner ({study.pruning}) leaves too few runners-up"
     return ""

@@ -24,12 +24,15 @@ from mer_nas.report import (
     BlockPoint,
     ComputeSummary,
     FinalistSummary,
+    HindsightSummary,
+    LossCurve,
     NextStep,
     SeedScores,
     StudySummary,
     TrialSummary,
 )
-from mer_nas.study import learning_curve, nested, selection_bias
+from mer_nas.study import nested
+from mer_nas.study.selection_bias import assessed
 from mer_nas.study.sessions import sessions
 from mer_nas.study.state import StudyState, Trial
 from mer_nas.wording import count
@@ -72,9 +75,9 @@ def summary(state: StudyState) -> StudySummary:
         nested_note=nested_note,
         export=state.export,
         looks=_looks(state),
-        next_steps=next_steps(state),
+        next_steps=_next_steps(state),
     )
-    return selection_bias.worth(found, study)
+    return assessed(found, study)
 
 
 def _trial(state: StudyState, trial: FrozenTrial) -> TrialSummary:
@@ -114,7 +117,10 @@ def _finalist(
     state: StudyState, rank: int, entry: Trial, scores: tuple[SeedScores, ...]
 ) -> FinalistSummary:
     cost = measure(entry.candidate.architecture, len(state.origin.data.classes))
-    tree = entry.candidate.dump()
+    tree, final, stage = entry.candidate.dump(), state.origin.final, state.settings.study.final
+    assert final is not None
+    assert stage is not None
+    trained = [state.under(final, entry.candidate.key, seed) for seed in range(stage.seeds)]
     return FinalistSummary(
         rank=rank,
         label=entry.label,
@@ -129,8 +135,14 @@ def _finalist(
         trainer=tree["trainer"],
         search_score=entry.value,
         scores=scores,
-        learning=learning_curve.learning(state, entry),
-        hindsight=learning_curve.hindsight(state, entry),
+        learning=LossCurve.of(result for results in trained for result in results),
+        hindsight=HindsightSummary.looking_back(
+            [
+                [(result, state.hindsight.get(result.key)) for result in results]
+                for results in trained
+                if len(results) == len(final.folds)
+            ]
+        ),
     )
 
 
@@ -202,7 +214,7 @@ def _importance(state: StudyState) -> tuple[dict[str, float] | None, str]:
     return dict(found), f"PED-ANOVA over {count(len(complete), 'complete trial')}"
 
 
-def next_steps(state: StudyState) -> tuple[NextStep, ...]:
+def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     """Return the commands worth running after a study."""
     settings, path = state.settings, str(state.folder.path)
     study, data = settings.study, _data_words(state)

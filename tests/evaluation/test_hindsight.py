@@ -9,7 +9,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.evaluation.hindsight import Hindsight, best_of_each, course
+from mer_nas.evaluation.hindsight import Hindsight, best_of_each, learning_curve
 from mer_nas.evaluation.results import FoldResult
 
 STEADY = {"schedule": "constant", "warmup": 0.0, "lr": 5e-3, "epochs": 3}
@@ -96,13 +96,13 @@ def test_a_fold_that_was_not_looked_back_at_keeps_its_last_epoch() -> None:
 
 
 def test_the_course_is_pooled_after_each_epoch_and_ends_with_what_counts() -> None:
-    after = [scores.confusion for scores in course(FOLDS, 3)]
+    after = [scores.confusion for scores in learning_curve(FOLDS, 3)]
     assert after == [((1, 1), (0, 3)), ((1, 1), (2, 1)), ((1, 1), (2, 1))]
 
 
 def test_folds_of_unequal_length_are_compared_at_equal_shares_of_their_training() -> None:
     long = seen(A, (0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1))
     short = seen(B, (1, 0), (0, 1))
-    hits = [scores.accuracy * 5 for scores in course([long, short], 4)]
+    hits = [scores.accuracy * 5 for scores in learning_curve([long, short], 4)]
     # 1, 2, 2, 3 right of one; of the other 0 until half of it is done, then 0, and 2 at the end.
     assert hits == pytest.approx([1 + 0, 2 + 0, 2 + 0, 3 + 2])

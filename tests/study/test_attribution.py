@@ -22,7 +22,7 @@ from mer_nas.data.protocols import plan
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.study import attribution as module
-from mer_nas.study.attribution import attribution, by_class, decisions
+from mer_nas.study.attribution import attribution, decisions
 
 if TYPE_CHECKING:
     from conftest import Searched
@@ -121,11 +121,6 @@ def test_hooks_are_gone_afterwards_and_the_network_says_what_it_said() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
 
-def test_means_are_of_the_clips_of_each_class() -> None:
-    values = np.array([[1.0], [2.0], [4.0]])
-    assert by_class(values, np.array([1, 0, 1]), 2).tolist() == [[2.0], [2.5]]
-
-
 def test_large_maps_are_averaged_down() -> None:
     maps = torch.arange(28.0).repeat(1, 1, 28, 1)
     small = module._small(maps)
@@ -171,7 +166,8 @@ def test_a_winner_with_experts_and_gates_tells_both_by_class() -> None:
     clips = load(SyntheticData(subjects=3, clips=18))
     evaluator = Evaluator(clips, plan(clips), seed=0)
     candidate = Candidate.parse(TREE, "winner")
-    found = attribution(evaluator.train(candidate), candidate, evaluator)
+    network = evaluator.train(candidate)
+    found = attribution(network, candidate, evaluator)
     assert found is not None
     assert (found.key, found.clips, found.input) == (candidate.key, 18, "flow_uvs")
     assert [gate.layer for gate in found.gates] == ["stage 1", "stage 2"]
@@ -183,6 +179,14 @@ def test_a_winner_with_experts_and_gates_tells_both_by_class() -> None:
     assert np.shape(experts.maps) == (3, 3, 7, 7)
     assert np.sum(experts.maps, axis=1) == pytest.approx(1, abs=1e-3)
     assert np.mean(experts.maps, axis=(2, 3)) == pytest.approx(np.array(experts.use), abs=1e-3)
+    inputs = torch.from_numpy(clips.inputs["flow_uvs"])
+    (said,) = [
+        each.use
+        for each in decisions(network, lambda indices: [inputs[indices]], 18).values()
+        if each.use is not None
+    ]
+    by_class = [said[clips.labels == label].mean(0) for label in range(3)]
+    assert experts.use == pytest.approx(np.array(by_class), abs=1e-4)
     images = clips.inputs["flow_uvs"][clips.labels == 0]
     power = np.square(images - np.median(images, axis=(2, 3), keepdims=True)).mean((0, 1))
     assert np.shape(found.seen) == (3, 14, 14)
