@@ -193,7 +193,7 @@ class StudySummary(Config):
     """The resolved configuration: space, trainer, data, study, ray."""
     seed: NonNegativeInt
     written: AwareDatetime
-    """When these facts were gathered, in UTC; handed in, so that a report is reproducible."""
+    """When the last session of the study ended, in UTC."""
     code_version: str
     """Hash of the files that can change a score."""
     environment: Tree

@@ -108,7 +108,7 @@ def _export(
 
 def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenance:
     settings, origin = state.settings, state.origin
-    scores = next((s for f, s in state.finalists if f.trial == finalist.trial), ())
+    scores = next((s for f, s in state.finalists if f.number == finalist.number), ())
     spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
     return Provenance(
         study=state.folder.name,
@@ -132,7 +132,7 @@ def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenanc
 def _worth(state: StudyState, finalist: Trial) -> Worth | None:
     """Return the headline of the study as the winner's card says it; None for anybody else."""
     finalists = state.finalists
-    if not finalists or finalists[0][0].trial != finalist.trial:
+    if not finalists or finalists[0][0].number != finalist.number:
         return None
     facts = summary(state)
     chosen, found = facts.selection, facts.headline
@@ -155,7 +155,7 @@ def as_tree(state: StudyState, finalist: Trial) -> Tree:
     name, files = state.folder.name, state.settings.space.extensions
     tree: dict[str, Any] = {
         "name": f"best-of-{name}",
-        "summary": f"Trial {finalist.trial} of {name}, proposed by {finalist.origin}.",
+        "summary": f"Trial {finalist.number} of {name}, proposed by {finalist.origin}.",
         **({"extensions": [str(file.resolve()) for file in files]} if files else {}),
         **finalist.candidate.dump(),
     }

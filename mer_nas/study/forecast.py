@@ -17,7 +17,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.timing import BATCH, clock
+from mer_nas.evaluation.timing import BATCH, clock, clock_clip
 from mer_nas.search.config import RayConfig
 from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
@@ -126,7 +126,7 @@ def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> s
 def _seconds_per_clip(state: StudyState, entry: Trial) -> float | None:
     """Return what a candidate took in the search, each clip that it went through counted."""
     search = state.origin.search
-    tree = next(t for t in state.trials if t.number == entry.trial).user_attrs
+    tree = next(t for t in state.trials if t.number == entry.number).user_attrs
     results = state.under(search, tree["candidate"])
     if not results:
         return None
@@ -176,3 +176,23 @@ def _drawn(settings: Settings, chance: random.Random) -> Candidate | None:
     except Infeasible:
         return None
     return Candidate(architecture, settings.trainer)
+
+
+def clock_candidates(state: StudyState) -> None:
+    """Measure how long candidates compute, each once in the life of the study.
+
+    Of the finalists, or else of the best trial, also a training step, which takes much longer to
+    measure; the drawing of scores against latency needs a clip of every complete trial.
+    """
+    classes = len(state.origin.data.classes)
+    ranked = [trial for trial, _ in state.finalists] or state.ranked()[:1]
+    timings = dict(state.noted.get("timings", {}))
+    for key, candidate in ((trial.candidate.key, trial.candidate) for trial in ranked):
+        if key not in timings:
+            timings[key] = clock(candidate, classes)._asdict()
+    state.note("timings", timings)
+    clip_ms = dict(state.clip_ms)
+    for trial in state.complete():
+        if trial.searched not in clip_ms and trial.searched not in state.timings:
+            clip_ms[trial.searched] = clock_clip(trial.candidate, classes)
+    state.note("clip_ms", clip_ms)

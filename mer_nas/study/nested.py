@@ -173,7 +173,7 @@ def _asked(state: StudyState) -> list[_Asked | None]:
 def _chosen_by(inner: StudyState, winner: Trial) -> float:
     """Return the UF1 by which a winner was chosen: of the final stage where there was one."""
     for entry, scores in inner.finalists:
-        if entry.trial == winner.trial:
+        if entry.number == winner.number:
             return statistics.fmean(score.uf1 for score in scores)
     assert winner.value is not None
     return winner.value

@@ -34,12 +34,12 @@ from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import export_winner
 from mer_nas.study.folder import Origin, StudyFolder, settle
-from mer_nas.study.forecast import announcement, forecast, machine_shares, outlay
+from mer_nas.study.forecast import announcement, clock_candidates, forecast, machine_shares, outlay
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session, kept
 from mer_nas.study.state import StudyState
-from mer_nas.study.summary import summary
+from mer_nas.study.summary import stamp, summary
 from mer_nas.systems import grid
 
 
@@ -88,9 +88,9 @@ def run(
         workers = _Workers(settings, folder, on_event, lock)
         with _session(folder, command or begun.command, workers):
             state = _trained(workers, clips)
-            state.clock([entry for entry, _ in state.finalists] or state.ranked()[:1])
-            state.clock_clips()
+            clock_candidates(state)
             unexported = _exported(state, clips, on_event)
+            stamp(state)
     with kept(folder):
         written = _write_report(state)
     failed = written.outcomes["failed"] + len(written.study.final_failures)
@@ -236,7 +236,7 @@ def _final(
 ) -> None:
     study = state.settings.study
     assert study.final is not None
-    entries = state.entrants()
+    entries = state.for_final()
     protocol = plan(clips, study.final.folds, study.seed, study.block)
     with ExitStack() as stack:
         back = None
@@ -256,7 +256,7 @@ def _final(
         if stage.missing:
             on_event(Note(announcement(state, entries, workers.start().shares.workers)))
         workers.run(stage, clips, protocol, needed=bool(stage.missing))
-    state.note_failures(stage.failures)
+    state.note("final_failures", dict(stage.failures))
 
 
 def _write_report(state: StudyState) -> Report:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import statistics
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -23,7 +24,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldKey, FoldResult
-from mer_nas.evaluation.timing import Timing, clock, clock_clip
+from mer_nas.evaluation.timing import Timing
 from mer_nas.export.manifest import Exported
 from mer_nas.report import SeedScores
 from mer_nas.search.events import Ended, Rejected
@@ -38,9 +39,9 @@ from mer_nas.wording import count
 
 @dataclass(frozen=True)
 class Trial:
-    """A complete trial as the final stage would train it."""
+    """One candidate in the study, as the final stage would train it."""
 
-    trial: int
+    number: int
     origin: str
     """Name of the point it is, or of the sampler that proposed it."""
     warm_start: bool
@@ -55,7 +56,7 @@ class Trial:
     @property
     def label(self) -> str:
         """How people call it."""
-        return f"trial {self.trial}"
+        return f"trial {self.number}"
 
 
 class StudyState:
@@ -91,7 +92,7 @@ class StudyState:
     @property
     def search_seconds(self) -> float:
         """Time spent searching, in all sessions."""
-        return float(self.optuna.user_attrs.get("seconds", 0.0)) if self.begun else 0.0
+        return float(self.noted.get("seconds", 0.0))
 
     def events(self) -> Iterator[Ended | Rejected]:
         """Yield how each trial ended, as the search told it at the time."""
@@ -114,37 +115,13 @@ class StudyState:
             for trial in self.trials
             if "timing" in trial.user_attrs
         }
-        found = in_search | self.optuna.user_attrs.get("timings", {})
+        found = in_search | self.noted.get("timings", {})
         return {key: Timing(**times) for key, times in found.items()}
-
-    def clock(self, entries: Iterable[Trial]) -> None:
-        """Measure how long these candidates compute, each once in the life of the study."""
-        known = dict(self.optuna.user_attrs.get("timings", {}))
-        for entry in entries:
-            if entry.candidate.key not in known:
-                timing = clock(entry.candidate, len(self.origin.data.classes))
-                known[entry.candidate.key] = timing._asdict()
-        self.optuna.set_user_attr("timings", known)
-        self.__dict__.pop("timings", None)
-
-    def clock_clips(self) -> None:
-        """Measure how long every complete trial takes for a clip, each once in the study's life.
-
-        The drawing of scores against latency needs them all; a training step, which takes much
-        longer to measure, is timed for those in the ranking only.
-        """
-        known = dict(self.clip_ms)
-        complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
-        for entry in map(self._contender, complete):
-            if entry.searched not in known and entry.searched not in self.timings:
-                known[entry.searched] = clock_clip(entry.candidate, len(self.origin.data.classes))
-        self.optuna.set_user_attr("clip_ms", known)
-        self.__dict__.pop("clip_ms", None)
 
     @cached_property
     def clip_ms(self) -> Mapping[str, float]:
         """Milliseconds of a clip at inference, by the keys of the trials' candidates."""
-        found: dict[str, float] = self.optuna.user_attrs.get("clip_ms", {})
+        found: dict[str, float] = self.noted.get("clip_ms", {})
         return found
 
     @property
@@ -156,6 +133,17 @@ class StudyState:
             return bool(self.optuna.get_trials(deepcopy=False))
         except Exception:  # no study in it, or no storage: opening it for the search says which
             return False
+
+    @property
+    def noted(self) -> Mapping[str, Any]:
+        """What is kept of the study as a whole, by name; nothing before its search has begun."""
+        return self.optuna.user_attrs if self.begun else {}
+
+    def note(self, name: str, value: object) -> None:
+        """Keep something of the study as a whole, in place of what was known before."""
+        self.optuna.set_user_attr(name, value)
+        for cached in ("timings", "clip_ms"):
+            self.__dict__.pop(cached, None)
 
     @cached_property
     def results(self) -> Mapping[tuple[str, int], Mapping[str, FoldResult]]:
@@ -223,6 +211,10 @@ class StudyState:
             return None
         return SeedScores.pooled(results, list(self.origin.data.subjects), repetition)
 
+    def complete(self) -> list[Trial]:
+        """Return the complete trials, earliest first."""
+        return [self.trial(t) for t in self.trials if t.state == TrialState.COMPLETE]
+
     def ranked(self) -> list[Trial]:
         """Return the complete trials as candidates of the final stage, best first.
 
@@ -232,9 +224,9 @@ class StudyState:
         if len(self.settings.study.objectives) > 1:
             complete = [complete[index] for index in front([tuple(t.values) for t in complete])]
         best_first = sorted(complete, key=lambda t: (-t.values[0], t.number))
-        return [self._contender(trial) for trial in best_first]
+        return [self.trial(trial) for trial in best_first]
 
-    def entrants(self) -> list[Trial]:
+    def for_final(self) -> list[Trial]:
         """Return who goes into the final stage: the best candidates, then warm starts.
 
         Of the warm starts that are not among the best, the complete ones come first, by their
@@ -246,10 +238,10 @@ class StudyState:
         ranked = self.ranked()
         best = ranked[: final.candidates]
         pruned = [t for t in self.trials if t.state == TrialState.PRUNED]
-        warm = [entry for entry in [*ranked, *map(self._contender, pruned)] if entry.warm_start]
-        inside = {entry.trial for entry in best}
+        warm = [entry for entry in [*ranked, *map(self.trial, pruned)] if entry.warm_start]
+        inside = {entry.number for entry in best}
         missing = max(0, final.warm_starts - sum(entry.warm_start for entry in best))
-        return best + [entry for entry in warm if entry.trial not in inside][:missing]
+        return best + [entry for entry in warm if entry.number not in inside][:missing]
 
     def keys(self, outcome: str) -> list[str]:
         """Return the candidates of the trials that came to an end, earliest first."""
@@ -264,14 +256,15 @@ class StudyState:
         data = self.origin.data
         return by_subject(results, list(data.subjects), len(data.classes))
 
-    def _contender(self, trial: FrozenTrial) -> Trial:
+    def trial(self, trial: FrozenTrial) -> Trial:
+        """Return a trial that was trained, as the final stage would train it."""
         final, words = self.settings.study.final, self.settings.trainer_words
         place = f"{self.folder.name}: trial {trial.number}"
         drawn = Candidate.parse(trial.user_attrs["tree"], place)
         trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
         self._refuse_gaps(trial)
         return Trial(
-            trial=trial.number,
+            number=trial.number,
             origin=self.origin_of(trial),
             candidate=replace(drawn, trainer=trainer),
             searched=trial.user_attrs["candidate"],
@@ -299,7 +292,7 @@ class StudyState:
         if final is None or shape is None:
             return []
         scored = []
-        for finalist in self.entrants():
+        for finalist in self.for_final():
             key = finalist.candidate.key
             scores = [self.scored(shape, key, repetition) for repetition in range(final.seeds)]
             if whole := tuple(score for score in scores if score is not None):
@@ -309,12 +302,8 @@ class StudyState:
     @property
     def final_failures(self) -> dict[str, str]:
         """Why repetitions of the final stage failed when it last ran, by their label."""
-        known = self.optuna.user_attrs.get("final_failures", {}) if self.begun else {}
+        known = self.noted.get("final_failures", {})
         return dict(known) if self.settings.study.final is not None else {}
-
-    def note_failures(self, failures: Mapping[str, str]) -> None:
-        """Keep why repetitions of the final stage failed, in place of what was known before."""
-        self.optuna.set_user_attr("final_failures", dict(failures))
 
     @property
     def winner(self) -> Trial | None:
@@ -336,14 +325,13 @@ class StudyState:
     @property
     def stopped(self) -> str:
         """Why the search gave out no more trials; empty while it does."""
-        known = self.optuna.user_attrs if self.begun else {}
-        before = known.get("ended", {}).get("reason", "")  # all that earlier versions noted
-        return str(known.get("stopped", before))
+        before = self.noted.get("ended", {}).get("reason", "")  # all that earlier versions noted
+        return str(self.noted.get("stopped", before))
 
     @property
     def export(self) -> Exported | None:
         """The winner's export, as it was noted when it was made; none where it is of another."""
-        noted = self.optuna.user_attrs.get("export", {}) if self.begun else {}
+        noted = self.noted.get("export", {})
         winner = next((entry for entry, _ in self.finalists), None)
         if winner is None or noted.get("of") != [winner.candidate.key, self.origin.code]:
             return None
@@ -355,7 +343,7 @@ class StudyState:
         if export is not None:
             of = [winner.candidate.key, self.origin.code]
             noted = {"of": of, "facts": export.model_dump(mode="json")}
-        self.optuna.set_user_attr("export", noted)
+        self.note("export", noted)
 
     def origin_of(self, trial: FrozenTrial) -> str:
         """Return the name of the point that a trial is, or of the sampler that proposed it."""

@@ -43,6 +43,7 @@ def summary(state: StudyState) -> StudySummary:
     settings, study = state.settings, state.settings.study
     importance, note = _importance(state)
     outside, nested_note = nested.facts(state)
+    made = state.noted.get("made") or _made(state, _last_trial(state))
     found = StudySummary(
         name=state.folder.name,
         folder=str(state.folder.path),
@@ -50,9 +51,9 @@ def summary(state: StudyState) -> StudySummary:
         command=state.origin.command,
         settings=settings.dump(),
         seed=study.seed,
-        written=datetime.now(UTC),
+        written=made["written"],
         code_version=state.origin.code,
-        environment=environment(settings.space.extensions),
+        environment=made["environment"],
         data=state.origin.data,
         search_protocol=state.origin.search.name,
         final_protocol=state.origin.final.name if state.origin.final else None,
@@ -78,6 +79,24 @@ def summary(state: StudyState) -> StudySummary:
         next_steps=_next_steps(state),
     )
     return assessed(found, study)
+
+
+def stamp(state: StudyState) -> None:
+    """Keep when and on which machine a session of the study ended, for its reports to say."""
+    state.note("made", _made(state, datetime.now(UTC)))
+
+
+def _made(state: StudyState, when: datetime) -> Tree:
+    extensions = state.settings.space.extensions
+    return {"written": when.isoformat(), "environment": environment(extensions)}
+
+
+def _last_trial(state: StudyState) -> datetime:
+    """Return when the last trial ended, for a study that never came to its own end."""
+    ended = [trial.datetime_complete for trial in state.trials if trial.datetime_complete]
+    if ended:
+        return max(ended).astimezone(UTC)
+    return datetime.fromtimestamp(state.folder.settings_file.stat().st_mtime, UTC)
 
 
 def _trial(state: StudyState, trial: FrozenTrial) -> TrialSummary:
@@ -130,7 +149,7 @@ def _finalist(
         **_published(state, entry.origin if entry.warm_start else None),
         **cost._asdict(),
         **_times(state, entry.candidate.key),
-        trial=entry.trial,
+        trial=entry.number,
         architecture=tree["architecture"],
         trainer=tree["trainer"],
         search_score=entry.value,

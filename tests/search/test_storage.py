@@ -15,7 +15,7 @@ from mer_nas.search import storage
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.storage import close_storage, dashboard, open_study, sqlite_url
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.kept import kept
+from mer_nas.study.sessions import kept
 
 NAMES = [
     "what?",

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from mer_nas.study import StudyFolder, rewrite_report
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -76,3 +78,18 @@ def study(searched: Searched, here: Path, in_this_process: None) -> Path:
     copy = Path("runs") / searched.study.name
     shutil.copytree(searched.study, copy)
     return copy
+
+
+@pytest.fixture
+def written_anew() -> Callable[[Path], bool]:
+    """Whether the report of a study, once deleted, is the same byte for byte when asked for."""
+
+    def same(study: Path) -> bool:
+        file = study / "report.json"
+        rewrite_report(StudyFolder(study))  # of a copy: the next steps name its storage
+        before = file.read_bytes()
+        file.unlink()
+        rewrite_report(StudyFolder(study))
+        return file.read_bytes() == before
+
+    return same

@@ -1,6 +1,7 @@
 """A nested estimate: what the outer subjects cannot reach, and what they are then asked."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -118,7 +119,7 @@ def alone() -> Iterator[list[int]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "cluster", cluster)
         patch.setattr(run, "export_winner", no_export)
-        patch.setattr(run.report, "write", no_page)
+        patch.setattr(run.report, "write_report", no_page)
         yield trained
 
 
@@ -228,6 +229,14 @@ def test_the_total_is_said_first_and_an_interrupted_estimate_trains_nothing_twic
     # Two trials in 2 groups, then one finalist under LOSO of 6 or 3 subjects, and two questions. The
     # halves of 3 subjects are 1 and 2, and the one is a fold of LOSO, too.
     assert nested.trained == (2 * 2 + 6) + 2 * (2 * 2 + 3 - 1) + 2
+
+
+def test_the_report_with_its_estimate_comes_back_byte_for_byte(
+    nested: Nested, written_anew: Callable[[Path], bool], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(nested.folder.path, tmp_path / "study"))
+    assert nested.report["study"]["nested"] is not None
+    assert written_anew(copy)
 
 
 def test_the_last_lines_say_what_the_outer_groups_came_to(nested: Nested) -> None:

@@ -233,7 +233,7 @@ def test_the_public_functions_read_what_the_command_line_left(
 
 
 def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_final_stage(
-    searched: "Searched", study: Path
+    searched: "Searched", study: Path, written_anew: Callable[[Path], bool]
 ) -> None:
     heard: list[object] = []
     words = [*searched.words, "study.final=none", "study.trials=1"]
@@ -249,6 +249,7 @@ def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_fin
     # one seed, one protocol: the same candidate scores the same to the last bit, Ray or not
     first = json.loads((study / "report.json").read_text())["study"]["trials"][0]
     assert report.answer.uf1.mean == first["value"]
+    assert written_anew(second.folder)
 
 
 def test_studies_that_share_a_storage_keep_apart_in_it(
