@@ -29,7 +29,6 @@ import numpy as np
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess import flow
 from mer_nas.data.preprocess.config import Pipeline, Preparation
-from mer_nas.data.preprocess.pipeline import algorithm
 from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources.recorded import Runner, one_by_one, prepared
 from mer_nas.search.config import RayConfig
@@ -108,7 +107,7 @@ def overhead(how: Preparation) -> float:
 
         one, two = (frame.astype(np.float32) / 255 for frame in (onset, apex))
         library = lambda: optical_flow_tvl1(one, two, dtype=np.float32)  # noqa: E731
-    dense = algorithm(how.pipeline.flow)
+    dense = flow.dense_flow(how.pipeline.flow)
     own = lambda: flow.flow_uvs(onset, apex, how.size, dense)  # noqa: E731
     with flow.one_thread():
         seconds(library), seconds(own)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
-from mer_nas.data.needs import Needs, provided, refuse_misfit
+from mer_nas.data.needs import Needs
 
 if TYPE_CHECKING:
     from mer_nas.data.sources.recorded import Runner
@@ -34,9 +34,9 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = N
         ConfigError: The data do not provide what is needed; nothing has been read then.
         DataError: The data are missing, incomplete, or not what they should be.
     """
-    refuse_misfit(needs, config.provides)
+    needs.refuse_misfit(config.provides)
     clips = _read(config, needs, run)
-    refuse_misfit(needs, provided(clips))
+    needs.refuse_misfit(clips.provides)
     if isinstance(config, SyntheticData):  # drawn people are who they are drawn to be
         return clips
     from mer_nas.data.checks.duplicates import shared_inputs

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.findings import Finding, tally
+from mer_nas.data.needs import Provides
 from mer_nas.data.preprocess.config import Preparation
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
-from mer_nas.inputs import ACTION_UNITS
+from mer_nas.inputs import ACTION_UNITS, FRAMES
 from mer_nas.wording import brief, count, some
 
 Array = NDArray[Any]
@@ -136,6 +137,18 @@ class ClipSet:
         if any(record.action_units is not None for record in self.records):
             digest.update(self.action_units.tobytes())
         return digest.hexdigest()[:16]
+
+    @property
+    def provides(self) -> Provides:
+        """What the set has, now that it is loaded."""
+        frames = self.inputs[FRAMES].shape[1] if FRAMES in self.inputs else 0
+        return Provides(
+            self.name,
+            tuple(self.inputs),
+            next(array.shape[-1] for array in self.inputs.values()),
+            frames,
+            any(record.action_units is not None for record in self.records),
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of clips, of subjects, and of clips of each class."""

@@ -7,9 +7,8 @@ computed or trained, and what nobody needs is not computed.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mer_nas.data.clips import ClipSet
 from mer_nas.errors import ConfigError
-from mer_nas.inputs import FLOW, FRAMES
+from mer_nas.inputs import FLOW
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,45 @@ class Needs:
     action_units: bool = False
     """Whether action units are learned besides the class."""
 
+    def refuse_misfit(self, provides: "Provides") -> None:
+        """Refuse data that lack what is needed.
+
+        Raises:
+            ConfigError: They do; a line for each thing that is lacking names both sides.
+        """
+        mistakes = list(self._misfits(provides))
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+
+    def _misfits(self, provides: "Provides") -> Iterator[str]:
+        lacking = [name for name in self.inputs if name not in provides.inputs]
+        if lacking:
+            yield (
+                f"{self.place} reads {_list(lacking)}, but {provides.place} provides "
+                f"{_list(provides.inputs)}"
+            )
+        if len(self.sizes) > 1:
+            yield (
+                f"{self.place} reads inputs of {_list(self.sizes)} pixels, but {provides.place} "
+                "provides all of them at one size"
+            )
+        elif provides.size is not None and self.sizes not in ((), (provides.size,)):
+            yield (
+                f"{self.place} reads inputs of {self.sizes[0]} pixels, but {provides.place} "
+                f"provides them with {provides.size}; size: {provides.size} there, or "
+                f"data.size={self.sizes[0]}, would be right"
+            )
+        if not lacking and provides.frames is not None and self.frames > provides.frames:
+            yield (
+                f"{self.place} takes {self.frames} frames, but {provides.place} provides "
+                f"{provides.frames}; data.frames={self.frames} would be right"
+            )
+        if self.action_units and not provides.action_units:
+            yield (
+                f"{self.place} learns action units (losses.au), but no clip of {provides.place} "
+                "is annotated with them; losses.au: 0 would be right"
+            )
+
 
 @dataclass(frozen=True)
 class Provides:
@@ -41,59 +79,6 @@ class Provides:
     """Frames of the input `frames`; None: as many as are asked for."""
     action_units: bool = False
     """Whether any clip is annotated with action units."""
-
-
-def provided(clips: ClipSet) -> Provides:
-    """Return what a set of clips has, now that it is loaded."""
-    frames = clips.inputs[FRAMES].shape[1] if FRAMES in clips.inputs else 0
-    return Provides(
-        clips.name,
-        tuple(clips.inputs),
-        next(array.shape[-1] for array in clips.inputs.values()),
-        frames,
-        any(record.action_units is not None for record in clips.records),
-    )
-
-
-def refuse_misfit(needs: Needs, provides: Provides) -> None:
-    """Refuse data that lack what is needed.
-
-    Raises:
-        ConfigError: They do; a line for each thing that is lacking names both sides.
-    """
-    mistakes = list(_misfits(needs, provides))
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-
-
-def _misfits(needs: Needs, provides: Provides) -> Iterator[str]:
-    lacking = [name for name in needs.inputs if name not in provides.inputs]
-    if lacking:
-        yield (
-            f"{needs.place} reads {_list(lacking)}, but {provides.place} provides "
-            f"{_list(provides.inputs)}"
-        )
-    if len(needs.sizes) > 1:
-        yield (
-            f"{needs.place} reads inputs of {_list(needs.sizes)} pixels, but {provides.place} "
-            "provides all of them at one size"
-        )
-    elif provides.size is not None and needs.sizes not in ((), (provides.size,)):
-        yield (
-            f"{needs.place} reads inputs of {needs.sizes[0]} pixels, but {provides.place} "
-            f"provides them with {provides.size}; size: {provides.size} there, or "
-            f"data.size={needs.sizes[0]}, would be right"
-        )
-    if not lacking and provides.frames is not None and needs.frames > provides.frames:
-        yield (
-            f"{needs.place} takes {needs.frames} frames, but {provides.place} provides "
-            f"{provides.frames}; data.frames={needs.frames} would be right"
-        )
-    if needs.action_units and not provides.action_units:
-        yield (
-            f"{needs.place} learns action units (losses.au), but no clip of {provides.place} is "
-            "annotated with them; losses.au: 0 would be right"
-        )
 
 
 def _list(values: Iterable[object]) -> str:

@@ -13,7 +13,7 @@ StratifiedGroupKFold of scikit-learn.
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError
 from mer_nas.wording import count
 
@@ -113,28 +112,6 @@ def name_of(folds: Scheme) -> str:
     ('LOSO', '4 subject groups')
     """
     return f"{folds} subject groups" if isinstance(folds, int) else folds.upper()
-
-
-def unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]:
-    """Yield why clips cannot be divided so, and which classes some folds cannot learn.
-
-    Args:
-        clips: What would be divided; their inputs are not looked at.
-        folds: How; None: nobody asks.
-        seed: Decides the groups.
-    """
-    if folds is None:
-        return
-    try:
-        protocol = plan(clips, folds, seed)
-    except DataError as error:
-        yield Finding("error", "clips that cannot be divided", f"study.folds={folds}", str(error))
-        return
-    for index, name in enumerate(clips.classes):
-        lacking = [f.name for f in protocol.folds if not (clips.labels[f.train] == index).any()]
-        if lacking:
-            text = f"without {lacking[0]} nobody shows it, so that fold cannot learn it"
-            yield Finding("warning", "a class of one fold", name, text)
 
 
 def _refuse(clips: ClipSet, folds: Scheme, blind: bool) -> None:

@@ -33,7 +33,7 @@ def divisors(clips: ClipSet, name: str, train: NDArray[np.int64]) -> Divisors:
         name: An input of one image a clip, (N, C, H, W).
         train: The training clips, by index.
     """
-    squares = mean_squares(clips.inputs[name], train)
+    squares = _mean_squares(clips.inputs[name], train)
     found = np.ones(len(squares))
     for channels in TOGETHER.get(name, [range(len(squares))]):
         if power := squares[list(channels)].mean():
@@ -41,7 +41,7 @@ def divisors(clips: ClipSet, name: str, train: NDArray[np.int64]) -> Divisors:
     return tuple(found.tolist())
 
 
-def mean_squares(images: Array, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+def _mean_squares(images: Array, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean square of each channel of images (N, C, H, W) over those chosen, (C,)."""
     total = np.zeros(images.shape[1])
     for index in chosen:  # one at a time: the images may be larger than the memory

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from mer_nas.architectures import build
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.needs import provided, refuse_misfit
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
@@ -168,7 +167,7 @@ class Evaluator:
         Raises:
             ConfigError: It reads what the data lack, or at another size.
         """
-        refuse_misfit(candidate.needs("the architecture"), provided(self.clips))
+        candidate.needs("the architecture").refuse_misfit(self.clips.provides)
 
     def watched(self) -> Watched:
         """Return the same evaluator, ready to look back at each fold that it trains."""

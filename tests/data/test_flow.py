@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_nas.data.preprocess.flow import flow_uvs, one_thread, strain
+from mer_nas.data.preprocess.flow import dense_flow, flow_uvs, one_thread
 
 
 @pytest.fixture
@@ -19,9 +19,15 @@ def test_u_is_positive_to_the_right_and_v_downwards(
     textured: np.ndarray, right: int, down: int
 ) -> None:
     moved = np.roll(textured, (down, right), axis=(0, 1))
-    flow = flow_uvs(textured, moved, 28)[:, 6:-6, 6:-6]
+    flow = flow_uvs(textured, moved, 28, dense_flow())[:, 6:-6, 6:-6]
     assert flow[0].mean() == pytest.approx(right, abs=0.1)
     assert flow[1].mean() == pytest.approx(down, abs=0.1)
+
+
+def strain(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return the strain of a flow that is known."""
+    nothing = np.zeros(u.shape, np.uint8)
+    return flow_uvs(nothing, nothing, len(u), lambda *_: np.stack([u, v]))[2]
 
 
 def test_a_head_that_moves_as_a_whole_is_not_strained() -> None:

@@ -5,14 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mer_nas.data.preprocess.make_inputs import (
-    difference,
-    dynamic_image,
-    flow_rgb,
-    make_inputs,
-    moments,
-    pictures,
-)
+from mer_nas.data.preprocess.make_inputs import flow_rgb, make_inputs
 from mer_nas.inputs import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
@@ -47,6 +40,19 @@ class Dots:
         return frame
 
 
+class Given:
+    """A clip of frames that are given, in the order in which they are asked for."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self.frames = frames
+
+    def grey(self, moments: Sequence[float]) -> np.ndarray:
+        assert len(moments) == len(self.frames)
+        return self.frames
+
+    colour = grey
+
+
 def test_a_dynamic_image_of_three_frames_by_hand() -> None:
     # Weights -4/3, 2/3, 2/3, their sizes add up to 8/3: -1/2, 1/4, 1/4. Levels 2 x / 255 - 1.
     frames = np.zeros((3, 2, 2), np.uint8)
@@ -54,30 +60,30 @@ def test_a_dynamic_image_of_three_frames_by_hand() -> None:
     frames[:, 0, 1] = 0, 255, 255  # came and stayed
     frames[:, 1, 0] = 0, 255, 0  # came and went
     frames[:, 1, 1] = 77  # stands still
-    np.testing.assert_allclose(dynamic_image(frames, 2), [[[-1.0, 1.0], [0.5, 0.0]]], atol=1e-6)
+    seen = make_inputs([DYNAMIC_IMAGE], Given(frames), 2, frames=2)[DYNAMIC_IMAGE]
+    np.testing.assert_allclose(seen, [[[-1.0, 1.0], [0.5, 0.0]]], atol=1e-6)
 
 
 def test_pictures_run_from_minus_one_to_one() -> None:
-    frames = np.array([[[0, 255], [255, 0]]], np.uint8)
-    assert pictures(frames, 2).tolist() == [[[[-1.0, 1.0], [1.0, -1.0]]]]
+    frames = np.array([[[0, 255], [255, 0]]] * 3, np.uint8)
+    seen = make_inputs([KEYFRAMES], Given(frames), 2, frames=2)[KEYFRAMES]
+    assert seen.tolist() == [[[[-1.0, 1.0], [1.0, -1.0]]]] * 3
 
 
 def test_colour_comes_before_rows_and_columns() -> None:
-    frames = np.zeros((4, 6, 6, 3), np.uint8)
+    frames = np.zeros((3, 6, 6, 3), np.uint8)
     frames[..., 2] = 255
-    seen = pictures(frames, 3)
-    assert seen.shape == (4, 3, 3, 3)
+    seen = make_inputs([KEYFRAMES_RGB], Given(frames), 3, frames=2)[KEYFRAMES_RGB]
+    assert seen.shape == (3, 3, 3, 3)
     assert seen[:, 2].min() == 1.0
     assert seen[:, :2].max() == -1.0
 
 
-def test_a_difference_is_the_last_frame_minus_the_first_and_grey_fills_all_channels() -> None:
-    frames = np.zeros((3, 2, 2), np.uint8)
-    frames[0], frames[1], frames[2] = 0, 200, 51
-    np.testing.assert_allclose(difference(frames, 2), np.full((3, 2, 2), 0.4), atol=1e-6)
+def test_a_difference_is_the_apex_minus_the_onset_in_every_channel() -> None:
     colour = np.zeros((2, 2, 2, 3), np.uint8)
-    colour[1, ..., 1] = 255
-    assert difference(colour, 2)[:, 0, 0].tolist() == [0.0, 2.0, 0.0]
+    colour[1, ..., 1], colour[1, ..., 2] = 255, 51
+    seen = make_inputs([DIFFERENCE], Given(colour), 2, frames=2)[DIFFERENCE]
+    np.testing.assert_allclose(seen[:, 0, 0], [0.0, 2.0, 0.4], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +164,5 @@ def test_the_difference_image_is_the_difference_of_the_key_frames() -> None:
 
 
 def test_frames_are_evenly_spaced_from_onset_to_apex() -> None:
-    assert moments(2) == [0.0, 1.0]
     frames = make_inputs([FRAMES], Dots(), 32, frames=3)[FRAMES]
     assert frames[:, 0, 0].argmax(1).tolist() == [8, 10, 12]

@@ -9,7 +9,7 @@ import pytest
 from mer_nas import data, systems
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow, SyntheticData
-from mer_nas.data.needs import Needs, Provides, provided, refuse_misfit
+from mer_nas.data.needs import Needs, Provides
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError
 from mer_nas.inputs import FLOW, INPUTS
@@ -51,7 +51,7 @@ def test_a_misfit_names_both_sides(needs: Needs, message: str) -> None:
 
 def test_more_frames_than_there_are_is_refused_with_both_numbers() -> None:
     with pytest.raises(ConfigError) as refused:
-        refuse_misfit(Needs("space=dynamic", ("frames",), (28,), frames=16), EVERYTHING)
+        Needs("space=dynamic", ("frames",), (28,), frames=16).refuse_misfit(EVERYTHING)
     assert str(refused.value) == (
         "space=dynamic takes 16 frames, but data faces provides 8; data.frames=16 would be right"
     )
@@ -60,14 +60,13 @@ def test_more_frames_than_there_are_is_refused_with_both_numbers() -> None:
 def test_everything_that_is_lacking_is_said_at_once() -> None:
     needs = Needs("space=s", ("frames",), (64,), frames=8, action_units=True)
     with pytest.raises(ConfigError) as refused:
-        refuse_misfit(needs, Provides("data flows", (FLOW,), 28))
+        needs.refuse_misfit(Provides("data flows", (FLOW,), 28))
     assert len(str(refused.value).splitlines()) == 3
 
 
 def test_the_synthetic_set_provides_all_there_is() -> None:
-    refuse_misfit(
-        Needs("s", tuple(INPUTS), (64,), 8, action_units=True), SyntheticData(size=64).provides
-    )
+    everything = Needs("s", tuple(INPUTS), (64,), 8, action_units=True)
+    everything.refuse_misfit(SyntheticData(size=64).provides)
 
 
 def test_one_annotated_clip_is_enough_to_learn_action_units_from() -> None:
@@ -75,9 +74,9 @@ def test_one_annotated_clip_is_enough_to_learn_action_units_from() -> None:
     known = Record("a", "1", "x", 0, action_units=("4",))
     unknown = [Record("a", "1", name, 0) for name in "yz"]
     needs = Needs("s", sizes=(4,), action_units=True)
-    refuse_misfit(needs, provided(ClipSet("some", ("no",), (known, unknown[0]), pixels)))
+    needs.refuse_misfit(ClipSet("some", ("no",), (known, unknown[0]), pixels).provides)
     with pytest.raises(ConfigError, match="no clip of none is annotated"):
-        refuse_misfit(needs, provided(ClipSet("none", ("no",), tuple(unknown), pixels)))
+        needs.refuse_misfit(ClipSet("none", ("no",), tuple(unknown), pixels).provides)
 
 
 def space(paths: Any, losses: Mapping[str, Any] | None = None) -> SearchSpace:

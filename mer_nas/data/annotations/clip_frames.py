@@ -16,7 +16,7 @@ from mer_nas.data.annotations.annotation import Annotation
 from mer_nas.data.annotations.layouts import PLACEHOLDER, Layout
 from mer_nas.data.annotations.locate import Folders, Location, spelled
 from mer_nas.data.findings import Finding
-from mer_nas.data.preprocess.frames import Listing, list_frames, list_video
+from mer_nas.data.preprocess.frames import Listing, list_frames
 from mer_nas.data.preprocess.images import ENDINGS
 from mer_nas.data.records import TOLERANCE, Frame, Record, nearest
 from mer_nas.errors import DataError
@@ -141,7 +141,7 @@ def _listed(path: Path) -> Listing:
         text = f"{path} is one image; a folder of frames or a video would be right"
         raise _Fault("no frames", text)
     try:
-        return list_frames(path) if path.is_dir() else list_video(path)
+        return list_frames(path)
     except DataError as error:
         raise _Fault("no frames", str(error)) from None
 

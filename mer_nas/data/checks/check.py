@@ -25,12 +25,13 @@ from mer_nas.data.annotations.read_records import (
     read_data_set,
 )
 from mer_nas.data.checks.duplicates import LEAST, View, digest, shared_frames, small
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.config import Pipeline
-from mer_nas.data.preprocess.frame_readers import Excerpt
+from mer_nas.data.preprocess.frame_readers import Video
 from mer_nas.data.preprocess.images import bits_of, decode
-from mer_nas.data.protocols import Scheme, unfit
+from mer_nas.data.protocols import Scheme, plan
 from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources.recorded import UNPREPARED, frame_reader, unready
 from mer_nas.errors import DataError, MerNasError
@@ -125,7 +126,7 @@ def check(
         findings += [f for f in one.without_class(labels) if f.kind in UNKNOWN]
     counts = [count for one in sets for count in _counts(one, labels)]
     if len(sets) == len(layouts):
-        findings += unfit(classified(config, sets), folds, seed)
+        findings += _unfit(classified(config, sets), folds, seed)
         if len(sets) > 1:
             counts += _classes("all", config.layouts, records, labels)
     findings += [finding for one in sets for finding in _differing_subjects(one, labels)]
@@ -147,8 +148,30 @@ def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
         Count(config.name, name, number, official.get(name))
         for name, number in clips.counts().items()
     )
-    findings = (*clips.left_out, *clips.findings, *unfit(clips, folds, seed))
+    findings = (*clips.left_out, *clips.findings, *_unfit(clips, folds, seed))
     return Report({}, counts, findings)
+
+
+def _unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]:
+    """Yield why clips cannot be divided so, and which classes some folds cannot learn.
+
+    Args:
+        clips: What would be divided; their inputs are not looked at.
+        folds: How; None: nobody asks.
+        seed: Decides the groups.
+    """
+    if folds is None:
+        return
+    try:
+        protocol = plan(clips, folds, seed)
+    except DataError as error:
+        yield Finding("error", "clips that cannot be divided", f"study.folds={folds}", str(error))
+        return
+    for index, name in enumerate(clips.classes):
+        lacking = [f.name for f in protocol.folds if not (clips.labels[f.train] == index).any()]
+        if lacking:
+            text = f"without {lacking[0]} nobody shows it, so that fold cannot learn it"
+            yield Finding("warning", "a class of one fold", name, text)
 
 
 def _after(where: str, text: str) -> str:
@@ -265,7 +288,7 @@ def _looked_at(record: Record) -> tuple[list[Finding], View]:
             faces[frame] = small(values)
 
     reader = frame_reader(record)
-    findings = _video(record, reader, see) if isinstance(reader, Excerpt) else _images(record, see)
+    findings = _video(record, reader, see) if isinstance(reader, Video) else _images(record, see)
     both = np.stack([faces[onset], faces[apex]]) if {onset, apex} <= set(faces) else None
     frames = frozenset(seen.values()) - {b""}
     return findings, View(record.id, record.group, frames, both)
@@ -304,7 +327,7 @@ def _images(record: Record, see: _See) -> list[Finding]:
     return []
 
 
-def _video(record: Record, reader: Excerpt, see: _See) -> list[Finding]:
+def _video(record: Record, reader: Video, see: _See) -> list[Finding]:
     try:
         for frame, image in zip(record.frames, reader.read(range(len(reader))), strict=True):
             see(frame, image)

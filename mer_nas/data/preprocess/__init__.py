@@ -5,7 +5,6 @@
     images           one image file: whole, of a bearable size, in 8 bits
     alignment        the face of the first frame, upright and cropped; every frame likewise
     magnification    small motions made larger, frame by frame
-    apex             the frame of the largest motion, where no annotation names one
     flow             optical flow and strain between two frames
     make_inputs      what networks see, from a few frames
     pipeline         all of it for one clip, in memory that does not grow with its length

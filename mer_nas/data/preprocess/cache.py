@@ -107,7 +107,7 @@ class Cache:
         return self.folder / "entries" / key[:2] / f"{key}.npy"
 
     def _set(self, keys: Sequence[str]) -> Path:
-        return self.folder / "sets" / f"{digest(keys)}.npy"
+        return self.folder / "sets" / f"{key_of(keys)}.npy"
 
     def _whole(self, key: str) -> Array:
         array = self.entry(key)
@@ -152,7 +152,7 @@ class _Summed:
         self.file.write(data)
 
 
-def digest(parts: Iterable[str]) -> str:
+def key_of(parts: Iterable[str]) -> str:
     """Return 40 hexadecimal digits that change with any of `parts` or their order."""
     summed = hashlib.sha256()
     for part in parts:

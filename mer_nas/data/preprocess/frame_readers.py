@@ -107,12 +107,14 @@ class Stills:
 
 @dataclass(frozen=True)
 class Video:
-    """A video file; frames are decoded one after the other, however long it is."""
+    """A video file, or some frames of it; they are decoded one after the other."""
 
     name: str
     file: Path
     length: int
     fps: float | None
+    chosen: tuple[int, ...] | None = None
+    """Which frames of the file, ascending; None: all."""
 
     @classmethod
     def open(cls, file: Path) -> "Video":
@@ -161,7 +163,7 @@ class Video:
 
     def __len__(self) -> int:
         """Return the number of frames."""
-        return self.length
+        return self.length if self.chosen is None else len(self.chosen)
 
     def read(self, places: Iterable[int]) -> Iterator[Image]:
         """Yield the frames at `places`; those between are decoded and forgotten.
@@ -171,7 +173,7 @@ class Video:
         """
         with _capture(self.file) as capture:
             at = -1
-            for place in places:
+            for place in places if self.chosen is None else map(self.chosen.__getitem__, places):
                 while at < place:
                     if not capture.grab():
                         raise DataError(f"{self.file}: frame {at + 1} cannot be decoded")
@@ -180,37 +182,6 @@ class Video:
                 if not whole:
                     raise DataError(f"{self.file}: frame {at} cannot be decoded")
                 yield np.ascontiguousarray(image[:, :, ::-1])
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """Some frames of a video."""
-
-    video: Video
-    places: tuple[int, ...]
-    """Which, ascending."""
-
-    @property
-    def name(self) -> str:
-        """How people know the video."""
-        return self.video.name
-
-    @property
-    def fps(self) -> float | None:
-        """Frames per second of the video, where it is known."""
-        return self.video.fps
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.places)
-
-    def read(self, places: Iterable[int]) -> Iterator[Image]:
-        """Yield the frames at `places` of the excerpt.
-
-        Raises:
-            DataError: The video cannot be read that far.
-        """
-        return self.video.read(self.places[place] for place in places)
 
 
 @contextmanager

@@ -60,11 +60,19 @@ class Listing:
         return ", ".join(f"{n} {suffix}" for suffix, n in sorted(self.suffixes.items()))
 
 
-def list_frames(folder: Path) -> Listing:
-    """Return the frames of a folder: images whose names are alike but for the number at the end.
+def list_frames(path: Path) -> Listing:
+    """Return the frames of a folder or of a video.
 
-    Hidden files are no frames (macOS puts one beside each file that it copies).
+    Those of a folder are images whose names are alike but for the number at the end. Hidden files
+    are none (macOS puts one beside each file that it copies). Those of a video count from 0.
+
+    Raises:
+        DataError: A video cannot be read, is cut off, or does not say how many frames it has.
     """
+    return _in_folder(path) if path.is_dir() else _in_video(path)
+
+
+def _in_folder(folder: Path) -> Listing:
     names = sorted(file.name for file in folder.iterdir() if _is_image(file))
     numbered = [(name, found) for name in names if (found := _NAME.match(Path(name).stem))]
     called = Counter(found[1].casefold() for _, found in numbered)
@@ -100,12 +108,7 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in ENDINGS and not file.name.startswith(".")
 
 
-def list_video(file: Path) -> Listing:
-    """Return the frames of a video, which are numbered from 0.
-
-    Raises:
-        DataError: It cannot be read, is cut off, or does not say how many frames it has.
-    """
+def _in_video(file: Path) -> Listing:
     video = Video.listed(file)
     frames = tuple(Frame(number, file) for number in range(len(video)))
     return Listing(file, frames, (), {file.suffix.lower(): 1}, video.fps)

@@ -1,9 +1,12 @@
 """Image files: whether they are whole, how large they are, and what they show.
 
-A decoder makes gigabytes of a few bytes, so the size is read before anything is decoded, and the
-file is looked through first (`whole`). A picture is turned as its camera says (EXIF).
-Cameras of 10, 12 or 14 bits keep their values in files of 16: how many they use is told by the
-largest value of a whole clip, not of one frame, so that all frames of a clip stay comparable.
+A decoder makes gigabytes of a few bytes, a picture of half a JPEG without complaint, and takes
+room for whatever length a part of a PNG claims. So the size is read before anything is decoded,
+and the parts of a file are walked through, by the lengths that they state themselves, up to the
+mark that ends the image; what cameras append behind it does no harm. A picture is turned as its
+camera says (EXIF). Cameras of 10, 12 or 14 bits keep their values in files of 16: how many they
+use is told by the largest value of a whole clip, not of one frame, so that all frames of a clip
+stay comparable.
 """
 
 import io
@@ -18,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Header
 
-from mer_nas.data.preprocess.whole import MAX_SCANS, is_cut, is_endless
 from mer_nas.errors import DataError
 from mer_nas.files import read_bytes
 
@@ -37,6 +39,12 @@ MAX_PIXELS = 40_000_000
 """Of an image or a frame of a video: more than 8K footage has, and less than half a GB decoded."""
 MAX_FILE = 8 * MAX_PIXELS
 """Bytes of the largest image file that is read."""
+
+MAX_SCANS = 100
+"""Passes over a JPEG's picture: encoders make about 10, and each takes as long as an image."""
+
+_LONE = frozenset({0x01, *range(0xD0, 0xD8)})
+"""Marks of a JPEG behind which no length stands."""
 
 _header = Lock()  # warnings are switched off for all threads at once
 
@@ -70,9 +78,9 @@ def decode(file: Path) -> Samples:
     content = read_bytes(file, DataError, MAX_FILE)
     if not content:
         raise DataError(f"{file}: this image file is empty (0 bytes); copy it again")
-    if is_cut(content):
+    if _is_cut(content):
         raise DataError(f"{file}: this image is cut off; copy it again")
-    if is_endless(content):
+    if _is_endless(content):
         raise DataError(f"{file}: this JPEG has more than {MAX_SCANS} scans; save it anew")
     _refuse_header(file, content)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
@@ -130,3 +138,48 @@ def _refuse_header(file: Path, content: bytes) -> None:
             raise DataError(
                 f"{file}: this file holds {many} images; one file for each frame would be right"
             )
+
+
+def _is_cut(content: bytes) -> bool:
+    """Return whether an image is cut off, as far as its kind of file tells that by its bytes."""
+    if content[:2] == b"\xff\xd8":
+        return content.find(b"\xff\xd9", _picture(content)) < 0
+    if content[:4] == b"\x89PNG":
+        return _cut_png(content)
+    return content[:2] == b"BM" and int.from_bytes(content[2:6], "little") > len(content)
+
+
+def _is_endless(content: bytes) -> bool:
+    """Return whether a JPEG goes over its picture again and again, to take time."""
+    if content[:2] != b"\xff\xd8":
+        return False
+    return content.count(b"\xff\xda", _picture(content)) > MAX_SCANS
+
+
+def _picture(content: bytes) -> int:
+    """Return where in a JPEG the picture begins, behind its preview; the end where there is none.
+
+    From there on two bytes that look like a mark are one.
+    """
+    at = 2
+    while (at := content.find(b"\xff", at)) >= 0 and at + 4 <= len(content):
+        mark = content[at + 1]
+        if mark in (0xD9, 0xDA):  # its end, or the first pass over it
+            return at
+        if mark == 0xFF:
+            at += 1
+        elif mark in _LONE or mark == 0:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return len(content)
+
+
+def _cut_png(content: bytes) -> bool:
+    at = 8
+    while at + 12 <= len(content):
+        kind = content[at + 4 : at + 8]
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+        if kind == b"IEND":
+            return at > len(content)
+    return True

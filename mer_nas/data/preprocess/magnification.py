@@ -25,7 +25,7 @@ Band = NDArray[np.float32]
 
 
 @dataclass
-class LowPass:
+class _LowPass:
     """First-order Butterworth low-pass, by the bilinear transform with the cutoff kept."""
 
     decay: float
@@ -35,7 +35,7 @@ class LowPass:
     out: Band | None = field(default=None, repr=False)
 
     @classmethod
-    def at(cls, cutoff: float, fps: float) -> "LowPass":
+    def at(cls, cutoff: float, fps: float) -> "_LowPass":
         """Return a filter that lets half the power of `cutoff` Hz through."""
         k = math.tan(math.pi * cutoff / fps)
         return cls((1 - k) / (1 + k))
@@ -78,23 +78,23 @@ def magnified(
 
 
 def _magnified(frames: Iterable[Image], settings: Magnification, fps: float) -> Iterator[Image]:
-    filters: list[tuple[LowPass, LowPass]] = []
+    filters: list[tuple[_LowPass, _LowPass]] = []
     gains: Sequence[float] = ()
     for frame in frames:
-        bands = pyramid(frame.astype(np.float32), settings.levels)
+        bands = _pyramid(frame.astype(np.float32), settings.levels)
         if not filters:
             gains = factors(frame.shape[0], frame.shape[1], settings)
             filters = [
-                (LowPass.at(settings.high, fps), LowPass.at(settings.low, fps)) for _ in bands
+                (_LowPass.at(settings.high, fps), _LowPass.at(settings.low, fps)) for _ in bands
             ]
         louder = [
             band + gain * (fast(band) - slow(band))
             for band, gain, (fast, slow) in zip(bands, gains, filters, strict=True)
         ]
-        yield np.clip(np.rint(collapse(louder)), 0, 255).astype(np.uint8)
+        yield np.clip(np.rint(_collapse(louder)), 0, 255).astype(np.uint8)
 
 
-def pyramid(image: Band, levels: int) -> list[Band]:
+def _pyramid(image: Band, levels: int) -> list[Band]:
     """Return the Laplacian pyramid of an image: `levels` bands, finest first, the rest last."""
     bands: list[Band] = []
     for _ in range(levels - 1):
@@ -104,8 +104,8 @@ def pyramid(image: Band, levels: int) -> list[Band]:
     return [*bands, image]
 
 
-def collapse(bands: Sequence[Band]) -> Band:
-    """Return the image of a pyramid; undoes `pyramid`."""
+def _collapse(bands: Sequence[Band]) -> Band:
+    """Return the image of a pyramid; undoes `_pyramid`."""
     image = bands[-1]
     for band in reversed(bands[:-1]):
         image = band + _larger(image, band)

@@ -14,14 +14,14 @@ difference of key frames is the difference image. No input is stretched clip by 
 erase the size of a motion.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess.flow import Dense, farneback, flow_uvs
+from mer_nas.data.preprocess.flow import Dense, dense_flow, flow_uvs
 from mer_nas.inputs import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
@@ -56,7 +56,7 @@ Frames = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 
 
-class Footage(Protocol):
+class _Footage(Protocol):
     """The frames of one clip, each made only when it is asked for.
 
     A moment is a position in the clip: 0 is the onset, 1 the apex, 2 the offset, 0.5 halfway from
@@ -71,7 +71,7 @@ class Footage(Protocol):
 
 
 def make_inputs(
-    names: Sequence[str], footage: Footage, size: int, frames: int, dense: Dense = farneback
+    names: Sequence[str], footage: _Footage, size: int, frames: int, dense: Dense | None = None
 ) -> dict[str, Pixels]:
     """Return the inputs called `names` of one clip; what none of them needs is not computed.
 
@@ -80,73 +80,73 @@ def make_inputs(
         footage: The clip.
         size: H and W of the inputs, in pixels.
         frames: Frames from onset to apex, both counted; at least 2.
-        dense: Computes the flow.
+        dense: Computes the flow; by default Farnebäck's.
     """
     seen: dict[str, Pixels] = {}
     if {FLOW, FLOW_RGB} & set(names):
         onset, apex = footage.grey(KEYS[:2])
-        seen[FLOW] = flow_uvs(onset, apex, size, dense)
+        seen[FLOW] = flow_uvs(onset, apex, size, dense or dense_flow())
         if FLOW_RGB in names:
             seen[FLOW_RGB] = flow_rgb(seen[FLOW][:2], full=FULL * onset.shape[1])
     if DIFFERENCE in names:
-        seen[DIFFERENCE] = difference(footage.colour(KEYS[:2]), size)
+        seen[DIFFERENCE] = _difference(footage.colour(KEYS[:2]), size)
     if KEYFRAMES in names:
-        seen[KEYFRAMES] = pictures(footage.grey(KEYS), size)
+        seen[KEYFRAMES] = _pictures(footage.grey(KEYS), size)
     if KEYFRAMES_RGB in names:
-        seen[KEYFRAMES_RGB] = pictures(footage.colour(KEYS), size)
+        seen[KEYFRAMES_RGB] = _pictures(footage.colour(KEYS), size)
     if FRAMES in names:
-        seen[FRAMES] = pictures(footage.grey(moments(frames)), size)
+        seen[FRAMES] = _pictures(footage.grey(_moments(frames)), size)
     if DYNAMIC_IMAGE in names:
-        seen[DYNAMIC_IMAGE] = dynamic_image(footage.grey(onset_apex_offset(frames)), size)
+        seen[DYNAMIC_IMAGE] = _dynamic_image(footage.grey(_onset_apex_offset(frames)), size)
     return {name: seen[name] for name in names}
 
 
-def needed(names: Sequence[str], frames: int) -> tuple[float, ...]:
+def moments_needed(names: Sequence[str], frames: int) -> tuple[float, ...]:
     """Return the moments that `make_inputs` asks for, ascending."""
     found = set(KEYS[:2])
     if {KEYFRAMES, KEYFRAMES_RGB} & set(names):
         found.update(KEYS)
     if FRAMES in names:
-        found.update(moments(frames))
+        found.update(_moments(frames))
     if DYNAMIC_IMAGE in names:
-        found.update(onset_apex_offset(frames))
+        found.update(_onset_apex_offset(frames))
     return tuple(sorted(found))
 
 
-def moments(count: int) -> list[float]:
+def _moments(count: int) -> list[float]:
     """Return `count` moments from onset to apex, evenly spaced.
 
-    >>> moments(5)
+    >>> _moments(5)
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     spaced: list[float] = np.linspace(0, 1, count).tolist()
     return spaced
 
 
-def onset_apex_offset(count: int) -> list[float]:
+def _onset_apex_offset(count: int) -> list[float]:
     """Return the moments from onset over apex to offset, `count` on either way.
 
-    >>> onset_apex_offset(3)
+    >>> _onset_apex_offset(3)
     [0.0, 0.5, 1.0, 1.5, 2.0]
     """
     spaced: list[float] = np.linspace(0, 2, 2 * count - 1).tolist()
     return spaced
 
 
-def pictures(frames: Frames, size: int) -> Pixels:
+def _pictures(frames: Frames, size: int) -> Pixels:
     """Return frames as (T, C, size, size) in [-1, 1]."""
     small = [_resized(frame, size) for frame in frames]
     return np.stack(small).astype(np.float32) * np.float32(2 / 255) - 1
 
 
-def difference(frames: Frames, size: int) -> Pixels:
-    """Return the last frame minus the first, (3, size, size) in [-2, 2]; grey fills all three."""
-    pair = pictures(frames[[0, -1]], size)
-    change = pair[1] - pair[0]
-    return np.repeat(change, 3, axis=0) if len(change) == 1 else change
+def _difference(frames: Frames, size: int) -> Pixels:
+    """Return the last of two frames minus the first, (3, size, size) in [-2, 2]."""
+    onset, apex = _pictures(frames, size)
+    change: Pixels = apex - onset
+    return change
 
 
-def dynamic_image(frames: Frames, size: int) -> Pixels:
+def _dynamic_image(frames: Frames, size: int) -> Pixels:
     """Return grey frames as one image (1, size, size) in [-1, 1]: what changed, and when.
 
     The sum of the frames, weighted by approximate rank pooling and divided by the sum of the
@@ -154,7 +154,7 @@ def dynamic_image(frames: Frames, size: int) -> Pixels:
     """
     weights = np.array(coefficients(len(frames)))
     weights = (weights / np.abs(weights).sum()).astype(np.float32)
-    pooled: Pixels = np.tensordot(weights, pictures(frames, size), axes=1)
+    pooled: Pixels = np.tensordot(weights, _pictures(frames, size), axes=1)
     return pooled
 
 
@@ -188,8 +188,3 @@ def _resized(frame: NDArray[np.uint8], size: int) -> Pixels:
     small: Any = cv2.resize(frame.astype(np.float32), (size, size), interpolation=way)
     result: Pixels = small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
     return result
-
-
-def stacked(clips: Sequence[Mapping[str, Pixels]]) -> dict[str, Pixels]:
-    """Return the inputs of several clips as arrays with the clips in front."""
-    return {name: np.stack([clip[name] for clip in clips]) for name in clips[0]}

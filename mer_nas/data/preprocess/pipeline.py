@@ -6,22 +6,24 @@ the inputs are made of.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess import flow
 from mer_nas.data.preprocess.alignment import Crop, align
-from mer_nas.data.preprocess.apex import spot
-from mer_nas.data.preprocess.config import Flow, Pipeline, Preparation
+from mer_nas.data.preprocess.config import Pipeline, Preparation
+from mer_nas.data.preprocess.flow import dense_flow, one_thread
 from mer_nas.data.preprocess.frame_readers import FrameReader, grey
 from mer_nas.data.preprocess.images import Image
 from mer_nas.data.preprocess.magnification import magnified
-from mer_nas.data.preprocess.make_inputs import MEASURED, Pixels, make_inputs, needed
+from mer_nas.data.preprocess.make_inputs import MEASURED, Pixels, make_inputs, moments_needed
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
+
+_Grey = NDArray[np.uint8]
+_SPOTTING = 64
+"""Height and width, in pixels, at which motion is compared."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,11 @@ def prepare(
             f"{reader.name}: the apex {keyframes.apex} is not after the onset {keyframes.onset} "
             f"and up to the offset {keyframes.offset}, counted from 0"
         )
-    with flow.one_thread():
+    with one_thread():
         faces = _Faces(reader, keyframes, how.pipeline, cropped)
         apex, source = _apex(faces)
-        footage = faces.at(apex, needed(names, how.frames))
-        dense = algorithm(how.pipeline.flow)
+        footage = faces.at(apex, moments_needed(names, how.frames))
+        dense = dense_flow(how.pipeline.flow)
         inputs = make_inputs(names, footage, how.size, how.frames, dense)
     if how.pipeline.values == "min_max":
         inputs = {name: _stretched(name, values) for name, values in inputs.items()}
@@ -99,16 +101,6 @@ def refuse_unready(
     if set(pipeline.apex) == {"annotated"}:
         _apex(faces)
     faces.read([keyframes.onset])
-
-
-def algorithm(settings: Flow) -> flow.Dense:
-    """Return the flow that `settings` name, as a function of two grey frames."""
-    known: dict[str, flow.Dense] = {
-        "farneback": flow.farneback,
-        "tvl1": flow.tvl1,
-        "dis": flow.dis,
-    }
-    return partial(known[settings.kind], **settings.model_dump(exclude={"kind"}))
 
 
 class _Faces:
@@ -171,11 +163,36 @@ def _apex(faces: _Faces) -> tuple[int, str]:
         if way == "spotted":
             onset, *_ = faces.read([keyframes.onset])
             later = range(keyframes.onset + 1, keyframes.offset + 1)
-            return later[spot(grey(onset), map(grey, faces.read(later)))], way
+            return later[_spot(grey(onset), map(grey, faces.read(later)))], way
     raise DataError(
         f"{faces.reader.name}: its apex is not annotated, and data.pipeline.apex allows nothing "
         "else; data.pipeline.apex=[annotated,spotted] finds the frame of the largest motion"
     )
+
+
+def _spot(onset: _Grey, later: Iterable[_Grey]) -> int:
+    """Return the place in `later` of the frame that has moved most since `onset`.
+
+    How far a frame has moved is the mean length of its flow, once the median flow, which is the
+    head's, is taken off. Of equal frames it is the first. Frames are (H, W); one is in memory at a
+    time.
+
+    Raises:
+        ValueError: There is no later frame.
+    """
+    start = _small(onset)
+    return int(np.argmax([_motion(start, _small(frame)) for frame in later]))
+
+
+def _motion(onset: _Grey, frame: _Grey) -> float:
+    flow = dense_flow()(onset, frame)
+    own = flow - np.median(flow, axis=(1, 2), keepdims=True)
+    return float(np.hypot(*own).mean())
+
+
+def _small(frame: _Grey) -> _Grey:
+    side = (_SPOTTING, _SPOTTING)
+    return np.asarray(cv2.resize(frame, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _place(moment: float, keyframes: tuple[int, int, int]) -> int:

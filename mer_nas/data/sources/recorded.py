@@ -23,9 +23,9 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.needs import Needs
-from mer_nas.data.preprocess.cache import Array, Cache, default_folder, digest
+from mer_nas.data.preprocess.cache import Array, Cache, default_folder, key_of
 from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
-from mer_nas.data.preprocess.frame_readers import Excerpt, FrameReader, Stills, Video
+from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.images import ENDINGS
 from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING
 from mer_nas.data.preprocess.pipeline import Keyframes, prepare, refuse_unready
@@ -165,7 +165,7 @@ def frame_reader(record: Record) -> FrameReader:
     if file.suffix.lower() in ENDINGS:
         return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
     numbers = tuple(frame.number for frame in record.frames)
-    return Excerpt(Video(record.id, file, numbers[-1] + 1, record.fps), numbers)
+    return Video(record.id, file, numbers[-1] + 1, record.fps, numbers)
 
 
 def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[str, str]:
@@ -179,7 +179,7 @@ def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[s
     ]
     keyframes = (record.onset, record.apex, record.offset, record.apex_source, record.fps)
     text = json.dumps([record.id, facts, keyframes, record.cropped])
-    return {name: digest([name, text, how.model_dump_json(), code()]) for name in names}
+    return {name: key_of([name, text, how.model_dump_json(), code()]) for name in names}
 
 
 @once
@@ -188,7 +188,7 @@ def code() -> str:
     here = Path(__file__)
     files = [here, *sorted((here.parents[1] / "preprocess").glob("*.py"))]
     sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    return digest([*sums, cv2.__version__, version("scikit-image")])
+    return key_of([*sums, cv2.__version__, version("scikit-image")])
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -32,7 +32,7 @@ from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
 from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
 from mer_nas.data.preprocess.flow import one_thread
-from mer_nas.data.preprocess.make_inputs import SCALING, make_inputs, stacked
+from mer_nas.data.preprocess.make_inputs import SCALING, make_inputs
 from mer_nas.data.records import Record
 from mer_nas.data.sources.faces import (
     FINE,
@@ -179,7 +179,7 @@ def load(config: SyntheticData, needs: Needs) -> ClipSet:
             seen.append(make_inputs(needs.inputs, recording, config.size, config.frames))
             units = recording.units if needs.action_units else None
             records.append(_record(config, recording, units))
-    arrays = stacked(seen)
+    arrays = {name: np.stack([clip[name] for clip in seen]) for name in seen[0]}
     scaling = {name: SCALING[name] for name in needs.inputs if name != FLOW}
     wider = _side(config) / PIXELS
     unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(UNIT, dtype=np.float32)

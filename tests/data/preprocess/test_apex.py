@@ -1,12 +1,13 @@
 """The apex is the frame that has moved most since the onset, whatever the head does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess.apex import spot
+from mer_nas.data.preprocess.config import Pipeline, Preparation
+from mer_nas.data.preprocess.pipeline import Keyframes, prepare
 
 SURFACE = cv2.GaussianBlur(
     np.random.default_rng(0).integers(0, 255, (160, 160)).astype(np.float32), (0, 0), 2
@@ -22,19 +23,37 @@ def face(mouth: float, head: float = 0.0) -> NDArray[np.uint8]:
     return np.rint(moved).astype(np.uint8)
 
 
-def clip(mouths: list[float], heads: list[float]) -> Iterator[NDArray[np.uint8]]:
-    return map(face, mouths, heads)
+class Clip:
+    """Frames in memory, the face at rest before them."""
+
+    name, fps = "clip", None
+
+    def __init__(self, mouths: list[float], heads: list[float]) -> None:
+        self.frames = [face(0), *map(face, mouths, heads)]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def read(self, places: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
+        return (np.stack([self.frames[place]] * 3, axis=-1) for place in places)
+
+
+def spot(mouths: list[float], heads: list[float]) -> int:
+    """Return the place of the apex, counted from the frame behind the onset."""
+    pipeline = Pipeline(align=None, face=128, apex=("spotted",))
+    how = Preparation(pipeline=pipeline, size=8, frames=2)
+    return prepare(Clip(mouths, heads), Keyframes(0, len(mouths)), how, ["keyframes"]).apex - 1
 
 
 def test_the_frame_of_the_largest_motion_is_the_apex() -> None:
     mouths = [0.5, 1.0, 2.0, 3.0, 2.2, 1.0]
-    assert spot(face(0), clip(mouths, [0.0] * 6)) == 3
+    assert spot(mouths, [0.0] * 6) == 3
 
 
 def test_a_head_that_moves_on_as_a_whole_does_not_count() -> None:
     mouths = [0.5, 1.5, 3.0, 1.5, 0.5]
-    assert spot(face(0), clip(mouths, [0.0, 1.0, 2.0, 3.0, 4.0])) == 2
+    assert spot(mouths, [0.0, 1.0, 2.0, 3.0, 4.0]) == 2
 
 
 def test_of_equal_frames_the_first_is_taken() -> None:
-    assert spot(face(0), clip([0.0, 2.0, 2.0], [0.0] * 3)) == 1
+    assert spot([0.0, 2.0, 2.0], [0.0] * 3) == 1

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mer_nas.data.preprocess.cache import ABANDONED, Cache, default_folder, digest
+from mer_nas.data.preprocess.cache import ABANDONED, Cache, default_folder, key_of
 from mer_nas.errors import DataError
 
-KEYS = tuple(digest([f"clip {number}"]) for number in range(5))
+KEYS = tuple(key_of([f"clip {number}"]) for number in range(5))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_file_that_was_cut_off_is_missing(full: Cache, length: int) -> None:
 
 def test_a_damaged_set_is_joined_again_from_its_entries(full: Cache) -> None:
     full.join(KEYS)
-    spoil(file_of(full, "sets", digest(KEYS)))
+    spoil(file_of(full, "sets", key_of(KEYS)))
     assert full.set(KEYS) is None
     assert full.join(KEYS) == ()
     found = full.set(KEYS)
@@ -94,8 +94,8 @@ def test_a_damaged_set_is_joined_again_from_its_entries(full: Cache) -> None:
 
 
 def test_a_key_changes_with_every_part_and_their_order() -> None:
-    assert len({digest(parts) for parts in (["a", "b"], ["b", "a"], ["ab"], ["a", "", "b"])}) == 4
-    assert len(digest(["a"])) == 40
+    assert len({key_of(parts) for parts in (["a", "b"], ["b", "a"], ["ab"], ["a", "", "b"])}) == 4
+    assert len(key_of(["a"])) == 40
 
 
 WRITER = """

@@ -8,7 +8,7 @@ import pytest
 
 from mer_nas.data.preprocess import frame_readers
 from mer_nas.data.preprocess.frame_readers import Stills, Video, grey
-from mer_nas.data.preprocess.frames import list_video
+from mer_nas.data.preprocess.frames import list_frames
 from mer_nas.data.preprocess.images import read_image
 from mer_nas.errors import DataError
 
@@ -94,14 +94,14 @@ def test_where_a_header_only_estimates_training_and_predict_count_alike(
     tmp_path: Path, video: Path, number: int
 ) -> None:
     file = told(tmp_path / "1.avi", video, number)
-    assert len(Video.open(file)) == len(list_video(file).frames) == 30
+    assert len(Video.open(file)) == len(list_frames(file).frames) == 30
 
 
 def test_a_header_that_counts_many_more_is_of_a_video_that_is_cut_off(
     tmp_path: Path, video: Path
 ) -> None:
     file = told(tmp_path / "1.avi", video, 40)
-    for how in (Video.open, list_video):
+    for how in (Video.open, list_frames):
         with pytest.raises(DataError, match="only 30 of its 40 frames can be decoded"):
             how(file)
 
