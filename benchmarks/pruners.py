@@ -37,7 +37,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.data.records import Record
 from mer_nas.evaluation.metrics import Counts, uf1
-from mer_nas.search.pruners import Best, Pruner, PrunerName, Standing, build
+from mer_nas.search.pruners import Best, Pruner, PrunerName, TrialSnapshot, build
 from mer_nas.statistics import Correction, correct
 
 # fmt: off
@@ -287,9 +287,9 @@ def _blocks_done(
     for step, block in enumerate(blocks, start=1):
         seen |= {study.names[row]: counts[row] for row in block}
         remaining = remaining - counts[list(block)].sum((0, 2))
-        standing = Standing(number, seen, remaining, best)
-        pruner.told(number, step, float(uf1(standing.counts.sum(0))))
-        if step < len(blocks) and pruner.verdict(standing):
+        snapshot = TrialSnapshot(number, seen, remaining, best)
+        pruner.report(number, step, float(uf1(snapshot.counts.sum(0))))
+        if step < len(blocks) and pruner.should_prune(snapshot):
             return step
     return len(blocks)
 

@@ -34,7 +34,7 @@ class Budget:
         self._settings = settings
         self._study = study
         self._counts: Counter[Outcome] = Counter()
-        self._vain: list[str] = []
+        self._rejections: list[str] = []
         """Why the proposals since the last new candidate were none."""
         self._failed: list[str] = []
         """Why the trials failed since one last did not."""
@@ -84,7 +84,7 @@ class Budget:
         self._counts[outcome] += 1
 
     def ended(self, outcome: Outcome, reason: str) -> None:
-        """Count a trial that has come to an end in this session, and whether it was in vain."""
+        """Count a trial that has come to an end in this session, and why if it failed."""
         self.count(outcome)
         if outcome == "failed":
             self._failed.append(reason)
@@ -103,30 +103,30 @@ class Budget:
 
     def reject(self, reason: str, *, certain: bool = False) -> None:
         """Count a proposal that was no new candidate; where it is `certain`, none will be."""
-        self._vain += [reason] * (PATIENCE - len(self._vain) if certain else 1)
+        self._rejections += [reason] * (PATIENCE - len(self._rejections) if certain else 1)
 
-    def hope(self) -> None:
+    def reset_rejections(self) -> None:
         """Hear that a proposal was a new candidate."""
-        self._vain.clear()
+        self._rejections.clear()
 
     def renew(self) -> None:
         """Begin a session; what ended an earlier one does not end this, which has more budget."""
-        if self.hopeless:
-            self._vain.clear()
+        if self.too_many_rejections:
+            self._rejections.clear()
 
     @property
-    def hopeless(self) -> bool:
+    def too_many_rejections(self) -> bool:
         """Whether the space has given nothing new for too long."""
-        return len(self._vain) >= PATIENCE
+        return len(self._rejections) >= PATIENCE
 
     @property
-    def despair(self) -> str:
-        """What the vain proposals had in common."""
-        kinds = Counter(map(_kind, self._vain))
+    def rejection_summary(self) -> str:
+        """What the rejected proposals had in common."""
+        kinds = Counter(map(_kind, self._rejections))
         kind, times = kinds.most_common(1)[0]
-        example = next(reason for reason in self._vain if _kind(reason) == kind)
+        example = next(reason for reason in self._rejections if _kind(reason) == kind)
         return (
-            f"{len(self._vain)} proposals in a row were no new candidates; "
+            f"{len(self._rejections)} proposals in a row were no new candidates; "
             f"{times} of them because: {example}"
         )
 

@@ -18,18 +18,19 @@ budget.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol as Folds
+from mer_nas.data.protocols import Protocol
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search import pruners
 from mer_nas.search.budget import COUNTED, Budget
 from mer_nas.search.config import StudyConfig
+from mer_nas.search.crash_points import crash_point
 from mer_nas.search.events import (
     Ended,
     FoldDone,
@@ -40,14 +41,14 @@ from mer_nas.search.events import (
     Started,
     ignore,
 )
-from mer_nas.search.faults import crash_point
 from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
-from mer_nas.search.pruners import Best, Standing
+from mer_nas.search.pruners import Best, TrialSnapshot
 from mer_nas.search.record import Record
 from mer_nas.search.scoreboard import Scoreboard
 from mer_nas.search.storage import close_storage, open_study
+from mer_nas.space import WarmStart
 
 STATES: Mapping[Outcome, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -58,16 +59,7 @@ STATES: Mapping[Outcome, TrialState] = {
 }
 
 
-class WarmStart(Protocol):
-    """A candidate that is tried before the sampler is asked."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def params(self) -> Mapping[str, Any]: ...  # noqa: D102
-
-
-Rows = Sequence[Mapping[str, Any]]
+Grid = Sequence[Mapping[str, Any]]
 """Candidates by the parameters that lead to them."""
 
 
@@ -77,7 +69,7 @@ class _Running:
 
     trial: optuna.Trial
     proposal: Proposal
-    told: set[int]
+    reported: set[int]
     """Steps that the study holds already."""
     results: list[FoldResult] = field(default_factory=list)
     stopped: str = ""
@@ -100,7 +92,7 @@ class StudyDriver:
         code: Version of the code that trains them.
         storage: URL or file of an Optuna storage.
         name: Of the study within the storage.
-        rows: Tried after the points, and nothing after them; none to ask the sampler instead.
+        grid: Tried after the points, and nothing after it; none to ask the sampler instead.
         again: Tried after the points, before the sampler is asked.
         on_event: Is told what happens.
 
@@ -115,18 +107,18 @@ class StudyDriver:
         points: Iterable[WarmStart],
         settings: StudyConfig,
         clips: ClipSet,
-        protocol: Folds,
+        protocol: Protocol,
         ledger: Ledger,
         code: str,
         storage: str,
         name: str = "search",
-        rows: Rows | None = None,
-        again: Rows = (),
+        grid: Grid | None = None,
+        again: Grid = (),
         on_event: Listener = ignore,
     ) -> None:
         self._propose = propose
         self._settings = settings
-        self._closed = rows is not None
+        self._closed = grid is not None
         self._emit = on_event
         self._record = Record(ledger, clips, protocol, settings.seed, code)
         self._running: dict[str, _Running] = {}
@@ -143,7 +135,7 @@ class StudyDriver:
         self._pruner = pruners.build(
             pruner, settings.chance, settings.margin, len(protocol.blocks)
         )
-        self._enqueue(points, rows or (), again)
+        self._enqueue(points, grid or (), again)
         self._reconcile()
 
     @property
@@ -221,7 +213,7 @@ class StudyDriver:
             return optuna.Trial(self.study, self._orphans.pop(0)._trial_id)
         if self.ended:
             return None
-        if self.budget.hopeless and not self._closed:
+        if self.budget.too_many_rejections and not self._closed:
             if not self._running:
                 self._give_up()
             return None
@@ -247,10 +239,10 @@ class StudyDriver:
         """
         if self._best is None:
             raise StudyError(
-                f"{self.budget.despair}. Widen the space or its limits; `mer-nas check` shows the "
-                "share of its draws that is feasible"
+                f"{self.budget.rejection_summary}. Widen the space or its limits; "
+                "`mer-nas check` shows the share of its draws that is feasible"
             )
-        self._end(self.budget.despair)
+        self._end(self.budget.rejection_summary)
 
     def _end(self, reason: str) -> None:
         self.ended = reason
@@ -273,9 +265,9 @@ class StudyDriver:
         self._note(trial, proposal)
         crash_point("after_ask")
         self._taken[key] = trial.number
-        self.budget.hope()
-        told = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
-        running = self._running[str(trial.number)] = _Running(trial, proposal, told)
+        self.budget.reset_rejections()
+        reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+        running = self._running[str(trial.number)] = _Running(trial, proposal, reported)
         return self._resume(running)
 
     def _note(self, trial: optuna.Trial, proposal: Proposal) -> None:
@@ -321,17 +313,17 @@ class StudyDriver:
             return
         step = self.board.block_ends[done]
         value = self.board.uf1(running.results)
-        if step not in running.told and len(self._settings.objectives) == 1:
+        if step not in running.reported and len(self._settings.objectives) == 1:
             running.trial.report(value, step)  # Optuna takes none where there are several
-            running.told.add(step)
+            running.reported.add(step)
         crash_point("after_report")
         number = running.trial.number
-        self._pruner.told(number, step, value)
+        self._pruner.report(number, step, value)
         if done < len(self.board.order):
             answers = self.board.answers(running.results)
-            standing = Standing(number, answers, self.board.remaining[done], self._best)
-            running.stopped = self._pruner.verdict(standing)
-        crash_point("after_verdict")
+            snapshot = TrialSnapshot(number, answers, self.board.remaining[done], self._best)
+            running.stopped = self._pruner.should_prune(snapshot)
+        crash_point("after_should_prune")
 
     def _close(self, running: _Running, outcome: Outcome, reason: str) -> None:
         job, trial = str(running.trial.number), running.trial
@@ -378,13 +370,13 @@ class StudyDriver:
 
     # What is known at the start --------------------------------------------------------------
 
-    def _enqueue(self, points: Iterable[WarmStart], rows: Rows, again: Rows) -> None:
-        """Put points and rows before all other trials, each once in the life of the study."""
+    def _enqueue(self, points: Iterable[WarmStart], grid: Grid, again: Grid) -> None:
+        """Put points and the grid before all other trials, each once in the life of the study."""
         trials = self.study.get_trials(deepcopy=False)
         kinds = ("point", "row", "again")
         known = {(name, t.user_attrs.get(name)) for t in trials for name in kinds}
         wanted = [("point", point.name, point.params) for point in points]
-        wanted += [("row", str(number), row) for number, row in enumerate(rows, start=1)]
+        wanted += [("row", str(number), row) for number, row in enumerate(grid, start=1)]
         wanted += [("again", str(number), row) for number, row in enumerate(again, start=1)]
         for kind, name, params in wanted:
             if (kind, name) not in known:
@@ -403,13 +395,13 @@ class StudyDriver:
         outcome: Outcome = trial.user_attrs["outcome"]
         self.budget.count(outcome)
         for step, value in sorted(trial.intermediate_values.items()):
-            self._pruner.told(trial.number, step, value)
+            self._pruner.report(trial.number, step, value)
         complete = trial.values[0] if outcome == "complete" else None
         self._pruner.ended(trial.number, trial.state, complete)
         if outcome not in COUNTED:
             self.budget.reject(trial.user_attrs["reason"])
             return
-        self.budget.hope()
+        self.budget.reset_rejections()
         key = trial.user_attrs["candidate"]
         if outcome != "failed":
             self._taken[key] = trial.number

@@ -51,7 +51,7 @@ class Torn(ValueError):
 
 
 @dataclass(frozen=True)
-class Kind(Generic[E]):
+class JournalFormat(Generic[E]):
     """What such a file is about."""
 
     format: str
@@ -133,7 +133,7 @@ class Journal(Generic[E]):
     """Such a file, opened to write; to be opened by one process at a time (see `lock`).
 
     Args:
-        kind: What it is about.
+        form: What it is about.
         path: The file; made if it does not exist.
         on_event: Is told when a torn line was cut off.
 
@@ -141,9 +141,9 @@ class Journal(Generic[E]):
         StudyError: The file is of another kind, is damaged, or cannot be written.
     """
 
-    def __init__(self, kind: Kind[E], path: Path, on_event: Listener = ignore) -> None:
+    def __init__(self, form: JournalFormat[E], path: Path, on_event: Listener = ignore) -> None:
         self.path = path
-        self._kind = kind
+        self._format = form
         self._entries: dict[Hashable, E] = {}
         self._file = -1
         try:
@@ -154,10 +154,10 @@ class Journal(Generic[E]):
             if whole < len(content):
                 os.ftruncate(self._file, whole)
                 os.fsync(self._file)
-                on_event(Note(f"{path}: the last line was cut short; {kind.torn}"))
+                on_event(Note(f"{path}: the last line was cut short; {form.torn}"))
             self._size = whole
             if not whole:
-                self._write(kind.header)
+                self._write(form.header)
                 _sync_folder(path.parent)
         except OSError as error:
             raise StudyError(f"{path}: {_said(error)}") from error
@@ -175,7 +175,7 @@ class Journal(Generic[E]):
         except OSError as error:
             with contextlib.suppress(OSError):  # else before the next line, or at the next opening
                 os.ftruncate(self._file, self._size)
-            safe = self._kind.safe.format(count=len(self))
+            safe = self._format.safe.format(count=len(self))
             raise StudyError(f"{self.path}: {_said(error)}; {safe}") from error
         self._entries[entry.key] = entry
         return True
@@ -213,7 +213,7 @@ class Journal(Generic[E]):
 
     def _load(self, content: bytes) -> int:
         """Take in the lines of a file; return how many of its bytes are whole lines."""
-        whole, size = self._kind.entries(self.path, content)
+        whole, size = self._format.entries(self.path, content)
         for entry in whole:
             self._entries.setdefault(entry.key, entry)
         return size

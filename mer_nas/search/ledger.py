@@ -14,15 +14,15 @@ from pathlib import Path
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Listener, ignore
-from mer_nas.search.journal import Journal, Kind
+from mer_nas.search.journal import Journal, JournalFormat
 
-FOLDS = Kind(
+FOLDS = JournalFormat(
     format="mer-nas fold ledger",
     parse=FoldResult.from_json,
     torn="its fold runs again",
     safe="the {count} folds written before are safe, and `mer-nas resume` goes on from them",
 )
-HINDSIGHT = Kind(
+HINDSIGHT = JournalFormat(
     format="mer-nas hindsight",
     parse=Hindsight.from_json,
     torn="its fold goes without the diagnostic",

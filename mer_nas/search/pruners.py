@@ -50,7 +50,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrialSnapshot:
     """Where a trial stands after a block that is not its last."""
 
     number: int
@@ -69,13 +69,13 @@ class Standing:
 class Pruner:
     """Stops nothing; what a pruner is to the driver."""
 
-    def told(self, number: int, step: int, value: float) -> None:
+    def report(self, number: int, step: int, value: float) -> None:
         """Hear of the cumulative UF1 of a trial after its block `step`, counted from 1."""
 
     def ended(self, number: int, state: TrialState, value: float | None) -> None:
         """Hear that a trial is over."""
 
-    def verdict(self, standing: Standing) -> str:
+    def should_prune(self, snapshot: TrialSnapshot) -> str:
         """Return why the trial should stop here; empty if it should go on."""
         return ""
 
@@ -99,14 +99,14 @@ class Bootstrap(Pruner):
         self.subjects = subjects
         self.draws = draws
 
-    def verdict(self, standing: Standing) -> str:
+    def should_prune(self, snapshot: TrialSnapshot) -> str:
         """Draw the subjects that the trial has answered."""
-        best, found = standing.best, len(standing.answers)
+        best, found = snapshot.best, len(snapshot.answers)
         if best is None or found < self.subjects:
             return ""
-        theirs = np.stack([best.answers[subject] for subject in standing.answers])
+        theirs = np.stack([best.answers[subject] for subject in snapshot.answers])
         weights = bootstrap_weights(found, self.draws, seed=found)
-        ours, other = uf1(resampled_counts(weights, np.stack([standing.counts, theirs]))).T
+        ours, other = uf1(resampled_counts(weights, np.stack([snapshot.counts, theirs]))).T
         share = float(np.mean(ours >= other))
         if share >= self.chance:
             return ""
@@ -126,16 +126,16 @@ class Bound(Pruner):
     def __init__(self, margin: float = 0.0) -> None:
         self.margin = margin
 
-    def verdict(self, standing: Standing) -> str:
+    def should_prune(self, snapshot: TrialSnapshot) -> str:
         """Compare what is left to reach with what was reached."""
-        if standing.best is None:
+        if snapshot.best is None:
             return ""
-        reachable = optimistic_uf1(standing.counts.sum(0), standing.remaining)
-        if reachable >= standing.best.value - self.margin:
+        reachable = optimistic_uf1(snapshot.counts.sum(0), snapshot.remaining)
+        if reachable >= snapshot.best.value - self.margin:
             return ""
         return (
             f"can reach a UF1 of at most {reachable:.3f}; "
-            f"trial {standing.best.number} has {standing.best.value:.3f}"
+            f"trial {snapshot.best.number} has {snapshot.best.value:.3f}"
         )
 
 
@@ -151,20 +151,20 @@ class Wilcoxon(Pruner):
         self.level = level
         self.subjects = subjects
 
-    def verdict(self, standing: Standing) -> str:
+    def should_prune(self, snapshot: TrialSnapshot) -> str:
         """Test the subjects that both trials have answered."""
-        best = standing.best
-        if best is None or len(standing.answers) < self.subjects:
+        best = snapshot.best
+        if best is None or len(snapshot.answers) < self.subjects:
             return ""
         differences = np.array(
-            [np.trace(ours - best.answers[subject]) for subject, ours in standing.answers.items()]
+            [np.trace(ours - best.answers[subject]) for subject, ours in snapshot.answers.items()]
         )
         if differences.mean() >= 0:
             return ""
         p = signed_rank_p(differences)
         if p >= self.level:
             return ""
-        subjects = count(len(standing.answers), "subject")
+        subjects = count(len(snapshot.answers), "subject")
         return f"worse than trial {best.number} over {subjects}, p = {p:.2g}"
 
 
@@ -185,7 +185,7 @@ class Curves(Pruner):
         self._trials: list[optuna.Trial] = []
         self._stops: dict[int, bool] = {}
 
-    def told(self, number: int, step: int, value: float) -> None:
+    def report(self, number: int, step: int, value: float) -> None:
         """Add a point to the curve of a trial, and let the pruner decide on it."""
         trial = self._trial(number)
         trial.report(value, step)
@@ -197,9 +197,9 @@ class Curves(Pruner):
             self._trial(number), value if state == TrialState.COMPLETE else None, state
         )
 
-    def verdict(self, standing: Standing) -> str:
+    def should_prune(self, snapshot: TrialSnapshot) -> str:
         """Return what was decided on the trial's latest point."""
-        if not self._stops.get(standing.number, False):
+        if not self._stops.get(snapshot.number, False):
             return ""
         return f"{self._name} on the curve of cumulative UF1"
 

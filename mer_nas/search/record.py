@@ -6,7 +6,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.search.faults import crash_point
+from mer_nas.search.crash_points import crash_point
 from mer_nas.search.ledger import Ledger
 
 

@@ -88,8 +88,8 @@ class RepeatableSampler(BaseSampler):
         if self._stuck[0] != trial.number:
             earlier = study.get_trials(deepcopy=False)[: trial.number]
             done = [t for t in earlier if t.state.is_finished()][-STUBBORN:]
-            vain = [t.user_attrs.get("outcome") in ("infeasible", "duplicate") for t in done]
-            self._stuck = (trial.number, len(vain) == STUBBORN and all(vain))
+            rejected = [t.user_attrs.get("outcome") in ("infeasible", "duplicate") for t in done]
+            self._stuck = (trial.number, len(rejected) == STUBBORN and all(rejected))
         return self._stuck[1]
 
     def _sampler(self, number: int, parameter: str) -> BaseSampler:

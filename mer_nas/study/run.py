@@ -225,7 +225,7 @@ def _driver(
         code=origin.code,
         storage=folder.storage(study),
         name=origin.optuna,
-        rows=grid(settings.space, study.sampler),
+        grid=grid(settings.space, study.sampler),
         again=drawn_before(folder.storage(study), origin.earlier),
         on_event=on_event,
     )

@@ -15,7 +15,7 @@ from scripted import ScriptedEvaluator, Sketch, evaluator, search
 
 from mer_nas.search import local, ray_runner
 from mer_nas.search.config import RayConfig
-from mer_nas.search.faults import VARIABLE
+from mer_nas.search.crash_points import VARIABLE
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.storage import sqlite_url
 

@@ -7,7 +7,7 @@ unequal size) and is fast enough to be run a thousand times.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,11 @@ from mer_nas.evaluation.price import Price
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.driver import Rows, StudyDriver
+from mer_nas.search.driver import Grid, StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.proposals import Proposal, Propose
+from mer_nas.space import WarmStart
 
 CLASSES = ("negative", "positive", "surprise")
 
@@ -80,17 +81,9 @@ def propose(trial: optuna.Trial) -> Proposal:
     return Proposal(Sketch(tuple(sorted(values.items()))), priced(100))  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class Point:
-    """A warm start."""
-
-    name: str
-    params: Mapping[str, Any]
-
-
 POINTS = (
-    Point("low", {"x": 0.2, "kind": "plain", "y": 1}),
-    Point("high", {"x": 0.5, "kind": "gated", "gates": 2, "y": 2}),
+    WarmStart("low", {"x": 0.2, "kind": "plain", "y": 1}),
+    WarmStart("high", {"x": 0.5, "kind": "gated", "gates": 2, "y": 2}),
 )
 
 
@@ -208,8 +201,8 @@ def search(
     scripted: ScriptedEvaluator,
     *,
     propose: Propose = propose,
-    points: tuple[Point, ...] = POINTS,
-    rows: Rows | None = None,
+    points: tuple[WarmStart, ...] = POINTS,
+    grid: Grid | None = None,
     on_event: Listener = ignore,
     storage: Callable[[Path], str] = journal,
     **settings: Any,
@@ -219,7 +212,7 @@ def search(
         driver = StudyDriver(
             propose=propose,
             points=points,
-            rows=rows,
+            grid=grid,
             settings=StudyConfig(**{"trials": 12, "startup": 4, **settings}),
             clips=scripted.clips,
             protocol=scripted.protocol,

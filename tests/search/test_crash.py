@@ -1,6 +1,6 @@
 """A driver that is killed with SIGKILL at every moment at which it has something to lose.
 
-Each case is a process that kills itself at a named point (see `mer_nas.search.faults`); a second one
+Each case is a process that kills itself at a named point (see `mer_nas.search.crash_points`); a second one
 resumes. Afterwards everything must be as in a search that nobody disturbed.
 """
 
@@ -31,7 +31,7 @@ MOMENTS = (
     ("after_ledger", 12, "bootstrap"),  # in the ledger, and not in the study
     ("after_report", 5, "bootstrap"),  # in the study, and the pruner is not asked
     ("after_report", 14, "halving"),  # the same, for a pruner that keeps notes
-    ("after_verdict", 14, "halving"),
+    ("after_should_prune", 14, "halving"),
     ("before_tell", 4, "bootstrap"),  # its end is noted, and not told
     ("after_tell", 3, "bootstrap"),  # told
 )

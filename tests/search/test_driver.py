@@ -10,7 +10,6 @@ from conftest import Heard
 from optuna.trial import TrialState
 from scripted import (
     POINTS,
-    Point,
     ScriptedEvaluator,
     Sketch,
     evaluator,
@@ -32,6 +31,7 @@ from mer_nas.search.events import Ended, FoldDone, Outcome, Rejected, SearchEnde
 from mer_nas.search.proposals import Proposal
 from mer_nas.search.samplers import SamplerName, build
 from mer_nas.search.storage import sqlite_url
+from mer_nas.space import WarmStart
 
 
 def run(folder: Path, scripted: ScriptedEvaluator, **words: Any) -> list[tuple[Any, ...]]:
@@ -132,7 +132,7 @@ def test_scripted_folds_are_pruned_at_the_block_where_the_bound_falls_below_the_
     )
     toy = ClipSet("toy", ("negative", "positive", "surprise"), clips, {})
     scripted = ScriptedEvaluator(toy, plan(toy, block=0.2))
-    points = (Point("good", {"x": 0.0}), Point("bad", {"x": 0.5}))
+    points = (WarmStart("good", {"x": 0.0}), WarmStart("bad", {"x": 0.5}))
     with search(
         tmp_path, scripted, propose=only_x, points=points, trials=2, pruner="bound", margin=0.0
     ) as driver:

@@ -9,7 +9,7 @@ import pytest
 from conftest import Heard
 from optuna.trial import TrialState
 from pydantic import ValidationError
-from scripted import Point, ScriptedEvaluator, evaluator, history, priced, propose, search
+from scripted import ScriptedEvaluator, evaluator, history, priced, propose, search
 
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.results import FoldResult
@@ -18,6 +18,7 @@ from mer_nas.search.config import SamplerName, StudyConfig
 from mer_nas.search.events import SearchEnded
 from mer_nas.search.objectives import front
 from mer_nas.search.proposals import Proposal
+from mer_nas.space import WarmStart
 
 SAMPLERS: tuple[SamplerName, ...] = ("tpe", "random", "gp", "evolutionary")
 
@@ -90,8 +91,8 @@ def test_objectives_begin_with_the_score(found: list[str]) -> None:
 def test_a_grid_trains_every_row_to_its_end_and_stops(tmp_path: Path) -> None:
     scripted, heard = evaluator(), Heard()
     rows = [{"x": x, "kind": "plain", "y": y} for x in (0.0, 0.6) for y in (0, 5)]
-    points = (Point("known", {"x": 0.3, "kind": "plain", "y": 0}),)
-    words: dict[str, Any] = {"sampler": "grid", "trials": None, "points": points, "rows": rows}
+    points = (WarmStart("known", {"x": 0.3, "kind": "plain", "y": 0}),)
+    words: dict[str, Any] = {"sampler": "grid", "trials": None, "points": points, "grid": rows}
     with search(tmp_path, scripted, on_event=heard.append, **words) as driver:
         local.run(driver, scripted)
         trials = driver.study.get_trials()
@@ -109,7 +110,7 @@ def test_a_grid_trains_every_row_to_its_end_and_stops(tmp_path: Path) -> None:
 
 def test_a_study_of_points_tries_nothing_else(tmp_path: Path) -> None:
     scripted = evaluator()
-    with search(tmp_path, scripted, sampler="points", rows=()) as driver:
+    with search(tmp_path, scripted, sampler="points", grid=()) as driver:
         local.run(driver, scripted)
         assert [row[5] for row in history(driver)] == ["complete", "complete"]
 
@@ -122,7 +123,7 @@ def test_a_grid_whose_rows_are_all_infeasible_ends_without_a_winner(tmp_path: Pa
     scripted = evaluator()
     rows = [{"x": 0}, {"x": 1}]
     with search(
-        tmp_path, scripted, propose=impossible, points=(), rows=rows, sampler="grid"
+        tmp_path, scripted, propose=impossible, points=(), grid=rows, sampler="grid"
     ) as driver:
         local.run(driver, scripted)
         assert (driver.best, driver.ended) == (None, "every row is done")

@@ -11,7 +11,7 @@ from mer_nas.search.pruners import (
     Bootstrap,
     Bound,
     PrunerName,
-    Standing,
+    TrialSnapshot,
     Wilcoxon,
     build,
     optimistic_uf1,
@@ -26,9 +26,9 @@ def confusion(labels: Answers, chosen: Answers) -> Answers:
     return counts
 
 
-def standing(labels: Answers, chosen: Answers, done: int, best: Best | None) -> Standing:
+def snapshot(labels: Answers, chosen: Answers, done: int, best: Best | None) -> TrialSnapshot:
     remaining = np.bincount(labels[done:], minlength=3)
-    return Standing(1, {"toy:all": confusion(labels[:done], chosen[:done])}, remaining, best)
+    return TrialSnapshot(1, {"toy:all": confusion(labels[:done], chosen[:done])}, remaining, best)
 
 
 def right(clips: int, of: int = 20) -> Answers:
@@ -52,7 +52,7 @@ def test_the_bound_is_what_a_trial_reaches_that_makes_no_further_mistake() -> No
     labels, (chosen, *_) = random_study(np.random.default_rng(1))
     for done in range(0, 40, 7):
         perfect = np.concatenate([chosen[:done], labels[done:]])
-        place = standing(labels, chosen, done, None)
+        place = snapshot(labels, chosen, done, None)
         assert optimistic_uf1(place.counts.sum(0), place.remaining) == pytest.approx(
             uf1(confusion(labels, perfect)), abs=1e-12
         )
@@ -67,7 +67,8 @@ def test_the_bound_without_margin_never_prunes_a_winner_in_1000_studies() -> Non
         for chosen in candidates:
             value = uf1(confusion(labels, chosen))
             stopped = any(
-                pruner.verdict(standing(labels, chosen, done, best)) for done in range(4, 40, 4)
+                pruner.should_prune(snapshot(labels, chosen, done, best))
+                for done in range(4, 40, 4)
             )
             pruned += stopped
             assert not (stopped and (best is None or value > best.value))
@@ -83,9 +84,9 @@ def test_the_margin_is_how_far_below_the_best_a_trial_may_end() -> None:
     chosen = labels.copy()
     chosen[0] = 1  # one mistake: two F1 of 18/19 and 20/21, one of 1
     reachable = (18 / 19 + 20 / 21 + 1) / 3
-    place = standing(labels, chosen, 5, Best(3, reachable + 0.02, {}))
-    assert Bound(0.021).verdict(place) == ""
-    assert Bound(0.019).verdict(place) == (
+    place = snapshot(labels, chosen, 5, Best(3, reachable + 0.02, {}))
+    assert Bound(0.021).should_prune(place) == ""
+    assert Bound(0.019).should_prune(place) == (
         f"can reach a UF1 of at most {reachable:.3f}; trial 3 has {reachable + 0.02:.3f}"
     )
 
@@ -93,8 +94,8 @@ def test_the_margin_is_how_far_below_the_best_a_trial_may_end() -> None:
 def test_nothing_is_pruned_before_a_trial_is_complete() -> None:
     labels = np.repeat([0, 1, 2], 10)
     hopeless = (labels + 1) % 3
-    place = standing(labels, hopeless, 29, None)
-    assert [Bound().verdict(place), Wilcoxon().verdict(place)] == ["", ""]
+    place = snapshot(labels, hopeless, 29, None)
+    assert [Bound().should_prune(place), Wilcoxon().should_prune(place)] == ["", ""]
 
 
 @pytest.mark.parametrize(("subjects", "stops"), [(5, False), (6, False), (7, True), (12, True)])
@@ -104,8 +105,8 @@ def test_wilcoxon_stops_what_is_worse_for_every_subject_once_there_are_seven(
     # The smallest p-value of n subjects is 2 to the power of -n: 0.0156 for 6, 0.0078 for 7.
     names = [f"toy:s{number}" for number in range(subjects)]
     best = Best(4, 0.9, dict.fromkeys(names, right(5)))
-    place = Standing(9, dict.fromkeys(names, right(3)), np.ones(3), best)
-    reason = Wilcoxon().verdict(place)
+    place = TrialSnapshot(9, dict.fromkeys(names, right(3)), np.ones(3), best)
+    reason = Wilcoxon().should_prune(place)
     assert bool(reason) is stops
     if subjects == 7:
         assert reason == "worse than trial 4 over 7 subjects, p = 0.0078"
@@ -117,8 +118,8 @@ def test_wilcoxon_spares_a_trial_whose_mean_is_the_bests() -> None:
     answers = dict.fromkeys(names, right(4)) | {
         names[0]: right(14)
     }  # worse for 9, far better for 1
-    place = Standing(9, answers, np.ones(3), best)
-    assert Wilcoxon(level=1.0).verdict(place) == ""
+    place = TrialSnapshot(9, answers, np.ones(3), best)
+    assert Wilcoxon(level=1.0).should_prune(place) == ""
 
 
 @pytest.mark.parametrize("name", ["median", "percentile", "halving", "hyperband", "patient"])
@@ -131,8 +132,10 @@ def test_optunas_pruners_stop_a_poor_curve_and_no_good_one(name: PrunerName) -> 
         for step in range(1, 10):
             # Poor curves do not rise, which is what the patient pruner asks for.
             level = (step + number / 100) / 10 if good else 0.1 - (step + number) / 500
-            pruner.told(number, step, level)
-            if step < 9 and pruner.verdict(Standing(number, {"toy:all": empty}, np.ones(3), None)):
+            pruner.report(number, step, level)
+            if step < 9 and pruner.should_prune(
+                TrialSnapshot(number, {"toy:all": empty}, np.ones(3), None)
+            ):
                 stopped[number] = step
                 break
         state = TrialState.PRUNED if number in stopped else TrialState.COMPLETE
@@ -149,20 +152,22 @@ SUBJECTS = [f"toy:s{number}" for number in range(8)]
 
 def test_the_bootstrap_stops_what_is_worse_for_every_subject_and_says_against_whom() -> None:
     best = Best(4, 0.9, dict.fromkeys(SUBJECTS, right(15)))
-    place = Standing(9, dict.fromkeys(SUBJECTS, right(14)), np.ones(3), best)
-    assert Bootstrap().verdict(place) == (
+    place = TrialSnapshot(9, dict.fromkeys(SUBJECTS, right(14)), np.ones(3), best)
+    assert Bootstrap().should_prune(place) == (
         "as good as trial 4 in 0.0% of the draws of its first 8 subjects"
     )
-    assert Bootstrap(chance=0.0).verdict(place) == ""
+    assert Bootstrap(chance=0.0).should_prune(place) == ""
 
 
 def test_the_bootstrap_needs_a_complete_trial_and_six_subjects() -> None:
     hopeless = {subject: right(0) for subject in SUBJECTS}
-    assert Bootstrap().verdict(Standing(9, hopeless, np.ones(3), None)) == ""
+    assert Bootstrap().should_prune(TrialSnapshot(9, hopeless, np.ones(3), None)) == ""
     best = Best(4, 0.9, dict.fromkeys(SUBJECTS, right(20)))
     stops = [
         bool(
-            Bootstrap().verdict(Standing(9, dict(list(hopeless.items())[:done]), np.ones(3), best))
+            Bootstrap().should_prune(
+                TrialSnapshot(9, dict(list(hopeless.items())[:done]), np.ones(3), best)
+            )
         )
         for done in range(1, 9)
     ]
@@ -188,5 +193,5 @@ def test_the_bootstrap_counts_the_draws_in_which_a_trial_is_as_good(
     assert sum(chance for (a, b), chance in law.items() if b >= 2 * a) == pytest.approx(
         0.448, abs=5e-4
     )
-    place = Standing(9, answers, np.ones(3), best)
-    assert bool(Bootstrap(chance, draws=4000).verdict(place)) is stops
+    place = TrialSnapshot(9, answers, np.ones(3), best)
+    assert bool(Bootstrap(chance, draws=4000).should_prune(place)) is stops

@@ -34,8 +34,8 @@ from mer_nas.privacy import SILENT
 from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.config import RayConfig
+from mer_nas.search.crash_points import VARIABLE
 from mer_nas.search.events import Ended, Note, WorkersReady
-from mer_nas.search.faults import VARIABLE
 from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
