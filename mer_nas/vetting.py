@@ -16,7 +16,7 @@ from typing import Any
 from mer_nas.architectures import Architecture, measure, parse, parse_drawn
 from mer_nas.architectures.canonical import canonical_form
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.architectures.own import is_own
+from mer_nas.architectures.user_blocks import is_user_block
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
@@ -258,7 +258,7 @@ class _Values:
         Raises:
             BlockError: One fails, or gives another shape than it says.
         """
-        own = {visit.part.kind for visit in walk(network) if is_own(visit.part)}
+        own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
         if own - self.tried_own:
             self.tried_own |= own
             measure(network, classes=3)

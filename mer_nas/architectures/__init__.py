@@ -4,23 +4,19 @@ Shapes in this package speak of B clips, C channels, H x W maps, N tokens of a c
 E experts of which K are chosen, and, for outputs, K classes. Between two blocks there is always a
 map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T, C, H, W).
 
-    state, layers, kernels      what blocks are made of
-    blocks                      what a block is, its slots and its context
-    stems, multi_scale, downs, aggregation, local_blocks, attention, experts, gates, temporal,
-    fusion, heads               the blocks, a family a file; registering one is all it takes
-    routing, expert_kinds, collaboration
-                                the parts of an expert layer
-    recalibration               which channels and positions count
-    decoders, orthogonality     the blocks of auxiliary losses
-    grammar, shared, walk       how blocks make an architecture, and where each then stands
+    state                       what travels along a path beside its map
+    layers                      modules of torch, of use alone
+    blocks                      what stands in each slot, a slot a file; registering a block is all
+                                it takes
+    paths, grammar, walk        how blocks make an architecture, and where each then stands
     canonical                   parse what was written, repair what was drawn
     auxiliary                   what a network learns beside the classes
     network, cost               build it, count it
-    extensions                  blocks of users
+    extensions, user_blocks     blocks of users, and their mistakes
 """
 
 from mer_nas.architectures.auxiliary import ModelOutput
-from mer_nas.architectures.blocks import (
+from mer_nas.architectures.blocks.base import (
     DOWNS,
     DYN_IMAGES,
     FUSIONS,
@@ -38,11 +34,15 @@ from mer_nas.architectures.blocks import (
     Shape,
     Stem,
 )
+from mer_nas.architectures.blocks.fusion import Fusion
+from mer_nas.architectures.blocks.orth import Orth
+from mer_nas.architectures.blocks.temporal import TemporalPool
 from mer_nas.architectures.canonical import parse, parse_drawn, refresh, schema
 from mer_nas.architectures.cost import Cost, measure
 from mer_nas.architectures.extensions import load_extensions, loaded_sources
-from mer_nas.architectures.grammar import Architecture, Path, Stage
+from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.network import Network, build, deployed
+from mer_nas.architectures.paths import Path, Stage
 from mer_nas.architectures.state import State, Stateful
 from mer_nas.inputs import INPUTS, Input
 
@@ -64,15 +64,18 @@ __all__ = [
     "Block",
     "BuildContext",
     "Cost",
+    "Fusion",
     "Input",
     "ModelOutput",
     "Network",
+    "Orth",
     "Path",
     "Shape",
     "Stage",
     "State",
     "Stateful",
     "Stem",
+    "TemporalPool",
     "build",
     "deployed",
     "load_extensions",

@@ -1,4 +1,4 @@
-"""Auxiliary tasks: what a network learns beside the classes, and what it needs for that only.
+"""What a network gives, and what it learns beside the classes, with what it needs for that only.
 
     dyn_image   build the clip's dynamic image from the map that its frames were pooled to
                 (Shao et al. 2025, arXiv:2509.06015)
@@ -8,7 +8,7 @@
     branch_cls  name the class, from the last path alone (our reading of Hu et al. 2026,
                 arXiv:2604.17899)
 
-`Auxiliary` runs in training only, and is no part of what is deployed.
+The tasks run in training only, and are no part of what is deployed.
 
 Shapes speak of B clips, T frames, C channels, H x W maps and K classes.
 """
@@ -20,23 +20,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mer_nas.architectures.blocks.temporal import FrameScore, Scored
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.heads import MeanOverMap
-from mer_nas.architectures.layers import linear
-from mer_nas.architectures.own import module_of
+from mer_nas.architectures.layers.basic import MeanOverMap, linear
 from mer_nas.architectures.state import PooledFrames
-from mer_nas.architectures.temporal import FrameScore, Scored
-from mer_nas.architectures.walk import Visit, tapped
+from mer_nas.architectures.user_blocks import build_module
+from mer_nas.architectures.walk import Visit, frame_pools
 from mer_nas.inputs import ACTION_UNITS, INPUTS
 from mer_nas.rank_pooling import coefficients
 
-UNITS = len(ACTION_UNITS)
+_UNITS = len(ACTION_UNITS)
 """Number of action units that are learned."""
-STILL = 1e-4
+
+
+_STILL = 1e-4
 """Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
 
 
-def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Auxiliary | None":
+def auxiliary_tasks(
+    architecture: Architecture, visits: list[Visit], classes: int
+) -> "AuxiliaryTasks | None":
     """Return the tasks that have a weight, or none.
 
     Args:
@@ -48,14 +51,14 @@ def tasks(architecture: Architecture, visits: list[Visit], classes: int) -> "Aux
     context, last = behind["fusion"].context, len(architecture.paths) - 1
     makers: dict[str, Callable[[], nn.Module]] = {
         "dyn_image": lambda: _image_task(behind["dyn_image"]),
-        "rank": lambda: _rank_task(architecture, tapped(visits)),
-        "orth": lambda: OrthTask(module_of(architecture.losses.orth, context)),
-        "au": lambda: PathHead(0, context.ends[0].channels, UNITS),
-        "branch_cls": lambda: PathHead(last, context.ends[last].channels, classes),
+        "rank": lambda: _rank_task(architecture, frame_pools(visits)),
+        "orth": lambda: _OrthTask(build_module(architecture.losses.orth, context)),
+        "au": lambda: _PathHead(0, context.ends[0].channels, _UNITS),
+        "branch_cls": lambda: _PathHead(last, context.ends[last].channels, classes),
     }
     weights = architecture.losses.weights
     wanted = {name: make() for name, make in makers.items() if weights[name]}
-    return Auxiliary(wanted) if wanted else None
+    return AuxiliaryTasks(wanted) if wanted else None
 
 
 class AuxiliaryInputs(NamedTuple):
@@ -84,17 +87,17 @@ class ModelOutput(NamedTuple):
     loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
 
 
-class Auxiliary(nn.Module):
+class AuxiliaryTasks(nn.Module):
     """Runs the tasks of a network, each of which is called like its loss."""
 
-    def __init__(self, tasks: dict[str, nn.Module]) -> None:
+    def __init__(self, auxiliary_tasks: dict[str, nn.Module]) -> None:
         super().__init__()
-        self.tasks = nn.ModuleDict(tasks)
+        self.tasks = nn.ModuleDict(auxiliary_tasks)
 
     def forward(self, output: ModelOutput, seen: AuxiliaryInputs) -> ModelOutput:
         """Return the output with what every task says."""
         said = {name: task(seen) for name, task in self.tasks.items()}
-        heads = {name for name, task in self.tasks.items() if isinstance(task, PathHead)}
+        heads = {name for name, task in self.tasks.items() if isinstance(task, _PathHead)}
         return ModelOutput(
             output.logits,
             {**output.losses, **{name: said[name] for name in said if name not in heads}},
@@ -102,7 +105,7 @@ class Auxiliary(nn.Module):
         )
 
 
-class DynamicImageTask(nn.Module):
+class _DynamicImageTask(nn.Module):
     """The mean squared error of a decoded dynamic image.
 
     Args:
@@ -120,11 +123,11 @@ class DynamicImageTask(nn.Module):
         pooled_frames = seen.pools[self.path]
         assert pooled_frames is not None
         decoded: Tensor = self.decoder(pooled_frames.pooled)
-        target = resized(dynamic_image(seen.footage[self.path]), decoded.shape[1:])
+        target = resize_by_area(dynamic_image(seen.footage[self.path]), decoded.shape[1:])
         return functional.mse_loss(decoded, target)
 
 
-class RankTask(nn.Module):
+class _RankTask(nn.Module):
     """The hinge loss of frame scores that do not rise with time, averaged over paths.
 
     Args:
@@ -152,7 +155,7 @@ class RankTask(nn.Module):
         return torch.stack(losses).mean()
 
 
-class OrthTask(nn.Module):
+class _OrthTask(nn.Module):
     """The orthogonality of the means over positions of two aligned maps."""
 
     def __init__(self, form: nn.Module) -> None:
@@ -166,7 +169,7 @@ class OrthTask(nn.Module):
         return loss
 
 
-class PathHead(nn.Module):
+class _PathHead(nn.Module):
     """A linear map of the mean over positions of the map that one path ends with."""
 
     def __init__(self, path: int, channels: int, outputs: int) -> None:
@@ -180,7 +183,7 @@ class PathHead(nn.Module):
         return logits
 
 
-def _rank_task(architecture: Architecture, pools: list[Visit]) -> RankTask:
+def _rank_task(architecture: Architecture, pools: list[Visit]) -> _RankTask:
     scorers = {
         pool.path: FrameScore(pool.context.channels)
         for pool in pools
@@ -188,11 +191,11 @@ def _rank_task(architecture: Architecture, pools: list[Visit]) -> RankTask:
     }
     read = {pool.path: INPUTS[architecture.paths[pool.path].input] for pool in pools}
     rising = {pool.path: read[pool.path].rising or pool.context.frames for pool in pools}
-    return RankTask(scorers, rising)
+    return _RankTask(scorers, rising)
 
 
-def _image_task(decoder: Visit) -> DynamicImageTask:
-    return DynamicImageTask(decoder.build(), decoder.path)
+def _image_task(decoder: Visit) -> _DynamicImageTask:
+    return _DynamicImageTask(decoder.build(), decoder.path)
 
 
 def rank_loss(scores: Tensor) -> Tensor:
@@ -211,10 +214,10 @@ def dynamic_image(frames: Tensor) -> Tensor:
     weights = frames.new_tensor(coefficients(frames.shape[1]))
     image = (weights[:, None, None] * frames.mean(2)).sum(1)
     low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
-    return (image - low) / (high - low).clamp_min(STILL)
+    return (image - low) / (high - low).clamp_min(_STILL)
 
 
-def resized(images: Tensor, size: Sequence[int]) -> Tensor:
+def resize_by_area(images: Tensor, size: Sequence[int]) -> Tensor:
     """Return images (B, H, W) at another size, each pixel the mean of the area it covers."""
     if tuple(images.shape[1:]) == tuple(size):
         return images

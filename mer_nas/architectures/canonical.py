@@ -8,16 +8,19 @@ without effect are at their neutral values, and two trees of one network dump eq
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from mer_nas.architectures.blocks import SLOTS, Block
-from mer_nas.architectures.grammar import Architecture, Losses, Path, Stage
-from mer_nas.architectures.own import BlockError, answer, is_own
-from mer_nas.architectures.stems import Conv
+from mer_nas.architectures.blocks.base import SLOTS, Block
+from mer_nas.architectures.blocks.stem import ConvStem
+from mer_nas.architectures.grammar import Architecture, Losses
+from mer_nas.architectures.paths import Path, Stage
+from mer_nas.architectures.user_blocks import BlockError, ask_block, is_user_block
 from mer_nas.architectures.walk import BEHIND, Visit, put, walk
 from mer_nas.config.base import validate
 from mer_nas.errors import Infeasible
 
-ROUNDS = 100
+_MAX_ROUNDS = 100
 """Walks after which blocks that still change would change for ever."""
+
+
 _known: list[tuple[type[Block], ...]] = []
 
 
@@ -63,7 +66,7 @@ def refresh() -> None:
     """Rebuild the models, inner to outer, when blocks have been registered since the last time."""
     known = [tuple(registry.values()) for registry in SLOTS.values()]
     if known != _known:
-        for model in (Conv, Stage, Path, Losses, Architecture):
+        for model in (ConvStem, Stage, Path, Losses, Architecture):
             model.model_rebuild(force=True)
         _known[:] = known
 
@@ -89,7 +92,7 @@ def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
             if min(context.size) < 1:
                 vanished.add(path)
                 raise context.refuse("the map has vanished", "fewer or gentler downs")
-            answer(part, context, "check") if is_own(part) else part.check(context)
+            ask_block(part, context, "check") if is_user_block(part) else part.check(context)
             if searched and isinstance(part, Block):
                 part.check_searched(context)
         except Infeasible as error:
@@ -122,6 +125,8 @@ _HINTS = {
     "orth": " (it needs two paths)",
     "branch_cls": " (it needs two paths)",
 }
+
+
 _WEIGHT = 0.1
 """What a loss that a drawn block cannot do without weighs, where it was drawn without."""
 
@@ -143,12 +148,12 @@ def _at_rest(architecture: Architecture, how: Literal["repair", "canonical"]) ->
     Raises:
         BlockError: Blocks of the user's own go on changing without end.
     """
-    for _ in range(ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         before = architecture
         architecture = _passed(architecture, how)
         if architecture == before:
             return architecture
-    own = sorted({block.kind for block in _blocks(architecture) if is_own(block)})
+    own = sorted({block.kind for block in _blocks(architecture) if is_user_block(block)})
     raise BlockError(f"{how} of {', '.join(own)} never comes to an end: it changes what it gave")
 
 
@@ -171,8 +176,8 @@ def _passed(architecture: Architecture, how: Literal["repair", "canonical"]) -> 
 
 
 def _answered(visit: Visit, how: Literal["repair", "canonical"]) -> Block | Stage | Path:
-    if is_own(visit.part):
-        block: Block = answer(visit.part, visit.context, how)
+    if is_user_block(visit.part):
+        block: Block = ask_block(visit.part, visit.context, how)
         return block
     return (
         visit.part.repair(visit.context)

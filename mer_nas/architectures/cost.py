@@ -18,14 +18,14 @@ from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.network import build
-from mer_nas.architectures.own import checked, watched
+from mer_nas.architectures.user_blocks import check_shapes, record_built
 from mer_nas.errors import Infeasible
 
 _Operator: TypeAlias = Any
 """An operator of ATen; torch has no public type for it."""
 
 
-MOST = 10**10
+MAX_WEIGHTS = 10**10
 """Weights of the largest network: 40 GB."""
 
 
@@ -49,7 +49,7 @@ def measure(architecture: Architecture, classes: int) -> Cost:
     """
     meter = _Meter()
     with torch.inference_mode(False), torch.no_grad(), meter:
-        with torch.device("meta"), watched() as own, _counted():
+        with torch.device("meta"), record_built() as own, _counted():
             network = build(architecture, classes).eval()
             clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
         meter.flops = 0
@@ -59,11 +59,11 @@ def measure(architecture: Architecture, classes: int) -> Cost:
             if isinstance(share := getattr(module, "active_share", None), float)
         ]
         # What a user's own forward makes anew must lie where the clip does.
-        with torch.device("meta") if own else nullcontext(), checked(own):
+        with torch.device("meta") if own else nullcontext(), check_shapes(own):
             network(*clip)
     idle = sum((1 - share) * sum(spent) for share, spent in partly)
     parameters = _parameters(network)
-    if parameters > MOST:
+    if parameters > MAX_WEIGHTS:
         raise _too_many(f"{parameters:,} weights")
     deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
     return Cost(parameters, round((meter.flops - idle) / 2), deployed)
@@ -81,7 +81,7 @@ def _counted() -> Iterator[None]:
 
 
 def _too_many(found: str) -> Infeasible:
-    return Infeasible(f"the network has {found}; at most {MOST:,} would be right")
+    return Infeasible(f"the network has {found}; at most {MAX_WEIGHTS:,} would be right")
 
 
 def _parameters(module: nn.Module) -> int:
@@ -152,6 +152,8 @@ def _linear(_: Tensor, x: Tensor, weight: Tensor, **__: object) -> Any:
 
 
 _ATEN = torch.ops.aten
+
+
 _ANSWERS: dict[_Operator, Callable[..., Any]] = {
     _ATEN.normal_.default: _itself,
     _ATEN.uniform_.default: _itself,

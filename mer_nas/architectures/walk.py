@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from mer_nas.architectures.blocks import Block, BuildContext, Shape
-from mer_nas.architectures.fusion import Fusion, smallest
-from mer_nas.architectures.grammar import Architecture, Path, Stage
-from mer_nas.architectures.own import module_of, shape_of
+from mer_nas.architectures.blocks.base import Block, BuildContext, Shape
+from mer_nas.architectures.blocks.fusion import Fusion, smallest
+from mer_nas.architectures.grammar import Architecture
+from mer_nas.architectures.paths import Path, Stage
+from mer_nas.architectures.user_blocks import build_module, output_shape
 from mer_nas.inputs import INPUTS
 
 BEHIND = frozenset({"fusion", "head", "dyn_image"})
 """Slots of what stands behind all paths."""
 
 
-LAYERS = 1_000
+MAX_LAYERS = 1_000
 """Layers that a path may have: what is deeper is a slip, and would take minutes to lay out."""
 
 
@@ -36,7 +37,7 @@ class Visit(NamedTuple):
     def build(self) -> nn.Module:
         """Return the module of a block."""
         assert isinstance(self.part, Block)
-        return module_of(self.part, self.context)
+        return build_module(self.part, self.context)
 
 
 def walk(architecture: Architecture, place: str = "architecture", classes: int = 2) -> list[Visit]:
@@ -54,12 +55,12 @@ def walk(architecture: Architecture, place: str = "architecture", classes: int =
     visits = [visit for way in ways for visit in way.visits]
     ends = tuple(way.shape for way in ways)
     visits += _behind(architecture, ends, place, classes)
-    if pools := tapped(visits):
+    if pools := frame_pools(visits):
         visits.append(_decoder(architecture, pools[0], f"{place}.losses.dyn_image"))
     return visits
 
 
-def tapped(visits: list[Visit]) -> list[Visit]:
+def frame_pools(visits: list[Visit]) -> list[Visit]:
     """Return the temporal pools among visits that auxiliary tasks can look into."""
     return [
         visit
@@ -116,7 +117,7 @@ class _Way:
     def meet(self, block: Block, context: BuildContext, slot: str) -> None:
         """Go through a block."""
         self.visits.append(Visit(block, context, slot, self.start.path))
-        self.shape, self.frames = shape_of(block, context), block.frames(context)
+        self.shape, self.frames = output_shape(block, context), block.frames(context)
 
     def pool(self, stage: int) -> None:
         """Go through the temporal pool, if this is its place."""
@@ -153,8 +154,8 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
     way = _Way(path, start)
     way.meet(path.stem, way.context("stem"), "stem")
     way.pool(-1)
-    if path.depth > LAYERS:
-        raise start.refuse(f"{path.depth:,} layers", f"at most {LAYERS:,}")
+    if path.depth > MAX_LAYERS:
+        raise start.refuse(f"{path.depth:,} layers", f"at most {MAX_LAYERS:,}")
     rates = iter(_rates(architecture.drop_path, path.depth))
     for number, stage in enumerate(path.stages):
         where = f"stages.{number}"

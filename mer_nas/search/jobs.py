@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from mer_nas.architectures.own import traced
+from mer_nas.architectures.user_blocks import block_line
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
@@ -98,7 +98,7 @@ def describe(error: BaseException) -> str:
     """
     text = " ".join(str(error).split())
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    own = traced(error)
+    own = block_line(error)
     return f"{own}: {said}" if own else said
 
 

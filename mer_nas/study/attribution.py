@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.gates import ProgressiveGate
-from mer_nas.architectures.layers import OverTokens
-from mer_nas.architectures.routing import Router, Routing
+from mer_nas.architectures.layers.attention import OverTokens
+from mer_nas.architectures.layers.recalibration import ProgressiveAttention
+from mer_nas.architectures.layers.routing import Router, Routing
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.isolation import isolated
@@ -133,7 +133,7 @@ def _hooked(network: nn.Module, clips: int, parts: dict[str, list[Decisions]]) -
             handles.append(module.register_forward_pre_hook(_sizing(sizes, name)))
         elif isinstance(module, Router):
             handles.append(module.register_forward_hook(_routing(parts, sizes, name, clips)))
-        elif isinstance(module, ProgressiveGate):
+        elif isinstance(module, ProgressiveAttention):
             handles.append(module.register_forward_hook(_gating(parts, name, clips)))
     try:
         yield
@@ -166,7 +166,9 @@ def _routing(
 
 
 def _gating(parts: dict[str, list[Decisions]], name: str, clips: int) -> Callable[..., None]:
-    def hook(module: ProgressiveGate, inputs: tuple[Any, ...], output: tuple[Any, Any]) -> None:
+    def hook(
+        module: ProgressiveAttention, inputs: tuple[Any, ...], output: tuple[Any, Any]
+    ) -> None:
         attention: Tensor = output[1].attention
         maps = attention.reshape(clips, -1, *attention.shape[1:]).mean(1)
         parts.setdefault(name, []).append(Decisions(None, _small(maps)))

@@ -10,9 +10,9 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from mer_nas.architectures import ModelOutput, Network, build, deployed, parse
-from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resized
-from mer_nas.architectures.decoders import SegNet, unpooled
-from mer_nas.architectures.orthogonality import Correlations, SquaredCosine
+from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resize_by_area
+from mer_nas.architectures.blocks.dyn_image import SegNet, max_unpool
+from mer_nas.architectures.blocks.orth import _Correlations, _SquaredCosine
 
 Tree = dict[str, Any]
 
@@ -46,18 +46,18 @@ def clips(count: int = 4) -> tuple[Tensor, Tensor]:
 def test_features_that_have_nothing_in_common_are_orthogonal() -> None:
     one = torch.tensor([[1.0, 0, 2], [0, 3, 0]])
     other = torch.tensor([[-2.0, 5, 1], [4, 0, -1]])
-    assert SquaredCosine()(one, other).item() == pytest.approx(0, abs=1e-12)
+    assert _SquaredCosine()(one, other).item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("factor", [3.0, -0.5])
 def test_parallel_features_are_not(factor: float) -> None:
     one = torch.randn(4, 6)
-    assert SquaredCosine()(one, factor * one).item() == pytest.approx(1, abs=1e-5)
+    assert _SquaredCosine()(one, factor * one).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_the_squared_cosine_is_averaged_over_clips() -> None:
     one, other = torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[1.0, 1], [0, 1]])
-    assert SquaredCosine()(one, other).item() == pytest.approx((0.5 + 0) / 2)
+    assert _SquaredCosine()(one, other).item() == pytest.approx((0.5 + 0) / 2)
 
 
 def test_correlations_are_of_features_over_the_batch() -> None:
@@ -65,8 +65,8 @@ def test_correlations_are_of_features_over_the_batch() -> None:
     # its scale, and has nothing to do with the second.
     one = torch.tensor([[1.0], [1], [-1], [-1]])
     other = torch.tensor([[7.0, 1], [7, -1], [5, 1], [5, -1]])
-    assert Correlations()(one, other).item() == pytest.approx(1, abs=1e-4)
-    assert Correlations()(one, other[:, 1:]).item() == pytest.approx(0, abs=1e-6)
+    assert _Correlations()(one, other).item() == pytest.approx(1, abs=1e-4)
+    assert _Correlations()(one, other[:, 1:]).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -123,24 +123,26 @@ def test_a_clip_without_motion_has_no_dynamic_image() -> None:
 
 def test_images_are_resized_by_area() -> None:
     image = torch.tensor([[[0.0, 2.0, 4.0]] * 2])
-    assert resized(image, (2, 3)) is image
-    assert resized(image, (1, 1)).tolist() == [[[pytest.approx(2)]]]
+    assert resize_by_area(image, (2, 3)) is image
+    assert resize_by_area(image, (1, 1)).tolist() == [[[pytest.approx(2)]]]
     # Of three pixels, each of two covers one and a half.
-    assert resized(image, (2, 2))[0, 0].tolist() == pytest.approx([2 / 3, 10 / 3])
-    assert resized(image, (2, 6))[0, 0].tolist() == pytest.approx([0, 0, 2, 2, 4, 4], abs=1e-6)
+    assert resize_by_area(image, (2, 2))[0, 0].tolist() == pytest.approx([2 / 3, 10 / 3])
+    assert resize_by_area(image, (2, 6))[0, 0].tolist() == pytest.approx(
+        [0, 0, 2, 2, 4, 4], abs=1e-6
+    )
 
 
 def test_maxima_go_back_to_their_places() -> None:
     x = torch.randn(2, 3, 8, 8)
     maxima, places = functional.max_pool2d(x, 2, return_indices=True)
     expected = functional.max_unpool2d(maxima, places, 2)
-    assert torch.equal(unpooled(maxima, places, (8, 8)), expected)
+    assert torch.equal(max_unpool(maxima, places, (8, 8)), expected)
 
 
 def test_maxima_of_an_odd_rim_go_back_too() -> None:
     x = torch.arange(15.0).view(1, 1, 3, 5)
     maxima, places = functional.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
-    back = unpooled(maxima, places, (3, 5))
+    back = max_unpool(maxima, places, (3, 5))
     assert back[0, 0].tolist() == [[0] * 5, [0, 6, 0, 8, 9], [0, 11, 0, 13, 14]]
 
 

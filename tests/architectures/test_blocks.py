@@ -6,13 +6,12 @@ import torch
 from torch import nn
 
 from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, BuildContext, build, measure, parse
-from mer_nas.architectures.aggregation import MAA, Oriented
-from mer_nas.architectures.attention import Attention
-from mer_nas.architectures.downs import ConvMaxPool
-from mer_nas.architectures.layers import OverTokens, Position
-from mer_nas.architectures.multi_scale import Parallel
+from mer_nas.architectures.blocks.down import MAA, ConvMaxPool, OrientedConvolutions
+from mer_nas.architectures.blocks.multi_scale import ParallelKernels
+from mer_nas.architectures.blocks.stem import PatchEmbedding
+from mer_nas.architectures.layers.attention import OverTokens, SelfAttention
+from mer_nas.architectures.layers.basic import Position
 from mer_nas.architectures.state import State
-from mer_nas.architectures.stems import Patches
 
 Tree = dict[str, Any]
 Make = Callable[..., Tree]
@@ -66,7 +65,7 @@ def test_an_aggregation_has_the_parameters_of_its_parts(
 def test_an_aggregation_sees_along_its_orientation_only(
     orientation: str, steps: tuple[int, int]
 ) -> None:
-    oriented = Oriented(1, (7,), (orientation,))
+    oriented = OrientedConvolutions(1, (7,), (orientation,))
     x = torch.zeros(1, 1, 9, 9)
     x[..., 4, 4] = 1.0
     seen = (oriented(x) - oriented(torch.zeros_like(x)))[0, 0]
@@ -89,8 +88,8 @@ def test_only_the_diagonal_of_a_diagonal_kernel_costs(small: Make) -> None:
 
 @pytest.mark.parametrize("orientations", [("h",), ("h", "v")])
 def test_a_clip_weighs_its_grains_by_a_softmax(orientations: tuple[str, ...]) -> None:
-    gated = Oriented(4, (3, 5), orientations, gated=True)
-    plain = Oriented(4, (3, 5), orientations)
+    gated = OrientedConvolutions(4, (3, 5), orientations, gated=True)
+    plain = OrientedConvolutions(4, (3, 5), orientations)
     plain.load_state_dict(gated.state_dict(), strict=False)
     assert gated.grain is not None
     with torch.no_grad():
@@ -114,13 +113,13 @@ def test_a_clip_weighs_its_grains_by_a_softmax(orientations: tuple[str, ...]) ->
 def test_a_multi_scale_module_shares_the_channels_among_its_kernels(
     kernels: tuple[int, ...], weights: int, context: Callable[..., BuildContext]
 ) -> None:
-    module = Parallel(kernels=kernels).build(context(64, 64, 12))
+    module = ParallelKernels(kernels=kernels).build(context(64, 64, 12))
     assert _count(module) == weights + 2 * 64
     assert module(torch.randn(2, 64, 12, 12)).shape == (2, 64, 12, 12)
 
 
 def test_patches_are_read_by_row_then_column_then_channel() -> None:
-    patches = Patches(channels=3, patch=2, width=12)
+    patches = PatchEmbedding(channels=3, patch=2, width=12)
     with torch.no_grad():
         patches.project.weight.copy_(torch.eye(12))
     x = torch.arange(3 * 4 * 4.0).view(1, 3, 4, 4)
@@ -131,7 +130,7 @@ def test_patches_are_read_by_row_then_column_then_channel() -> None:
 
 def test_attention_over_one_token_is_a_linear_map() -> None:
     # What makes HTNet's attention, in its published setting, none.
-    attention = Attention(20, heads=3)
+    attention = SelfAttention(20, heads=3)
     nn.init.normal_(attention.query_key_value.weight)
     x = torch.randn(4, 1, 20)
     before = attention(x)
@@ -141,7 +140,7 @@ def test_attention_over_one_token_is_a_linear_map() -> None:
 
 
 def test_attention_agrees_with_that_of_torch() -> None:
-    ours = Attention(16, heads=2)
+    ours = SelfAttention(16, heads=2)
     nn.init.normal_(ours.query_key_value.weight)
     theirs = nn.MultiheadAttention(16, 2, batch_first=True)
     with torch.no_grad():

@@ -7,15 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures import build, measure, parse, parse_drawn
-from mer_nas.architectures.expert_kinds import (
+from mer_nas.architectures.layers.experts import (
     EXPERTS,
-    Attentions,
+    AttentionExperts,
     ExpertConfig,
     Experts,
-    Perceptrons,
+    MLPExperts,
+    RoutedExperts,
 )
-from mer_nas.architectures.experts import RoutedExperts
-from mer_nas.architectures.routing import Router
+from mer_nas.architectures.layers.routing import Router
 from mer_nas.architectures.state import State
 from mer_nas.errors import Infeasible
 
@@ -80,7 +80,7 @@ def test_fewer_experts_than_forms_are_the_first_forms() -> None:
 
 def test_an_expert_with_a_convolution_is_two_pointwise_ones_around_a_depthwise_one() -> None:
     experts = made("conv", 2)
-    assert isinstance(experts, Perceptrons)
+    assert isinstance(experts, MLPExperts)
     maps = torch.randn(3, 8, 4, 5)
     experts.size = (4, 5)
     found = outputs(experts, maps.flatten(2).transpose(1, 2))
@@ -102,7 +102,7 @@ def test_an_expert_with_a_convolution_is_two_pointwise_ones_around_a_depthwise_o
 
 def test_experts_of_attention_ask_for_themselves_and_share_what_is_asked() -> None:
     experts = made("attn", 3)
-    assert isinstance(experts, Attentions)
+    assert isinstance(experts, AttentionExperts)
     x = torch.randn(2, 25, 8)
     key, value = (x @ half.T for half in experts.key_value.weight.split(6))
     found = outputs(experts, x)
@@ -126,9 +126,7 @@ def test_the_weighed_sum_is_that_of_the_outputs(kind: str) -> None:
 def test_experts_of_ratio_two_over_e_weigh_what_attention_weighs(count: int, small: Make) -> None:
     block = {"kind": "expert", "experts": count, "top_k": 2, "ratio": "2/E"}
     (mixer,) = (
-        m
-        for m in build(parse(small({"global": block})), 3).modules()
-        if isinstance(m, Perceptrons)
+        m for m in build(parse(small({"global": block})), 3).modules() if isinstance(m, MLPExperts)
     )
     # Queries, keys, values and the way out of 16 channels.
     assert mixer.enter.weight.numel() + mixer.weight.numel() == 4 * 16 * 16

@@ -16,7 +16,7 @@ from mer_nas.architectures import (
     parse,
     schema,
 )
-from mer_nas.architectures.own import BlockError
+from mer_nas.architectures.user_blocks import BlockError
 from mer_nas.errors import ConfigError
 from mer_nas.search.jobs import describe
 from mer_nas.sources import meaning
@@ -58,14 +58,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mer_nas.architectures import FUSIONS, ORTHS, TEMPORALS, BuildContext
-from mer_nas.architectures.fusion import Fusion
-from mer_nas.architectures.orthogonality import Orth
-from mer_nas.architectures.temporal import Pool
+from mer_nas.architectures import (
+    FUSIONS, ORTHS, TEMPORALS, BuildContext, Fusion, Orth, TemporalPool
+)
 
 
 @TEMPORALS.register
-class Last(Pool):
+class Last(TemporalPool):
     """The last frame."""
 
     kind: Literal["last"] = "last"

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import FUSIONS, BuildContext, Shape, build, parse
-from mer_nas.architectures.fusion import Aligned, Attended, Gated, Selected, averaged_to, smallest
+from mer_nas.architectures.blocks.fusion import (
+    Aligned,
+    _Attended,
+    _Gated,
+    _Selected,
+    averaged_to,
+    smallest,
+)
 
 Tree = dict[str, Any]
 
@@ -53,7 +60,7 @@ def test_a_concatenation_is_projected_to_the_width() -> None:
 
 
 def test_a_gate_weighs_every_number() -> None:
-    fusion = Gated(2)
+    fusion = _Gated(2)
     assert parameters(fusion) == 4 * 2 + 2
     zero(fusion)
     assert torch.allclose(fusion(ONE, OTHER), (ONE + OTHER) / 2)
@@ -67,7 +74,7 @@ def test_a_gate_weighs_every_number() -> None:
 
 
 def test_selective_kernels_weigh_every_channel() -> None:
-    fusion = Selected(2)
+    fusion = _Selected(2)
     # The paper's narrowest summary has 32 numbers.
     assert parameters(fusion) == (2 * 32 + 32) + (32 * 4 + 4)
     zero(fusion)
@@ -81,7 +88,7 @@ def test_selective_kernels_weigh_every_channel() -> None:
 
 
 def test_a_wide_summary_of_selective_kernels_is_a_sixteenth() -> None:
-    assert parameters(Selected(1024)) == (1024 * 64 + 64) + (64 * 2048 + 2048)
+    assert parameters(_Selected(1024)) == (1024 * 64 + 64) + (64 * 2048 + 2048)
 
 
 def test_attention_over_both_maps_stands_before_the_projection() -> None:
@@ -95,7 +102,7 @@ def test_attention_over_both_maps_stands_before_the_projection() -> None:
 
 
 def test_two_tokens_attend_and_are_weighed_as_written() -> None:
-    fusion = Attended(2).eval()
+    fusion = _Attended(2).eval()
     assert parameters(fusion) == 3 * (2 * 2 + 2) + 2 * 2 + (4 * 2 + 2)
     zero(fusion)
     with torch.no_grad():
@@ -111,7 +118,7 @@ def test_two_tokens_attend_and_are_weighed_as_written() -> None:
 
 
 def test_attention_is_scaled_by_the_root_of_the_width() -> None:
-    fusion = Attended(4).eval()
+    fusion = _Attended(4).eval()
     zero(fusion)
     with torch.no_grad():
         fusion.norm = nn.Identity()  # type: ignore[assignment]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mer_nas.architectures.gates import Carry, ProgressiveGate, pooled_to
+from mer_nas.architectures.layers.recalibration import Carry, ProgressiveAttention, max_pool_to
 from mer_nas.architectures.state import State
 
 
@@ -12,9 +12,9 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x))
 
 
-def _gate(carry: Carry = "mul", *, residual: bool = False) -> ProgressiveGate:
+def _gate(carry: Carry = "mul", *, residual: bool = False) -> ProgressiveAttention:
     """Return a gate that reads maximum + 2 mean + 0.5."""
-    gate = ProgressiveGate(carry, 1, residual)
+    gate = ProgressiveAttention(carry, 1, residual)
     with torch.no_grad():
         gate.look.weight.copy_(torch.tensor([1.0, 2.0]).view(1, 2, 1, 1))
         gate.look.bias.fill_(0.5)
@@ -76,7 +76,7 @@ def test_the_root_of_a_vanished_map_has_a_finite_slope() -> None:
     ("before", "after"), [(28, 28), (28, 14), (28, 7), (14, 4), (7, 4), (7, 3), (14, 3), (7, 1)]
 )
 def test_earlier_maps_reach_any_halved_size(before: int, after: int) -> None:
-    pooled = pooled_to(torch.rand(2, 1, before, before), (after, after))
+    pooled = max_pool_to(torch.rand(2, 1, before, before), (after, after))
     assert pooled.shape == (2, 1, after, after)
 
 
@@ -86,11 +86,11 @@ def test_earlier_maps_follow_downs_that_round_up_and_down(start: int) -> None:
     for _ in range(3):
         sizes = {half for size in sizes for half in (size // 2, -(-size // 2)) if half}
         for size in sizes:
-            pooled = pooled_to(torch.rand(1, 1, start, start), (size, size))
+            pooled = max_pool_to(torch.rand(1, 1, start, start), (size, size))
             assert pooled.shape == (1, 1, size, size)
 
 
 def test_pooling_by_halves_keeps_the_odd_last_row() -> None:
     attention = torch.zeros(1, 1, 7, 7)
     attention[..., 6, 6] = 1.0
-    assert pooled_to(attention, (4, 4))[0, 0, 3, 3] == 1.0
+    assert max_pool_to(attention, (4, 4))[0, 0, 3, 3] == 1.0

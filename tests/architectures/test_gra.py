@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from mer_nas.architectures import measure, parse, parse_drawn
-from mer_nas.architectures.gra import FewKeys, GlobalAggregator
+from mer_nas.architectures.layers.aggregators import GlobalAggregator, ReducedAttention
 from mer_nas.errors import Infeasible
 
 Tree = dict[str, Any]
@@ -23,7 +23,7 @@ def _count(module: nn.Module) -> int:
 @pytest.mark.parametrize("reduction", [1, 2])
 def test_an_aggregator_has_the_parameters_of_its_parts(reduction: int) -> None:
     # 16 channels in, 48 out, of which 32 attend and 16 convolve; 96 hidden units.
-    found = _count(GlobalAggregator(16, 48, FewKeys(32, 4, reduction), 96, 0.0))
+    found = _count(GlobalAggregator(16, 48, ReducedAttention(32, 4, reduction), 96, 0.0))
     enter, norm, attention = 16 * 32 + 2 * 32, 2 * 32, 4 * (32 * 32 + 32)
     aside, near = 32 * 16 + 2 * 16, 9 * 16 * 16
     feed = 2 * 48 + 48 * 96 + 96 + 96 * 48 + 48
@@ -33,7 +33,7 @@ def test_an_aggregator_has_the_parameters_of_its_parts(reduction: int) -> None:
 
 def test_an_aggregator_that_keeps_its_shape_needs_no_embedding_beside_attention() -> None:
     # As many channels attend as convolve: the second embedding has nothing to change.
-    module = GlobalAggregator(32, 32, FewKeys(16, 2, 1), 64, 0.0)
+    module = GlobalAggregator(32, 32, ReducedAttention(16, 2, 1), 64, 0.0)
     assert isinstance(module.aside, nn.Identity)
     assert isinstance(module.enter, nn.Sequential)
 
@@ -68,7 +68,7 @@ def test_the_published_encoder_has_its_size(small: Make) -> None:
 
 
 def test_keys_are_means_of_tokens_in_a_row() -> None:
-    attend = FewKeys(16, 2, reduction=2).eval()
+    attend = ReducedAttention(16, 2, reduction=2).eval()
     for parameter in attend.parameters():
         nn.init.normal_(parameter, std=0.5)
     x = torch.randn(3, 16, 3, 3)
@@ -88,7 +88,7 @@ def test_keys_are_means_of_tokens_in_a_row() -> None:
 
 
 def test_without_reduction_it_is_the_attention_of_torch() -> None:
-    ours = FewKeys(16, 2, reduction=1)
+    ours = ReducedAttention(16, 2, reduction=1)
     theirs = nn.MultiheadAttention(16, 2, batch_first=True)
     for parameter in ours.parameters():
         nn.init.normal_(parameter, std=0.5)

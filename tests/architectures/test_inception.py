@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures.inception import IncA, IncB, IncC, Inception
+from mer_nas.architectures.blocks.local import IncA, IncB, IncC, _Inception
 
 Shapes = list[tuple[int, ...]]
 
@@ -46,7 +46,7 @@ def _shapes(module: nn.Module) -> Shapes:
     [(IncA(), 32, A), (IncB(), 32, B), (IncC(), 32, C), (IncA(), 16, NARROW)],
 )
 def test_every_path_has_its_convolutions(
-    block: Inception, width: int, paths: list[Shapes]
+    block: _Inception, width: int, paths: list[Shapes]
 ) -> None:
     layer = block.layer(16, width, 1, 0.0)
     assert [_shapes(path) for path in layer.branches] == paths
@@ -56,7 +56,7 @@ def test_every_path_has_its_convolutions(
 
 
 @pytest.mark.parametrize("block", [IncA(), IncB(), IncC()])
-def test_every_convolution_is_normed_and_activated(block: Inception) -> None:
+def test_every_convolution_is_normed_and_activated(block: _Inception) -> None:
     layer = block.layer(16, 32, 1, 0.0)
     kinds = [type(m) for m in layer.modules() if not list(m.children())]
     convolved = [kind for kind in kinds if kind is not nn.AvgPool2d]

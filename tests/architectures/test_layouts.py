@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mer_nas.architectures import build, measure, parse, parse_drawn
-from mer_nas.architectures.layouts import tiles
+from mer_nas.architectures.network import tiles
 from mer_nas.errors import Infeasible
 
 Tree = dict[str, Any]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import build, parse
-from mer_nas.architectures.lra import LRA, embedding, relation, rounded
+from mer_nas.architectures.blocks.local import LRA
+from mer_nas.architectures.layers.aggregators import local_relation, patch_embedding, round_width
 from mer_nas.architectures.walk import walk
 
 
@@ -63,7 +64,7 @@ def test_the_aggregator_of_the_code_is_dense_without_norm_or_bias() -> None:
 
 
 def test_the_aggregator_of_the_text_splits_norms_and_mixes_by_points() -> None:
-    mix = relation(12, heads=3, pointwise=True)
+    mix = local_relation(12, heads=3, pointwise=True)
     assert _layers(mix) == [
         ("Conv2d", (12, 4, 3, 3), False),
         ("BatchNorm2d", (12,), True),
@@ -73,7 +74,7 @@ def test_the_aggregator_of_the_text_splits_norms_and_mixes_by_points() -> None:
 
 
 def test_heads_see_their_own_channels() -> None:
-    split = relation(4, heads=2)
+    split = local_relation(4, heads=2)
     x = torch.randn(1, 4, 5, 5)
     other = x.clone()
     other[:, 2:] += 1.0
@@ -87,7 +88,7 @@ def test_heads_see_their_own_channels() -> None:
 def test_patches_merge_into_the_mean_of_what_is_there(
     row: list[float], means: list[float]
 ) -> None:
-    merge = embedding(1, 1, stride=2).eval()
+    merge = patch_embedding(1, 1, stride=2).eval()
     _, project, norm = merge.children()
     assert isinstance(project, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
@@ -99,9 +100,12 @@ def test_patches_merge_into_the_mean_of_what_is_there(
 
 
 def test_nothing_is_embedded_where_the_shape_stays() -> None:
-    assert isinstance(embedding(8, 8), nn.Identity)
-    assert [name for name, *_ in _layers(embedding(8, 16))] == ["Conv2d", "BatchNorm2d"]
-    assert [name for name, *_ in _layers(embedding(8, 8, stride=2))] == ["Conv2d", "BatchNorm2d"]
+    assert isinstance(patch_embedding(8, 8), nn.Identity)
+    assert [name for name, *_ in _layers(patch_embedding(8, 16))] == ["Conv2d", "BatchNorm2d"]
+    assert [name for name, *_ in _layers(patch_embedding(8, 8, stride=2))] == [
+        "Conv2d",
+        "BatchNorm2d",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_nothing_is_embedded_where_the_shape_stays() -> None:
 def test_widths_are_rounded_but_never_below_nine_tenths(
     value: float, step: int, expected: int
 ) -> None:
-    assert rounded(value, step) == expected
+    assert round_width(value, step) == expected
 
 
 def test_roundings_to_one_width_are_one(small: Callable[..., dict[str, Any]]) -> None:

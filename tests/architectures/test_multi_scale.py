@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import BuildContext, build, parse
-from mer_nas.architectures.multi_scale import Parallel
-from mer_nas.architectures.stems import Conv
+from mer_nas.architectures.blocks.multi_scale import ParallelKernels
+from mer_nas.architectures.blocks.stem import ConvStem
 
 # One clip of two channels on 3 x 3 positions.
 X = torch.tensor([[[[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[0, 0, 0], [0, 10, 0], [0, 0, 0]]]]).float()
@@ -25,7 +25,7 @@ F_2 = torch.tensor([[12, 21, 16], [27, 45, 43], [24, 39, 28]]).float()
 @pytest.fixture
 def scales(context: Callable[..., BuildContext]) -> nn.Module:
     """Return a module with kernels of 1 and 3, two channels wide."""
-    module = Parallel(kernels=(1, 3)).build(context(2, 2, 3))
+    module = ParallelKernels(kernels=(1, 3)).build(context(2, 2, 3))
     one, three = module[0].branches
     with torch.no_grad():
         one.weight.copy_(torch.tensor([2.0, 1.0]).view(1, 2, 1, 1))
@@ -65,7 +65,7 @@ def _weights(module: nn.Module) -> list[tuple[int, ...]]:
 def test_every_kernel_gives_an_equal_share(
     kernels: tuple[int, ...], context: Callable[..., BuildContext]
 ) -> None:
-    module = Parallel(kernels=kernels).build(context(24, 24, 14))
+    module = ParallelKernels(kernels=kernels).build(context(24, 24, 14))
     assert _weights(module) == [(24 // len(kernels), 24, k, k) for k in kernels]
     assert module(torch.randn(2, 24, 14, 14)).shape == (2, 24, 14, 14)
 
@@ -73,7 +73,7 @@ def test_every_kernel_gives_an_equal_share(
 def test_depthwise_kernels_see_their_share_channel_by_channel(
     context: Callable[..., BuildContext],
 ) -> None:
-    module = Parallel(kernels=(3, 5), depthwise=True).build(context(8, 8, 14))
+    module = ParallelKernels(kernels=(3, 5), depthwise=True).build(context(8, 8, 14))
     assert _weights(module) == [(4, 8, 1, 1), (4, 1, 3, 3), (4, 8, 1, 1), (4, 1, 5, 5)]
     assert all(layer.bias is None for layer in module.modules() if isinstance(layer, nn.Conv2d))
 
@@ -97,5 +97,5 @@ def test_without_a_pool_the_scales_have_one_place() -> None:
     path = parse({"paths": [{"stem": stem, "stages": [{"local": {"kind": "res_basic"}}]}]}).paths[
         0
     ]
-    assert isinstance(path.stem, Conv)
-    assert path.stem.multi_scale == Parallel(kernels=(3, 5))
+    assert isinstance(path.stem, ConvStem)
+    assert path.stem.multi_scale == ParallelKernels(kernels=(3, 5))

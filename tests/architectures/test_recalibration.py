@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.recalibration import (
+from mer_nas.architectures.layers.recalibration import (
     CBAM,
     ChannelAttention,
     CoordinateAttention,
     SpatialAttention,
     SqueezeExcite,
-    efficient,
+    efficient_channel_attention,
 )
 
 # One clip of two channels, a row of two positions: means 2 and -1, maxima 3 and 0.
@@ -109,7 +109,7 @@ def test_coordinate_attention_scales_by_rows_and_by_columns() -> None:
 
 
 def test_efficient_channel_attention_mixes_the_means_of_neighbours() -> None:
-    module = efficient(2)
+    module = efficient_channel_attention(2)
     with torch.no_grad():
         module.conv.weight.copy_(torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 3))
     # Means 2 and -1, with nothing beyond the first and the last channel.
@@ -122,7 +122,7 @@ def test_the_kernel_of_efficient_channel_attention_follows_the_paper(
     channels: int, kernel: int
 ) -> None:
     # The odd number next to (log2 C + 1) / 2, of which the authors' code takes the whole part.
-    assert efficient(channels).conv.kernel_size == (kernel,)
+    assert efficient_channel_attention(channels).conv.kernel_size == (kernel,)
 
 
 @pytest.mark.parametrize("channels", [24, 64, 512])

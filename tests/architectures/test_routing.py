@@ -2,24 +2,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.collaboration import ExpertAttention, Mix
-from mer_nas.architectures.expert_kinds import ExpertConfig, Perceptrons
-from mer_nas.architectures.routing import (
-    Gates,
-    Level,
+from mer_nas.architectures.layers.experts import (
+    ExpertAttention,
+    ExpertConfig,
+    ExpertMix,
+    MLPExperts,
+)
+from mer_nas.architectures.layers.routing import (
+    GateKind,
     Router,
     Routing,
-    chances,
-    choose,
-    variation,
-    weigh,
+    RoutingLevel,
+    gate_weights,
+    selection_probability,
+    squared_variation,
+    top_k_mask,
 )
 
 
-def gates(kind: Gates, odds: list[float], top_k: int) -> Tensor:
+def gates(kind: GateKind, odds: list[float], top_k: int) -> Tensor:
     """Return the gates of a token whose scores are the logarithms of `odds`."""
     scores = torch.tensor([[odds]]).log()
-    return weigh(scores, choose(scores, top_k), top_k, kind)
+    return gate_weights(scores, top_k_mask(scores, top_k), top_k, kind)
 
 
 @pytest.mark.parametrize("top_k", [2, 3, 5])
@@ -67,8 +71,11 @@ def test_a_clip_that_is_sent_as_one_goes_where_its_mean_token_goes(frames: int) 
     clips = torch.randn(5, frames, 7, 8)
     routing: Routing = router(clips.flatten(0, 1))
     for clip in range(5):
-        alone = weigh(
-            scores := router.score(clips[clip].mean((0, 1))), choose(scores, 2), 2, "softmax_topk"
+        alone = gate_weights(
+            scores := router.score(clips[clip].mean((0, 1))),
+            top_k_mask(scores, 2),
+            2,
+            "softmax_topk",
         )
         for frame in range(frames):
             assert torch.allclose(routing.gates[clip * frames + frame], alone, atol=1e-6)
@@ -94,7 +101,7 @@ def test_k_experts_are_chosen_even_where_fewer_are_in() -> None:
 
 @pytest.mark.parametrize("kind", ["softmax_topk", "sigmoid"])
 @pytest.mark.parametrize("top_k", [1, 2])
-def test_the_router_learns_from_the_output_alone(top_k: int, kind: Gates) -> None:
+def test_the_router_learns_from_the_output_alone(top_k: int, kind: GateKind) -> None:
     router = Router(8, 4, top_k, gates=kind).eval()
     routing: Routing = router(torch.randn(2, 6, 8))
     (routing.gates * torch.randn(4)).sum().backward()
@@ -103,8 +110,8 @@ def test_the_router_learns_from_the_output_alone(top_k: int, kind: Gates) -> Non
 
 
 def test_even_use_has_no_variation() -> None:
-    assert variation(torch.full((2, 6, 4), 0.25)).item() == pytest.approx(0.0)
-    assert variation(torch.eye(4).repeat(3, 1, 1)).item() == pytest.approx(0.0)
+    assert squared_variation(torch.full((2, 6, 4), 0.25)).item() == pytest.approx(0.0)
+    assert squared_variation(torch.eye(4).repeat(3, 1, 1)).item() == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("experts", "top_k"), [(4, 1), (4, 2), (8, 2), (3, 3)])
@@ -113,13 +120,13 @@ def test_all_tokens_at_the_same_k_experts_vary_by_e_over_k_less_one(
 ) -> None:
     use = torch.zeros(2, 6, experts)
     use[..., :top_k] = 1 / top_k
-    assert variation(use).item() == pytest.approx(experts / top_k - 1, abs=1e-6)
+    assert squared_variation(use).item() == pytest.approx(experts / top_k - 1, abs=1e-6)
 
 
 @pytest.mark.parametrize("level", ["token", "sample"])
 @pytest.mark.parametrize("kind", ["softmax_topk", "sigmoid"])
 def test_a_router_that_sends_all_tokens_one_way_is_charged_for_gates_and_load(
-    kind: Gates, level: Level
+    kind: GateKind, level: RoutingLevel
 ) -> None:
     router = Router(1, 4, 2, gates=kind, level=level)
     nn.init.constant_(router.score.weight, 0.0)
@@ -155,21 +162,21 @@ def test_the_chance_of_two_equal_experts_depends_on_the_noise_of_the_other() -> 
     # Expert 1 wins when its new noise exceeds 0: one half.
     clean = torch.zeros(1, 1, 2)
     noisy = torch.tensor([[[0.0, 1.0]]])
-    found = chances(clean, noisy, torch.full((1, 1, 1), 0.5), 1)
+    found = selection_probability(clean, noisy, torch.full((1, 1, 1), 0.5), 1)
     assert torch.allclose(found, torch.tensor([[[0.0227501, 0.5]]]), atol=1e-6)
 
 
-def _parts(experts: int) -> tuple[Perceptrons, Tensor, Routing]:
-    perceptrons = Perceptrons(ExpertConfig(8, experts, 6, (1, 5)))
+def _parts(experts: int) -> tuple[MLPExperts, Tensor, Routing]:
+    perceptrons = MLPExperts(ExpertConfig(8, experts, 6, (1, 5)))
     for parameter in perceptrons.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(2, 5, 8)
     scores = torch.randn(2, 5, experts)
-    chosen = choose(scores, 2)
-    return perceptrons, x, Routing(weigh(scores, chosen, 2, "softmax_topk"), chosen, None)
+    chosen = top_k_mask(scores, 2)
+    return perceptrons, x, Routing(gate_weights(scores, chosen, 2, "softmax_topk"), chosen, None)
 
 
-def _one_by_one(perceptrons: Perceptrons, x: Tensor) -> list[Tensor]:
+def _one_by_one(perceptrons: MLPExperts, x: Tensor) -> list[Tensor]:
     """Return the output of each expert, computed as two linear maps of its own."""
     outputs = []
     for expert in range(perceptrons.experts):
@@ -192,12 +199,12 @@ def test_experts_side_by_side_are_the_weighed_sum_of_single_ones() -> None:
 
 def test_mixing_starts_as_no_mixing() -> None:
     perceptrons, x, routing = _parts(4)
-    assert torch.allclose(Mix(4)(perceptrons, x, routing), perceptrons(x, routing.gates))
+    assert torch.allclose(ExpertMix(4)(perceptrons, x, routing), perceptrons(x, routing.gates))
 
 
 def test_mixing_passes_outputs_among_the_chosen_only() -> None:
     perceptrons, x, routing = _parts(4)
-    mix = Mix(4)
+    mix = ExpertMix(4)
     nn.init.normal_(mix.weight)
     matrix = mix.weight + torch.eye(4)
     single = _one_by_one(perceptrons, x)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from mer_nas.architectures import BuildContext, parse, parse_drawn
-from mer_nas.architectures.layers import TokenLayer
-from mer_nas.architectures.sparse_vit import Select, SparseViT, kept_of
+from mer_nas.architectures.blocks.global_ import SparseViT, kept_count
+from mer_nas.architectures.layers.attention import TokenLayer
+from mer_nas.architectures.layers.sparse_vit import TokenSelection
 from mer_nas.architectures.state import State, advance
 from mer_nas.errors import Infeasible
 
@@ -47,15 +48,15 @@ def context(small: Make) -> Callable[..., BuildContext]:
 def test_a_rate_keeps_what_it_does_not_leave_out_rounded_up(
     positions: int, kept: tuple[int, ...]
 ) -> None:
-    assert tuple(kept_of(positions, rate) for rate in (0.25, 0.5, 0.7, 0.75, 0.9)) == kept
+    assert tuple(kept_count(positions, rate) for rate in (0.25, 0.5, 0.7, 0.75, 0.9)) == kept
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.5, 0.7, 0.75, 0.9])
 @pytest.mark.parametrize("drawn", [False, True])
 def test_exactly_so_many_positions_are_kept_in_all_frames(rate: float, *, drawn: bool) -> None:
     clips = torch.randn(2, 3, 49, 8)
-    count = kept_of(49, rate)
-    select = Select(8, drawn=drawn)
+    count = kept_count(49, rate)
+    select = TokenSelection(8, drawn=drawn)
     (kept,) = select(clips, count)
     assert kept.shape == (2, 3, count, 8)
     whole = clips * select.scores(clips).sigmoid()[:, None, :, None]
@@ -66,7 +67,7 @@ def test_exactly_so_many_positions_are_kept_in_all_frames(rate: float, *, drawn:
 
 
 def test_the_score_is_a_linear_map_of_mean_and_change_and_the_size_of_the_change() -> None:
-    select = Select(2)
+    select = TokenSelection(2)
     with torch.no_grad():
         select.score.weight.copy_(torch.tensor([[1.0, 2.0, 10.0, 20.0]]))
         select.score.bias.fill_(0.5)
@@ -77,7 +78,7 @@ def test_the_score_is_a_linear_map_of_mean_and_change_and_the_size_of_the_change
 
 
 def test_the_positions_that_change_most_are_kept_and_weighed_by_their_score() -> None:
-    select = Select(2)
+    select = TokenSelection(2)
     nn.init.zeros_(select.score.weight)  # what is left of the score is the size of the change
     first = torch.ones(1, 1, 4, 2)
     change = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 1.0], [6.0, 8.0]])
@@ -89,7 +90,7 @@ def test_the_positions_that_change_most_are_kept_and_weighed_by_their_score() ->
 
 
 def test_the_score_learns_even_from_clips_that_stand_still() -> None:
-    select = Select(8)
+    select = TokenSelection(8)
     clips = torch.randn(2, 1, 9, 8).expand(2, 3, 9, 8).clone().requires_grad_()
     select(clips, 3)[0].square().sum().backward()
     for parameter in select.parameters():
@@ -101,7 +102,7 @@ def test_the_score_learns_even_from_clips_that_stand_still() -> None:
 
 
 def test_drawn_positions_come_by_the_odds_of_their_scores() -> None:
-    select = Select(2, drawn=True)
+    select = TokenSelection(2, drawn=True)
     nn.init.zeros_(select.score.weight)
     # Two positions that change by log 3 and log 1: drawn at 3 : 1.
     change = torch.tensor([[3.0, 1.0], [1.0, 1.0]]).log()

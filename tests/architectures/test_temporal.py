@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import TEMPORALS, BuildContext, State, build, parse
+from mer_nas.architectures.blocks.temporal import FrameScore, RankFeatures, Scored
 from mer_nas.architectures.state import advance
-from mer_nas.architectures.temporal import FrameScore, RankFeatures, Scored
 
 Tree = dict[str, Any]
 

@@ -12,9 +12,9 @@ import torch
 from click.testing import Result
 from torch import Tensor, nn
 
-from mer_nas.architectures.gates import ProgressiveGate
-from mer_nas.architectures.layers import OverTokens
-from mer_nas.architectures.routing import Router
+from mer_nas.architectures.layers.attention import OverTokens
+from mer_nas.architectures.layers.recalibration import ProgressiveAttention
+from mer_nas.architectures.layers.routing import Router
 from mer_nas.architectures.state import State, Stateful
 from mer_nas.data import load
 from mer_nas.data.config import SyntheticData
@@ -47,7 +47,7 @@ class Small(nn.Module):
 
     def __init__(self, **words: Any) -> None:
         super().__init__()
-        self.gate = ProgressiveGate("none", 1, residual=False)
+        self.gate = ProgressiveAttention("none", 1, residual=False)
         with torch.no_grad():
             self.gate.look.weight.copy_(torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1))
             self.gate.look.bias.zero_()  # type: ignore[union-attr]

@@ -16,12 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.layers import linear
+from mer_nas.architectures.layers.basic import linear
 
-Gates = Literal["softmax_topk", "sigmoid", "soft"]
-Level = Literal["token", "sample"]
+GateKind = Literal["softmax_topk", "sigmoid", "soft"]
+
+
+RoutingLevel = Literal["token", "sample"]
+
+
 Noise = Literal["off", "fixed", "learned"]
-LEAST_NOISE = 1e-2
+
+
+_MIN_NOISE = 1e-2
 
 
 class Routing(NamedTuple):
@@ -61,8 +67,8 @@ class Router(nn.Module):
         experts: int,
         top_k: int,
         *,
-        gates: Gates = "softmax_topk",
-        level: Level = "token",
+        gates: GateKind = "softmax_topk",
+        level: RoutingLevel = "token",
         frames: int = 1,
         noise: Noise = "off",
         noise_std: float = 0.0,
@@ -103,14 +109,14 @@ class Router(nn.Module):
         noisy = clean
         if deviation is not None:
             noisy = clean + torch.randn_like(clean) * deviation
-        chosen = choose(self._within_reach(noisy), self.top_k)
-        gates = weigh(noisy, chosen, self.top_k, self.gates)
+        chosen = top_k_mask(self._within_reach(noisy), self.top_k)
+        gates = gate_weights(noisy, chosen, self.top_k, self.gates)
         imbalance = None
         if self.training and self.top_k < self.experts:
             load = chosen
             if deviation is not None:
-                load = chances(clean, noisy, deviation, self.top_k)
-            imbalance = variation(gates) + variation(load)
+                load = selection_probability(clean, noisy, deviation, self.top_k)
+            imbalance = squared_variation(gates) + squared_variation(load)
         return Routing(gates, chosen, imbalance)
 
     def _within_reach(self, scores: Tensor) -> Tensor:
@@ -123,19 +129,19 @@ class Router(nn.Module):
 
     def _deviation(self, tokens: Tensor) -> Tensor | None:
         if self.spread is not None:
-            return functional.softplus(self.spread(tokens)) + LEAST_NOISE
+            return functional.softplus(self.spread(tokens)) + _MIN_NOISE
         if self.noise_std:
             return torch.full_like(tokens[..., :1], self.noise_std)
         return None
 
 
-def choose(scores: Tensor, top_k: int) -> Tensor:
+def top_k_mask(scores: Tensor, top_k: int) -> Tensor:
     """Return 1 for the `top_k` highest of scores (..., E), 0 for the others."""
     best = scores.topk(top_k, dim=-1).indices
     return torch.zeros_like(scores).scatter(-1, best, 1.0)
 
 
-def weigh(scores: Tensor, chosen: Tensor, top_k: int, gates: Gates) -> Tensor:
+def gate_weights(scores: Tensor, chosen: Tensor, top_k: int, gates: GateKind) -> Tensor:
     """Return the gates (..., E) of the `top_k` chosen experts by their scores."""
     if gates == "sigmoid":
         return scores.sigmoid() * chosen
@@ -144,7 +150,7 @@ def weigh(scores: Tensor, chosen: Tensor, top_k: int, gates: Gates) -> Tensor:
     return scores.masked_fill(chosen == 0, -torch.inf).softmax(-1)
 
 
-def chances(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:
+def selection_probability(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:
     """Return for every token and expert the chance to be chosen if its noise were drawn again."""
     best = noisy.topk(top_k + 1, dim=-1)
     chosen = torch.zeros_like(noisy).scatter(-1, best.indices[..., :top_k], 1.0)
@@ -156,7 +162,7 @@ def chances(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tens
     return chance
 
 
-def variation(use: Tensor) -> Tensor:
+def squared_variation(use: Tensor) -> Tensor:
     """Return variance / mean^2 of the experts' shares of `use` (B, N, E).
 
     0 when all are used evenly, E / K - 1 when all tokens go to the same K experts evenly.

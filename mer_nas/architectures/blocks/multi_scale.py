@@ -8,9 +8,16 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from mer_nas.architectures.blocks import MULTI_SCALES, Block, BuildContext, Identity
-from mer_nas.architectures.kernels import KernelSet, check_kernels, fitting
-from mer_nas.architectures.layers import Beside, conv
+from mer_nas.architectures.blocks.base import (
+    MULTI_SCALES,
+    Block,
+    BuildContext,
+    Identity,
+    KernelSet,
+    check_kernels,
+    fitting,
+)
+from mer_nas.architectures.layers.basic import Branches, conv
 
 
 @MULTI_SCALES.register
@@ -21,7 +28,7 @@ class NoMultiScale(Identity):
 
 
 @MULTI_SCALES.register
-class Parallel(Block):
+class ParallelKernels(Block):
     """Parallel convolutions, concatenated, then BatchNorm and ReLU."""
 
     kind: Literal["parallel"] = "parallel"
@@ -39,7 +46,7 @@ class Parallel(Block):
     def build(self, context: BuildContext) -> nn.Module:
         """Return the branches, BatchNorm and ReLU."""
         share = context.width // len(self.kernels)
-        branches = Beside(self._branch(context.width, share, kernel) for kernel in self.kernels)
+        branches = Branches(self._branch(context.width, share, kernel) for kernel in self.kernels)
         return nn.Sequential(branches, nn.BatchNorm2d(context.width), nn.ReLU())
 
     def check(self, context: BuildContext) -> None:
@@ -51,7 +58,7 @@ class Parallel(Block):
             )
         check_kernels(self.kernels, context)
 
-    def repair(self, context: BuildContext) -> "Parallel":
+    def repair(self, context: BuildContext) -> "ParallelKernels":
         """Shrink kernels that are too large."""
         return self.model_copy(update={"kernels": fitting(self.kernels, context)})
 

@@ -4,17 +4,17 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
-from mer_nas.architectures.blocks import HEADS, Block, BuildContext, Shape
-from mer_nas.architectures.layers import ChannelNorm, linear
-from mer_nas.architectures.temporal import Conv3D
+from mer_nas.architectures.blocks.base import HEADS, Block, BuildContext, Shape
+from mer_nas.architectures.blocks.temporal import Conv3D
+from mer_nas.architectures.layers.basic import ChannelNorm, MeanOverMap, linear
 
-POOL = 3
+_POOL = 3
 """Height and width of what the head of rank features pools, and so of its smallest map."""
 
 
-class Head(Block):
+class _Head(Block):
     """What all heads have: dropout before the last layer, and one number a class."""
 
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
@@ -26,7 +26,7 @@ class Head(Block):
 
 
 @HEADS.register
-class Gap(Head):
+class Gap(_Head):
     """Global average pooling and a linear classifier."""
 
     kind: Literal["gap"] = "gap"
@@ -53,7 +53,7 @@ class Gap(Head):
 
 
 @HEADS.register
-class RankFC(Head):
+class RankFC(_Head):
     """3 x 3 maxima, flattened, and two linear maps with a ReLU between them."""
 
     kind: Literal["rank_fc"] = "rank_fc"
@@ -66,9 +66,9 @@ class RankFC(Head):
         """Return the classifier."""
         height, width = context.size
         return nn.Sequential(
-            nn.MaxPool2d(POOL),
+            nn.MaxPool2d(_POOL),
             nn.Flatten(),
-            linear(context.channels * (height // POOL) * (width // POOL), self.hidden),
+            linear(context.channels * (height // _POOL) * (width // _POOL), self.hidden),
             nn.ReLU(),
             nn.Dropout(self.dropout),
             linear(self.hidden, context.width),
@@ -76,21 +76,13 @@ class RankFC(Head):
 
     def check(self, context: BuildContext) -> None:
         """Refuse a map that is smaller than what is pooled."""
-        if min(context.size) < POOL:
+        if min(context.size) < _POOL:
             found = f"a map of {context.size[0]} x {context.size[1]} to pool in parts of 3 x 3"
             raise context.refuse(found, "head: {kind: gap}")
 
     def repair(self, context: BuildContext) -> Block:
         """Average a small map, which leaves no more numbers to flatten."""
-        return Gap(dropout=self.dropout) if min(context.size) < POOL else self
-
-
-class MeanOverMap(nn.Module):
-    """(B, C, H, W) to (B, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Average over positions."""
-        return x.mean((2, 3))
+        return Gap(dropout=self.dropout) if min(context.size) < _POOL else self
 
 
 def _rank_features(context: BuildContext) -> bool:

@@ -13,24 +13,24 @@ from annotated_types import Interval, MultipleOf
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import (
+from mer_nas.architectures.blocks.base import (
     MULTI_SCALES,
     STEMS,
     Block,
     BuildContext,
+    OddKernel,
     Shape,
     Slot,
     Stem,
     shrink,
 )
-from mer_nas.architectures.kernels import OddKernel
-from mer_nas.architectures.layers import ConvNorm, Position, linear
-from mer_nas.architectures.multi_scale import NoMultiScale, Parallel
-from mer_nas.architectures.own import module_of
+from mer_nas.architectures.blocks.multi_scale import NoMultiScale, ParallelKernels
+from mer_nas.architectures.layers.basic import ConvNorm, Position, linear
+from mer_nas.architectures.user_blocks import build_module
 
 
 @STEMS.register
-class Conv(Stem):
+class ConvStem(Stem):
     """A convolution, BatchNorm, ReLU; then, where asked, a multi-scale module and a pool."""
 
     kind: Literal["conv"] = "conv"
@@ -49,7 +49,7 @@ class Conv(Stem):
     def build(self, context: BuildContext) -> nn.Module:
         """Return the stem."""
         enter = ConvNorm(context.channels, self.width, self.kernel, self.stride)
-        scales = module_of(self.multi_scale, self._inside(context))
+        scales = build_module(self.multi_scale, self._inside(context))
         pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
         return nn.Sequential(enter, *((pool, scales) if self._pool_first else (scales, pool)))
 
@@ -62,7 +62,7 @@ class Conv(Stem):
         """Pass on what the multi-scale module says."""
         self.multi_scale.check(self._inside(context))
 
-    def repair(self, context: BuildContext) -> "Conv":
+    def repair(self, context: BuildContext) -> "ConvStem":
         """Round the width to whole branches, and let the multi-scale module repair itself."""
         kernels: tuple[int, ...] = getattr(self.multi_scale, "kernels", ())
         if kernels and self.width % len(kernels):
@@ -74,7 +74,7 @@ class Conv(Stem):
             update={"multi_scale": self.multi_scale.repair(self._inside(context))}
         )
 
-    def canonical(self, context: BuildContext) -> "Conv":
+    def canonical(self, context: BuildContext) -> "ConvStem":
         """Without a pool, the multi-scale module stands before none."""
         if self._pool_first and not self.pool:
             scales = self.multi_scale.model_copy(update={"place": "before"})
@@ -83,7 +83,7 @@ class Conv(Stem):
 
     @property
     def _pool_first(self) -> bool:
-        return isinstance(self.multi_scale, Parallel) and self.multi_scale.place == "after"
+        return isinstance(self.multi_scale, ParallelKernels) and self.multi_scale.place == "after"
 
     def _inside(self, context: BuildContext) -> BuildContext:
         stride = 2 * self.stride if self.pool and self._pool_first else self.stride
@@ -97,7 +97,7 @@ class Conv(Stem):
 
 
 @STEMS.register
-class Conv4(Stem):
+class Conv4Stem(Stem):
     """Four 3 x 3 convolutions with BatchNorm and ReLU, to a quarter of the input's side."""
 
     kind: Literal["conv4"] = "conv4"
@@ -122,7 +122,7 @@ class Conv4(Stem):
 
 
 @STEMS.register
-class Patch(Stem):
+class PatchStem(Stem):
     """Squares of patch x patch pixels, each mapped linearly to one position."""
 
     kind: Literal["patch"] = "patch"
@@ -139,7 +139,7 @@ class Patch(Stem):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the stem."""
-        stem = Patches(context.channels, self.patch, self.width)
+        stem = PatchEmbedding(context.channels, self.patch, self.width)
         if self.position != "full":
             return stem
         return nn.Sequential(stem, Position(self.width, *self.shape(context).size))
@@ -162,12 +162,12 @@ class Patch(Stem):
             found = f"a patch of {self.patch} does not divide the input size {context.size[0]}"
             raise context.refuse(found, _known(self._patches(context)))
 
-    def repair(self, context: BuildContext) -> "Patch":
+    def repair(self, context: BuildContext) -> "PatchStem":
         """Take the nearest patch that divides the input."""
         nearest = min(self._patches(context), key=lambda patch: abs(patch - self.patch))
         return self.model_copy(update={"patch": nearest})
 
-    def canonical(self, context: BuildContext) -> "Patch":
+    def canonical(self, context: BuildContext) -> "PatchStem":
         """Scalars stand before global blocks only."""
         if self.position == "scalar" and not any(s.global_.depth for s in context.stages):
             return self.model_copy(update={"position": "none"})
@@ -177,7 +177,7 @@ class Patch(Stem):
         return [patch for patch in range(1, context.size[0] + 1) if context.size[0] % patch == 0]
 
 
-class Patches(nn.Module):
+class PatchEmbedding(nn.Module):
     """Maps (B, C, H, W) to (B, D, H / p, W / p), one linear map for all squares.
 
     The numbers of a square are read in the order row, column, channel.

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.state import State, Stateful, advance
-
 
 def init_(parameter: Tensor) -> None:
     """Fill a matrix or table with small numbers."""
@@ -55,7 +53,7 @@ def conv(
     return layer
 
 
-def drop(rate: float) -> nn.Module:
+def stochastic_depth(rate: float) -> nn.Module:
     """Return what drops a branch for a clip at this rate in training (arXiv:1603.09382)."""
     if rate == 0:
         return nn.Identity()
@@ -83,7 +81,7 @@ class ConvNorm(nn.Sequential):
         super().__init__(*layers, *([nn.ReLU()] if active else []))
 
 
-class Beside(nn.Module):
+class Branches(nn.Module):
     """Modules side by side, from one map to one map: their channels are concatenated."""
 
     def __init__(self, branches: Iterable[nn.Module]) -> None:
@@ -103,56 +101,12 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class FeedForward(nn.Sequential):
-    """Two linear maps with a GELU between them, over the last axis."""
+class MeanOverMap(nn.Module):
+    """(B, C, H, W) to (B, C)."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__(linear(dim, hidden), nn.GELU(), linear(hidden, dim))
-
-
-class TokenLayer(Stateful):
-    """A transformer layer: a mixer and a feed-forward, each behind a LayerNorm, each residual.
-
-    Args:
-        dim: C.
-        mixer: Plain or stateful, tokens (B, N, C) to tokens.
-        hidden: Width inside the feed-forward.
-        drop_path: Rate at which a clip skips the mixer, and the feed-forward.
-    """
-
-    def __init__(self, dim: int, mixer: nn.Module, hidden: int, drop_path: float) -> None:
-        super().__init__()
-        self.mixer_norm = nn.LayerNorm(dim)
-        self.mixer = mixer
-        self.feed_norm = nn.LayerNorm(dim)
-        self.feed = FeedForward(dim, hidden)
-        self.skip = drop(drop_path)
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take tokens x (B, N, C) through the layer."""
-        mixed, state = advance(self.mixer, self.mixer_norm(x), state)
-        x = x + self.skip(mixed)
-        return x + self.skip(self.feed(self.feed_norm(x))), state
-
-
-class OverTokens(Stateful):
-    """Runs token layers on a map that is cut into windows x windows equal parts."""
-
-    def __init__(self, layers: nn.Module, windows: int = 1) -> None:
-        super().__init__()
-        self.layers = layers
-        self.windows = windows
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take a map x (B, C, H, W) through the layers."""
-        _, channels, height, width = x.shape
-        n = self.windows
-        high, wide = height // n, width // n
-        parts = x.reshape(-1, channels, n, high, n, wide).permute(0, 2, 4, 3, 5, 1)
-        tokens = parts.reshape(-1, high * wide, channels)  # (B n n, N, C)
-        tokens, state = advance(self.layers, tokens, state)
-        parts = tokens.reshape(-1, n, n, high, wide, channels).permute(0, 5, 1, 3, 2, 4)
-        return parts.reshape(-1, channels, height, width), state
+    def forward(self, x: Tensor) -> Tensor:
+        """Average over positions."""
+        return x.mean((2, 3))
 
 
 class Position(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import SLOTS, Block, BuildContext, Shape
+from mer_nas.architectures.blocks.base import SLOTS, Block, BuildContext, Shape
 from mer_nas.errors import ConfigError, MerNasError, shown
 
 
@@ -19,7 +19,7 @@ class BlockError(ConfigError):
     """A block of the user's own cannot be built, fails, or does not do what it says."""
 
 
-class Built(NamedTuple):
+class _Built(NamedTuple):
     """The module of a user's own block."""
 
     module: nn.Module
@@ -27,21 +27,21 @@ class Built(NamedTuple):
     context: BuildContext
 
 
-_built: ContextVar[list[Built] | None] = ContextVar("built", default=None)
+_built: ContextVar[list[_Built] | None] = ContextVar("built", default=None)
 
 
-def is_own(part: object) -> TypeGuard[Block]:
+def is_user_block(part: object) -> TypeGuard[Block]:
     """Whether a part is a block that comes from outside of mer-nas."""
     return isinstance(part, Block) and not type(part).__module__.startswith("mer_nas.")
 
 
-def module_of(block: Block, context: BuildContext) -> nn.Module:
+def build_module(block: Block, context: BuildContext) -> nn.Module:
     """Return the module that a block builds at `context`, freshly initialised.
 
     Raises:
         BlockError: A block of the user's own gives none.
     """
-    if not is_own(block):
+    if not is_user_block(block):
         return block.build(context)
     with _naming(block, context, "build", f"{context.channels} channels of {_by(context.size)}"):
         module = block.build(context)
@@ -50,17 +50,17 @@ def module_of(block: Block, context: BuildContext) -> nn.Module:
             block, context, f"build gives {shown(module)}; a torch.nn.Module would be right"
         )
     if (built := _built.get()) is not None:
-        built.append(Built(module, block, context))
+        built.append(_Built(module, block, context))
     return module
 
 
-def shape_of(block: Block, context: BuildContext) -> Shape:
+def output_shape(block: Block, context: BuildContext) -> Shape:
     """Return what leaves a block at `context`.
 
     Raises:
         BlockError: A block of the user's own does not say.
     """
-    if not is_own(block):
+    if not is_user_block(block):
         return block.shape(context)
     with _naming(block, context, "shape", f"{context.channels} channels of {_by(context.size)}"):
         shape = block.shape(context)
@@ -69,7 +69,7 @@ def shape_of(block: Block, context: BuildContext) -> Shape:
     return shape
 
 
-def answer(block: Block, context: BuildContext, method: str) -> Any:
+def ask_block(block: Block, context: BuildContext, method: str) -> Any:
     """Return what a block's `check`, `repair` or `canonical` answers at `context`.
 
     Raises:
@@ -77,22 +77,22 @@ def answer(block: Block, context: BuildContext, method: str) -> Any:
     """
     with _naming(block, context, method, f"{context.channels} channels of {_by(context.size)}"):
         found = getattr(block, method)(context)
-    if method != "check" and slot_of(found) != slot_of(block):
-        right = f"a block of the slot {slot_of(block)} would be right"
+    if method != "check" and _slot_of(found) != _slot_of(block):
+        right = f"a block of the slot {_slot_of(block)} would be right"
         raise _error(block, context, f"{method} gives {shown(found)}; {right}")
     return found
 
 
-def slot_of(block: object) -> str:
+def _slot_of(block: object) -> str:
     """Return the slot that a block is for; empty where it is for none."""
     kind = str(getattr(block, "kind", ""))
     return next((s for s, r in SLOTS.items() if kind in r and r[kind] is type(block)), "")
 
 
 @contextmanager
-def watched() -> Iterator[list[Built]]:
+def record_built() -> Iterator[list[_Built]]:
     """Collect the user's own modules that are built."""
-    built: list[Built] = []
+    built: list[_Built] = []
     token = _built.set(built)
     try:
         yield built
@@ -101,18 +101,18 @@ def watched() -> Iterator[list[Built]]:
 
 
 @contextmanager
-def checked(built: Sequence[Built]) -> Iterator[None]:
+def check_shapes(built: Sequence[_Built]) -> Iterator[None]:
     """Hold what own modules give for one clip against what their blocks say.
 
     Raises:
         BlockError: One fails, or gives another shape.
     """
-    running: list[tuple[Built, str]] = []
+    running: list[tuple[_Built, str]] = []
 
-    def before(each: Built, given: tuple[Any, ...]) -> None:
+    def before(each: _Built, given: tuple[Any, ...]) -> None:
         running.append((each, _shapes(given)))
 
-    def after(each: Built, found: Any) -> None:
+    def after(each: _Built, found: Any) -> None:
         given = running.pop()[1]
         right = _right(each.block, each.context)
         if right is not None and _shapes(found) != _shapes(right):
@@ -134,7 +134,7 @@ def checked(built: Sequence[Built]) -> Iterator[None]:
         raise _error(each.block, each.context, _failed(error, "forward", given)) from error
 
 
-def traced(error: BaseException) -> str:
+def block_line(error: BaseException) -> str:
     """Return where in a user's own file an error arose: "halves.py, line 31"; empty elsewhere."""
     known = {
         type_.__module__
@@ -161,7 +161,7 @@ def _naming(block: Block, context: BuildContext, doing: str, given: str) -> Iter
 
 
 def _failed(error: BaseException, doing: str, given: str) -> str:
-    where = traced(error)
+    where = block_line(error)
     text = " ".join(str(error).split())
     if isinstance(error, NotImplementedError) and not text:
         text = f"the block has no {doing}"
@@ -189,12 +189,12 @@ def _forward(module: nn.Module) -> str:
 
 def _right(block: Block, context: BuildContext) -> tuple[int, ...] | None:
     """Return the shape that a block should give for one clip; none where no block says so."""
-    slot = slot_of(block)
+    slot = _slot_of(block)
     if slot in {"dyn_image", "orth", "multi_scale", ""}:
         return None
     if slot == "head":
         return 1, context.width
-    shape = shape_of(block, context)
+    shape = output_shape(block, context)
     return block.frames(context), shape.channels, *shape.size
 
 

@@ -17,9 +17,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import FUSIONS, Block, BuildContext, Identity, Shape, Size
-from mer_nas.architectures.layers import ConvNorm, conv, linear
-from mer_nas.architectures.recalibration import CBAM
+from mer_nas.architectures.blocks.base import FUSIONS, Block, BuildContext, Identity, Shape, Size
+from mer_nas.architectures.layers.basic import ConvNorm, conv, linear
+from mer_nas.architectures.layers.recalibration import CBAM
 
 
 @FUSIONS.register
@@ -68,7 +68,7 @@ class Sum(Fusion):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return Added()
+        return _Added()
 
 
 @FUSIONS.register
@@ -79,18 +79,18 @@ class Concat(Fusion):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the convolution."""
-        return Concatenated(ConvNorm(2 * self.width, self.width, 1))
+        return _Concatenated(ConvNorm(2 * self.width, self.width, 1))
 
 
 @FUSIONS.register
-class Gate(Fusion):
+class GatedMean(Fusion):
     """A weighted mean, its weights from both maps, of their own for every number."""
 
     kind: Literal["gate"] = "gate"
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the mean."""
-        return Gated(self.width)
+        return _Gated(self.width)
 
 
 @FUSIONS.register
@@ -103,7 +103,7 @@ class SK(Fusion):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the mean."""
-        return Selected(self.width)
+        return _Selected(self.width)
 
 
 @FUSIONS.register
@@ -117,7 +117,7 @@ class CBAMConcat(Fusion):
     def build(self, context: BuildContext) -> nn.Module:
         """Return attention and convolution."""
         wide = 2 * self.width
-        return Concatenated(CBAM(wide), ConvNorm(wide, self.width, 1))
+        return _Concatenated(CBAM(wide), ConvNorm(wide, self.width, 1))
 
 
 @FUSIONS.register
@@ -130,7 +130,7 @@ class CoFM(Fusion):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return attention and mean."""
-        return Attended(self.width)
+        return _Attended(self.width)
 
 
 class Aligned(nn.Module):
@@ -146,7 +146,21 @@ class Aligned(nn.Module):
         return averaged_to(self.project(x), self.size)
 
 
-class Added(nn.Module):
+class AlignAndFuse(nn.Module):
+    """Two maps brought to one shape, and then to one map."""
+
+    def __init__(self, aligned: Sequence[Aligned], fuse: nn.Module) -> None:
+        super().__init__()
+        self.align = nn.ModuleList(aligned)
+        self.fuse = fuse
+
+    def forward(self, *ends: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the aligned maps (B, D, h, w), and the fused one."""
+        aligned = [align(end) for align, end in zip(self.align, ends, strict=True)]
+        return aligned, self.fuse(*aligned)
+
+
+class _Added(nn.Module):
     """The sum of two maps (B, D, H, W)."""
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
@@ -154,7 +168,7 @@ class Added(nn.Module):
         return one + other
 
 
-class Concatenated(nn.Sequential):
+class _Concatenated(nn.Sequential):
     """Layers on two maps (B, D, H, W), one behind the other along the channels."""
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:  # type: ignore[override]
@@ -165,7 +179,7 @@ class Concatenated(nn.Sequential):
         return x
 
 
-class Gated(nn.Module):
+class _Gated(nn.Module):
     """g x + (1 - g) y of two maps (B, D, H, W), g = sigmoid(f([x; y])) with a linear f."""
 
     def __init__(self, width: int) -> None:
@@ -179,7 +193,7 @@ class Gated(nn.Module):
         return mixed
 
 
-class Selected(nn.Module):
+class _Selected(nn.Module):
     """a x + (1 - a) y of two maps (B, D, H, W), with (a, 1 - a) a softmax for every channel."""
 
     def __init__(self, width: int) -> None:
@@ -198,7 +212,7 @@ class Selected(nn.Module):
         return mixed
 
 
-class Attended(nn.Module):
+class _Attended(nn.Module):
     """CoFM on two maps (B, D, H, W): at every position, two tokens x and y.
 
     [x'; y'] = LN([x; y] + softmax(Q K^T / sqrt D) V),  g = sigmoid(W_g [x; y])

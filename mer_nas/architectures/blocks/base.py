@@ -12,11 +12,11 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
             return MyGate(context.channels)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, PositiveInt
 from pydantic_core import CoreSchema, core_schema
 from torch import nn
 
@@ -25,6 +25,7 @@ from mer_nas.errors import Infeasible
 from mer_nas.registry import Registry
 
 T = TypeVar("T")
+
 
 Size = tuple[int, int]
 """Height and width of a map."""
@@ -201,16 +202,37 @@ def non_empty(items: tuple[T, ...]) -> tuple[T, ...]:
 
 
 STEMS = Registry[Stem]("stem")
+
+
 MULTI_SCALES = Registry[Block]("multi-scale module")
+
+
 DOWNS = Registry[Block]("down")
+
+
 LOCALS = Registry[Block]("local block")
+
+
 GLOBALS = Registry[Block]("global block")
+
+
 GATES = Registry[Block]("gate")
+
+
 TEMPORALS = Registry[Block]("temporal pool")
+
+
 FUSIONS = Registry[Block]("fusion")
+
+
 HEADS = Registry[Block]("head")
+
+
 DYN_IMAGES = Registry[Block]("decoder of dynamic images")
+
+
 ORTHS = Registry[Block]("orthogonality")
+
 
 SLOTS: Mapping[str, Registry[Any]] = {
     "stem": STEMS,
@@ -251,3 +273,45 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.literal_schema(list(self.table))
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError(f"a kernel has a middle, so it is odd, not {kernel}")
+    return kernel
+
+
+def _ascending(kernels: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(kernels))
+
+
+OddKernel = Annotated[PositiveInt, AfterValidator(_odd)]
+"""Height and width of a kernel."""
+
+
+KernelSet = Annotated[tuple[OddKernel, ...], AfterValidator(non_empty), AfterValidator(_ascending)]
+"""Kernels whose order has no meaning."""
+
+
+def largest(size: Size) -> int:
+    """Return the largest useful kernel: from the middle of a map it reaches every position."""
+    return 2 * min(size) - 1
+
+
+def check_kernels(kernels: Iterable[int], context: BuildContext) -> None:
+    """Refuse a kernel that reaches past the map from every position."""
+    limit = largest(context.size)
+    if (found := max(kernels, default=1)) > limit:
+        height, width = context.size
+        raise context.refuse(
+            f"a kernel of {found} is too large for a map of {height} x {width}",
+            f"kernels up to {limit}",
+        )
+
+
+def fitting(kernels: tuple[int, ...], context: BuildContext) -> tuple[int, ...]:
+    """Return `kernels` with the largest that fits for those too large, if 3 or more does."""
+    limit = largest(context.size)
+    if limit < 3:
+        return kernels
+    return tuple(min(kernel, limit) for kernel in kernels)

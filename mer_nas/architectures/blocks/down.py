@@ -1,4 +1,8 @@
-"""The down that aggregates with oriented kernels of several lengths.
+"""Downs: how a stage comes to its resolution and width.
+
+`in_block` and `patch_merge` leave both to the first local block of the stage: a residual one, as
+in ResNet, or an aggregator that embeds patches (Shao et al. 2025, arXiv:2509.06015). `maxpool`
+leaves the width to it. `conv_maxpool` is HTNet's aggregation (Wang et al. 2024).
 
 `maa` is the multi-grained asymmetric aggregation of *Fine-Grained Micro-Expression Recognition via
 Dynamic Routing Experts in a Single-Stream Network* (Computer Engineering 2026, DOI
@@ -16,27 +20,148 @@ from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import DOWNS, BuildContext, OneOf, non_empty
-from mer_nas.architectures.downs import Halving
-from mer_nas.architectures.kernels import KernelSet, check_kernels, largest
-from mer_nas.architectures.layers import ChannelNorm, conv, linear
-from mer_nas.architectures.recalibration import CoordinateAttention, SqueezeExcite, efficient
+from mer_nas.architectures.blocks.base import (
+    DOWNS,
+    Block,
+    BuildContext,
+    Identity,
+    KernelSet,
+    OneOf,
+    Shape,
+    check_kernels,
+    largest,
+    non_empty,
+    shrink,
+)
+from mer_nas.architectures.layers.basic import ChannelNorm, conv, linear
+from mer_nas.architectures.layers.recalibration import (
+    CoordinateAttention,
+    SqueezeExcite,
+    efficient_channel_attention,
+)
+
+
+@DOWNS.register
+class NoDown(Identity):
+    """No subsampling; the first local block brings the width."""
+
+    kind: Literal["none"] = "none"
+
+
+class _Deferred(Identity):
+    """Leaves stride 2 and the new width to the first local block."""
+
+    wants: ClassVar[str]
+    """Which local blocks carry the down out, for messages."""
+    carrier: ClassVar[str]
+    """Kind of one of them."""
+
+    def shape(self, context: BuildContext) -> Shape:
+        """Return the map unchanged, with a stride to be carried out."""
+        return Shape(context.channels, context.size, 2)
+
+    def check(self, context: BuildContext) -> None:
+        """Refuse a stage whose first block does not carry the down out."""
+        local = context.around.local
+        if self.kind not in local.resamples:
+            found = f"{self.kind!r} needs {self.wants} to carry it out, not {local.kind!r}"
+            raise context.refuse(found, f"local: {{kind: {self.carrier}}}, or another down")
+
+    def repair(self, context: BuildContext) -> Block:
+        """Take the down that the first local block carries out; without one, pool."""
+        local = context.around.local
+        if self.kind in local.resamples:
+            return self
+        if local.resamples:
+            kind = min(local.resamples)
+            return DOWNS[kind](kind=kind)
+        return MaxPool().repair(context) if local.depth else ConvMaxPool()
+
+
+@DOWNS.register
+class InBlock(_Deferred):
+    """Leaves stride 2 and the new width to the first local block, a residual one."""
+
+    kind: Literal["in_block"] = "in_block"
+
+    source: ClassVar[str] = "ResNet: He et al. 2016 (arXiv:1512.03385)"
+    wants: ClassVar[str] = "a residual local block"
+    carrier: ClassVar[str] = "res_basic"
+
+
+@DOWNS.register
+class PatchMerge(_Deferred):
+    """Leaves 2 x 2 patches and the new width to the first local block, one that embeds patches."""
+
+    kind: Literal["patch_merge"] = "patch_merge"
+
+    source: ClassVar[str] = "FDP: Shao et al. 2025, arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
+    wants: ClassVar[str] = "a local block that embeds patches"
+    carrier: ClassVar[str] = "lra"
+
+
+@DOWNS.register
+class MaxPool(Block):
+    """A 2 x 2 maximum; an odd last row or column is left out. The first local block widens."""
+
+    kind: Literal["maxpool"] = "maxpool"
+
+    source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the pool."""
+        return nn.MaxPool2d(2)
+
+    def shape(self, context: BuildContext) -> Shape:
+        """Return half the map, rounded down."""
+        return Shape(context.channels, (context.size[0] // 2, context.size[1] // 2))
+
+    def repair(self, context: BuildContext) -> Block:
+        """Leave a map of one row or column as it is."""
+        return self if min(context.size) > 1 else NoDown()
+
+
+class _Halving(Block):
+    """A down that halves the map, rounding up, and brings the stage's width."""
+
+    def shape(self, context: BuildContext) -> Shape:
+        """Return the stage's width on half the map."""
+        return Shape(context.width, shrink(context.size, 2))
+
+
+@DOWNS.register
+class ConvMaxPool(_Halving):
+    """A 3 x 3 convolution, LayerNorm over channels, and a 3 x 3 maximum with stride 2."""
+
+    kind: Literal["conv_maxpool"] = "conv_maxpool"
+
+    source: ClassVar[str] = "HTNet: Wang et al. 2024 (github.com/wangzhifengharrison/HTNet)"
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the three layers."""
+        return nn.Sequential(
+            conv(context.channels, context.width, 3, bias=True),
+            ChannelNorm(context.width),
+            nn.MaxPool2d(3, 2, 1),
+        )
 
 
 def _in_order(orientations: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(orientations)))
 
 
-Orientations = Annotated[
+_Orientations = Annotated[
     tuple[Literal["h", "v", "d1", "d2"], ...], AfterValidator(non_empty), AfterValidator(_in_order)
 ]
 
-SQUARE = 3
+
+_SQUARE = 3
 """Side of the kernel that stands beside the oriented ones, in positions."""
+
 
 ATTENTIONS: Mapping[str, Callable[[int], nn.Module]] = {
     "se": SqueezeExcite,
-    "eca": efficient,
+    "eca": efficient_channel_attention,
     "coord": CoordinateAttention,
     "none": lambda _: nn.Identity(),
 }
@@ -44,13 +169,13 @@ ATTENTIONS: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 @DOWNS.register
-class MAA(Halving):
+class MAA(_Halving):
     """Multi-grained asymmetric aggregation: oriented kernels, weighed by the clip."""
 
     kind: Literal["maa"] = "maa"
     kernels: KernelSet = (3,)
     """Granularities: lengths of the oriented kernels, in positions."""
-    orientations: Orientations = ("h", "v")
+    orientations: _Orientations = ("h", "v")
     """h: 1 x k, v: k x 1, d1 and d2: k x k kernels that are zero off their diagonal, which falls
     or rises to the right."""
     square: bool = False
@@ -66,7 +191,7 @@ class MAA(Halving):
     def build(self, context: BuildContext) -> nn.Module:
         """Return the aggregation."""
         return nn.Sequential(
-            Oriented(
+            OrientedConvolutions(
                 context.channels,
                 self.kernels,
                 (*self.orientations, "square") if self.square else self.orientations,
@@ -81,13 +206,13 @@ class MAA(Halving):
 
     def check(self, context: BuildContext) -> None:
         """Refuse kernels that are too large."""
-        check_kernels((*self.kernels, SQUARE if self.square else 1), context)
+        check_kernels((*self.kernels, _SQUARE if self.square else 1), context)
 
     def repair(self, context: BuildContext) -> "MAA":
         """Shrink kernels that are too large, and keep each size once."""
         limit = largest(context.size)
         kernels = tuple(sorted({min(kernel, limit) for kernel in self.kernels}))
-        square = self.square and limit >= SQUARE
+        square = self.square and limit >= _SQUARE
         return self.model_copy(update={"kernels": kernels, "square": square})
 
     def canonical(self, context: BuildContext) -> "MAA":
@@ -96,7 +221,7 @@ class MAA(Halving):
         return self.model_copy(update={"grain_gate": "none"}) if alone else self
 
 
-class Oriented(nn.Module):
+class OrientedConvolutions(nn.Module):
     """(B, C, H, W) to (B, K C, H, W): per kernel, a clip's own mixture of the orientations.
 
     Args:
@@ -146,7 +271,7 @@ class Oriented(nn.Module):
         return [grain for grain in self.grains if isinstance(grain, nn.ModuleList)]
 
 
-class Diagonal(nn.Module):
+class _Diagonal(nn.Module):
     """Depthwise k x k convolution, (B, C, H, W) to the same, with kernels zero off a diagonal.
 
     Of its products only those on the diagonal count: `active_share` tells the cost counter.
@@ -180,6 +305,6 @@ class Diagonal(nn.Module):
 
 def _view(name: str, kernel: int, channels: int) -> nn.Module:
     if name in {"d1", "d2"}:
-        return Diagonal(channels, kernel, upwards=name == "d2")
-    shapes = {"h": (1, kernel), "v": (kernel, 1), "square": (SQUARE, SQUARE)}
+        return _Diagonal(channels, kernel, upwards=name == "d2")
+    shapes = {"h": (1, kernel), "v": (kernel, 1), "square": (_SQUARE, _SQUARE)}
     return conv(channels, channels, shapes[name], groups=channels, bias=True)

@@ -12,7 +12,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import ORTHS, Block, BuildContext, Identity
+from mer_nas.architectures.blocks.base import ORTHS, Block, BuildContext, Identity
 
 
 @ORTHS.register
@@ -37,7 +37,7 @@ class Cos2(Orth):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the loss."""
-        return SquaredCosine()
+        return _SquaredCosine()
 
 
 @ORTHS.register
@@ -50,10 +50,10 @@ class Frob(Orth):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the loss."""
-        return Correlations()
+        return _Correlations()
 
 
-class SquaredCosine(nn.Module):
+class _SquaredCosine(nn.Module):
     """mean_b (m e / |m| |e|)^2 of features m, e (B, C)."""
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class SquaredCosine(nn.Module):
         return functional.cosine_similarity(one, other, dim=1).square().mean()
 
 
-class Correlations(nn.Module):
+class _Correlations(nn.Module):
     """|M^T E|^2 / B^2 of features M, E (B, C), each number with mean 0 and variance 1 over B."""
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:

@@ -6,12 +6,25 @@ Sources: squeeze and excitation, Hu et al. 2018 (arXiv:1709.01507); the convolut
 attention module (CBAM), Woo et al. 2018 (arXiv:1807.06521). timm has neither in this form: its
 squeeze rounds the hidden width to eights, its CBAM ends in a BatchNorm. The efficient channel
 attention of Wang et al. 2020 (arXiv:1910.03151) it has.
+
+Progressive attention is that of Zhan et al. 2024 (DOI 10.3724/SP.J.1249.2024.06756), equations
+(9) and (10): a spatial map from the maximum and the mean over channels, multiplied from the second
+gate on with the map of the gate before it, which is max-pooled to the resolution of the new one.
+
+    A_1 = sigmoid(f([max_c x; mean_c x]))
+    A_i = sigmoid(f([max_c x; mean_c x])) * Pmax(A_{i-1})
+    y   = A_i * x
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from mer_nas.architectures.layers import conv, linear
+from mer_nas.architectures.blocks.base import Size, shrink
+from mer_nas.architectures.layers.basic import conv, linear
+from mer_nas.architectures.state import State, Stateful
 
 
 class SqueezeExcite(nn.Module):
@@ -30,7 +43,7 @@ class SqueezeExcite(nn.Module):
         return scaled
 
 
-def efficient(channels: int) -> nn.Module:
+def efficient_channel_attention(channels: int) -> nn.Module:
     """Return efficient channel attention: a channel listens to its neighbours."""
     from timm.layers.eca import EcaModule
 
@@ -111,3 +124,59 @@ class CBAM(nn.Module):
             weighed + x * self.positions(x) if self.parallel else weighed * self.positions(weighed)
         )
         return both
+
+
+Carry = Literal["mul", "geo", "mean", "max", "learned", "none"]
+
+
+class ProgressiveAttention(Stateful):
+    """(B, C, H, W) to the same, leaving its map (B, 1, H, W) in the state."""
+
+    def __init__(self, carry: Carry, kernel: int, residual: bool) -> None:
+        super().__init__()
+        self.carry = carry
+        self.residual = residual
+        self.look = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
+        assert self.look.bias is not None
+        # Gates start nearly open (0.88): a product over four stages starts at 0.6, not at 0.06.
+        nn.init.constant_(self.look.bias, 2.0)
+        self.balance = nn.Parameter(torch.zeros(())) if carry == "learned" else None
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Let x through where this gate, and the ones before, look."""
+        seen = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)
+        attention = self.look(seen).sigmoid()
+        if state.attention is not None and self.carry != "none":
+            earlier = max_pool_to(state.attention, (x.shape[2], x.shape[3]))
+            attention = self._carried(attention, earlier)
+        passed = x * (1 + attention) if self.residual else x * attention
+        return passed, state._replace(attention=attention)
+
+    def _carried(self, new: Tensor, earlier: Tensor) -> Tensor:
+        match self.carry:
+            case "mul":
+                return new * earlier
+            case "geo":
+                # The root has no slope at zero, where long products end up in float32.
+                return (new * earlier).clamp_min(1e-12).sqrt()
+            case "mean":
+                return (new + earlier) / 2
+            case "max":
+                return torch.maximum(new, earlier)
+            case "learned" if self.balance is not None:
+                weight = self.balance.sigmoid()
+                return weight * new + (1 - weight) * new * earlier
+        return new
+
+
+def max_pool_to(attention: Tensor, size: Size) -> Tensor:
+    """Return a map (B, 1, H, W) max-pooled by halves, as its path was, to a smaller `size`.
+
+    Halves of odd sides are rounded up, except where only rounding down meets `size`: fixed pools
+    rather than adaptive ones, which ONNX does not have.
+    """
+    height = attention.shape[2]
+    up = any(shrink((height, height), 2**n)[0] == size[0] for n in range(height.bit_length() + 1))
+    while attention.shape[2] > size[0]:
+        attention = functional.max_pool2d(attention, 2, 2, ceil_mode=up)
+    return attention

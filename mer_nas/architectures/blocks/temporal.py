@@ -13,8 +13,8 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks import TEMPORALS, Block, BuildContext, Identity, Shape
-from mer_nas.architectures.layers import linear
+from mer_nas.architectures.blocks.base import TEMPORALS, Block, BuildContext, Identity, Shape
+from mer_nas.architectures.layers.basic import linear
 from mer_nas.architectures.state import PooledFrames, State, Stateful
 from mer_nas.rank_pooling import coefficients
 
@@ -26,7 +26,7 @@ class NoTemporal(Identity):
     kind: Literal["none"] = "none"
 
 
-class Pool(Block):
+class TemporalPool(Block):
     """What all temporal pools have: a place in the path."""
 
     where: Literal["stem", "end"] | NonNegativeInt = "end"
@@ -43,7 +43,7 @@ class Pool(Block):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the pool."""
-        return OverTime(context.frames, self.pool(context))
+        return _OverTime(context.frames, self.pool(context))
 
     def pool(self, context: BuildContext) -> nn.Module:
         """Return what maps frames (B, T, C, H, W) to (B, C, H, W)."""
@@ -68,29 +68,29 @@ class Pool(Block):
 
 
 @TEMPORALS.register
-class Mean(Pool):
+class Mean(TemporalPool):
     """The mean over frames."""
 
     kind: Literal["mean"] = "mean"
 
     def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum with equal weights."""
-        return Fixed([1 / context.frames] * context.frames)
+        return _FixedSum([1 / context.frames] * context.frames)
 
 
 @TEMPORALS.register
-class Max(Pool):
+class Max(TemporalPool):
     """The maximum over frames."""
 
     kind: Literal["max"] = "max"
 
     def pool(self, context: BuildContext) -> nn.Module:
         """Return the maximum."""
-        return MaxOverTime()
+        return _MaxOverTime()
 
 
 @TEMPORALS.register
-class Diff(Pool):
+class Diff(TemporalPool):
     """The mean over frames, minus the first: of onset and apex, their motion."""
 
     kind: Literal["diff"] = "diff"
@@ -98,11 +98,11 @@ class Diff(Pool):
     def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum with equal weights and the first frame's less by one."""
         first, *others = [1 / context.frames] * context.frames
-        return Fixed([first - 1, *others])
+        return _FixedSum([first - 1, *others])
 
 
 @TEMPORALS.register
-class ARP(Pool):
+class ARP(TemporalPool):
     """Approximate rank pooling: the sum that keeps the direction of time."""
 
     kind: Literal["arp"] = "arp"
@@ -113,7 +113,7 @@ class ARP(Pool):
         """Return the sum, its weights brought to a total size of 1."""
         weights = coefficients(context.frames)
         size = sum(map(abs, weights))
-        return Fixed([weight / size for weight in weights])
+        return _FixedSum([weight / size for weight in weights])
 
     def canonical(self, context: BuildContext) -> Block:
         """Of two frames it is half their difference, as `diff` is."""
@@ -125,18 +125,18 @@ class ARP(Pool):
 
 
 @TEMPORALS.register
-class Learned(Pool):
+class Learned(TemporalPool):
     """A sum with learned weights, which start as those of approximate rank pooling."""
 
     kind: Literal["learned"] = "learned"
 
     def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return LearnedSum(context.frames)
+        return _LearnedSum(context.frames)
 
 
 @TEMPORALS.register
-class Scored(Pool):
+class Scored(TemporalPool):
     """The mean of frames times their rank scores, which the rank loss teaches to rise."""
 
     kind: Literal["scored"] = "scored"
@@ -150,22 +150,22 @@ class Scored(Pool):
 
     def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return ScoredSum(context.channels)
+        return _ScoredSum(context.channels)
 
 
 @TEMPORALS.register
-class Attn(Pool):
+class Attn(TemporalPool):
     """A sum with weights that come from the frames and add up to 1."""
 
     kind: Literal["attn"] = "attn"
 
     def pool(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
-        return AttentiveSum(context.channels)
+        return _AttentiveSum(context.channels)
 
 
 @TEMPORALS.register
-class Conv3D(Pool):
+class Conv3D(TemporalPool):
     """Rank features: each frame as a learned grid, and filters through the stack of grids.
 
     Frames meet as vectors, when places are no longer apart. Where motions are small and clips few,
@@ -186,7 +186,7 @@ class Conv3D(Pool):
     def build(self, context: BuildContext) -> nn.Module:
         """Return the scorer."""
         pool = RankFeatures(context.channels, context.frames, self.channels, self.grid, self.axis)
-        return OverTime(context.frames, pool)
+        return _OverTime(context.frames, pool)
 
     def shape(self, context: BuildContext) -> Shape:
         """Return the grid with a channel a filter."""
@@ -214,7 +214,7 @@ class Conv3D(Pool):
             raise context.refuse(found, "axis: time, or a reference in place of a point")
 
 
-class OverTime(Stateful):
+class _OverTime(Stateful):
     """Unfolds the frames of a batch (B T, ...), pools them, and lets others see what it did.
 
     Args:
@@ -234,7 +234,7 @@ class OverTime(Stateful):
         attention = state.attention
         if attention is not None:
             attention = self._unfolded(attention).mean(1)
-        scores = self.pool.score(frames) if isinstance(self.pool, ScoredSum) else None
+        scores = self.pool.score(frames) if isinstance(self.pool, _ScoredSum) else None
         return pooled, state._replace(
             attention=attention, pooled_frames=PooledFrames(frames, pooled, scores)
         )
@@ -243,7 +243,7 @@ class OverTime(Stateful):
         return x.reshape(-1, self.frames, *x.shape[1:])
 
 
-class WeightedSum(nn.Module):
+class _WeightedSum(nn.Module):
     """The sum over time of maps times weights."""
 
     def weights(self, frames: Tensor) -> Tensor:
@@ -255,7 +255,7 @@ class WeightedSum(nn.Module):
         return (self.weights(frames)[..., None, None, None] * frames).sum(1)
 
 
-class Fixed(WeightedSum):
+class _FixedSum(_WeightedSum):
     """Weights that are what they are."""
 
     def __init__(self, weights: list[float]) -> None:
@@ -268,7 +268,7 @@ class Fixed(WeightedSum):
         return known
 
 
-class LearnedSum(WeightedSum):
+class _LearnedSum(_WeightedSum):
     """Weights of a total size of 1."""
 
     def __init__(self, frames: int) -> None:
@@ -294,7 +294,7 @@ class FrameScore(nn.Module):
         return scores.squeeze(2)
 
 
-class ScoredSum(WeightedSum):
+class _ScoredSum(_WeightedSum):
     """Weights that are the frames' rank scores, divided by T."""
 
     def __init__(self, channels: int) -> None:
@@ -307,7 +307,7 @@ class ScoredSum(WeightedSum):
         return scores / frames.shape[1]
 
 
-class AttentiveSum(WeightedSum):
+class _AttentiveSum(_WeightedSum):
     """Weights that are the softmax over time of a score."""
 
     def __init__(self, channels: int) -> None:
@@ -320,7 +320,7 @@ class AttentiveSum(WeightedSum):
         return scores.softmax(1)
 
 
-class MaxOverTime(nn.Module):
+class _MaxOverTime(nn.Module):
     """(B, T, C, H, W) to (B, C, H, W)."""
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -13,11 +13,11 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks import DYN_IMAGES, Block, BuildContext, Identity, Size
-from mer_nas.architectures.layers import conv
-from mer_nas.architectures.temporal import Conv3D
+from mer_nas.architectures.blocks.base import DYN_IMAGES, Block, BuildContext, Identity, Size
+from mer_nas.architectures.blocks.temporal import Conv3D
+from mer_nas.architectures.layers.basic import conv
 
-Level = tuple[int, int]
+_Level = tuple[int, int]
 """Width of a resolution and number of convolutions, on the way down and on the way up."""
 
 
@@ -28,13 +28,13 @@ class NoDynImage(Identity):
     kind: Literal["none"] = "none"
 
 
-class DynImage(Block):
+class _Decoder(Block):
     """What decoders of dynamic images have: a weight for the squared error of their pixels."""
 
     weight: NonNegativeFloat = 1.0
     """Weight of the loss, beside 1 for the class loss."""
 
-    levels: ClassVar[tuple[Level, ...]]
+    levels: ClassVar[tuple[_Level, ...]]
     """From the finest resolution to the coarsest."""
 
     def build(self, context: BuildContext) -> nn.Module:
@@ -53,7 +53,7 @@ class DynImage(Block):
 
     def repair(self, context: BuildContext) -> Block:
         """Take the small decoder, or none."""
-        choices = (self, Small(weight=self.weight))
+        choices = (self, SmallDecoder(weight=self.weight))
         return next((decoder for decoder in choices if decoder._fits(context)), NoDynImage())
 
     def _fits(self, context: BuildContext) -> bool:
@@ -64,23 +64,23 @@ class DynImage(Block):
 
 
 @DYN_IMAGES.register
-class Full(DynImage):
+class FullDecoder(_Decoder):
     """SegNet: five resolutions of 64 to 512 channels."""
 
     kind: Literal["segnet"] = "segnet"
 
     source: ClassVar[str] = "SegNet: arXiv:1511.00561, as in github.com/CYF-cuber/FDP"
-    levels: ClassVar[tuple[Level, ...]] = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+    levels: ClassVar[tuple[_Level, ...]] = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
 @DYN_IMAGES.register
-class Small(DynImage):
+class SmallDecoder(_Decoder):
     """The three finest resolutions of SegNet at a quarter of its widths."""
 
     kind: Literal["small"] = "small"
 
     source: ClassVar[str] = "SegNet: arXiv:1511.00561, narrower"
-    levels: ClassVar[tuple[Level, ...]] = ((16, 2), (32, 2), (64, 3))
+    levels: ClassVar[tuple[_Level, ...]] = ((16, 2), (32, 2), (64, 3))
 
 
 class SegNet(nn.Module):
@@ -91,7 +91,7 @@ class SegNet(nn.Module):
         levels: What stands at each resolution, the first of which is H x W.
     """
 
-    def __init__(self, channels: int, levels: tuple[Level, ...]) -> None:
+    def __init__(self, channels: int, levels: tuple[_Level, ...]) -> None:
         super().__init__()
         widths = [channels, *(width for width, _ in levels)]
         self.down = nn.ModuleList(
@@ -116,11 +116,11 @@ class SegNet(nn.Module):
             x, places = functional.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
             pooled.append((places, size))
         for stage in (*self.up, self.last):
-            x = stage(unpooled(x, *pooled.pop()))
+            x = stage(max_unpool(x, *pooled.pop()))
         return x.squeeze(1).sigmoid()
 
 
-def unpooled(x: Tensor, places: Tensor, size: Size) -> Tensor:
+def max_unpool(x: Tensor, places: Tensor, size: Size) -> Tensor:
     """Return 2 x 2 maxima (B, C, H, W) at their places in a map of `size`, among zeros.
 
     Args:
