@@ -24,7 +24,7 @@ from mer_nas.wording import brief, count, some
 
 Array = NDArray[Any]
 
-SHOWN = 5
+_SHOWN = 5
 """Findings about people that are said one by one."""
 
 
@@ -195,9 +195,9 @@ def _tally_text(findings: Sequence[Finding]) -> str:
 def _people(findings: Sequence[Finding]) -> Iterator[str]:
     """Yield what concerns who is one person: no fold is right where it was answered wrong."""
     told = [finding for finding in findings if finding.people]
-    yield from (f"{finding.kind}: {finding}" for finding in told[:SHOWN])
-    if len(told) > SHOWN:
-        yield f"and {len(told) - SHOWN} more of these"
+    yield from (f"{finding.kind}: {finding}" for finding in told[:_SHOWN])
+    if len(told) > _SHOWN:
+        yield f"and {len(told) - _SHOWN} more of these"
 
 
 def _count_text(counts: Mapping[str, int]) -> str:

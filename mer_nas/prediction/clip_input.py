@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_nas.data.annotations.locate import readable
+from mer_nas.data.annotations.folders import readable
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.frames import Listing, list_frames
 from mer_nas.data.preprocess.images import ENDINGS, decode

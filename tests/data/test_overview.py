@@ -9,7 +9,7 @@ from trees import images
 
 from mer_nas.config import presets
 from mer_nas.data.annotations import layouts
-from mer_nas.data.annotations.label_maps import LabelMap, names, read_label_map
+from mer_nas.data.annotations.label_maps import LabelMap, label_map_names, read_label_map
 from mer_nas.data.annotations.layouts import read_layout
 from mer_nas.data.annotations.read_records import labelled
 from mer_nas.data.checks.overview import markdown, overview
@@ -22,7 +22,7 @@ def test_the_table_is_current() -> None:
     assert markdown(overview()) in TEXT
 
 
-@pytest.mark.parametrize("name", layouts.names())
+@pytest.mark.parametrize("name", layouts.layout_names())
 def test_every_layout_has_a_preset_a_state_and_a_place_in_the_documentation(name: str) -> None:
     tree = presets.read("data", name)
     assert (tree["kind"], tree["layouts"]) == ("recorded", [name])
@@ -33,7 +33,7 @@ def test_every_layout_has_a_preset_a_state_and_a_place_in_the_documentation(name
 
 
 def test_official_counts_add_up() -> None:
-    for name in layouts.names():
+    for name in layouts.layout_names():
         official = read_layout(name).official
         for counts in (official.emotions, official.per_subject):
             assert sum(counts.values()) in {0, official.clips}, name
@@ -42,7 +42,7 @@ def test_official_counts_add_up() -> None:
     assert read_layout("samm").official.per_subject["011"] == 20
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", label_map_names())
 def test_official_counts_of_label_maps_add_up_and_name_known_emotions(name: str) -> None:
     labels = read_label_map(name)
     assert labels.emotions

@@ -11,7 +11,8 @@ import pytest
 from trees import CASME2_HEADER, images, workbook
 
 from mer_nas.data.annotations.layouts import read_layout
-from mer_nas.data.annotations.read_records import DataSet, labelled, location_of, read_data_set
+from mer_nas.data.annotations.locate import location_of
+from mer_nas.data.annotations.read_records import DataSet, labelled, read_data_set
 from mer_nas.data.config import RecordedData
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError

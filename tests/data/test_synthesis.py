@@ -12,7 +12,8 @@ from openpyxl import load_workbook
 
 from mer_nas.data import load
 from mer_nas.data.annotations.layouts import read_layout
-from mer_nas.data.annotations.read_records import DataSet, labelled, location_of, read_data_set
+from mer_nas.data.annotations.locate import location_of
+from mer_nas.data.annotations.read_records import DataSet, labelled, read_data_set
 from mer_nas.data.checks.check import check
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline

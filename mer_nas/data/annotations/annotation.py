@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_nas.data.annotations.annotation_tables import Cells, read_rows
+from mer_nas.data.annotations.folders import Folders, loose
 from mer_nas.data.annotations.identity import plain
 from mer_nas.data.annotations.layouts import Layout, Quirk
-from mer_nas.data.annotations.locate import Folders, Location, loose
+from mer_nas.data.annotations.locate import Location
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.frame_readers import MAX_FPS
 

@@ -1,34 +1,19 @@
 """Annotation tables: which sheet, which row is the header, and which column says what."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from mer_nas.data.annotations.csv_files import read_csv
-from mer_nas.data.annotations.grids import Grid, header
 from mer_nas.data.annotations.layouts import Layout, Lookup, Table
-from mer_nas.data.annotations.xlsx_files import read_xlsx
+from mer_nas.data.annotations.sheets import Sheet, header, read_sheets
 from mer_nas.errors import DataError
-from mer_nas.wording import count, some
+from mer_nas.wording import some
 
-SEARCHED = 60
+_SEARCHED = 60
 """Rows at the top of a sheet among which the header is looked for."""
 
 
 Cells = Mapping[str, str]
 """The texts of a row by our names of the columns; only those that the table has."""
-
-
-@dataclass(frozen=True)
-class _Headed:
-    """A sheet whose header was found."""
-
-    sheet: str
-    line: int
-    """Of the header, counted from 0."""
-    place: str
-    found: tuple[str, ...]
 
 
 def read_rows(path: Path, layout: Layout) -> tuple[list[tuple[str, Cells]], str]:
@@ -47,50 +32,22 @@ def read_rows(path: Path, layout: Layout) -> tuple[list[tuple[str, Cells]], str]
     if not table.headed:
         return list(_positioned(path, layout, sheets)), ""
     chosen = _chosen(path, table, sheets)
-    at = {name: grid for name, grid in sheets.items() if name in chosen}
-    head = _header(path, layout, at)
-    columns = _columns(path, layout, head)
-    grid = at[head.sheet]
-    refuse_longer(path, grid, head.line)
-    below = list(zip(grid.rows, grid.places, strict=True))[head.line + 1 :]
+    at = {name: sheet for name, sheet in sheets.items() if name in chosen}
+    name, head = _header(path, layout, at)
+    sheet = at[name]
+    wanted = {key: tuple(map(str, names)) for key, names in table.columns.items()}
+    columns = sheet.columns(path, head, wanted, table.optional)
+    sheet.refuse_longer(path, head)
+    below = list(zip(sheet.rows, sheet.places, strict=True))[head + 1 :]
     rows: list[tuple[str, Cells]] = [
         (f"{path.name}, {place}", {name: _cell(row, at) for name, at in columns.items()})
         for row, place in below
         if any(row)
     ]
-    return rows, grid.said
+    return rows, sheet.said
 
 
-def read_sheets(path: Path) -> dict[str, Grid]:
-    """Return every sheet of a file as rows of text.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    return {path.stem: read_csv(path)} if path.suffix.lower() == ".csv" else read_xlsx(path)
-
-
-def refuse_longer(path: Path, grid: Grid, head: int) -> None:
-    """Refuse rows with more cells than the header, where that moves what stands behind it.
-
-    Raises:
-        DataError: There are some.
-    """
-    width = len(grid.rows[head])
-    longer = [
-        place
-        for row, place in zip(grid.rows, grid.places, strict=True)
-        if grid.closed and any(row[width:])
-    ]
-    if longer:
-        raise DataError(
-            f"{path}: {count(len(longer), 'row')} with more cells than the header's {width}: "
-            f"{some(longer)}; a cell that holds a comma, or what else separates cells, needs "
-            "quotation marks"
-        )
-
-
-def _chosen(path: Path, table: Table, sheets: Mapping[str, Grid]) -> list[str]:
+def _chosen(path: Path, table: Table, sheets: Mapping[str, Sheet]) -> list[str]:
     if table.sheet is None:
         return list(sheets)
     found = [name for name in sheets if name == table.sheet]
@@ -101,16 +58,16 @@ def _chosen(path: Path, table: Table, sheets: Mapping[str, Grid]) -> list[str]:
     return found
 
 
-def _header(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> _Headed:
-    """Return the row that names most of the columns, three at least or all."""
+def _header(path: Path, layout: Layout, sheets: Mapping[str, Sheet]) -> tuple[str, int]:
+    """Return the sheet and the row that names most of the columns, three at least or all."""
     assert layout.table is not None
     wanted = {header(str(name)) for names in layout.table.columns.values() for name in names}
     best, most = None, 0
     for sheet, grid in sheets.items():
-        for line, row in enumerate(grid.rows[:SEARCHED]):
+        for line, row in enumerate(grid.rows[:_SEARCHED]):
             known = len(wanted & {header(cell) for cell in row if cell})
             if known > most:
-                best, most = _Headed(sheet, line, grid.places[line], row), known
+                best, most = (sheet, line), known
     if best is None or most < min(3, len(wanted)):
         needed = [
             str(names[0]) for key, names in layout.table.columns.items() if _due(layout, key)
@@ -132,70 +89,13 @@ def _header(path: Path, layout: Layout, sheets: Mapping[str, Grid]) -> _Headed:
     return best
 
 
-def _columns(path: Path, layout: Layout, head: _Headed) -> dict[str, int]:
-    """Return where each column of the layout stands."""
-    assert layout.table is not None
-    wanted = {key: tuple(map(str, names)) for key, names in layout.table.columns.items()}
-    return columns_of(path, head.place, head.found, wanted, layout.table.optional)
-
-
-def columns_of(
-    path: Path,
-    place: str,
-    found: Sequence[str],
-    wanted: Mapping[str, Sequence[str]],
-    optional: Sequence[str] = (),
-) -> dict[str, int]:
-    """Return where each column stands, whatever the case and the blanks of its header.
-
-    Args:
-        path: The table.
-        place: Where in it the header stands.
-        found: The header.
-        wanted: By our name of a column, the headers it may have, the official one first.
-        optional: Our names of those that may be missing.
-
-    Raises:
-        DataError: One is missing, or there twice.
-    """
-    heads = [header(cell) for cell in found]
-    columns: dict[str, int] = {}
-    for key, names in wanted.items():
-        name = next((name for name in map(header, names) if name in heads), None)
-        if name is not None and heads.count(name) > 1:
-            raise DataError(
-                f"{path}: the column {names[0]} stands {heads.count(name)} times in {place}; one "
-                "of them would be right"
-            )
-        if name is not None:
-            columns[key] = heads.index(name)
-    lacking = [names[0] for key, names in wanted.items() if key not in {*columns, *optional}]
-    if lacking:
-        free = [cell for index, cell in enumerate(found) if index not in columns.values()]
-        raise DataError(
-            f"{path}: the columns {', '.join(lacking)} are missing in {place}; found: "
-            f"{', '.join(filter(None, found))}. Give them their official names again."
-            f"{_guesses(lacking, free)}"
-        )
-    return columns
-
-
-def _guesses(lacking: Sequence[str], free: Sequence[str]) -> str:
-    guesses = [
-        f"{guess[0]!r} for {name!r}"
-        for name in lacking
-        if (guess := get_close_matches(name, free, n=1, cutoff=0.5))
-    ]
-    return f" Perhaps {', '.join(guesses)}?" if guesses else ""
-
-
 def _due(layout: Layout, key: str) -> bool:
     assert layout.table is not None
     return key not in layout.table.optional
 
 
 def _positioned(
-    path: Path, layout: Layout, sheets: Mapping[str, Grid]
+    path: Path, layout: Layout, sheets: Mapping[str, Sheet]
 ) -> Iterator[tuple[str, Cells]]:
     """Return the rows of a table without header, with the words of its other sheets."""
     table = layout.table
@@ -232,7 +132,7 @@ def _positioned(
         )
 
 
-def _words(lookup: Lookup, grid: Grid) -> dict[str, str]:
+def _words(lookup: Lookup, grid: Sheet) -> dict[str, str]:
     return {
         _cell(row, lookup.key).casefold(): _cell(row, lookup.value).zfill(lookup.digits)
         for row in grid.rows

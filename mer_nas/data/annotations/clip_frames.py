@@ -13,8 +13,9 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 from mer_nas.data.annotations.annotation import Annotation
+from mer_nas.data.annotations.folders import Folders, spelled
 from mer_nas.data.annotations.layouts import PLACEHOLDER, Layout
-from mer_nas.data.annotations.locate import Folders, Location, spelled
+from mer_nas.data.annotations.locate import Location
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.frames import Listing, list_frames
 from mer_nas.data.preprocess.images import ENDINGS
@@ -22,7 +23,7 @@ from mer_nas.data.records import TOLERANCE, Frame, Record, nearest
 from mer_nas.errors import DataError
 from mer_nas.wording import count, some
 
-SHOWN = 120
+_SHOWN = 120
 """Letters that a message shows of a path that is too long for the disk."""
 
 
@@ -61,7 +62,7 @@ class FrameFinder:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             kind = "a clip without frames"
-            text = f"no disk holds a name as long as {str(error.filename)[:SHOWN]}..."
+            text = f"no disk holds a name as long as {str(error.filename)[:_SHOWN]}..."
         self._findings.append(Finding("error", kind, annotation.id, text))
         return None
 

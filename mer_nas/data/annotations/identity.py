@@ -28,7 +28,7 @@ from mer_nas.data.annotations.layouts import read_layout
 from mer_nas.data.findings import Finding
 from mer_nas.errors import DataError
 
-SHOWN = 5
+_SHOWN = 5
 """Places that a message names of each spelling."""
 
 KNOWN = {
@@ -59,6 +59,11 @@ WORDS = (
 )
 """Words before the number of a subject; those of one group, or one and none, say the same."""
 
+_DECIDE = (
+    "one person needs one spelling; two people need names that differ in more than zeros, signs, "
+    "accents or a word such as sub"
+)
+
 _ALIKE = str.maketrans("асеіјорѕхуοαεικνρτυ", "aceijopsxyoaeiknptu")
 """Small letters of Cyrillic and Greek beside the Latin ones that they look like."""
 
@@ -72,7 +77,20 @@ class Names:
     joined: Mapping[str, str]
     """By name with several spellings, these and where they stand."""
     unsure: tuple[str, ...]
-    """Names of which it cannot be told whether they are one, and where they stand."""
+    """Names of which it cannot be told whether they are one, where they stand, what to do."""
+
+    def joined_findings(self, kind: str, within: str = "") -> list[Finding]:
+        """Return what is said of data sets or subjects that are written in several ways.
+
+        Args:
+            kind: "data sets" or "subjects".
+            within: What stands before each name: "casme2:".
+        """
+        kind = f"{kind} written in several ways"
+        return [
+            Finding("warning", kind, f"{within}{name}", f"taken for one: {text}", True)
+            for name, text in self.joined.items()
+        ]
 
 
 def plain(text: str) -> str:
@@ -130,23 +148,8 @@ def settled(
         spellings[name].append(text)
     told = {name: _told({text: places[text] for text in spellings[name]}) for name in spellings}
     joined = {name: told[name] for name, texts in spellings.items() if len(texts) > 1}
-    unsure = tuple("; ".join(told[name] for name in group) for group in _doubtful([*told]))
-    return Names(of, joined, unsure)
-
-
-def unsure_text(unsure: str) -> str:
-    """Return what is to be done about names of which it cannot be told whether they are one."""
-    return (
-        f"{unsure}: one person needs one spelling; two people need names that differ in more than "
-        "zeros, signs, accents or a word such as sub"
-    )
-
-
-def joined(kind: str, name: str, text: str) -> Finding:
-    """Return what is said of data sets or subjects that are written in several ways."""
-    return Finding(
-        "warning", f"{kind} written in several ways", name, f"taken for one: {text}", True
-    )
+    doubtful = ("; ".join(told[name] for name in group) for group in _doubtful([*told]))
+    return Names(of, joined, tuple(f"{names}: {_DECIDE}" for names in doubtful))
 
 
 def refuse_shared(datasets: Iterable[str], place: str) -> None:
@@ -184,7 +187,7 @@ def _told(places: Mapping[str, Sequence[str]]) -> str:
     looks = {unicodedata.normalize("NFC", text).translate(_ALIKE) for text in places}
     shown = repr if len(looks) == len(places) else ascii
     return ", ".join(
-        f"{shown(text)} ({', '.join([*where[:SHOWN], *['...'] * (len(where) > SHOWN)])})"
+        f"{shown(text)} ({', '.join([*where[:_SHOWN], *['...'] * (len(where) > _SHOWN)])})"
         for text, where in places.items()
     )
 

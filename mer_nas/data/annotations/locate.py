@@ -5,16 +5,15 @@ unpacked into one of its own name is entered. Nothing else is guessed: a root th
 is refused, and the message names the right one.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mer_nas.data.annotations import layouts
+from mer_nas.data.annotations.folders import Folders, readable, spelled
 from mer_nas.data.annotations.layouts import Frames, Layout, Release
+from mer_nas.data.config import RecordedData
 from mer_nas.errors import DataError
 from mer_nas.wording import some
 
@@ -26,94 +25,6 @@ LOOKED_AT = 4
 
 LOCK = "~$"
 """How the file begins that Excel lays beside a workbook while it is open."""
-
-Form = Callable[[str], str]
-"""Takes from a name what is not to count."""
-
-_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
-
-
-def spelled(path: Path) -> Path:
-    """Return a path as it is spelled on disk: as given, else with letters composed otherwise.
-
-    macOS writes a letter and its accent apart, other systems as one; both look the same.
-    """
-    if path.exists() or path.name in ("", "..") or path.parent == path:
-        return path
-    folder = spelled(path.parent)
-    inner = folder.iterdir() if folder.is_dir() else ()
-    like = [found for found in inner if composed(found.name) == composed(path.name)]
-    return like[0] if len(like) == 1 else folder / path.name
-
-
-class Folders:
-    """Listings of folders, each read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[Path, dict[str, Path]] = {}
-        self._forms: dict[tuple[Form, Path], dict[str, list[Path]]] = {}
-
-    def below(self, folder: Path) -> dict[str, Path]:
-        """Return the folders in a folder by name, sorted; none where there is no folder."""
-        if folder not in self._known:
-            found = sorted(folder.iterdir()) if folder.is_dir() else []
-            self._known[folder] = {path.name: path for path in found if path.is_dir()}
-        return self._known[folder]
-
-    def child(self, folder: Path, name: str) -> Path | None:
-        """Return the folder of that name; else the one whose name differs in form, case or zeros.
-
-        None where there is none, or more than one.
-        """
-        if (exact := self.below(folder).get(name)) is not None:
-            return exact
-        for form in (composed, _any_case, loose):
-            like = self._by(form, folder).get(form(name), [])
-            if like:
-                return like[0] if len(like) == 1 else None
-        return None
-
-    def _by(self, form: Form, folder: Path) -> dict[str, list[Path]]:
-        key = (form, folder)
-        if key not in self._forms:
-            self._forms[key] = {}
-            for found, path in self.below(folder).items():
-                self._forms[key].setdefault(form(found), []).append(path)
-        return self._forms[key]
-
-    def descend(self, folder: Path, parts: Iterable[str]) -> Path | None:
-        """Return the folder at the end of a path below `folder`.
-
-        `*` stands for any text, unless a folder is called so.
-        """
-        head, *rest = [*parts, ""]
-        if not head:
-            return folder
-        if "*" not in head or head in self.below(folder):
-            inner = [self.child(folder, head)]
-        else:
-            names = self.below(folder).items()
-            inner = [path for name, path in names if fnmatchcase(name.casefold(), head.casefold())]
-        ends = [end for start in inner if start and (end := self.descend(start, rest[:-1]))]
-        return ends[0] if len(ends) == 1 else None
-
-
-def composed(name: str) -> str:
-    """Return a name with each letter and its accent as one, where Unicode has that."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _any_case(name: str) -> str:
-    return composed(composed(name).casefold())
-
-
-def loose(name: str) -> str:
-    """Return a name without what differs between copies: case, Unicode form, zeros.
-
-    >>> loose("Sub01"), loose("spNO.1"), loose("s100")
-    ('sub1', 'spno.1', 's100')
-    """
-    return _ZEROS.sub("", _any_case(name))
 
 
 @dataclass(frozen=True)
@@ -133,37 +44,24 @@ class Location:
     """Files that say a table is open in Excel."""
 
 
-@contextmanager
-def readable() -> Iterator[None]:
-    """Say which folder or file may not be read.
-
-    Raises:
-        DataError: There is one.
-    """
-    try:
-        yield
-    except PermissionError as error:
-        raise DataError(
-            f"{error.filename}: this may not be read; give yourself the right to, or copy it"
-        ) from None
-
-
 @readable()
-def locate(
-    layout: Layout, root: Path | None, frames: Frames = "raw", table: str | None = None
-) -> Location:
-    """Find a data set below the folder that the user named.
-
-    Args:
-        layout: The data set.
-        root: The folder that holds the folder of its frames and its table.
-        frames: Which release is wanted.
-        table: The table, relative to the root, where the user chose one.
+def location_of(config: RecordedData, layout: Layout) -> Location:
+    """Return where one data set of the configuration lies.
 
     Raises:
-        DataError: There is no such folder, or it does not hold the data set.
+        DataError: It is not there, not as it should be, or may not be read.
         ConfigError: The data set has no such release.
     """
+    root = config.roots.get(layout.name)
+    if root is None and config.root is not None and len(config.layouts) > 1:
+        root = _find_root(layout, config.root, config.frames)
+    return _locate(layout, root or config.root, config.frames, config.annotations.get(layout.name))
+
+
+def _locate(
+    layout: Layout, root: Path | None, frames: Frames = "raw", table: str | None = None
+) -> Location:
+    """Find a data set below the folder that the user named."""
     releases = layout.released(frames)
     if root is None:
         raise DataError(
@@ -177,8 +75,7 @@ def locate(
     return search.location(root, table)
 
 
-@readable()
-def find_root(layout: Layout, above: Path, frames: Frames = "raw") -> Path:
+def _find_root(layout: Layout, above: Path, frames: Frames = "raw") -> Path:
     """Return the one folder at or below `above` that holds a data set.
 
     Raises:
@@ -359,7 +256,7 @@ class _Search:
 
 def _refuse_company(layout: Layout, table: Path) -> None:
     """Refuse a folder where another data set's table lies beside: frames cannot be told apart."""
-    for name in layouts.names():
+    for name in layouts.layout_names():
         other = layouts.read_layout(name)
         if other.name == layout.name or other.table is None or other.people == layout.people:
             continue

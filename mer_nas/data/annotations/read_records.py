@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from mer_nas.data.annotations import identity
 from mer_nas.data.annotations.annotation import Annotation, read_annotations, walk
 from mer_nas.data.annotations.clip_frames import FrameFinder
+from mer_nas.data.annotations.folders import readable
 from mer_nas.data.annotations.label_maps import AS_ANNOTATED, LabelMap, read_label_map
 from mer_nas.data.annotations.layouts import Layout, read_layout
-from mer_nas.data.annotations.locate import Location, find_root, locate, readable
+from mer_nas.data.annotations.locate import Location, location_of
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding, Severity
@@ -114,18 +115,6 @@ def chosen_layouts(config: RecordedData) -> list[Layout]:
     return found
 
 
-def location_of(config: RecordedData, layout: Layout) -> Location:
-    """Return where one data set of the configuration lies.
-
-    Raises:
-        DataError: It is not there.
-    """
-    root = config.roots.get(layout.name)
-    if root is None and config.root is not None and len(config.layouts) > 1:
-        root = find_root(layout, config.root, config.frames)
-    return locate(layout, root or config.root, config.frames, config.annotations.get(layout.name))
-
-
 def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
     """Return the records that the label map gives a class."""
     labels = read_label_map(config.labels)
@@ -183,11 +172,11 @@ def _by_person(
     rule = None if layout.subject == "{}" else lambda text: layout.subject_of(identity.plain(text))
     writings = ((each.spelling, each.where) for each in annotations)
     names = identity.settled(writings, rule) if rule else identity.settled(writings)
-    findings += [identity.joined("subjects", *each) for each in names.joined.items()]
+    findings += names.joined_findings("subjects")
     for text in names.unsure:
         kind = "subjects that may be one person"
         where = location.table.name if location.table else layout.name
-        findings.append(Finding("error", kind, where, identity.unsure_text(text), True))
+        findings.append(Finding("error", kind, where, text, True))
     return [replace(each, subject=names.of[each.spelling]) for each in annotations]
 
 

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from mer_nas.data import load
 from mer_nas.data.annotations.label_maps import LabelMap, read_label_map
-from mer_nas.data.annotations.locate import Location
+from mer_nas.data.annotations.locate import Location, location_of
 from mer_nas.data.annotations.read_records import (
     UNKNOWN,
     DataSet,
     chosen_layouts,
     classified,
-    location_of,
     read_data_set,
 )
 from mer_nas.data.checks.duplicates import LEAST, View, digest, shared_frames, small

@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-from mer_nas.data.annotations.label_maps import AS_ANNOTATED, names, read_label_map
-from mer_nas.data.annotations.layouts import Layout, read_layout
-from mer_nas.data.annotations.layouts import names as layouts
+from mer_nas.data.annotations.label_maps import AS_ANNOTATED, label_map_names, read_label_map
+from mer_nas.data.annotations.layouts import Layout, layout_names, read_layout
 
 
 class Overview(NamedTuple):
@@ -25,7 +24,7 @@ class Overview(NamedTuple):
 
 def overview() -> list[Overview]:
     """Return what each data set provides, by name."""
-    return [_of(read_layout(name)) for name in layouts()]
+    return [_of(read_layout(name)) for name in layout_names()]
 
 
 def markdown(rows: list[Overview]) -> str:
@@ -38,7 +37,7 @@ def markdown(rows: list[Overview]) -> str:
 def _of(layout: Layout) -> Overview:
     official = layout.official
     kinds = dict.fromkeys(release.frames for release in layout.releases)
-    maps = [name for name in names() if layout.name in read_label_map(name).emotions]
+    maps = [name for name in label_map_names() if layout.name in read_label_map(name).emotions]
     own = layout.explicit
     return Overview(
         layout.name,

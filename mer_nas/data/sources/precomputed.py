@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.annotations import identity
-from mer_nas.data.annotations.annotation_tables import columns_of, refuse_longer
-from mer_nas.data.annotations.csv_files import read_csv
-from mer_nas.data.annotations.locate import composed, spelled
+from mer_nas.data.annotations.folders import composed, spelled
+from mer_nas.data.annotations.sheets import read_csv
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.findings import Finding
@@ -35,7 +34,7 @@ from mer_nas.wording import count, lines, some
 
 COLUMNS = ("dataset", "sub", "filename_o", "label")
 
-SHOWN = 80
+_SHOWN = 80
 """Letters that a message shows of a cell."""
 
 _NUMBER = re.compile(r"\d{1,9}")
@@ -146,16 +145,16 @@ def _root(config: PrecomputedFlow) -> Path:
 def _table(path: Path) -> list[_Line]:
     if not path.is_file():
         raise DataError(f"data.root: {path.parent} does not hold the table {path.name}")
-    grid = read_csv(path)
-    if not grid.rows:
+    sheet = read_csv(path)
+    if not sheet.rows:
         raise DataError(f"{path}: the table is empty")
-    columns = columns_of(path, grid.places[0], grid.rows[0], {name: (name,) for name in COLUMNS})
-    refuse_longer(path, grid, 0)
-    if len(grid.rows) == 1:
+    columns = sheet.columns(path, 0, {name: (name,) for name in COLUMNS})
+    sheet.refuse_longer(path, 0)
+    if len(sheet.rows) == 1:
         raise DataError(f"{path}: the table has a header but no clips")
     return [
         _Line(place, *(next(iter(row[at : at + 1]), "") for at in columns.values()))
-        for row, place in zip(grid.rows[1:], grid.places[1:], strict=True)
+        for row, place in zip(sheet.rows[1:], sheet.places[1:], strict=True)
     ]
 
 
@@ -177,12 +176,9 @@ def _rows(
         for dataset, lines in subjects.items()
     }
     _refuse_unsure([sets, *people.values()], config)
-    findings = [identity.joined("data sets", name, text) for name, text in sets.joined.items()]
+    findings = sets.joined_findings("data sets")
     for dataset, names in people.items():
-        findings += [
-            identity.joined("subjects", f"{dataset}:{name}", text)
-            for name, text in names.joined.items()
-        ]
+        findings += names.joined_findings("subjects", f"{dataset}:")
     listed = {composed(file.name): file for file in folder.iterdir()}
     rows = []
     for line in table:
@@ -207,9 +203,9 @@ def _refuse_wrong(table: Sequence[_Line], config: PrecomputedFlow) -> None:
             wrong.append(f"{line.place}: dataset, sub or filename_o is empty")
         elif {"/", "\\"} & {*line.subject, *line.name}:
             told = f"{line.subject!r}, {line.name!r}"
-            wrong.append(f"{line.place}: {told[:SHOWN]} is a path; a name would be right")
+            wrong.append(f"{line.place}: {told[:_SHOWN]} is a path; a name would be right")
         elif not _NUMBER.fullmatch(line.label) or int(line.label) >= len(config.classes):
-            wrong.append(f"{line.place}: {line.label[:SHOWN]!r}")
+            wrong.append(f"{line.place}: {line.label[:_SHOWN]!r}")
     if wrong:
         known = ", ".join(f"{index} {name}" for index, name in enumerate(config.classes))
         raise DataError(
@@ -219,7 +215,7 @@ def _refuse_wrong(table: Sequence[_Line], config: PrecomputedFlow) -> None:
 
 
 def _refuse_unsure(names: Sequence[identity.Names], config: PrecomputedFlow) -> None:
-    unsure = [identity.unsure_text(text) for found in names for text in found.unsure]
+    unsure = [text for found in names for text in found.unsure]
     if unsure:
         raise DataError(
             f"{config.csv}: it cannot be told who is one person:\n  "

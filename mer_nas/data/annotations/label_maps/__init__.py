@@ -97,7 +97,7 @@ class LabelMap(Config):
         return self.emotions[dataset]
 
 
-def names() -> list[str]:
+def label_map_names() -> list[str]:
     """Return the label maps that are shipped, sorted."""
     files = (file.name for file in resources.files(__name__).iterdir())
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
@@ -114,8 +114,8 @@ def read_label_map(word: str) -> LabelMap:
     path = place(word, "data.labels", ConfigError)
     if path.suffix in {".yaml", ".yml"}:
         return _checked(read_text(path, ConfigError, MAX_LENGTH), word)
-    if word not in names():
-        known = [*names(), AS_ANNOTATED]
+    if word not in label_map_names():
+        known = [*label_map_names(), AS_ANNOTATED]
         raise ConfigError(f"data.labels={word}: {unknown('label map', word, known)}")
     return _shipped(word)
 

@@ -90,7 +90,7 @@ class Quirk(Config):
     source: str
 
 
-class Official(Config):
+class _Official(Config):
     """Counts of the official release, as far as they are known."""
 
     clips: int | None = None
@@ -124,7 +124,7 @@ class Layout(Config):
     emotions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """The emotions that occur, each with its other spellings; empty: any."""
     quirks: tuple[Quirk, ...] = ()
-    official: Official = Official()
+    official: _Official = _Official()
     terms: str = ""
     """On which terms its authors give it out, for those who pass on what was trained on it."""
     notes: str = ""
@@ -208,7 +208,7 @@ class Layout(Config):
         return found
 
 
-def names() -> list[str]:
+def layout_names() -> list[str]:
     """Return the data sets that have a layout, sorted."""
     files = (file.name for file in resources.files(__name__).iterdir())
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
@@ -221,8 +221,8 @@ def read_layout(name: str) -> Layout:
     Raises:
         ConfigError: None is called so.
     """
-    if name not in names():
-        raise ConfigError(f"data.layouts: {unknown('layout', name, names())}")
+    if name not in layout_names():
+        raise ConfigError(f"data.layouts: {unknown('layout', name, layout_names())}")
     text = resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     tree = presets.parse(text, f"layout {name}")
     layout = validate(Layout, {"name": name, **tree}, f"layout {name}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.data.annotations.csv_files import read_csv
+from mer_nas.data.annotations.sheets import read_csv
 from mer_nas.errors import DataError
 
 ROWS = (("path", "subject", "label"), ("c0", "anna", "smile"), ("c1", "bo", "a, b"))

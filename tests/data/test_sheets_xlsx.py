@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from mer_nas.data.annotations import xlsx_files
-from mer_nas.data.annotations.xlsx_files import read_xlsx
+from mer_nas.data.annotations import sheets
+from mer_nas.data.annotations.sheets import read_sheets
 from mer_nas.errors import DataError
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -37,14 +37,14 @@ def changed(book: Path, change: Callable[[bytes], bytes]) -> None:
 
 def refused(book: Path) -> str:
     with pytest.raises(DataError) as error:
-        read_xlsx(book)
+        read_sheets(book)
     return str(error.value).removeprefix(f"{book}: ")
 
 
 def test_merged_cells_hold_their_text_each_and_a_formula_without_value_is_shown(
     book: Path,
 ) -> None:
-    assert read_xlsx(book)["Sheet"].rows == (
+    assert read_sheets(book)["Sheet"].rows == (
         ("Subject", "Onset"),
         ("01", "46"),
         ("01", "=B2+1"),
@@ -54,13 +54,13 @@ def test_merged_cells_hold_their_text_each_and_a_formula_without_value_is_shown(
 
 def test_a_computed_formula_is_its_value(book: Path) -> None:
     changed(book, lambda text: re.sub(rb"<v\s*/>|<v></v>", b"<v>47</v>", text))
-    assert read_xlsx(book)["Sheet"].rows[2] == ("01", "47")
+    assert read_sheets(book)["Sheet"].rows[2] == ("01", "47")
 
 
 def test_what_would_unpack_to_too_much_is_not_unpacked(
     book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(xlsx_files, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(sheets, "MAX_WORKBOOK_BYTES", 2**20)
     changed(book, lambda text: text + b" " * 2**21)
     assert book.stat().st_size < 2**16
     assert refused(book).startswith("this workbook unpacks to 2 MiB, more than the 1 MiB ")
