@@ -55,7 +55,9 @@ class Candidate:
             action_units=self.architecture.losses.au > 0,
         )
 
-    def sees(self, clips: ClipSet, indices: Sequence[int] | NDArray[np.int64]) -> dict[str, Array]:
+    def inputs_for(
+        self, clips: ClipSet, indices: Sequence[int] | NDArray[np.int64]
+    ) -> dict[str, Array]:
         """Return the inputs of the network for some clips, in the order in which it takes them.
 
         Each is (N, C, H, W), or (N, T, C, H, W) of a sequence, T being as many frames as the

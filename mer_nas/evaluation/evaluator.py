@@ -25,8 +25,8 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.hindsight import Watched
-from mer_nas.evaluation.isolation import isolated
 from mer_nas.evaluation.metrics import Scores
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.evaluation.timing import rehearse
@@ -103,7 +103,7 @@ class Evaluator:
             _REHEARSED.add(candidate.key)
             rehearse(candidate, len(self.clips.classes), device)
         started = time.perf_counter()
-        with isolated(seed, device):
+        with deterministic(seed, device):
             units = self._units(candidate, fold.train)
             network, losses = self._trained(candidate, fold.train, units, seed, device, on_epoch)
             probabilities = predict(network, self._inputs(candidate, fold.test, units, device))
@@ -155,7 +155,7 @@ class Evaluator:
         self.check(candidate)
         seed = fold_seed(self.seed, repetition, subjects=())
         device = pick_device(candidate.trainer.device)
-        with isolated(seed, device):
+        with deterministic(seed, device):
             everyone = np.arange(len(self.clips))
             units = self._units(candidate, everyone)
             network, _ = self._trained(candidate, everyone, units, seed, device)
@@ -230,7 +230,7 @@ class Evaluator:
     ) -> dict[str, Tensor]:
         # torch.tensor copies: torch's own memory is aligned alike everywhere, and a worker's view
         # of shared memory is read-only.
-        seen = candidate.sees(self.clips, indices)
+        seen = candidate.inputs_for(self.clips, indices)
         return {
             name: torch.tensor(divided(images, units.get(name)), device=device)
             for name, images in seen.items()

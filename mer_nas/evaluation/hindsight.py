@@ -24,7 +24,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Indices
 from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.isolation import isolated
+from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.metrics import Scores, scores
 from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.training.device import pick_device
@@ -175,7 +175,7 @@ def look_back(
     fold = evaluator.protocol.folds[index]
     device = pick_device(candidate.trainer.device)
     answers: list[tuple[int, ...]] = []
-    with isolated(0, device):
+    with deterministic(0, device):
         network: nn.Module = build(candidate.architecture, len(evaluator.clips.classes))
         network.to(device)
         inputs = evaluator.inputs(candidate, fold.test, fold.train, device)

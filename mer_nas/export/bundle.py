@@ -79,7 +79,7 @@ def export_network(
     deployed = Deployed(network)
     names = candidate.architecture.inputs
     units = _units(clips)
-    seen = candidate.sees(clips, _spread(clips, max(BATCHES)))
+    seen = candidate.inputs_for(clips, _spread(clips, max(BATCHES)))
     examples = [divided(images, units.get(name)) for name, images in seen.items()]
     with whole(folder, FILES) as new:
         write_onnx(deployed, names, examples, _notes(clips, facts), new / GRAPH)
@@ -174,7 +174,7 @@ def _inputs(candidate: Candidate, clips: ClipSet, facts: Provenance) -> tuple[In
             frames=candidate.frames(clips, name),
             divisors=_together(clips.units.get(name), trained.get(name)),
         )
-        for name, images in candidate.sees(clips, range(len(clips))).items()
+        for name, images in candidate.inputs_for(clips, range(len(clips))).items()
     )
 
 

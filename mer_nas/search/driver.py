@@ -276,10 +276,10 @@ class StudyDriver:
             "candidate": proposal.candidate.key,
             "tree": proposal.candidate.dump(),
             "idle": list(proposal.idle),
-            **proposal.price.cost._asdict(),
+            **proposal.cost._asdict(),
         }
-        if proposal.price.timing is not None:
-            attributes["timing"] = proposal.price.timing._asdict()
+        if proposal.timing is not None:
+            attributes["timing"] = proposal.timing._asdict()
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
 
@@ -355,7 +355,7 @@ class StudyDriver:
         """Return what a complete trial has reached in each objective."""
         if uf1 is None:
             return None
-        cost = running.proposal.price.cost
+        cost = running.proposal.cost
         costs = {"macs": cost.macs, "params": cost.deployed}
         return [uf1, *(float(costs[name]) for name in self._settings.objectives[1:])]
 

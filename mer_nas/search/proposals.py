@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import optuna
 
-from mer_nas.architectures import parse_drawn
+from mer_nas.architectures import Cost, measure, parse_drawn
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.price import Price, price
+from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.search.effects import idle
 from mer_nas.space import SearchSpace
+from mer_nas.space.search_space import Limits
 from mer_nas.training.config import TrainerConfig
 
 
@@ -21,7 +22,9 @@ class Proposal:
     """A candidate that was drawn and may be trained."""
 
     candidate: Candidate
-    price: Price
+    cost: Cost
+    timing: Timing | None = None
+    """None where no limit asks for it."""
     idle: tuple[str, ...] = ()
     """Parameters that were drawn and make no difference to the candidate."""
 
@@ -53,7 +56,34 @@ class Proposer:
             settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
             trainer = validate(TrainerConfig, settings, f"{place}: trainer")
             candidate = Candidate(architecture, trainer)
-            found = price(candidate, self.classes, self.space.limits, place)
+            cost, timing = check_limits(candidate, self.classes, self.space.limits, place)
         except ConfigError as error:  # of one draw; the others go on
             raise Infeasible(str(error)) from error
-        return Proposal(candidate, found, tuple(idle(self.space, trial.params, architecture)))
+        unused = tuple(idle(self.space, trial.params, architecture))
+        return Proposal(candidate, cost, timing, unused)
+
+
+def check_limits(
+    candidate: Candidate, classes: int, limits: Limits, place: str
+) -> tuple[Cost, Timing | None]:
+    """Return what a candidate costs, held against the limits of its space before it is trained.
+
+    Args:
+        candidate: What was drawn.
+        classes: Of its data.
+        limits: What it may cost.
+        place: How the user knows the space.
+
+    Returns:
+        Its cost, and its times on this machine; those only where a limit speaks of them.
+
+    Raises:
+        Infeasible: It costs more than a limit allows.
+    """
+    cost = measure(candidate.architecture, classes)
+    limits.hold(place, params=cost.deployed, macs=cost.macs)
+    if not limits.timed:
+        return cost, None
+    timing = clock(candidate, classes)
+    limits.hold(place, step_ms=timing.step_ms, clip_ms=timing.clip_ms)
+    return cost, timing

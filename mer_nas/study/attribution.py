@@ -24,8 +24,8 @@ from mer_nas.architectures.layers.attention import OverTokens
 from mer_nas.architectures.layers.recalibration import ProgressiveAttention
 from mer_nas.architectures.layers.routing import Router, Routing
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.evaluation.isolation import isolated
 from mer_nas.report import Attribution, ExpertAttribution, GateAttribution
 from mer_nas.training.device import pick_device
 
@@ -65,7 +65,7 @@ def attribution(
     def batch(indices: NDArray[np.int64]) -> list[Tensor]:
         return list(evaluator.inputs(candidate, indices, everyone, device).values())
 
-    with isolated(0, device):
+    with deterministic(0, device):
         seen = decisions(network, batch, len(clips))
     if not seen:
         return None
@@ -212,7 +212,7 @@ def _power(candidate: Candidate, evaluator: Evaluator, name: str) -> Values:
     for label in range(len(clips.classes)):
         squares = []
         for index in np.flatnonzero(clips.labels == label).tolist():
-            image = candidate.sees(clips, [index])[name]  # one at a time: they may be large
+            image = candidate.inputs_for(clips, [index])[name]  # one at a time: they may be large
             apart = image - np.median(image, axis=(-2, -1), keepdims=True)
             squares.append(np.square(apart, dtype=np.float64).mean(tuple(range(image.ndim - 2))))
         found.append(np.sqrt(np.mean(squares, axis=0)))

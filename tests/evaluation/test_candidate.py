@@ -71,6 +71,6 @@ def test_a_network_sees_as_many_frames_as_it_takes_spread_evenly(filmed: Candida
     film = np.arange(2 * 8, dtype=np.float32).reshape(2, 8, 1, 1, 1)
     known = (Record("a", "1", "x", 0), Record("a", "1", "y", 0))
     clips = ClipSet("s", ("no",), known, {"frames": film, FLOW: np.zeros((2, 3, 1, 1))})
-    seen = filmed.sees(clips, [1])
+    seen = filmed.inputs_for(clips, [1])
     assert list(seen) == ["frames"]
     assert seen["frames"].flatten().tolist() == [8, 10, 13, 15]

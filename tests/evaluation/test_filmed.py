@@ -51,7 +51,7 @@ def test_one_epoch_lowers_the_loss_of_a_network_of_frames(
     network = build(candidate.architecture, len(clips.classes))
     seen = {
         name: torch.tensor(array)
-        for name, array in candidate.sees(clips, range(len(clips))).items()
+        for name, array in candidate.inputs_for(clips, range(len(clips))).items()
     }
     labels, units = torch.tensor(clips.labels), torch.tensor(clips.action_units)
 

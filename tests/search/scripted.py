@@ -23,7 +23,6 @@ from mer_nas.data.protocols import Protocol, plan
 from mer_nas.data.records import Record
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.hindsight import Hindsight
-from mer_nas.evaluation.price import Price
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.search.config import StudyConfig
@@ -64,9 +63,9 @@ class Sketch:
         return cls(tuple(sorted(tree.items())))
 
 
-def priced(macs: int) -> Price:
-    """Return the price of a candidate of so many multiply-accumulates."""
-    return Price(Cost(parameters=10, macs=macs, deployed=10))
+def costing(macs: int) -> Cost:
+    """Return the cost of a candidate of so many multiply-accumulates."""
+    return Cost(parameters=10, macs=macs, deployed=10)
 
 
 def propose(trial: optuna.Trial) -> Proposal:
@@ -78,7 +77,7 @@ def propose(trial: optuna.Trial) -> Proposal:
     values["y"] = trial.suggest_int("y", 0, 5)
     if values["y"] == 5 and values["x"] > 0.5:
         raise Infeasible(f"y=5 needs x up to 0.5, not {values['x']:.2f}")
-    return Proposal(Sketch(tuple(sorted(values.items()))), priced(100))  # type: ignore[arg-type]
+    return Proposal(Sketch(tuple(sorted(values.items()))), costing(100))  # type: ignore[arg-type]
 
 
 POINTS = (

@@ -12,10 +12,10 @@ from scripted import (
     POINTS,
     ScriptedEvaluator,
     Sketch,
+    costing,
     evaluator,
     history,
     journal,
-    priced,
     propose,
     result_of,
     search,
@@ -46,7 +46,7 @@ def only_x(trial: optuna.Trial) -> Proposal:
     """Draw from three candidates."""
     x = trial.suggest_categorical("x", [0.0, 0.5, 1.0])
     sketch = Sketch((("kind", "plain"), ("x", x)))
-    return Proposal(sketch, priced(1))  # type: ignore[arg-type]
+    return Proposal(sketch, costing(1))  # type: ignore[arg-type]
 
 
 # Trials and their ends
@@ -239,7 +239,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_what_it_has(tmp_path: Path
 def test_a_space_with_nothing_open_evaluates_its_one_candidate(tmp_path: Path) -> None:
     def single(trial: optuna.Trial) -> Proposal:
         sketch = Sketch((("kind", "plain"), ("x", 0.5)))
-        return Proposal(sketch, priced(1))  # type: ignore[arg-type]
+        return Proposal(sketch, costing(1))  # type: ignore[arg-type]
 
     histories = run(tmp_path, evaluator(), propose=single, points=(), trials=30)
     assert [row[5] for row in histories] == ["complete", "duplicate"]

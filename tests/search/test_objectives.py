@@ -9,7 +9,7 @@ import pytest
 from conftest import Heard
 from optuna.trial import TrialState
 from pydantic import ValidationError
-from scripted import ScriptedEvaluator, evaluator, history, priced, propose, search
+from scripted import ScriptedEvaluator, costing, evaluator, history, propose, search
 
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.results import FoldResult
@@ -27,7 +27,7 @@ def dearer(trial: optuna.Trial) -> Proposal:
     """Draw a sketch whose cost grows with its quality, and with y for nothing."""
     drawn = propose(trial)
     values = dict(drawn.candidate.values)  # type: ignore[attr-defined]
-    return replace(drawn, price=priced(int(1000 * values["x"]) + 100 * values["y"] + 1))
+    return replace(drawn, cost=costing(int(1000 * values["x"]) + 100 * values["y"] + 1))
 
 
 def run(folder: Path, scripted: ScriptedEvaluator, **words: Any) -> list[tuple[Any, ...]]:

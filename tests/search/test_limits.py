@@ -10,8 +10,8 @@ from mer_nas.architectures import ModelOutput
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation import timing
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.evaluation.price import price
 from mer_nas.evaluation.timing import Timing, clock
+from mer_nas.search.proposals import check_limits
 from mer_nas.space.search_space import Limits
 
 
@@ -29,12 +29,13 @@ def test_times_are_measured_only_where_a_limit_asks_for_them(
         asked.append(candidate)
         return Timing(step_ms=20.0, clip_ms=1.5, machine="a clock")
 
-    monkeypatch.setattr("mer_nas.evaluation.price.clock", measured)
-    found = price(prog_s, 3, Limits(params=318_463, macs=10**9), "here")
-    assert (found.cost.parameters, found.cost.deployed) == (318_463, 318_463)
-    assert found.timing is None
+    monkeypatch.setattr("mer_nas.search.proposals.clock", measured)
+    cost, times = check_limits(prog_s, 3, Limits(params=318_463, macs=10**9), "here")
+    assert (cost.parameters, cost.deployed) == (318_463, 318_463)
+    assert times is None
     assert asked == []
-    assert price(prog_s, 3, Limits(step_ms=20, clip_ms=1.5), "here").timing == measured(prog_s, 3)
+    _, times = check_limits(prog_s, 3, Limits(step_ms=20, clip_ms=1.5), "here")
+    assert times == measured(prog_s, 3)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,9 @@ def test_times_are_measured_only_where_a_limit_asks_for_them(
 def test_what_costs_more_is_infeasible_and_says_so(
     prog_s: Candidate, limits: Limits, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mer_nas.evaluation.price.clock", lambda *_: Timing(20.0, 1.5, "a clock"))
+    monkeypatch.setattr("mer_nas.search.proposals.clock", lambda *_: Timing(20.0, 1.5, "a clock"))
     with pytest.raises(Infeasible) as refused:
-        price(prog_s, 3, limits, "here")
+        check_limits(prog_s, 3, limits, "here")
     assert str(refused.value) == message
 
 

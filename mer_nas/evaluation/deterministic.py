@@ -14,7 +14,7 @@ import torch
 
 
 @contextmanager
-def isolated(seed: int, device: torch.device) -> Iterator[None]:
+def deterministic(seed: int, device: torch.device) -> Iterator[None]:
     """Run the block with one thread, known settings and fresh random states; put all back after.
 
     Args:
