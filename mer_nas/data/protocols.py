@@ -14,13 +14,14 @@ StratifiedGroupKFold of scikit-learn.
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
 
+from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
 from mer_nas.wording import count
@@ -31,38 +32,52 @@ Scheme = Literal["loso", "lodo"] | int
 """One subject, or one data set, at a time; or a number of groups of subjects."""
 
 
-@dataclass(frozen=True, eq=False)
-class Fold:
+class Fold(Config):
     """Subjects that are held out together."""
 
     name: str
     """For people: "synthetic:s03", "group 2 (4 subjects)", "casme2"."""
-    subjects: tuple[str, ...]
-    train: Indices
-    """Indices of the clips to learn from, ascending."""
-    test: Indices
-    """Indices of the clips of `subjects`, ascending."""
+    key: str
+    """12 hexadecimal digits that stand for the held-out subjects and nothing else."""
+    clips: PositiveInt
+    """Number of clips held out."""
+    subjects: tuple[str, ...] = ()
+    """Who is held out; empty in studies of versions that did not note it."""
 
-    @property
-    def key(self) -> str:
-        """12 hexadecimal digits that stand for the held-out subjects and nothing else."""
-        return hashlib.sha256("\n".join(self.subjects).encode()).hexdigest()[:12]
+    def test(self, clips: ClipSet) -> Indices:
+        """Return the indices of the clips that are held out, ascending."""
+        return np.flatnonzero(np.isin(clips.groups, self.subjects))
+
+    def train(self, clips: ClipSet) -> Indices:
+        """Return the indices of the clips to learn from, ascending."""
+        return np.flatnonzero(~np.isin(clips.groups, self.subjects))
 
 
-@dataclass(frozen=True, eq=False)
-class Protocol:
+class Protocol(Config):
     """All folds, in the order in which every candidate goes through them."""
 
-    folds: tuple[Fold, ...]
+    name: str
+    """"LOSO", "LODO", or "4 subject groups"."""
+    folds: Annotated[tuple[Fold, ...], Field(min_length=1)]
     """Most clips first; equal ones by name."""
     blocks: tuple[tuple[int, ...], ...]
     """Indices of consecutive folds; a search asks its pruner after each block."""
-    name: str
-    """"LOSO", "LODO", or "4 subject groups"."""
-    labels: NDArray[np.int64]
-    """(N,), the true class of each clip of the set."""
-    classes: int
-    """How many classes there are."""
+
+    @model_validator(mode="after")
+    def _of_its_folds(self) -> Self:
+        if sorted(index for block in self.blocks for index in block) != [*range(len(self.folds))]:
+            raise ValueError("its blocks do not hold each fold once")
+        return self
+
+    @property
+    def clips(self) -> int:
+        """Clips of all folds."""
+        return sum(fold.clips for fold in self.folds)
+
+    @property
+    def trained(self) -> int:
+        """Training clips of all folds together: what one epoch of the whole protocol costs."""
+        return self.clips * (len(self.folds) - 1)
 
 
 def plan(
@@ -94,15 +109,14 @@ def plan(
             parts = [np.flatnonzero(clips.datasets == name) for name in np.unique(clips.datasets)]
         case number:
             parts = _groups(clips, number, seed, blind=blind)
-    held = sorted((_fold(clips, part) for part in parts), key=lambda f: (-len(f.test), f.subjects))
-    held = [_named(clips, folds, fold, number) for number, fold in enumerate(held, start=1)]
-    return Protocol(
-        folds=tuple(held),
-        blocks=_blocks([len(fold.test) for fold in held], block),
-        name=name_of(folds),
-        labels=clips.labels,
-        classes=len(clips.classes),
-    )
+    subjects = {tuple(sorted(set(clips.groups[part].tolist()))): part for part in parts}
+    ordered = sorted(subjects, key=lambda held: (-len(subjects[held]), held))
+    held = [
+        _fold(clips, folds, group, subjects[group], number)
+        for number, group in enumerate(ordered, start=1)
+    ]
+    blocks = _blocks([fold.clips for fold in held], block)
+    return Protocol(name=name_of(folds), folds=tuple(held), blocks=blocks)
 
 
 def name_of(folds: Scheme) -> str:
@@ -164,26 +178,23 @@ def _groups(clips: ClipSet, folds: int, seed: int, *, blind: bool) -> list[Indic
     return parts
 
 
-def _fold(clips: ClipSet, test: Indices) -> Fold:
-    subjects = tuple(sorted(set(clips.groups[test].tolist())))
-    train = np.setdiff1d(np.arange(len(clips)), test)
-    if len(train) < 2:
+def _fold(
+    clips: ClipSet, folds: Scheme, subjects: tuple[str, ...], test: Indices, number: int
+) -> Fold:
+    if (left := len(clips) - len(test)) < 2:
         raise DataError(
-            f"{clips.name}: without {', '.join(subjects)} there is {count(len(train), 'clip')} to "
+            f"{clips.name}: without {', '.join(subjects)} there is {count(left, 'clip')} to "
             "learn from; at least 2 are needed"
         )
-    return Fold(", ".join(subjects), subjects, train, test)
-
-
-def _named(clips: ClipSet, folds: Scheme, fold: Fold, number: int) -> Fold:
     match folds:
         case "loso":
-            return fold
+            name = ", ".join(subjects)
         case "lodo":
-            name = clips.records[fold.test[0]].dataset
+            name = clips.records[test[0]].dataset
         case _:
-            name = f"group {number} ({count(len(fold.subjects), 'subject')})"
-    return Fold(name, fold.subjects, fold.train, fold.test)
+            name = f"group {number} ({count(len(subjects), 'subject')})"
+    key = hashlib.sha256("\n".join(subjects).encode()).hexdigest()[:12]
+    return Fold(name=name, key=key, clips=len(test), subjects=subjects)
 
 
 def _blocks(sizes: Sequence[int], share: float) -> tuple[tuple[int, ...], ...]:

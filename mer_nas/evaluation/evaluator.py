@@ -96,6 +96,7 @@ class Evaluator:
             TrainingDiverged: Its loss or its answers are no numbers.
         """
         fold = self.protocol.folds[index]
+        train, test = fold.train(self.clips), fold.test(self.clips)
         self.check(candidate)
         seed = fold_seed(self.seed, repetition, fold.subjects)
         device = pick_device(candidate.trainer.device)
@@ -104,9 +105,9 @@ class Evaluator:
             rehearse(candidate, len(self.clips.classes), device)
         started = time.perf_counter()
         with deterministic(seed, device):
-            units = self._units(candidate, fold.train)
-            network, losses = self._trained(candidate, fold.train, units, seed, device, on_epoch)
-            probabilities = predict(network, self._inputs(candidate, fold.test, units, device))
+            units = self._units(candidate, train)
+            network, losses = self._trained(candidate, train, units, seed, device, on_epoch)
+            probabilities = predict(network, self._inputs(candidate, test, units, device))
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
         return FoldResult(
@@ -119,10 +120,10 @@ class Evaluator:
             data=self.clips.fingerprint,
             code=code_version(self.extensions),
             protocol=self.protocol.name,
-            clips=tuple(self.clips.records[clip].id for clip in fold.test),
-            labels=tuple(self.clips.records[clip].label for clip in fold.test),
+            clips=tuple(self.clips.records[clip].id for clip in test),
+            labels=tuple(self.clips.records[clip].label for clip in test),
             probabilities=tuple(tuple(row) for row in probabilities.tolist()),
-            epochs=epochs_begun(candidate.trainer, len(fold.train)),
+            epochs=epochs_begun(candidate.trainer, len(train)),
             seconds=round(time.perf_counter() - started, 3),
             losses=tuple(float(f"{loss:.6g}") for loss in losses),
         )

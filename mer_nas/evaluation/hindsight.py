@@ -117,7 +117,7 @@ class Watched:
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
         """Train and read a fold as `Evaluator.fold` does, and keep the weights of its epochs."""
         self.forget()
-        train = self._evaluator.protocol.folds[index].train
+        train = self._evaluator.protocol.folds[index].train(self._evaluator.clips)
         weights = EpochWeights(epochs_begun(candidate.trainer, len(train)))
         try:
             result = self._evaluator.fold(candidate, index, repetition, weights.keep)
@@ -178,7 +178,9 @@ def look_back(
     with deterministic(0, device):
         network: nn.Module = build(candidate.architecture, len(evaluator.clips.classes))
         network.to(device)
-        inputs = evaluator.inputs(candidate, fold.test, fold.train, device)
+        inputs = evaluator.inputs(
+            candidate, fold.test(evaluator.clips), fold.train(evaluator.clips), device
+        )
         for epoch in weights:
             network.load_state_dict(epoch)
             answers.append(tuple(predict(network, inputs).argmax(1).tolist()))

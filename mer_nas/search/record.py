@@ -39,7 +39,7 @@ class Record:
         return result
 
     def _fits(self, result: FoldResult, fold: Fold) -> bool:
-        held_out = [self.clips.records[clip] for clip in fold.test]
+        held_out = [self.clips.records[clip] for clip in fold.test(self.clips)]
         return (
             [(clip.id, clip.label) for clip in held_out]
             == list(zip(result.clips, result.labels, strict=True))

@@ -36,7 +36,7 @@ class Scoreboard:
     def remaining(self) -> Sequence[Counts]:
         """Clips of each class that are to come after so many folds."""
         classes = len(self._clips.classes)
-        tests = [self._protocol.folds[index].test for index in self.order]
+        tests = [self._protocol.folds[index].test(self._clips) for index in self.order]
         counts = [np.bincount(self._clips.labels[test], minlength=classes) for test in tests]
         before = np.cumsum([np.zeros(classes, dtype=np.int64), *counts], axis=0)
         return list(before[-1] - before)

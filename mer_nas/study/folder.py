@@ -27,9 +27,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field
 
 from mer_nas import trust
 from mer_nas.config import presets
@@ -46,7 +45,6 @@ from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
 from mer_nas.systems import grid
-from mer_nas.training.config import TrainerConfig
 from mer_nas.vetting import vet
 
 RUNS = Path("runs")
@@ -55,52 +53,6 @@ IN_PLACE = ("ledger.jsonl", "hindsight.jsonl", "sessions.jsonl", "study.db", "dr
 """How the names of files begin that grow where they lie; all others are replaced whole."""
 BEGUN = ("origin.json", "settings.yaml", *IN_PLACE)
 """How the names of files begin that a study has before its first fold."""
-
-
-class FoldShape(Config):
-    """A fold, without its clips."""
-
-    name: str
-    key: str
-    """Stands for the held-out subjects."""
-    clips: PositiveInt
-    """Number of clips held out."""
-
-
-class ProtocolShape(Config):
-    """A protocol, without its clips."""
-
-    name: str
-    folds: Annotated[tuple[FoldShape, ...], Field(min_length=1)]
-    """In the order in which every candidate goes through them."""
-    blocks: tuple[tuple[int, ...], ...]
-    """Indices of the folds after which the pruner is asked."""
-
-    @model_validator(mode="after")
-    def _of_its_folds(self) -> Self:
-        if sorted(index for block in self.blocks for index in block) != [*range(len(self.folds))]:
-            raise ValueError("its blocks do not hold each fold once")
-        return self
-
-    @classmethod
-    def of(cls, protocol: Protocol) -> ProtocolShape:
-        """Return the shape of `protocol`."""
-        folds = (FoldShape(name=f.name, key=f.key, clips=len(f.test)) for f in protocol.folds)
-        return cls(name=protocol.name, folds=tuple(folds), blocks=protocol.blocks)
-
-    @property
-    def clips(self) -> int:
-        """Clips of all folds."""
-        return sum(fold.clips for fold in self.folds)
-
-    @property
-    def trained(self) -> int:
-        """Training clips of all folds together: what one epoch of the whole protocol costs."""
-        return self.clips * (len(self.folds) - 1)
-
-    def visits(self, trainer: TrainerConfig) -> int:
-        """Return how many clips the training of a candidate goes through, each time counted."""
-        return trainer.visits(self.trained, len(self.folds))
 
 
 class Origin(Config):
@@ -112,9 +64,9 @@ class Origin(Config):
     files: Sources = Field(default_factory=dict)
     """The modules of that code, each with what it means; of older studies none."""
     data: DataSummary
-    search: ProtocolShape
-    final: ProtocolShape | None = None
-    outer: ProtocolShape | None = None
+    search: Protocol
+    final: Protocol | None = None
+    outer: Protocol | None = None
     """Groups of subjects that searches of their own never see; none without `study.outer`."""
     optuna: str = "search"
     """Name of the Optuna study in its storage, which others may share."""
@@ -336,7 +288,7 @@ def create(
         code=code_version(settings.space.extensions),
         files=code(settings.space.extensions),
         data=data_facts(clips),
-        search=ProtocolShape.of(plan(clips, study.folds, study.seed, study.block)),
+        search=plan(clips, study.folds, study.seed, study.block),
         final=_final(settings, clips),
         outer=_outer(settings, clips),
         optuna="search" if study.storage is None else shared,
@@ -390,11 +342,11 @@ def find(word: str) -> StudyFolder:
     raise StudyError(f"{unknown('study', word, names)}; a study's folder would be right too")
 
 
-def _final(settings: Settings, clips: ClipSet) -> ProtocolShape | None:
+def _final(settings: Settings, clips: ClipSet) -> Protocol | None:
     study = settings.study
     if study.final is None:
         return None
-    return ProtocolShape.of(plan(clips, study.final.folds, study.seed, study.block))
+    return plan(clips, study.final.folds, study.seed, study.block)
 
 
 def outer_plan(study: StudyConfig, clips: ClipSet) -> Protocol:
@@ -417,11 +369,11 @@ def outer_plan(study: StudyConfig, clips: ClipSet) -> Protocol:
 def without(clips: ClipSet, fold: Fold) -> ClipSet:
     """Return the clips of a search that never sees the subjects of an outer fold."""
     return replace(
-        clips.subset(fold.train), name=f"{clips.name} without {fold.name}", official=None
+        clips.subset(fold.train(clips)), name=f"{clips.name} without {fold.name}", official=None
     )
 
 
-def _outer(settings: Settings, clips: ClipSet) -> ProtocolShape | None:
+def _outer(settings: Settings, clips: ClipSet) -> Protocol | None:
     """Return the outer groups, once it is sure that each inner search can divide its clips."""
     study = settings.study
     if study.outer is None:
@@ -432,7 +384,7 @@ def _outer(settings: Settings, clips: ClipSet) -> ProtocolShape | None:
         plan(inside, study.folds, study.seed, study.block)
         if study.final is not None:
             plan(inside, study.final.folds, study.seed, study.block)
-    return ProtocolShape.of(protocol)
+    return protocol
 
 
 def _make(settings: Settings) -> Path:

@@ -21,7 +21,6 @@ from mer_nas.evaluation.timing import BATCH, clock, clock_clip
 from mer_nas.search.config import RayConfig
 from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
-from mer_nas.study.folder import ProtocolShape
 from mer_nas.study.state import StudyState, Trial
 from mer_nas.systems import draw_one, grid, trained_by
 from mer_nas.training.config import TrainerConfig
@@ -69,15 +68,15 @@ def forecast(settings: Settings, clips: ClipSet, workers: int) -> Forecast:
     probes = _probes(settings)
     steps = [clock(probe, len(clips.classes)).step_ms / 1000 for probe in probes]
     per_clip = statistics.fmean(steps) / BATCH
-    trial = per_clip * ProtocolShape.of(protocol).visits(settings.trainer)
+    trial = per_clip * _visits(protocol, settings.trainer)
     jobs, seconds = 0, 0.0
     if final is not None:
-        shape = ProtocolShape.of(plan(clips, final.folds, study.seed, study.block))
+        shape = plan(clips, final.folds, study.seed, study.block)
         trainer = trained_by(
             settings.trainer, final.trainer, settings.trainer_words, "study.final"
         )
         jobs = final.jobs(len(settings.space.points))
-        seconds = jobs * per_clip * shape.visits(trainer)
+        seconds = jobs * per_clip * _visits(shape, trainer)
     searches = 1 + (study.outer or 0)
     return Forecast(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
 
@@ -87,9 +86,14 @@ def evaluation_seconds(
 ) -> float:
     """Return about how long it takes to measure a candidate, one fold after another."""
     study = settings.study
-    shape = ProtocolShape.of(plan(clips, study.folds, study.seed, study.block))
+    shape = plan(clips, study.folds, study.seed, study.block)
     step = clock(candidate, len(clips.classes)).step_ms / 1000
-    return seeds * step / BATCH * shape.visits(candidate.trainer)
+    return seeds * step / BATCH * _visits(shape, candidate.trainer)
+
+
+def _visits(protocol: Protocol, trainer: TrainerConfig) -> int:
+    """Return how many clips the training of a candidate goes through, each time counted."""
+    return trainer.visits(protocol.trained, len(protocol.folds))
 
 
 def _trials(settings: Settings) -> int | None:
@@ -118,7 +122,7 @@ def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> s
     known = [seconds for seconds in per_clip if seconds is not None]
     if len(known) < len(entries):  # their folds are not in the ledger any more
         return text
-    visits = (final.visits(entry.candidate.trainer) for entry in entries)
+    visits = (_visits(final, entry.candidate.trainer) for entry in entries)
     total = seeds.seeds * sum(map(operator.mul, known, visits))
     return f"{text}, about {duration(total / workers)}"
 

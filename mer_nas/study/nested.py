@@ -85,7 +85,7 @@ def measure(
             if (winner := found.winner) is None:
                 tell(Note("no trial was complete, so nobody can be asked"))
                 continue
-            alone = replace(protocol, folds=(fold,), blocks=((0,),))
+            alone = protocol.model_copy(update={"folds": (fold,), "blocks": ((0,),)})
             stage = FinalStage(
                 finalists=[Finalist(f"{winner.label} asked about {fold.name}", winner.candidate)],
                 seeds=study.final.seeds if study.final else 1,

@@ -1,6 +1,6 @@
 """What a study knows: its Optuna storage and its ledger, read back.
 
-No data set is needed: labels and predictions stand in the ledger, the shape of the folds in the
+No data set is needed: labels and predictions stand in the ledger, the protocols in the
 study's origin. So a report can be made wherever the folder is; `summary` says what it tells.
 """
 
@@ -19,6 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas.architectures.extensions import load_extensions
+from mer_nas.data.protocols import Protocol
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
@@ -32,7 +33,7 @@ from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_storage, opening
 from mer_nas.statistics import by_subject
-from mer_nas.study.folder import Origin, ProtocolShape, StudyFolder
+from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.systems import trained_by
 from mer_nas.wording import count
 
@@ -163,7 +164,9 @@ class StudyState:
         """
         data, origin = self.origin.data, self.origin
         shapes = (origin.search, origin.final, origin.outer)
-        clips = {fold.key: fold.clips for shape in shapes if shape for fold in shape.folds}
+        clips = {
+            fold.key: fold.clips for protocol in shapes if protocol for fold in protocol.folds
+        }
         found = read(ledger) if ledger.is_file() else ()
         for result in found:
             same = (
@@ -196,18 +199,16 @@ class StudyState:
         return found
 
     def under(
-        self, shape: ProtocolShape, candidate: str, repetition: int = 0
+        self, protocol: Protocol, candidate: str, repetition: int = 0
     ) -> Sequence[FoldResult]:
         """Return what the ledger holds of a candidate under a protocol, in its order."""
         known = self.results.get((candidate, repetition), {})
-        return [known[fold.key] for fold in shape.folds if fold.key in known]
+        return [known[fold.key] for fold in protocol.folds if fold.key in known]
 
-    def scored(
-        self, shape: ProtocolShape, candidate: str, repetition: int = 0
-    ) -> SeedScores | None:
+    def scored(self, protocol: Protocol, candidate: str, repetition: int = 0) -> SeedScores | None:
         """Return the pooled scores of a candidate, or none while a fold is missing."""
-        results = self.under(shape, candidate, repetition)
-        if len(results) < len(shape.folds):
+        results = self.under(protocol, candidate, repetition)
+        if len(results) < len(protocol.folds):
             return None
         return SeedScores.pooled(results, list(self.origin.data.subjects), repetition)
 
@@ -248,10 +249,10 @@ class StudyState:
         ended = [trial.user_attrs for trial in self.trials]
         return [known["candidate"] for known in ended if known["outcome"] == outcome]
 
-    def counts(self, shape: ProtocolShape, candidate: str, repetition: int = 0) -> Counts | None:
+    def counts(self, protocol: Protocol, candidate: str, repetition: int = 0) -> Counts | None:
         """Return the confusions (S, K, K) of a candidate, or none while a fold is missing."""
-        results = self.under(shape, candidate, repetition)
-        if len(results) < len(shape.folds):
+        results = self.under(protocol, candidate, repetition)
+        if len(results) < len(protocol.folds):
             return None
         data = self.origin.data
         return by_subject(results, list(data.subjects), len(data.classes))
@@ -274,8 +275,8 @@ class StudyState:
 
     def _refuse_gaps(self, trial: FrozenTrial) -> None:
         """Refuse a complete trial whose folds are not all there: without it others look better."""
-        shape = self.origin.search
-        lost = len(shape.folds) - len(self.under(shape, trial.user_attrs["candidate"]))
+        protocol = self.origin.search
+        lost = len(protocol.folds) - len(self.under(protocol, trial.user_attrs["candidate"]))
         if lost and trial.state == TrialState.COMPLETE:
             database = "study.db" if self.settings.study.storage is None else "its storage"
             raise StudyError(
@@ -288,13 +289,13 @@ class StudyState:
     @cached_property
     def finalists(self) -> list[tuple[Trial, tuple[SeedScores, ...]]]:
         """Those with a whole repetition of the final protocol, best mean UF1 first."""
-        final, shape = self.settings.study.final, self.origin.final
-        if final is None or shape is None:
+        final, protocol = self.settings.study.final, self.origin.final
+        if final is None or protocol is None:
             return []
         scored = []
         for finalist in self.for_final():
             key = finalist.candidate.key
-            scores = [self.scored(shape, key, repetition) for repetition in range(final.seeds)]
+            scores = [self.scored(protocol, key, repetition) for repetition in range(final.seeds)]
             if whole := tuple(score for score in scores if score is not None):
                 scored.append((finalist, whole))
         return sorted(scored, key=lambda entry: -statistics.fmean(s.uf1 for s in entry[1]))

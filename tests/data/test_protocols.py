@@ -25,11 +25,11 @@ def test_loso_holds_out_every_subject_once_and_whole() -> None:
     clips = clip_set(SIZES)
     protocol = plan(clips)
     assert sorted(fold.name for fold in protocol.folds) == [f"d:{name}" for name in SIZES]
-    tested = np.concatenate([fold.test for fold in protocol.folds])
+    tested = np.concatenate([fold.test(clips) for fold in protocol.folds])
     assert sorted(tested.tolist()) == list(range(20))
     for fold in protocol.folds:
-        assert sorted([*fold.train, *fold.test]) == list(range(20))
-        assert not set(clips.groups[fold.train]) & set(fold.subjects)
+        assert sorted([*fold.train(clips), *fold.test(clips)]) == list(range(20))
+        assert not set(clips.groups[fold.train(clips)]) & set(fold.subjects)
 
 
 def test_large_folds_come_first_and_equal_ones_by_name() -> None:
@@ -44,7 +44,7 @@ def test_the_order_does_not_depend_on_the_order_of_the_clips() -> None:
         there, back = plan(clip_set(SIZES), folds), plan(clip_set(backwards), folds)
         if folds == "loso":
             assert [f.subjects for f in there.folds] == [f.subjects for f in back.folds]
-        assert [len(fold.test) for fold in there.folds] == [len(fold.test) for fold in back.folds]
+        assert [fold.clips for fold in there.folds] == [fold.clips for fold in back.folds]
 
 
 def test_blocks_are_whole_folds_of_the_share_asked_for() -> None:
@@ -57,11 +57,11 @@ def test_groups_keep_subjects_together_and_classes_mixed() -> None:
     clips = clip_set({f"s{n:02d}": 6 for n in range(12)}, classes=3)
     protocol = plan(clips, folds=4, seed=3)
     assert protocol.name == "4 subject groups"
-    assert [len(fold.test) for fold in protocol.folds] == [18] * 4
+    assert [fold.clips for fold in protocol.folds] == [18] * 4
     held = [subject for fold in protocol.folds for subject in fold.subjects]
     assert sorted(held) == list(clips.subjects)
     for fold in protocol.folds:
-        assert np.bincount(clips.labels[fold.test]).tolist() == [6, 6, 6]
+        assert np.bincount(clips.labels[fold.test(clips)]).tolist() == [6, 6, 6]
 
 
 def test_groups_follow_from_the_seed() -> None:
@@ -119,15 +119,15 @@ def test_lodo_holds_out_every_data_set_once_and_whole() -> None:
     clips = several("casme2", "samm", "smic")
     protocol = plan(clips, "lodo")
     assert protocol.name == "LODO"
-    assert [(fold.name, len(fold.test), len(fold.train)) for fold in protocol.folds] == [
+    assert [(fold.name, fold.clips, len(fold.train(clips))) for fold in protocol.folds] == [
         ("smic", 4, 5),
         ("samm", 3, 6),
         ("casme2", 2, 7),
     ]
     assert [fold.subjects for fold in protocol.folds] == [("smic:1",), ("samm:1",), ("casme2:1",)]
     for fold in protocol.folds:
-        assert set(clips.datasets[fold.test]) == {fold.name}
-        assert fold.name not in clips.datasets[fold.train]
+        assert set(clips.datasets[fold.test(clips)]) == {fold.name}
+        assert fold.name not in clips.datasets[fold.train(clips)]
 
 
 def test_lodo_needs_two_data_sets() -> None:

@@ -134,7 +134,7 @@ def test_training_never_sees_the_held_out_clips(
 
     monkeypatch.setattr(module, "fit", watched)
     evaluator.fold(candidate, 0)
-    held_out = evaluator.clips.inputs[FLOW][evaluator.protocol.folds[0].test]
+    held_out = evaluator.clips.inputs[FLOW][evaluator.protocol.folds[0].test(evaluator.clips)]
     (learned,) = seen
     for clip in torch.tensor(held_out):
         assert not any(torch.equal(clip, other) for other in learned)
@@ -152,7 +152,7 @@ def test_the_held_out_fold_is_asked_once(
 
     monkeypatch.setattr(module, "predict", watched)
     evaluator.fold(candidate, 0)
-    assert asked == [len(evaluator.protocol.folds[0].test)]
+    assert asked == [evaluator.protocol.folds[0].clips]
 
 
 def test_a_result_keeps_the_loss_of_each_epoch_to_six_digits(
@@ -251,7 +251,7 @@ def test_inputs_may_be_scaled_by_the_training_clips_of_the_fold_and_no_others(
     protocol = plan(scaled)
     Evaluator(scaled, protocol, seed=7).fold(candidate, 0)
     (trained,) = seen
-    assert len(trained) == len(protocol.folds[0].train)
+    assert len(trained) == len(protocol.folds[0].train(clips))
     assert trained[:, :2].square().mean() == pytest.approx(1, rel=1e-5)
     assert trained[:, 2].square().mean() == pytest.approx(1, rel=1e-5)
 

@@ -86,7 +86,7 @@ def test_action_units_of_the_training_clips_alone_are_learned(
     (targets,) = given
     assert targets.action_units is not None
     np.testing.assert_array_equal(
-        targets.action_units.numpy(), clips.action_units[protocol.folds[0].train]
+        targets.action_units.numpy(), clips.action_units[protocol.folds[0].train(clips)]
     )
 
 

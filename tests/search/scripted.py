@@ -121,7 +121,7 @@ class ScriptedEvaluator:
         dice = random.Random(f"{self.seed} {repetition} {candidate.key} {fold.key}")
         self.runs.append((candidate.key, index))
         time.sleep(self.delay)
-        labels = [int(self.clips.labels[clip]) for clip in fold.test]
+        labels = [int(self.clips.labels[clip]) for clip in fold.test(self.clips)]
         return result_of(
             self,
             candidate,
@@ -164,7 +164,7 @@ def result_of(
 ) -> FoldResult:
     """Return the result of a fold whose clips were given the classes `chosen`."""
     fold = evaluator.protocol.folds[index]
-    clips = [evaluator.clips.records[clip] for clip in fold.test]
+    clips = [evaluator.clips.records[clip] for clip in fold.test(evaluator.clips)]
     return FoldResult(
         candidate=candidate.key,
         fold=fold.key,

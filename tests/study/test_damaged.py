@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from mer_nas.data.protocols import Fold, Protocol
 from mer_nas.errors import MerNasError, StudyError
 from mer_nas.report import Attribution, DataSummary, ExpertAttribution, SeedScores
 from mer_nas.study.evaluate import read_evaluation
-from mer_nas.study.folder import FoldShape, Origin, ProtocolShape, StudyFolder
+from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.study.sessions import Sessions, add_session, sessions
 
 BYTES = {
@@ -45,12 +46,12 @@ def test_any_bytes_in_a_json_file_are_one_message(
 
 
 def origin() -> Origin:
-    folds = tuple(FoldShape(name=name, key=name, clips=2) for name in "ab")
+    folds = tuple(Fold(name=name, key=name, clips=2) for name in "ab")
     return Origin(
         command="mer-nas search",
         code="0" * 12,
         data=DataSummary(name="x", fingerprint="f", classes=("n", "p"), counts={"clips": 4}),
-        search=ProtocolShape(name="LOSO", folds=folds, blocks=((0,), (1,))),
+        search=Protocol(name="LOSO", folds=folds, blocks=((0,), (1,))),
     )
 
 

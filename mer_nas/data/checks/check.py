@@ -167,7 +167,9 @@ def _unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]
         yield Finding("error", "clips that cannot be divided", f"study.folds={folds}", str(error))
         return
     for index, name in enumerate(clips.classes):
-        lacking = [f.name for f in protocol.folds if not (clips.labels[f.train] == index).any()]
+        lacking = [
+            f.name for f in protocol.folds if not (clips.labels[f.train(clips)] == index).any()
+        ]
         if lacking:
             text = f"without {lacking[0]} nobody shows it, so that fold cannot learn it"
             yield Finding("warning", "a class of one fold", name, text)
