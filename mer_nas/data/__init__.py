@@ -47,14 +47,14 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = N
 def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:
     match config:
         case SyntheticData():
-            from mer_nas.data.sources import synthetic
+            from mer_nas.data.sources.synthetic import load_synthetic
 
-            return synthetic.load(config, needs)
+            return load_synthetic(config, needs)
         case PrecomputedFlow():
-            from mer_nas.data.sources import precomputed
+            from mer_nas.data.sources.precomputed import load_precomputed
 
-            return precomputed.load(config)
+            return load_precomputed(config)
         case RecordedData():
-            from mer_nas.data.sources import recorded
+            from mer_nas.data.sources.recorded import load_recorded, one_by_one
 
-            return recorded.load(config, needs, run or recorded.one_by_one)
+            return load_recorded(config, needs, run or one_by_one)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.pipeline import Clip, prepare
 from mer_nas.data.scaling import divided
-from mer_nas.data.sources.precomputed import read_flow, scaled
+from mer_nas.data.sources.precomputed import read_flow
 from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph
 from mer_nas.export.manifest import FILE, GRAPH, InputSpec, Manifest, read_manifest
@@ -74,10 +74,10 @@ class Model:
         """
         (spec,) = self.manifest.inputs
         image = read_flow(file)
-        if image.shape[:2] != spec.shape[-2:]:
-            height, width = image.shape[:2]
+        if image.shape[1:] != spec.shape[-2:]:
+            height, width = image.shape[1:]
             raise DataError(f"{file}: {width} by {height} pixels; {self._flow_wanted()}")
-        return {spec.name: scaled(image[None])[0]}
+        return {spec.name: image}
 
     def run(self, inputs: Inputs) -> NDArray[np.float64]:
         """Return the probability of each class, (K,).

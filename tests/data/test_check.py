@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from trees import CASME2_HEADER, images, workbook
 
-from mer_nas.data.checks.check import Report, check
+from mer_nas.data.checks.check import CheckReport, check_data
 from mer_nas.data.config import DataConfig, RecordedData, SyntheticData
 from mer_nas.data.preprocess import alignment
 
@@ -41,14 +41,16 @@ def casme2(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def looked(root: Path | None, *layouts: str, labels: str = "three", **words: object) -> Report:
+def looked(
+    root: Path | None, *layouts: str, labels: str = "three", **words: object
+) -> CheckReport:
     names = layouts or ("casme2",)
     tree = {"name": "a", "layouts": names, "root": root, "labels": labels}
     tree |= {"pipeline": {"align": "none"}, **words}
-    return check(RecordedData.model_validate(tree))
+    return check_data(RecordedData.model_validate(tree))
 
 
-def kinds(report: Report, severity: str) -> list[str]:
+def kinds(report: CheckReport, severity: str) -> list[str]:
     return [finding.kind for finding in report.findings if finding.severity == severity]
 
 
@@ -196,7 +198,7 @@ def test_images_of_several_sizes_and_kinds(casme2: Path) -> None:
 
 @pytest.mark.parametrize("config", [SyntheticData(subjects=2, clips=6)])
 def test_data_that_need_no_reader_are_counted(config: DataConfig) -> None:
-    report = check(config)
+    report = check_data(config)
     assert report.errors == 0
     assert {line.what: line.found for line in report.counts}["clips"] == 6
 

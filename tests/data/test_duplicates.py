@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mer_nas.data import load
-from mer_nas.data.checks.check import Report, check
+from mer_nas.data.checks.check import CheckReport, check_data
 from mer_nas.data.checks.duplicates import shared_inputs
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow, RecordedData
@@ -77,7 +77,7 @@ def test_a_search_says_so_in_its_first_lines_and_the_check_is_an_error(tmp_path:
         f"  warnings: {ACROSS} (1); `mer-nas data check` lists them",
         f"  {ACROSS}: casme2:sub03/EP: as casme2:sub01/EP: the same to the last value",
     ]
-    assert check(config).errors == 1
+    assert check_data(config).errors == 1
 
 
 # Frames -----------------------------------------------------------------------------------------
@@ -100,13 +100,13 @@ def films(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def looked(root: Path, *rows: str) -> Report:
+def looked(root: Path, *rows: str) -> CheckReport:
     (root / "manifest.csv").write_text("\n".join(["path,subject,label", *rows]))
     tree = {"layouts": ["manifest"], "root": root, "labels": "as_annotated"}
-    return check(RecordedData.model_validate({**tree, "pipeline": {"align": "none"}}))
+    return check_data(RecordedData.model_validate({**tree, "pipeline": {"align": "none"}}))
 
 
-def shared(report: Report) -> list[tuple[str, str, str]]:
+def shared(report: CheckReport) -> list[tuple[str, str, str]]:
     return [(f.kind, f.where, f.text) for f in report.findings if f.kind in (ACROSS, WITHIN)]
 
 

@@ -248,7 +248,7 @@ def test_the_code_that_prepares_is_part_of_the_key(
     records: ClipSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(records)
-    monkeypatch.setattr(recorded, "code", lambda: "other code")
+    monkeypatch.setattr(recorded, "_code", lambda: "other code")
     run = Counted()
     load(records, run=run)
     assert len(run.ids) == 4

@@ -14,7 +14,7 @@ from mer_nas.data import load
 from mer_nas.data.annotations.layouts import read_layout
 from mer_nas.data.annotations.locate import location_of
 from mer_nas.data.annotations.read_records import DataSet, labelled, read_data_set
-from mer_nas.data.checks.check import check
+from mer_nas.data.checks.check import check_data
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.protocols import plan
@@ -86,7 +86,7 @@ def test_each_label_map_gives_the_official_counts(
 
 
 def test_a_check_finds_no_count_that_differs(official: Path) -> None:
-    report = check(recorded(official, "casme2", "samm", "smic", labels="megc2019"))
+    report = check_data(recorded(official, "casme2", "samm", "smic", labels="megc2019"))
     assert report.errors == report.differing == 0
     assert sum(line.official is not None for line in report.counts) > 30
     assert "subjects that differ" not in {finding.kind for finding in report.findings}

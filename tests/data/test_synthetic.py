@@ -20,7 +20,7 @@ from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
-from mer_nas.data.sources.faces import PIXELS, draw_face, frame, portrait
+from mer_nas.data.sources.faces import PIXELS, Face, render
 from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, UNITS, expression
 from mer_nas.data.sources.synthetic import Recording, recordings
 from mer_nas.errors import DataError
@@ -137,7 +137,7 @@ def test_every_expression_is_made_of_known_units_around_eyes_and_mouth() -> None
 
 
 def test_a_smile_draws_the_corners_of_the_mouth_up() -> None:
-    face = draw_face(np.random.default_rng(0))
+    face = Face.draw(np.random.default_rng(0))
     _, down = expression(face, ("12",), pixels=3.0, balance=0.0)
     for side in ("left", "right"):
         x, y = face.landmarks[f"lip_{side}"]
@@ -146,7 +146,7 @@ def test_a_smile_draws_the_corners_of_the_mouth_up() -> None:
 
 
 def test_one_side_can_move_alone() -> None:
-    face = draw_face(np.random.default_rng(0))
+    face = Face.draw(np.random.default_rng(0))
     right, _ = expression(face, ("20",), pixels=3.0, balance=1.0)
     assert right.max() == pytest.approx(3.0, rel=0.1)
     assert right.min() > -0.1
@@ -154,9 +154,9 @@ def test_one_side_can_move_alone() -> None:
 
 def test_a_face_that_does_not_move_stays_the_same_but_for_noise() -> None:
     rng = np.random.default_rng(0)
-    image = portrait(draw_face(rng))
+    image = Face.draw(rng).portrait()
     still = np.zeros((PIXELS, PIXELS), np.float32)
-    one, two = (frame(image, (still, still), gain=1.0, noise=0.0, rng=rng) for _ in range(2))
+    one, two = (render(image, (still, still), gain=1.0, noise=0.0, rng=rng) for _ in range(2))
     assert np.array_equal(one, two)
     assert one.std() > 20
 

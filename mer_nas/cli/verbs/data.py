@@ -21,7 +21,7 @@ from mer_nas.settings import resolve
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
-    from mer_nas.data.checks.check import Count, Report
+    from mer_nas.data.checks.check import CheckReport, Count
 
 SHOWN = 20
 """Findings of a kind that are listed; `--all` lists every one."""
@@ -51,11 +51,11 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
     mer-nas data check data=casme2 data.root=DIR
     mer-nas data check data=smic data.root=DIR data.frames=cropped
     """
-    from mer_nas.data.checks.check import check as look_through
+    from mer_nas.data.checks.check import check_data
 
     settings = resolve(words)
     with _bar("clips", quiet=quiet) as progress:
-        report = look_through(settings.data, progress, settings.study.folds, settings.study.seed)
+        report = check_data(settings.data, progress, settings.study.folds, settings.study.seed)
     if as_json:
         click.echo(json.dumps(_tree(report), indent=2))
     else:
@@ -64,7 +64,7 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
         sys.exit(2)
 
 
-def _tree(report: Report) -> dict[str, Any]:
+def _tree(report: CheckReport) -> dict[str, Any]:
     return {
         "places": dict(report.places),
         "counts": [{**line._asdict(), "differs": line.differs} for line in report.counts],
@@ -73,7 +73,7 @@ def _tree(report: Report) -> dict[str, Any]:
     }
 
 
-def _text(report: Report, everything: bool) -> str:
+def _text(report: CheckReport, everything: bool) -> str:
     from mer_nas.data.findings import tally
 
     lines = [f"{name}: {place}" for name, place in report.places.items()]

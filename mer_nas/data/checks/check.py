@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data import load
@@ -23,7 +22,7 @@ from mer_nas.data.annotations.read_records import (
     classified,
     read_data_set,
 )
-from mer_nas.data.checks.duplicates import LEAST, View, digest, shared_frames, small
+from mer_nas.data.checks.duplicates import ClipView, shared_frames
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
 from mer_nas.data.findings import Finding
@@ -40,7 +39,7 @@ from mer_nas.wording import some
 _See = Callable[[Frame, NDArray[Any]], None]
 """Is told what each frame holds."""
 
-Progress = Callable[[int, int], None]
+_Progress = Callable[[int, int], None]
 """Is told how many of how many clips are looked through."""
 
 
@@ -60,7 +59,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What a check found."""
 
     places: Mapping[str, str]
@@ -84,12 +83,12 @@ class Report:
         return sum(count.differs for count in self.counts)
 
 
-def check(
+def check_data(
     config: DataConfig,
-    progress: Progress = lambda done, of: None,
+    progress: _Progress = lambda done, of: None,
     folds: Scheme | None = None,
     seed: int = 0,
-) -> Report:
+) -> CheckReport:
     """Return what there is to say of the data.
 
     Args:
@@ -130,10 +129,10 @@ def check(
             counts += _classes("all", config.layouts, records, labels)
     findings += [finding for one in sets for finding in _differing_subjects(one, labels)]
     places = {one.layout.name: _place(one.location) for one in sets}
-    return Report(places, tuple(counts), tuple(findings))
+    return CheckReport(places, tuple(counts), tuple(findings))
 
 
-def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
+def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> CheckReport:
     """Return what there is to say of data that come as arrays."""
     try:
         clips = load(config)
@@ -141,14 +140,14 @@ def _loaded(config: DataConfig, folds: Scheme | None, seed: int) -> Report:
         fault = Finding(
             "error", "data that cannot be read", config.name, _after(config.name, str(error))
         )
-        return Report({}, (), (fault,))
+        return CheckReport({}, (), (fault,))
     official = clips.official or {}
     counts = tuple(
         Count(config.name, name, number, official.get(name))
         for name, number in clips.counts().items()
     )
     findings = (*clips.left_out, *clips.findings, *_unfit(clips, folds, seed))
-    return Report({}, counts, findings)
+    return CheckReport({}, counts, findings)
 
 
 def _unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]:
@@ -259,7 +258,7 @@ def _per_subject(
             yield Finding("warning", "subjects that differ", f"{dataset}:{subject}", text)
 
 
-def _frames(records: list[Record], pipeline: Pipeline, progress: Progress) -> Iterator[Finding]:
+def _frames(records: list[Record], pipeline: Pipeline, progress: _Progress) -> Iterator[Finding]:
     """Decode every frame of every clip, find its face, and compare it with the others."""
     views = []
     refused: set[str] = set()
@@ -277,22 +276,12 @@ def _frames(records: list[Record], pipeline: Pipeline, progress: Progress) -> It
     yield from shared_frames(views)
 
 
-def _looked_at(record: Record) -> tuple[list[Finding], View]:
+def _looked_at(record: Record) -> tuple[list[Finding], ClipView]:
     """Return what is to be said of the frames of a clip, and what tells it from others."""
-    seen: dict[Frame, bytes] = {}
-    faces: dict[Frame, NDArray[np.float32]] = {}
-    onset, apex, _ = record.keyframes
-
-    def see(frame: Frame, values: NDArray[Any]) -> None:
-        seen[frame] = digest(values)
-        if frame in (onset, apex) and min(values.shape[:2]) >= LEAST:
-            faces[frame] = small(values)
-
-    reader = frame_reader(record)
-    findings = _video(record, reader, see) if isinstance(reader, Video) else _images(record, see)
-    both = np.stack([faces[onset], faces[apex]]) if {onset, apex} <= set(faces) else None
-    frames = frozenset(seen.values()) - {b""}
-    return findings, View(record.id, record.group, frames, both)
+    reader, view = frame_reader(record), ClipView(record.id, record.group, record.keyframes[:2])
+    if isinstance(reader, Video):
+        return _video(record, reader, view.see), view
+    return _images(record, view.see), view
 
 
 def _images(record: Record, see: _See) -> list[Finding]:

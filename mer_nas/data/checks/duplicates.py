@@ -14,7 +14,8 @@ people reach .90, and no two clips of one person .9975.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.findings import Finding
+from mer_nas.data.records import Frame
 from mer_nas.inputs import FLOW
 from mer_nas.wording import count
 
@@ -40,34 +42,39 @@ Vectors = NDArray[np.float32]
 """(N, D), each of length 1; zeros where there is nothing to compare."""
 
 
-class View(NamedTuple):
+@dataclass(frozen=True)
+class ClipView:
     """What is kept of a clip's frames to tell it from others."""
 
     clip: str
     subject: str
-    frames: frozenset[bytes]
+    pair: tuple[Frame, Frame]
+    """Onset and apex."""
+    seen: dict[Frame, bytes] = field(default_factory=dict)
     """Of each frame that shows anything, what stands for its values."""
-    faces: NDArray[np.float32] | None
-    """(2, cells, cells): onset and apex, grey; None where they could not be read or are small."""
+    small: dict[Frame, NDArray[np.float32]] = field(default_factory=dict)
+    """(cells, cells): onset and apex, grey, as far as they could be read and are large enough."""
+
+    def see(self, frame: Frame, values: NDArray[Any]) -> None:
+        """Take in what a frame holds, (H, W) or (H, W, C)."""
+        if values.size and values.min() != values.max():
+            head = f"{values.dtype.str} {values.shape}".encode()
+            content = np.ascontiguousarray(values).tobytes()
+            self.seen[frame] = hashlib.sha256(head + content).digest()
+        if frame in self.pair and min(values.shape[:2]) >= LEAST:
+            grey = values.astype(np.float32)
+            grey = grey.mean(axis=2) if grey.ndim == 3 else grey
+            cells = (FACE_CELLS, FACE_CELLS)
+            small = cv2.resize(grey, cells, interpolation=cv2.INTER_AREA)
+            self.small[frame] = np.asarray(small, np.float32)
+
+    @property
+    def frames(self) -> set[bytes]:
+        """What stands for the frames; those that are the same count once."""
+        return set(self.seen.values())
 
 
-def digest(values: NDArray[Any]) -> bytes:
-    """Return what stands for the values of a picture; nothing for one without any contrast."""
-    if values.size == 0 or values.min() == values.max():
-        return b""
-    head = f"{values.dtype.str} {values.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(values).tobytes()).digest()
-
-
-def small(picture: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a picture (H, W) or (H, W, C) as grey cells."""
-    grey = picture.astype(np.float32)
-    grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    cells = (FACE_CELLS, FACE_CELLS)
-    return np.asarray(cv2.resize(grey, cells, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def shared_frames(views: Sequence[View]) -> Iterator[Finding]:
+def shared_frames(views: Sequence[ClipView]) -> Iterator[Finding]:
     """Yield the clips whose frames another clip has too, or nearly; each with one such clip."""
     owners: dict[bytes, dict[str, int]] = {}
     told: set[int] = set()
@@ -102,12 +109,12 @@ def shared_inputs(clips: ClipSet) -> Iterator[Finding]:
     if FLOW in clips.inputs:
         vectors = _unit(np.stack([_cells(clips.inputs[FLOW][index]) for index in kept]))
         groups = clips.groups[kept]
-        for index, other, likeness in nearest(vectors, groups, SAME_FLOW):
+        for index, other, likeness in _nearest(vectors, groups, SAME_FLOW):
             what = f"nearly the same (correlation {likeness:.3f})"
             yield _of_clips(clips, kept[index], kept[other], what)
 
 
-def nearest(
+def _nearest(
     vectors: Vectors, groups: NDArray[np.str_], least: float
 ) -> Iterator[tuple[int, int, float]]:
     """Yield each vector that resembles an earlier one, that one, and their correlation.
@@ -128,15 +135,15 @@ def nearest(
                 yield index, other, float(earlier[other])
 
 
-def _nearly_shared(views: Sequence[View]) -> Iterator[Finding]:
-    seen = [view for view in views if view.faces is not None]
+def _nearly_shared(views: Sequence[ClipView]) -> Iterator[Finding]:
+    seen = [view for view in views if set(view.pair) <= set(view.small)]
     if not seen:
         return
-    pictures = np.stack([view.faces for view in seen if view.faces is not None])
+    pictures = np.stack([[view.small[frame] for frame in view.pair] for view in seen])
     onsets = _unit(pictures[:, :1])
     motions = _unit(np.stack([_cells(both[1:] - both[:1]) for both in pictures]))
     groups = np.array([view.subject for view in seen])
-    for index, other, likeness in nearest(onsets, groups, SAME_FACE):
+    for index, other, likeness in _nearest(onsets, groups, SAME_FACE):
         across = bool(groups[index] != groups[other])
         same_motion = float(motions[index] @ motions[other]) >= SAME_FLOW
         if across or same_motion:

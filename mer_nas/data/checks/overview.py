@@ -6,7 +6,7 @@ from mer_nas.data.annotations.label_maps import AS_ANNOTATED, label_map_names, r
 from mer_nas.data.annotations.layouts import Layout, layout_names, read_layout
 
 
-class Overview(NamedTuple):
+class _Overview(NamedTuple):
     """What a data set provides, as people read it."""
 
     name: str
@@ -22,24 +22,17 @@ class Overview(NamedTuple):
     """The label maps that know it."""
 
 
-def overview() -> list[Overview]:
+def overview() -> list[_Overview]:
     """Return what each data set provides, by name."""
     return [_of(read_layout(name)) for name in layout_names()]
 
 
-def markdown(rows: list[Overview]) -> str:
-    """Return the table as it stands in the documentation."""
-    head = "| data | data set | clips | subjects | fps | frames | apex | AUs | labels |"
-    rule = "|---|---|---|---|---|---|---|---|---|"
-    return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def _of(layout: Layout) -> Overview:
+def _of(layout: Layout) -> _Overview:
     official = layout.official
     kinds = dict.fromkeys(release.frames for release in layout.releases)
     maps = [name for name in label_map_names() if layout.name in read_label_map(name).emotions]
     own = layout.explicit
-    return Overview(
+    return _Overview(
         layout.name,
         layout.title,
         _number(official.clips or official.videos),

@@ -9,6 +9,7 @@ Positions are in units of half the image: x to the right, y down, both in [-1, 1
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -56,6 +57,27 @@ class Face:
     grain: int
     """Seed of the skin's texture."""
 
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Return a face nobody has."""
+        near = rng.uniform
+        return cls(
+            centre=(near(-0.08, 0.08), near(-0.08, 0.08)),
+            width=near(0.55, 0.7),
+            height=near(0.72, 0.85),
+            eye_y=near(-0.26, -0.14),
+            eye_x=near(0.24, 0.34),
+            eye_size=near(0.08, 0.12),
+            brow_gap=near(0.13, 0.2),
+            brow_weight=near(0.02, 0.045),
+            nose_y=near(0.1, 0.2),
+            mouth_y=near(0.36, 0.48),
+            mouth_width=near(0.18, 0.28),
+            skin=near(0.45, 0.75),
+            light=(near(-0.15, 0.15), near(-0.15, 0.15)),
+            grain=int(rng.integers(2**31)),
+        )
+
     @property
     def landmarks(self) -> dict[str, tuple[float, float]]:
         """Positions of the parts that move; left is the left of the image."""
@@ -76,65 +98,45 @@ class Face:
             points[f"lip_{side}"] = (sign * self.mouth_width, self.mouth_y)
         return {name: (x + px, y + py) for name, (px, py) in points.items()}
 
+    def portrait(self, pixels: int = PIXELS) -> Field:
+        """Return the face at rest, (pixels, pixels), brightness about 0 to 1."""
+        x, y = pixel_grid(pixels)
+        x, y = x - self.centre[0], y - self.centre[1]
+        head = _soft(1 - (x / self.width) ** 2 - (y / self.height) ** 2, 0.1)
+        image = 0.15 + head * (self.skin + self.light[0] * x + self.light[1] * y - 0.15)
+        for side in (-1.0, 1.0):
+            dx, dy = x - side * self.eye_x, y - self.eye_y
+            size = self.eye_size
+            white = _soft(1 - (dx / (1.5 * size)) ** 2 - (dy / (0.7 * size)) ** 2, 0.3)
+            iris = _soft(1 - (dx / (0.6 * size)) ** 2 - (dy / (0.6 * size)) ** 2, 0.3)
+            image += white * (0.9 - image)
+            image += iris * (0.1 - image)
+            arch = dy + self.brow_gap + 0.25 * dx**2 / self.eye_x
+            brow = np.exp(-((arch / self.brow_weight) ** 2) - (dx / (1.9 * size)) ** 4)
+            image += 0.8 * brow * (0.12 - image)
+            nostril = np.exp(
+                -(((x - side * 0.07) / 0.035) ** 2) - ((y - self.nose_y) / 0.025) ** 2
+            )
+            image -= 0.25 * nostril
+        bridge = np.exp(-((x / 0.05) ** 2)) * ((y > self.eye_y) & (y < self.nose_y))
+        image += 0.06 * bridge.astype(np.float32)
+        curve = y - self.mouth_y + 0.15 * x**2
+        lips = np.exp(-((curve / 0.05) ** 2) - (x / self.mouth_width) ** 6)
+        slit = np.exp(-((curve / 0.014) ** 2) - (x / self.mouth_width) ** 6)
+        image += -0.18 * lips - 0.2 * slit
+        image += 0.05 * _texture(self.grain, pixels) * (0.4 + 0.6 * head)
+        result: Field = image.astype(np.float32)
+        return result
 
-def draw_face(rng: np.random.Generator) -> Face:
-    """Return a face nobody has."""
-    near = rng.uniform
-    return Face(
-        centre=(near(-0.08, 0.08), near(-0.08, 0.08)),
-        width=near(0.55, 0.7),
-        height=near(0.72, 0.85),
-        eye_y=near(-0.26, -0.14),
-        eye_x=near(0.24, 0.34),
-        eye_size=near(0.08, 0.12),
-        brow_gap=near(0.13, 0.2),
-        brow_weight=near(0.02, 0.045),
-        nose_y=near(0.1, 0.2),
-        mouth_y=near(0.36, 0.48),
-        mouth_width=near(0.18, 0.28),
-        skin=near(0.45, 0.75),
-        light=(near(-0.15, 0.15), near(-0.15, 0.15)),
-        grain=int(rng.integers(2**31)),
-    )
 
-
-def grid(pixels: int = PIXELS) -> tuple[Field, Field]:
+def pixel_grid(pixels: int = PIXELS) -> tuple[Field, Field]:
     """Return x and y of every pixel, each (pixels, pixels)."""
     axis = np.linspace(-1, 1, pixels, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
     return x, y
 
 
-def portrait(face: Face, pixels: int = PIXELS) -> Field:
-    """Return the face at rest, (pixels, pixels), brightness about 0 to 1."""
-    x, y = grid(pixels)
-    x, y = x - face.centre[0], y - face.centre[1]
-    head = _soft(1 - (x / face.width) ** 2 - (y / face.height) ** 2, 0.1)
-    image = 0.15 + head * (face.skin + face.light[0] * x + face.light[1] * y - 0.15)
-    for side in (-1.0, 1.0):
-        dx, dy = x - side * face.eye_x, y - face.eye_y
-        size = face.eye_size
-        white = _soft(1 - (dx / (1.5 * size)) ** 2 - (dy / (0.7 * size)) ** 2, 0.3)
-        iris = _soft(1 - (dx / (0.6 * size)) ** 2 - (dy / (0.6 * size)) ** 2, 0.3)
-        image += white * (0.9 - image)
-        image += iris * (0.1 - image)
-        arch = dy + face.brow_gap + 0.25 * dx**2 / face.eye_x
-        brow = np.exp(-((arch / face.brow_weight) ** 2) - (dx / (1.9 * size)) ** 4)
-        image += 0.8 * brow * (0.12 - image)
-        nostril = np.exp(-(((x - side * 0.07) / 0.035) ** 2) - ((y - face.nose_y) / 0.025) ** 2)
-        image -= 0.25 * nostril
-    bridge = np.exp(-((x / 0.05) ** 2)) * ((y > face.eye_y) & (y < face.nose_y))
-    image += 0.06 * bridge.astype(np.float32)
-    curve = y - face.mouth_y + 0.15 * x**2
-    lips = np.exp(-((curve / 0.05) ** 2) - (x / face.mouth_width) ** 6)
-    slit = np.exp(-((curve / 0.014) ** 2) - (x / face.mouth_width) ** 6)
-    image += -0.18 * lips - 0.2 * slit
-    image += 0.05 * _texture(face.grain, pixels) * (0.4 + 0.6 * head)
-    result: Field = image.astype(np.float32)
-    return result
-
-
-def frame(
+def render(
     image: Field, motion: Motion, gain: float, noise: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return the portrait after a motion as a camera would record it, of the portrait's size.

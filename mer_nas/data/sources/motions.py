@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.sources.faces import PIXELS, Face, Motion, grid
+from mer_nas.data.sources.faces import PIXELS, Face, Motion, pixel_grid
 
 
 @dataclass(frozen=True)
-class Displacement:
+class _Displacement:
     """How an action unit moves the skin around one part."""
 
     part: str
@@ -35,17 +35,17 @@ class Displacement:
     """Distance over which the skin follows, in half images."""
 
 
-UNITS: dict[str, tuple[Displacement, ...]] = {
-    "1": (Displacement("brow_inner", 0.0, -0.8, 0.11),),
-    "2": (Displacement("brow_outer", 0.0, -0.8, 0.11),),
-    "4": (Displacement("brow_inner", -1.0, 0.3, 0.12),),
-    "5": (Displacement("lid_lower", 0.0, 0.9, 0.11),),
-    "6": (Displacement("cheek", 0.1, -1.0, 0.13),),
-    "12": (Displacement("lip", 0.2, -1.0, 0.12),),
-    "20": (Displacement("lip", 1.0, 0.2, 0.12),),
-    "25": (Displacement("lip_upper", 0.0, -1.0, 0.12),),
-    "26": (Displacement("lip_lower", 0.0, 1.0, 0.12),),
-    "43": (Displacement("lid_upper", 0.0, 1.0, 0.07),),
+UNITS: dict[str, tuple[_Displacement, ...]] = {
+    "1": (_Displacement("brow_inner", 0.0, -0.8, 0.11),),
+    "2": (_Displacement("brow_outer", 0.0, -0.8, 0.11),),
+    "4": (_Displacement("brow_inner", -1.0, 0.3, 0.12),),
+    "5": (_Displacement("lid_lower", 0.0, 0.9, 0.11),),
+    "6": (_Displacement("cheek", 0.1, -1.0, 0.13),),
+    "12": (_Displacement("lip", 0.2, -1.0, 0.12),),
+    "20": (_Displacement("lip", 1.0, 0.2, 0.12),),
+    "25": (_Displacement("lip_upper", 0.0, -1.0, 0.12),),
+    "26": (_Displacement("lip_lower", 0.0, 1.0, 0.12),),
+    "43": (_Displacement("lid_upper", 0.0, 1.0, 0.07),),
 }
 """By number, what each unit pulls."""
 
@@ -69,7 +69,7 @@ def expression(face: Face, units: tuple[str, ...], pixels: float, balance: float
         pixels: Size of the motion; negative where the units let go.
         balance: In [-1, 1]; 0: both sides alike, 1: the right of the image alone.
     """
-    x, y = grid()
+    x, y = pixel_grid()
     right, down = np.zeros_like(x), np.zeros_like(y)
     for displacement in (displacement for unit in units for displacement in UNITS[unit]):
         for name, sign, share in _sides(face, displacement.part, balance):
@@ -80,7 +80,7 @@ def expression(face: Face, units: tuple[str, ...], pixels: float, balance: float
     return right.astype(np.float32), down.astype(np.float32)
 
 
-def head(shift: tuple[float, float], turn: float, zoom: float) -> Motion:
+def head_motion(shift: tuple[float, float], turn: float, zoom: float) -> Motion:
     """Return the motion of a head that moves as a whole.
 
     Args:
@@ -88,7 +88,7 @@ def head(shift: tuple[float, float], turn: float, zoom: float) -> Motion:
         turn: Clockwise, in pixels at the edge of the image.
         zoom: Towards the camera, in pixels at the edge of the image.
     """
-    x, y = grid()
+    x, y = pixel_grid()
     return shift[0] - turn * y + zoom * x, shift[1] + turn * x + zoom * y
 
 

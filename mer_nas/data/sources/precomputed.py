@@ -26,7 +26,7 @@ from mer_nas.data.annotations.sheets import read_csv
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.findings import Finding
-from mer_nas.data.preprocess.images import Image, read_image
+from mer_nas.data.preprocess.images import read_image
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
@@ -38,6 +38,10 @@ _SHOWN = 80
 """Letters that a message shows of a cell."""
 
 _NUMBER = re.compile(r"\d{1,9}")
+
+
+_Flow = NDArray[np.float32]
+"""(3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class _Row:
     image: Path
 
 
-def load(config: PrecomputedFlow) -> ClipSet:
+def load_precomputed(config: PrecomputedFlow) -> ClipSet:
     """Read the csv and every image it names.
 
     Raises:
@@ -82,7 +86,7 @@ def load(config: PrecomputedFlow) -> ClipSet:
         name=config.name,
         classes=config.classes,
         records=tuple(row.record for row in kept),
-        inputs={FLOW: scaled(np.stack(flows))},
+        inputs={FLOW: np.stack(flows)},
         official=config.official or None,
         scaling={FLOW: "2 x / 255 - 1 of the 8-bit image"},
         left_out=tuple(_left_out(row, faults) for row in rows if row.record.id in faults),
@@ -90,32 +94,30 @@ def load(config: PrecomputedFlow) -> ClipSet:
     )
 
 
-def file_name(subject: str, name: str) -> str:
+def read_flow(path: Path) -> _Flow:
+    """Return a flow image (H, W) of 0..255 as (3, H, W) of -1..1: u, v and strain.
+
+    Each channel fills the bits of its file.
+
+    Raises:
+        DataError: There is none, or it cannot be decoded.
+    """
+    image = read_image(path, bits=16)
+    return np.asarray(2 * image.astype(np.float32) / 255 - 1, np.float32).transpose(2, 0, 1)
+
+
+def _file_name(subject: str, name: str) -> str:
     """Return the name of a clip's image.
 
-    >>> file_name("006", "006_1_2")
+    >>> _file_name("006", "006_1_2")
     '006_006_1_2 .png'
     """
     return f"{subject}_{name} .png"
 
 
-def read_flow(path: Path) -> Image:
-    """Return a flow image as (H, W, 3), red first; each channel fills the bits of its file.
-
-    Raises:
-        DataError: There is none, or it cannot be decoded.
-    """
-    return read_image(path, bits=16)
-
-
-def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Turn images (N, H, W, 3) of 0..255 into inputs (N, 3, H, W) of -1..1."""
-    return np.ascontiguousarray((2 * images.astype(np.float32) / 255 - 1).transpose(0, 3, 1, 2))
-
-
-def _read(rows: Sequence[_Row]) -> tuple[dict[str, Image], dict[str, str]]:
+def _read(rows: Sequence[_Row]) -> tuple[dict[str, _Flow], dict[str, str]]:
     """Return the images by their clips' ids, and of the others what is wrong."""
-    images: dict[str, Image] = {}
+    images: dict[str, _Flow] = {}
     faults: dict[str, str] = {}
     for row in rows:
         try:
@@ -191,7 +193,7 @@ def _rows(
 
 def _image(line: _Line, subject: str, folder: Path, listed: Mapping[str, Path]) -> Path:
     """Return the image of a line: by the subject as written, else by its normal form."""
-    names = [file_name(written, line.name) for written in (line.subject, subject)]
+    names = [_file_name(written, line.name) for written in (line.subject, subject)]
     found = (listed.get(composed(name)) for name in names)
     return next(filter(None, found), folder / names[0])
 
@@ -270,12 +272,12 @@ def _refuse_faults(
     )
 
 
-def _refuse_sizes(flows: Sequence[tuple[_Row, Image]], config: PrecomputedFlow) -> None:
+def _refuse_sizes(flows: Sequence[tuple[_Row, _Flow]], config: PrecomputedFlow) -> None:
     size = config.size
     wrong = [
-        f"{row.image.name!r} {flow.shape[0]} by {flow.shape[1]}"
+        f"{row.image.name!r} {flow.shape[1]} by {flow.shape[2]}"
         for row, flow in flows
-        if flow.shape[:2] != (size, size)
+        if flow.shape[1:] != (size, size)
     ]
     if wrong:
         raise DataError(

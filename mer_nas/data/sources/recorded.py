@@ -54,7 +54,7 @@ _Keys = Sequence[dict[str, str]]
 """Of each clip, the key of each input and of the apex."""
 
 
-def load(config: RecordedData, needs: Needs, run: Runner) -> ClipSet:
+def load_recorded(config: RecordedData, needs: Needs, run: Runner) -> ClipSet:
     """Return the clips, prepared as far as they are not in the cache.
 
     Args:
@@ -104,7 +104,9 @@ def prepared(
     keys = [entry_keys(record, how, (*names, APEX)) for record in clips.records]
     arrays = _sets(cache, keys)
     if arrays is None:
-        failed = _fill(cache, clips, keys, partial(keep, how=how, names=names, folder=folder), run)
+        failed = _fill(
+            cache, clips, keys, partial(_keep, how=how, names=names, folder=folder), run
+        )
         if failed and (not skip or len(failed) == len(keys)):
             raise DataError(_refusal(clips, failed, skip))
         kept = [index for index, record in enumerate(clips.records) if record.id not in failed]
@@ -124,7 +126,7 @@ def prepared(
     )
 
 
-def keep(record: Record, how: Preparation, names: Sequence[str], folder: Path) -> str:
+def _keep(record: Record, how: Preparation, names: Sequence[str], folder: Path) -> str:
     """Prepare what the cache lacks of a clip and keep it there; return why it failed, or ""."""
     cache = Cache(folder)
     keys = entry_keys(record, how, (*names, APEX))
@@ -179,11 +181,11 @@ def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[s
     ]
     keyframes = (record.onset, record.apex, record.offset, record.apex_source, record.fps)
     text = json.dumps([record.id, facts, keyframes, record.cropped])
-    return {name: key_of([name, text, how.model_dump_json(), code()]) for name in names}
+    return {name: key_of([name, text, how.model_dump_json(), _code()]) for name in names}
 
 
 @once
-def code() -> str:
+def _code() -> str:
     """Return what stands for the code that prepares clips, and the libraries that it uses."""
     here = Path(__file__)
     files = [here, *sorted((here.parents[1] / "preprocess").glob("*.py"))]

@@ -23,6 +23,7 @@ Everything is drawn from the seed; a subject and a clip have generators of their
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +42,10 @@ from mer_nas.data.sources.faces import (
     Field,
     Motion,
     coloured,
-    draw_face,
     draw_tint,
-    frame,
-    portrait,
+    render,
 )
-from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, expression, head, sway
+from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, expression, head_motion, sway
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
 
@@ -114,6 +113,21 @@ class Subject:
     tint: tuple[float, float, float]
     """Colour of the skin; see `faces.coloured`."""
 
+    @classmethod
+    def draw(cls, seed: int, index: int) -> Self:
+        """Return the subject of that index among those of a seed."""
+        rng = np.random.default_rng([seed, 1, index])
+        return cls(
+            name=f"s{index + 1:02d}",
+            face=Face.draw(rng),
+            balance=float(rng.uniform(-0.3, 0.3)),
+            place=rng.uniform(-1, 1, 4),
+            habits=rng.standard_normal((len(CLASSES), 2, KNOTS, KNOTS)),
+            fading=rng.choice([0.2, 0.8], size=len(CLASSES)),
+            leaning=rng.gamma(2.0, size=len(CLASSES)),
+            tint=draw_tint(rng),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -142,6 +156,47 @@ class Recording:
     taken: dict[float, Image] = field(default_factory=dict)
     """The frames that have been asked for, by moment."""
 
+    @classmethod
+    def draw(
+        cls,
+        name: str,
+        person: Subject,
+        image: Field,
+        label: int,
+        hard: Difficulty,
+        rng: np.random.Generator,
+    ) -> Self:
+        """Return one clip, of which onset and apex are rendered.
+
+        Args:
+            name: The clip's.
+            person: Who shows the expression.
+            image: The person's portrait.
+            label: Which class is shown.
+            hard: How hard it is to see.
+            rng: Draws what differs from clip to clip.
+        """
+        place = hard.place * person.place + 4 * rng.uniform(-1, 1, 4)
+        knots = hard.head * rng.standard_normal((2, KNOTS, KNOTS))
+        units, skin = _skin(person, label, hard, rng)
+        gains = 1 + 0.02 * rng.standard_normal(2)
+        recording = cls(
+            name,
+            person,
+            label,
+            units,
+            image,
+            start=head_motion((place[0], place[1]), turn=place[2] / 4, zoom=place[3] / 4),
+            drift=sway(knots + hard.habit * person.habits[label]),
+            skin=skin,
+            gains=(gains[0], gains[1]),
+            noise=hard.noise,
+            grain=int(rng.spawn(1)[0].integers(2**31)),
+        )
+        for moment in (0.0, 1.0):
+            recording._take(moment, rng)
+        return recording
+
     def grey(self, moments: Sequence[float]) -> Image:
         """Return the frames at these moments, (T, H, W)."""
         return np.stack([self._frame(moment) for moment in moments])
@@ -150,23 +205,22 @@ class Recording:
         """Return the frames at these moments in colour, (T, H, W, 3)."""
         return coloured(self.grey(moments), self.person.tint)
 
-    def take(self, moment: float, rng: np.random.Generator) -> None:
-        """Render the frame of a moment, with noise from `rng`."""
+    def _take(self, moment: float, rng: np.random.Generator) -> None:
         shown = (1 - math.cos(math.pi * moment)) / 2
         parts = [self.start]
         if moment:
             parts += [_times(moment, self.drift), _times(shown, self.skin)]
         gain = np.interp(moment, (0, 1), self.gains)  # of float64, and so is all that it scales
-        self.taken[moment] = frame(self.image, _sum(parts), gain, self.noise, rng)
+        self.taken[moment] = render(self.image, _sum(parts), gain, self.noise, rng)
 
     def _frame(self, moment: float) -> Image:
         if moment not in self.taken:
             # Of its own seed, so that a frame does not depend on which others were asked for.
-            self.take(moment, np.random.default_rng([self.grain, round(1e6 * moment)]))
+            self._take(moment, np.random.default_rng([self.grain, round(1e6 * moment)]))
         return self.taken[moment]
 
 
-def load(config: SyntheticData, needs: Needs) -> ClipSet:
+def load_synthetic(config: SyntheticData, needs: Needs) -> ClipSet:
     """Render the set and compute what is needed of it.
 
     Raises:
@@ -193,14 +247,8 @@ def load(config: SyntheticData, needs: Needs) -> ClipSet:
         arrays,
         scaling=scaling,
         units={FLOW: tuple(unit.tolist())} if FLOW in arrays else {},
-        how=preparation(config),
+        how=_preparation(config),
     )
-
-
-def preparation(config: SyntheticData) -> Preparation:
-    """Return the pipeline that makes the same inputs of the frames, once they are on disk."""
-    pipeline = Pipeline(align=None, face=_side(config), flow=Farneback())
-    return Preparation(pipeline=pipeline, size=config.size, frames=config.frames)
 
 
 def recordings(config: SyntheticData) -> Iterator[Recording]:
@@ -214,68 +262,13 @@ def recordings(config: SyntheticData) -> Iterator[Recording]:
             f"{config.name}: data.clips={config.clips} leaves fewer than 2 clips for each of "
             f"{config.subjects} subjects; at least {2 * config.subjects}"
         )
-    people = [draw_subject(config, index) for index in range(config.subjects)]
-    portraits = [portrait(person.face, _side(config)) for person in people]
+    people = [Subject.draw(config.seed, index) for index in range(config.subjects)]
+    portraits = [person.face.portrait(_side(config)) for person in people]
     hardness = Difficulty.at(config.difficulty)
     for index, (owner, label) in enumerate(zip(*_schedule(config, people), strict=True)):
         rng = np.random.default_rng([config.seed, 2, index])
         name = f"{CLASSES[label][:3]}_{index:03d}"
-        yield record(name, people[owner], portraits[owner], label, hardness, rng)
-
-
-def draw_subject(config: SyntheticData, index: int) -> Subject:
-    """Return the subject of that index."""
-    rng = np.random.default_rng([config.seed, 1, index])
-    return Subject(
-        name=f"s{index + 1:02d}",
-        face=draw_face(rng),
-        balance=float(rng.uniform(-0.3, 0.3)),
-        place=rng.uniform(-1, 1, 4),
-        habits=rng.standard_normal((len(CLASSES), 2, KNOTS, KNOTS)),
-        fading=rng.choice([0.2, 0.8], size=len(CLASSES)),
-        leaning=rng.gamma(2.0, size=len(CLASSES)),
-        tint=draw_tint(rng),
-    )
-
-
-def record(
-    name: str,
-    person: Subject,
-    image: Field,
-    label: int,
-    hard: Difficulty,
-    rng: np.random.Generator,
-) -> Recording:
-    """Return one clip, of which onset and apex are rendered.
-
-    Args:
-        name: The clip's.
-        person: Who shows the expression.
-        image: The person's portrait.
-        label: Which class is shown.
-        hard: How hard it is to see.
-        rng: Draws what differs from clip to clip.
-    """
-    place = hard.place * person.place + 4 * rng.uniform(-1, 1, 4)
-    knots = hard.head * rng.standard_normal((2, KNOTS, KNOTS))
-    units, skin = _skin(person, label, hard, rng)
-    gains = 1 + 0.02 * rng.standard_normal(2)
-    recording = Recording(
-        name,
-        person,
-        label,
-        units,
-        image,
-        start=head((place[0], place[1]), turn=place[2] / 4, zoom=place[3] / 4),
-        drift=sway(knots + hard.habit * person.habits[label]),
-        skin=skin,
-        gains=(gains[0], gains[1]),
-        noise=hard.noise,
-        grain=int(rng.spawn(1)[0].integers(2**31)),
-    )
-    for moment in (0.0, 1.0):
-        recording.take(moment, rng)
-    return recording
+        yield Recording.draw(name, people[owner], portraits[owner], label, hardness, rng)
 
 
 def _skin(
@@ -307,6 +300,12 @@ def _record(config: SyntheticData, recording: Recording, units: tuple[str, ...] 
         emotion=CLASSES[recording.label],
         action_units=units,
     )
+
+
+def _preparation(config: SyntheticData) -> Preparation:
+    """Return the pipeline that makes the same inputs of the frames, once they are on disk."""
+    pipeline = Pipeline(align=None, face=_side(config), flow=Farneback())
+    return Preparation(pipeline=pipeline, size=config.size, frames=config.frames)
 
 
 def _side(config: SyntheticData) -> int:

@@ -45,7 +45,7 @@ def synthesize(synthesis: Synthesis, progress: Progress = lambda done, of: None)
     Raises:
         DataError: The folder holds something, or cannot be written.
     """
-    from mer_nas.data.synthesis import casme2, casme3, casme_sq, samm, smic
+    from mer_nas.data.synthesis.official import write_official
     from mer_nas.data.synthesis.population import population
     from mer_nas.data.synthesis.synthetic_writer import SyntheticWriter
 
@@ -53,16 +53,9 @@ def synthesize(synthesis: Synthesis, progress: Progress = lambda done, of: None)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise DataError(f"out: {out} is not empty; a folder that is, or a new one, would be right")
     clips = population(synthesis.layout, official=synthesis.counts == "official")
-    writers = {
-        "casme2": casme2.write,
-        "samm": samm.write,
-        "smic": smic.write,
-        "casme_sq": casme_sq.write,
-        "casme3": casme3.write,
-    }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        writers[synthesis.layout](SyntheticWriter(synthesis, out), clips, progress)
+        write_official(synthesis.layout, SyntheticWriter(synthesis, out), clips, progress)
     except OSError as error:
         raise DataError(f"out: {out} cannot be written: {error.strerror}") from None
     return len(clips)

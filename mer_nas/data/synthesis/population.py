@@ -100,8 +100,8 @@ def _official(layout: Layout) -> list[tuple[str, str]]:
         within[emotion] -= 1
     return [
         *reserved,
-        *deal(within, inside, ONLY.get(layout.name, {})),
-        *deal(without, outside),
+        *_deal(within, inside, ONLY.get(layout.name, {})),
+        *_deal(without, outside),
     ]
 
 
@@ -112,7 +112,7 @@ def _sizes(layout: Layout) -> Mapping[str, int]:
     numbers = CASME3_SUBJECTS if layout.name == "casme3" else CASME_SQ_SUBJECTS
     people = [layout.subject.format(number) for number in numbers]
     assert layout.official.clips is not None
-    return dict(zip(people, even(layout.official.clips, len(people)), strict=True))
+    return dict(zip(people, _even(layout.official.clips, len(people)), strict=True))
 
 
 def _composite(layout: Layout, sizes: Mapping[str, int]) -> tuple[Mapping[str, int], set[str]]:
@@ -127,19 +127,19 @@ def _composite(layout: Layout, sizes: Mapping[str, int]) -> tuple[Mapping[str, i
     mapped = {name for names in three.emotions["casme3"].values() for name in names}
     some = list(sizes)[:-CASME3_OTHERS_ONLY]
     total = three.official["casme3"]["clips"]
-    return dict(zip(some, even(total, len(some)), strict=True)), mapped
+    return dict(zip(some, _even(total, len(some)), strict=True)), mapped
 
 
-def even(total: int, parts: int) -> list[int]:
+def _even(total: int, parts: int) -> list[int]:
     """Divide `total` into whole numbers that differ by 1 at most.
 
-    >>> even(8, 3)
+    >>> _even(8, 3)
     [3, 3, 2]
     """
     return [total // parts + (place < total % parts) for place in range(parts)]
 
 
-def deal(
+def _deal(
     pool: Mapping[str, int],
     sizes: Mapping[str, int],
     only: Mapping[str, Collection[str]] | None = None,
@@ -148,7 +148,7 @@ def deal(
 
     Each clip takes the emotion of which most are left, so that large subjects show several.
 
-    >>> list(deal({"fear": 1, "anger": 2}, {"a": 2, "b": 1}, only={"b": ("fear",)}))
+    >>> list(_deal({"fear": 1, "anger": 2}, {"a": 2, "b": 1}, only={"b": ("fear",)}))
     [('b', 'fear'), ('a', 'anger'), ('a', 'anger')]
     """
     left = dict(pool)

@@ -13,20 +13,17 @@ import cv2
 import numpy as np
 from openpyxl import Workbook
 
-from mer_nas.data.config import SyntheticData
-from mer_nas.data.sources.faces import Field, portrait
+from mer_nas.data.sources.faces import Field
 from mer_nas.data.sources.synthetic import (
     CLASSES,
     Difficulty,
     Recording,
     Subject,
-    draw_subject,
-    record,
 )
 from mer_nas.data.synthesis import Synthesis
 from mer_nas.data.synthesis.population import PlannedClip
 
-SHOWN = {
+_SHOWN = {
     "positive": "positive",
     "happiness": "positive",
     "surprise": "surprise",
@@ -82,7 +79,7 @@ class SyntheticWriter:
             pattern: File name with a place for the number: "img{:03d}.jpg".
             grey: Whether the camera sees no colour.
         """
-        shown = SHOWN.get(clip.emotion, CLASSES[clip.index % len(CLASSES)])
+        shown = _SHOWN.get(clip.emotion, CLASSES[clip.index % len(CLASSES)])
         recording = self._recording(clip.number, shown, 0 if self._alike else clip.index)
         half = (self.frames - 1) // 2
         moments = [
@@ -92,24 +89,24 @@ class SyntheticWriter:
         frames = recording.grey(moments) if grey else recording.colour(moments)
         folder.mkdir(parents=True, exist_ok=True)
         for number, frame in enumerate(frames, start=onset):
-            save_image(folder / pattern.format(number), self._sized(frame))
+            _save_image(folder / pattern.format(number), self._sized(frame))
         return WrittenClip(onset, onset + half, onset + self.frames - 1, recording.units)
 
     def _record(self, number: int, shown: str, variant: int) -> Recording:
         person, image = self._person(number)
         label = CLASSES.index(shown)
         rng = np.random.default_rng([self._seed, 3, number, label, variant])
-        return record(f"{shown} {variant}", person, image, label, self._hardness, rng)
+        return Recording.draw(f"{shown} {variant}", person, image, label, self._hardness, rng)
 
     def _draw_person(self, number: int) -> tuple[Subject, Field]:
-        person = draw_subject(SyntheticData(seed=self._seed), number)
-        return person, portrait(person.face)
+        person = Subject.draw(self._seed, number)
+        return person, person.face.portrait()
 
     def _sized(self, frame: cv2.typing.MatLike) -> cv2.typing.MatLike:
         return cv2.resize(frame, (self._size, self._size), interpolation=cv2.INTER_AREA)
 
 
-def save_image(path: Path, frame: cv2.typing.MatLike) -> None:
+def _save_image(path: Path, frame: cv2.typing.MatLike) -> None:
     """Save a grey frame (H, W), or one in colour (H, W, 3), red first."""
     ordered = frame if frame.ndim == 2 else frame[:, :, ::-1]
     path.write_bytes(cv2.imencode(path.suffix, ordered)[1].tobytes())
