@@ -1,21 +1,13 @@
 """What all tests share: a clean folder to run in, the smallest files that make a search, one thread."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from mer_nas.architectures import SLOTS, extensions, refresh
-from mer_nas.search import local
-from mer_nas.search.config import RayConfig
-from mer_nas.search.events import Listener
-from mer_nas.search.jobs import FoldEvaluator, Source
-from mer_nas.search.shares import Shares
 from mer_nas.trust import asking
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -85,8 +77,8 @@ def write_tiny() -> Callable[[Path], list[str]]:
 
 @pytest.fixture
 def tiny(here: Path, write_tiny: Callable[[Path], list[str]]) -> list[str]:
-    """The words of a search of seconds, whose files lie in the working directory."""
-    return write_tiny(here)
+    """The words of a search of seconds in this process, whose files lie in the working directory."""
+    return [*write_tiny(here), "ray.workers=0"]
 
 
 @pytest.fixture
@@ -99,32 +91,6 @@ def call() -> Callable[..., Result]:
         return CliRunner().invoke(main, words, prog_name="mer-nas", catch_exceptions=False)
 
     return run
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Stands in for Ray: one worker, which is this process."""
-
-    emit: Listener
-    shares: Shares
-
-    def run(
-        self, source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path] = ()
-    ) -> None:
-        local.run(source, evaluator, self.emit)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let searches train in this process instead of Ray's, which take seconds to start."""
-
-    @contextmanager
-    def alone(
-        config: RayConfig, folder: Path, on_event: Listener, lock: object
-    ) -> Iterator[Alone]:
-        yield Alone(on_event, Shares(workers=1, cpu=1.0, gpu=0.0))
-
-    monkeypatch.setattr(import_module("mer_nas.study.run"), "cluster", alone)
 
 
 SLOW = (

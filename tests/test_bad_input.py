@@ -514,7 +514,7 @@ def test_a_study_folder_that_cannot_be_made(refused: Refused, tiny: list[str], h
 
 
 def test_a_storage_that_cannot_be_opened_leaves_no_study(
-    refused: Refused, tiny: list[str], in_this_process: None
+    refused: Refused, tiny: list[str]
 ) -> None:
     message = refused("search", *tiny, "study.storage=sqlite:////nowhere/study.db")
     assert message.startswith(

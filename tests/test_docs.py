@@ -28,12 +28,11 @@ def blocks(text: str, language: str) -> list[str]:
 def test_the_python_of_the_readme_runs(
     here: Path,
     write_tiny: Callable[[Path], list[str]],
-    in_this_process: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (code,) = blocks(README, "python")
     words = write_tiny(here)
-    smaller = [*words[1:], "data.subjects=3", "data.clips=12"]
+    smaller = [*words[1:], "data.subjects=3", "data.clips=12", "ray.workers=0"]
     prefix = ", ".join(f'"{word}"' for word in smaller)
     shorter, calls = re.subn(r"api\.(search|evaluate)\(", rf"api.\1({prefix}, ", code)
     assert calls == 2
@@ -54,7 +53,6 @@ def test_the_block_of_ones_own_works_as_shown(
     here: Path,
     write_tiny: Callable[[Path], list[str]],
     call: Callable[..., Result],
-    in_this_process: None,
     registries: None,
 ) -> None:
     (code,), (space,) = blocks(OWN_BLOCK, "python"), blocks(OWN_BLOCK, "yaml")
@@ -62,7 +60,7 @@ def test_the_block_of_ones_own_works_as_shown(
     (here / "halves.yaml").write_text(space)
     shown = [shlex.split(line)[2:] for line in blocks(OWN_BLOCK, "console")[0].splitlines()]
     assert shown == [["check", "space=./halves.yaml"], ["search", "space=./halves.yaml"]]
-    words = write_tiny(here)[1:]
+    words = [*write_tiny(here)[1:], "ray.workers=0"]
     # A search whose only gate is the new one.
     use = [
         "space.architecture.paths.0.stages.each.gate=halves",

@@ -11,8 +11,7 @@ This module knows neither Ray nor Optuna.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,7 @@ from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.hindsight import Watched
-from mer_nas.evaluation.metrics import Scores
-from mer_nas.evaluation.results import FoldResult, pool
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.evaluation.timing import rehearse
 from mer_nas.provenance import code_version
 from mer_nas.training.device import pick_device
@@ -37,21 +35,6 @@ from mer_nas.training.objectives import Targets
 
 _REHEARSED: set[str] = set()
 """Keys of the candidates of which this process has taken a step."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A candidate under a whole protocol, once or several times."""
-
-    results: tuple[FoldResult, ...]
-    """Every fold of repetition 0 in the protocol's order, then those of repetition 1, ..."""
-    scores: tuple[Scores, ...]
-    """Pooled over the folds, one for each repetition."""
-
-    @property
-    def uf1(self) -> float:
-        """Mean pooled UF1 over the repetitions."""
-        return float(np.mean([score.uf1 for score in self.scores]))
 
 
 Units = Mapping[str, Divisors]
@@ -127,29 +110,6 @@ class Evaluator:
             seconds=round(time.perf_counter() - started, 3),
             losses=tuple(float(f"{loss:.6g}") for loss in losses),
         )
-
-    def evaluate(
-        self,
-        candidate: Candidate,
-        repetitions: int = 1,
-        on_fold: Callable[[FoldResult], None] | None = None,
-    ) -> Evaluation:
-        """Take the candidate through every fold, `repetitions` times with other seeds.
-
-        Args:
-            candidate: What is measured.
-            repetitions: How often.
-            on_fold: Is told of each result as it comes.
-        """
-        results: list[FoldResult] = []
-        for repetition in range(repetitions):
-            for index in range(len(self.protocol.folds)):
-                results.append(self.fold(candidate, index, repetition))
-                if on_fold is not None:
-                    on_fold(results[-1])
-        size = len(self.protocol.folds)
-        parts = [results[start : start + size] for start in range(0, len(results), size)]
-        return Evaluation(tuple(results), tuple(pool(part) for part in parts))
 
     def train(self, candidate: Candidate, repetition: int = 0) -> nn.Module:
         """Train the candidate on all clips, nobody held out; return the network in eval mode."""

@@ -1,6 +1,6 @@
 """What a search may spend, how it measures, proposes and prunes, and what follows it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from annotated_types import Interval
 from pydantic import (
@@ -11,6 +11,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from mer_nas.config.base import Config, Name, Place, Tree
@@ -157,9 +158,19 @@ class RayConfig(Config):
 
     address: str | None = None
     """Address of a running Ray cluster; by default Ray starts on this machine."""
-    workers: PositiveInt | None = None
-    """Trials at a time; by default one a CPU core, or four a GPU where there is one."""
+    workers: NonNegativeInt | None = None
+    """Jobs at a time; by default one a CPU core, or four a GPU where there is one. 0: one fold
+    after another in the process of the command, without Ray."""
     gpu: Annotated[float, Interval(ge=0, le=1)] | None = None
     """Share of a GPU that a trial takes; by default the GPUs divided by the workers."""
     dashboard: bool = True
     """Whether the Ray dashboard is started, bound to 127.0.0.1."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.address is not None and self.workers == 0:
+            raise ValueError(
+                f"address={self.address} is a cluster of Ray's, and workers=0 does without Ray; "
+                "one of them would be right"
+            )
+        return self

@@ -26,12 +26,13 @@ def preparer(config: RayConfig, on_event: Listener = ignore) -> Runner:
     """Return what carries out the preparation of clips, and tells how far it is.
 
     Args:
-        config: Address and number of the workers; without a number, one a CPU core.
+        config: Address and number of the workers; without a number, one a CPU core; 0 for none.
         on_event: Is told after each clip.
     """
 
     def run(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
-        many = len(records) > FEW and (config.workers or os.cpu_count() or 1) > 1
+        workers = config.workers if config.workers is not None else os.cpu_count() or 1
+        many = len(records) > FEW and workers > 1
         carry_out = _on_ray(config, work, records) if many else one_by_one(work, records)
         if records:
             on_event(Preparing(0, len(records)))

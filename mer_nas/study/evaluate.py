@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -25,14 +24,15 @@ from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Scores
-from mer_nas.evaluation.results import FoldResult, pool
+from mer_nas.evaluation.results import pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import CandidateSummary, DataSummary, SeedScores, read_document
-from mer_nas.search.jobs import describe
+from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
-from mer_nas.search.record import Record
+from mer_nas.search.measure import Measurement
+from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study.folder import data_facts
 from mer_nas.wording import brief, count
@@ -144,47 +144,45 @@ def evaluate(
     clips: ClipSet,
     point: str | None = None,
     seeds: int = 1,
-    on_fold: Callable[[FoldResult, int, int], None] | None = None,
+    on_event: Listener = ignore,
 ) -> Evaluated:
     """Take a candidate through the protocol of `study.folds`; finished folds are not run again.
 
     Args:
-        settings: Space, trainer, data and study.
+        settings: Space, trainer, data, study and workers.
         clips: The data.
         point: A point or reference of the space; without, the space must have no open leaf.
         seeds: Repetitions of the protocol.
-        on_fold: Is told of each new result, the number of folds done and of all.
+        on_event: Is told what happens.
 
     Raises:
         ConfigError: The space is open and no point is named, or a reference does not fit the data.
-        TrainingFailed: A fold cannot be trained; those before are kept.
+        TrainingFailed: A fold cannot be trained; those that can are kept.
     """
-    study = settings.study
+    study, files = settings.study, settings.space.extensions
     name, candidate = chosen(settings, point)
-    protocol = plan(clips, study.folds, study.seed, study.block)
-    files = settings.space.extensions
-    evaluator, code = Evaluator(clips, protocol, study.seed, files), code_version(files)
+    protocol, code = plan(clips, study.folds, study.seed, study.block), code_version(files)
+    evaluator = Evaluator(clips, protocol, study.seed, files)
     evaluator.check(candidate)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     folder.mkdir(parents=True, exist_ok=True)
-    scores, pooled, done, of = [], [], 0, seeds * len(protocol.folds)
-    data = data_facts(clips)
-    with StudyLock(folder), Ledger(folder / "ledger.jsonl") as ledger:
-        record = Record(ledger, clips, protocol, study.seed, code)
-        for repetition in range(seeds):
-            results = []
-            for index in range(len(protocol.folds)):
-                result = record.find(candidate.key, index, repetition)
-                done += 1
-                if result is None:
-                    result = _trained(evaluator, candidate, index, repetition, name)
-                    record.keep(result)
-                    if on_fold is not None:
-                        on_fold(result, done, of)
-                results.append(result)
-            scores.append(pool(results))
-            pooled.append(SeedScores.pooled(results, list(data.subjects), repetition))
+    with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
+        measurement = Measurement(
+            {name: candidate},
+            seeds,
+            clips=clips,
+            protocol=protocol,
+            seed=study.seed,
+            ledger=ledger,
+            code=code,
+            on_event=on_event,
+        )
+        with Workers(settings.ray, folder, on_event, lock, files) as workers:
+            workers.measure(measurement, evaluator)
+        for label, reason in measurement.failures.items():
+            raise TrainingFailed(f"{label} cannot be trained: {reason}")
         entry = settings.space.point(point) if point is not None else None
+        data, found = data_facts(clips), list(measurement.results.values())
         evaluation = Evaluation(
             name=name,
             origin=name,
@@ -195,32 +193,25 @@ def evaluate(
             data=data,
             data_settings=settings.data.model_dump(mode="json"),
             code_version=code,
-            protocols={folds_of(protocol.name, study.seed): tuple(pooled)},
+            protocols={
+                folds_of(protocol.name, study.seed): tuple(
+                    SeedScores.pooled(results, list(data.subjects), seed)
+                    for seed, results in enumerate(found)
+                )
+            },
         )
         _keep(evaluation, folder / FILE)
     return Evaluated(
         name,
         candidate,
         protocol.name,
-        tuple(scores),
+        tuple(pool(results) for results in found),
         folder,
         study.seed,
         clips.fingerprint,
         code,
         *((entry.source, entry.fidelity) if entry is not None else ()),
     )
-
-
-def _trained(
-    evaluator: Evaluator, candidate: Candidate, index: int, repetition: int, name: str
-) -> FoldResult:
-    try:
-        return evaluator.fold(candidate, index, repetition)
-    except Exception as error:  # a network may fail of anything
-        raise TrainingFailed(
-            f"{name}: fold {index + 1} with seed {repetition + 1} cannot be trained: "
-            f"{describe(error)}"
-        ) from error
 
 
 def _keep(evaluation: Evaluation, file: Path) -> None:

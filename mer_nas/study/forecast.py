@@ -84,11 +84,12 @@ def forecast(settings: Settings, clips: ClipSet, workers: int) -> Forecast:
 def evaluation_seconds(
     settings: Settings, candidate: Candidate, clips: ClipSet, seeds: int
 ) -> float:
-    """Return about how long it takes to measure a candidate, one fold after another."""
+    """Return about how long it takes to measure a candidate on the workers of this machine."""
     study = settings.study
     shape = plan(clips, study.folds, study.seed, study.block)
     step = clock(candidate, len(clips.classes)).step_ms / 1000
-    return seeds * step / BATCH * _visits(shape, candidate.trainer)
+    seconds = seeds * step / BATCH * _visits(shape, candidate.trainer)
+    return seconds / machine_shares(settings.ray).workers
 
 
 def _visits(protocol: Protocol, trainer: TrainerConfig) -> int:
@@ -107,6 +108,8 @@ def _trials(settings: Settings) -> int | None:
 
 def machine_shares(config: RayConfig) -> Shares:
     """Return how the workers would share this machine, without starting Ray."""
+    if config.workers == 0:
+        return Shares(1, 1.0, 0.0)
     machine = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
     return share(machine, config)
 

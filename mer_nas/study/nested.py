@@ -22,18 +22,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol as Folds
 from mer_nas.errors import DataError
+from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.report import NestedEstimate, OuterGroup, SeedScores
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
-from mer_nas.search.final import Finalist, FinalStage
-from mer_nas.search.jobs import Source
 from mer_nas.search.ledger import Ledger, read
+from mer_nas.search.measure import Measurement
+from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without
@@ -42,13 +42,6 @@ from mer_nas.wording import count
 
 Search = Callable[[StudyFolder, ClipSet, Settings, Listener], StudyState]
 """Brings a study to the end of its final stage; returns what it knows then."""
-
-
-class Workers(Protocol):
-    """Whatever works off a source of jobs."""
-
-    def run(self, source: Source, clips: ClipSet, protocol: Folds, *, needed: bool) -> None:
-        """Work off a source; one that needs no training is only heard out."""
 
 
 class _Asked(NamedTuple):
@@ -86,9 +79,9 @@ def measure(
                 tell(Note("no trial was complete, so nobody can be asked"))
                 continue
             alone = protocol.model_copy(update={"folds": (fold,), "blocks": ((0,),)})
-            stage = FinalStage(
-                finalists=[Finalist(f"{winner.label} asked about {fold.name}", winner.candidate)],
-                seeds=study.final.seeds if study.final else 1,
+            question = Measurement(
+                {f"{winner.label} asked about {fold.name}": winner.candidate},
+                study.final.seeds if study.final else 1,
                 clips=clips,
                 protocol=alone,
                 seed=study.seed,
@@ -96,7 +89,8 @@ def measure(
                 code=state.origin.code,
                 on_event=_noted(tell, "", scores=False),
             )
-            workers.run(stage, clips, alone, needed=bool(stage.missing))
+            files = state.settings.space.extensions
+            workers.measure(question, Evaluator(clips, alone, study.seed, files))
 
 
 def unasked(folder: StudyFolder, groups: int) -> int:

@@ -45,13 +45,12 @@ from mer_nas.provenance import code_version, environment
 from mer_nas.report import LossCurve, Report, SeedScores, Spread, Winner, read_report
 from mer_nas.report.files import JSON
 from mer_nas.report.scores import counts_by_subject
-from mer_nas.search import local
 from mer_nas.search.config import Folds, RayConfig
 from mer_nas.search.events import Listener, ignore
-from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
-from mer_nas.search.ray_runner import cluster
+from mer_nas.search.measure import Measurement
+from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
 from mer_nas.study.consistency import contradictions, differing, followed, leaves, taken
@@ -137,8 +136,8 @@ class ReportedResult:
     folds: Folds
     seconds: float
     """What training the winner took then, on one worker."""
-    ray: RayConfig | None
-    """None: one fold after another in this process."""
+    ray: RayConfig
+    """The workers here; the report's are no matter of this machine."""
 
     def __repr__(self) -> str:
         """Return of whom something is claimed, and where."""
@@ -241,7 +240,6 @@ def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult
         },
         f"{path}: answer",
     )
-    ray = read.of("ray")
     final = settings.study.final
     return ReportedResult(
         path,
@@ -252,7 +250,7 @@ def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult
         trained,
         final.folds if answer.stage == "final" and final else settings.study.folds,
         _seconds(report, answer),
-        validate(RayConfig, overrides.apply({}, ray), "ray") if ray else None,
+        validate(RayConfig, overrides.apply({}, read.of("ray")), "ray"),
     )
 
 
@@ -280,7 +278,7 @@ def _settings_changed(reported: ReportedResult) -> Iterable[tuple[str, Any, Any]
     """Yield settings as the study has them and as they are here: what, there, here."""
     stored = reported.report.study.settings
     yield from _unlike("data", stored["data"], reported.settings.data.model_dump(mode="json"))
-    if reported.ray is not None:
+    if reported.ray != RayConfig():
         yield from _unlike("ray", stored["ray"], reported.ray.model_dump(mode="json"))
     study = followed(reported.report)
     assert study.answer is not None
@@ -376,15 +374,13 @@ def reproduce(
     protocol = plan(clips, reported.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
     evaluator.check(reported.candidate)
-    if reported.ray is None:
-        pick_device(
-            reported.candidate.trainer.device
-        )  # refused here rather than in the first fold
+    if reported.ray.address is None:
+        pick_device(reported.candidate.trainer.device)  # refused before a fold begins
     folder = _folder(reported, runs)
     with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
-        stage = FinalStage(
-            finalists=[Finalist(reported.answer.label, reported.candidate)],
-            seeds=reported.repetitions,
+        again = Measurement(
+            {reported.answer.label: reported.candidate},
+            reported.repetitions,
             clips=clips,
             protocol=protocol,
             seed=study.seed,
@@ -392,15 +388,12 @@ def reproduce(
             code=code_version(files),
             on_event=on_event,
         )
-        if reported.ray is None or not stage.missing:
-            local.run(stage, evaluator)
-        else:
-            with cluster(reported.ray, folder, on_event, lock) as workers:
-                workers.run(stage, evaluator, files)
-    if stage.failures:
-        label, reason = next(iter(stage.failures.items()))
+        with Workers(reported.ray, folder, on_event, lock, files) as workers:
+            workers.measure(again, evaluator)
+    if again.failures:
+        label, reason = next(iter(again.failures.items()))
         raise TrainingFailed(f"{reported.path}: {label} cannot be trained here: {reason}")
-    by_repetition = {repetition: done for (_, repetition), done in stage.results.items()}
+    by_repetition = {repetition: done for (_, repetition), done in again.results.items()}
     results = [by_repetition[score.repetition] for score in reported.scores]
     done = Reproduction(reported, found, tuple(_numbers(reported, results)), folder)
     write(folder / "reproduced.json", json.dumps(done.tree(), indent=2) + "\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from mer_nas import report
@@ -19,17 +19,15 @@ from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import Report
-from mer_nas.search import local
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.final import Finalist, FinalStage
-from mer_nas.search.jobs import Source
 from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import HINDSIGHT, Ledger
 from mer_nas.search.lock import StudyLock, refuse_driven
+from mer_nas.search.measure import Measurement
 from mer_nas.search.proposals import Proposer
-from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.storage import drawn_before
+from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import export_winner
@@ -85,9 +83,10 @@ def run(
     with kept(folder), StudyLock(folder.path, on_event) as lock:
         if anew:
             begun = renewed(folder, begun, clips, settings.space.extensions)
-        workers = _Workers(settings, folder, on_event, lock)
+        files = settings.space.extensions
+        workers = Workers(settings.ray, folder.path, on_event, lock, files)
         with _session(folder, command or begun.command, workers):
-            state = _trained(workers, clips)
+            state = _trained(folder, clips, settings, workers, on_event)
             clock_candidates(state)
             unexported = _exported(state, clips, on_event)
             stamp(state)
@@ -107,49 +106,19 @@ def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> bool:
     return False
 
 
-@dataclass
-class _Workers:
-    """Ray, which takes seconds to start: not before there is something to train."""
-
-    settings: Settings
-    folder: StudyFolder
-    emit: Listener
-    lock: StudyLock
-    stack: ExitStack = field(default_factory=ExitStack)
-    """Ends Ray."""
-    ready: Cluster | None = None
-
-    @property
-    def many(self) -> int:
-        """Number of workers; 0 while there are none."""
-        return self.ready.shares.workers if self.ready else 0
-
-    def start(self) -> Cluster:
-        """Return Ray, started by now."""
-        if self.ready is None:
-            self.ready = self.stack.enter_context(
-                cluster(self.settings.ray, self.folder.path, self.emit, self.lock)
-            )
-        return self.ready
-
-    def run(self, source: Source, clips: ClipSet, protocol: Protocol, *, needed: bool) -> None:
-        """Work off a source; one that needs no training is only heard out, in this process."""
-        files = self.settings.space.extensions
-        evaluator = Evaluator(clips, protocol, self.settings.study.seed, files)
-        if needed:
-            self.start().run(source, evaluator, files)
-        else:
-            local.run(source, evaluator)
-
-
-def _trained(workers: _Workers, clips: ClipSet) -> StudyState:
+def _trained(
+    folder: StudyFolder,
+    clips: ClipSet,
+    settings: Settings,
+    workers: Workers,
+    on_event: Listener,
+) -> StudyState:
     """Do all that trains; return what is known once Ray has ended."""
-    folder, settings, on_event = workers.folder, workers.settings, workers.emit
     outer = settings.study.outer
     if outer is not None and nested.unasked(folder, outer):
         planned = forecast(settings, clips, machine_shares(settings.ray).workers)
         on_event(Note(outlay(planned, settings)))
-    with workers.stack:
+    with workers:
         state = _search(folder, clips, settings, workers, on_event)
         if outer is not None:
             nested.measure(state, clips, workers, partial(_inner_search, workers), on_event)
@@ -160,7 +129,7 @@ def _search(
     folder: StudyFolder,
     clips: ClipSet,
     settings: Settings,
-    workers: _Workers,
+    workers: Workers,
     on_event: Listener,
 ) -> StudyState:
     """Bring search and final stage to their end; return what is known."""
@@ -172,7 +141,8 @@ def _search(
             if not driver.idle:
                 workers.start()  # before the new settings are kept
             origin = settle(folder, settings, clips)
-            workers.run(driver, clips, driver.protocol, needed=not driver.idle)
+            evaluator = _evaluator(settings, clips, driver.protocol)
+            workers.run(driver, evaluator, needed=not driver.idle)
         state = StudyState(folder, origin)
         if settings.study.final is not None and state.ranked():
             _final(state, clips, ledger, workers, on_event)
@@ -180,7 +150,7 @@ def _search(
 
 
 def _inner_search(
-    workers: _Workers,
+    workers: Workers,
     folder: StudyFolder,
     clips: ClipSet,
     settings: Settings,
@@ -232,7 +202,7 @@ def _driver(
 
 
 def _final(
-    state: StudyState, clips: ClipSet, ledger: Ledger, workers: _Workers, on_event: Listener
+    state: StudyState, clips: ClipSet, ledger: Ledger, workers: Workers, on_event: Listener
 ) -> None:
     study = state.settings.study
     assert study.final is not None
@@ -242,9 +212,9 @@ def _final(
         back = None
         if study.final.best_epoch:
             back = stack.enter_context(Journal(HINDSIGHT, state.folder.hindsight, on_event))
-        stage = FinalStage(
-            finalists=[Finalist(entry.label, entry.candidate) for entry in entries],
-            seeds=study.final.seeds,
+        stage = Measurement(
+            {entry.label: entry.candidate for entry in entries},
+            study.final.seeds,
             clips=clips,
             protocol=protocol,
             ledger=ledger,
@@ -254,9 +224,13 @@ def _final(
             on_event=on_event,
         )
         if stage.missing:
-            on_event(Note(announcement(state, entries, workers.start().shares.workers)))
-        workers.run(stage, clips, protocol, needed=bool(stage.missing))
+            on_event(Note(announcement(state, entries, workers.start())))
+        workers.measure(stage, _evaluator(state.settings, clips, protocol))
     state.note("final_failures", dict(stage.failures))
+
+
+def _evaluator(settings: Settings, clips: ClipSet, protocol: Protocol) -> Evaluator:
+    return Evaluator(clips, protocol, settings.study.seed, settings.space.extensions)
 
 
 def _write_report(state: StudyState) -> Report:
@@ -268,7 +242,7 @@ def _write_report(state: StudyState) -> Report:
 
 
 @contextmanager
-def _session(folder: StudyFolder, command: str, workers: _Workers) -> Iterator[None]:
+def _session(folder: StudyFolder, command: str, workers: Workers) -> Iterator[None]:
     """Keep how long this session lasts and what works for it, however it ends."""
     began = time.monotonic()
     try:

@@ -36,9 +36,9 @@ from mer_nas.search import local
 from mer_nas.search.config import RayConfig
 from mer_nas.search.crash_points import VARIABLE
 from mer_nas.search.events import Ended, Note, WorkersReady
-from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
+from mer_nas.search.measure import Measurement
 from mer_nas.search.processes import Process, descendants
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.ray_start import LONGEST
@@ -323,9 +323,9 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
         in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
         Ledger(tmp_path / "ledger") as ledger,
     ):
-        stage = FinalStage(
-            finalists=[Finalist(name, sketch) for name, sketch in sketches.items()],  # type: ignore[arg-type]
-            seeds=1,
+        stage = Measurement(
+            sketches,  # type: ignore[arg-type]
+            1,
             clips=scripted.clips,
             protocol=scripted.protocol,
             seed=0,

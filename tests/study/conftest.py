@@ -71,12 +71,14 @@ def search(folder: Path, write_tiny: Callable[[Path], list[str]]) -> Searched:
 
 
 @pytest.fixture
-def study(searched: Searched, here: Path, in_this_process: None) -> Path:
+def study(searched: Searched, here: Path) -> Path:
     """A copy of the study in the working directory, to go on with in this process."""
     for file in searched.folder.glob("*.yaml"):
         shutil.copy(file, here)
     copy = Path("runs") / searched.study.name
     shutil.copytree(searched.study, copy)
+    settings = copy / "settings.yaml"
+    settings.write_text(settings.read_text().replace("workers: 1\n", "workers: 0\n"))
     return copy
 
 

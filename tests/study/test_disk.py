@@ -30,10 +30,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return fill
 
 
-pytestmark = [
-    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc"),
-    pytest.mark.usefixtures("in_this_process"),
-]
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 
 
 @pytest.mark.parametrize("name", ["origin.json", "settings.yaml"])

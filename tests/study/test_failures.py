@@ -18,7 +18,7 @@ HOPELESS = "trainer.lr=1e30"
 
 
 def test_a_search_whose_first_five_trials_fail_alike_is_given_up(
-    call: Call, tiny: list[str], in_this_process: None
+    call: Call, tiny: list[str]
 ) -> None:
     ended = call("search", *tiny, HOPELESS, "study.trials=40", "study.name=mine")
     assert ended.exit_code == 1
@@ -38,7 +38,7 @@ def test_a_search_whose_first_five_trials_fail_alike_is_given_up(
 
 
 def test_a_final_stage_that_fails_is_told_by_the_report_in_all_its_forms(
-    call: Call, tiny: list[str], in_this_process: None
+    call: Call, tiny: list[str]
 ) -> None:
     words = ["study.trials=1", "study.final.candidates=1", "study.final.seeds=2"]
     ended = call("search", *tiny, *words, "study.final.trainer={lr: 1e30}", "study.name=mine")
@@ -66,7 +66,7 @@ def test_an_evaluation_that_cannot_be_trained_says_which_fold_and_ends_with_1(
     assert (ended.exit_code, ended.stdout) == (1, "")
     last = ended.stderr.splitlines()[-1]
     assert last.startswith(
-        "mer-nas: seed: fold 1 with seed 1 cannot be trained: TrainingDiverged: "
+        "mer-nas: seed, seed 1 of 1 cannot be trained: TrainingDiverged: group 1 (2 subjects): "
     )
 
 
@@ -89,6 +89,6 @@ def test_what_cannot_be_trained_is_neither_exported_nor_reproduced_and_leaves_it
     assert "the winner is not exported: trial" in ended.stderr
     assert json.loads((study / "report.json").read_text())["study"]["export"] is None
     monkeypatch.setattr(Evaluator, "fold", broken)
-    ended = call("reproduce", str(study))
+    ended = call("reproduce", str(study), "ray.workers=0")
     assert ended.exit_code == 1
     assert "cannot be trained here: RuntimeError: no such luck" in ended.stderr

@@ -93,7 +93,7 @@ def test_of_two_epochs_the_best_is_taken_fold_by_fold(
 
 
 def test_switched_off_it_changes_no_other_number(
-    searched: "Searched", tiny: list[str], call: Callable[..., Result], in_this_process: None
+    searched: "Searched", tiny: list[str], call: Callable[..., Result]
 ) -> None:
     done = call("search", *tiny, "study.final.best_epoch=false", "--quiet")
     assert done.exit_code == 0, done.output
@@ -147,7 +147,7 @@ def test_what_chooses_and_what_corrects_do_not_know_of_it() -> None:
     }
     assert knowing == {
         # Hand it on, and keep it.
-        "search/jobs", "search/local", "search/tuning", "search/final", "search/ledger",
+        "search/jobs", "search/local", "search/tuning", "search/measure", "search/ledger",
         "study/folder", "study/run",
         # Read it, for the report.
         "study/state", "study/summary", "study/learning",

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,11 +15,10 @@ from sklearn.metrics import f1_score
 
 from mer_nas.cli.sessions import closing
 from mer_nas.data.clips import ClipSet
+from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.report import Report, read_report
-from mer_nas.search import local
 from mer_nas.search.events import Event, Note
-from mer_nas.search.shares import Shares
 from mer_nas.settings import Settings, resolve
 from mer_nas.study import StudyFolder, create, load_clips, run
 from mer_nas.study.folder import outer_plan
@@ -30,6 +28,7 @@ OUTER = ("1-of-2", "2-of-2")
 SMALL = (
     "data.subjects=6",
     "data.clips=36",
+    "ray.workers=0",
     "study.trials=2",
     "study.final.candidates=1",
     "study.final.seeds=1",
@@ -87,27 +86,13 @@ def searched(settings: Settings, clips: ClipSet, said: list[str], until: str = "
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[list[int]]:
-    """As `in_this_process`, for the whole module; the folds that were trained."""
+    """The folds that were trained, for the whole module; no export and no page."""
     trained: list[int] = []
+    fold = Evaluator.fold
 
-    @dataclass
-    class Counted:
-        evaluator: Any
-
-        def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
-            trained.append(index)
-            result: FoldResult = self.evaluator.fold(candidate, index, repetition)
-            return result
-
-    class Alone:
-        shares = Shares(workers=1, cpu=1.0, gpu=0.0)
-
-        def run(self, source: Any, evaluator: Any, extensions: Any = ()) -> None:
-            local.run(source, Counted(evaluator))
-
-    @contextmanager
-    def cluster(*_: Any) -> Iterator[Alone]:
-        yield Alone()
+    def counted(self: Evaluator, candidate: Any, index: int, *rest: Any) -> FoldResult:
+        trained.append(index)
+        return fold(self, candidate, index, *rest)
 
     def no_export(*_: Any) -> None:
         """What the study itself leaves in the end is tested where there is no nested estimate."""
@@ -117,7 +102,7 @@ def alone() -> Iterator[list[int]]:
 
     run = import_module("mer_nas.study.run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "cluster", cluster)
+        patch.setattr(Evaluator, "fold", counted)
         patch.setattr(run, "export_winner", no_export)
         patch.setattr(run.report, "write_report", no_page)
         yield trained

@@ -32,10 +32,11 @@ def test_a_run_made_twice_on_one_machine_is_identical_to_the_last_bit(
     call: Call, study: Path
 ) -> None:
     report = json.loads((study / "report.json").read_text())
-    result = call("reproduce", str(study / "report.json"), "--json")
+    result = call("reproduce", str(study / "report.json"), "ray.workers=0", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert (found["verdict"], found["changes"]) == ("identical", [])
+    assert found["verdict"] == "identical"
+    assert found["changes"] == [{"what": "ray.workers", "then": "1", "now": "0"}]
     assert {number["verdict"] for number in found["numbers"]} == {"identical"}
     numbers = {number["name"]: number["found"] for number in found["numbers"]}
     winner = report["study"]["finalists"][0]
@@ -68,12 +69,13 @@ def test_what_has_changed_is_named_before_training_and_what_differs_by_how_much(
 
     file = Path(edited(study, forge))
     file.write_text(followed(read_report(file)).to_json())  # all of it agrees with the forgery
-    result = call("reproduce", str(file), "trainer.device=cpu")
+    result = call("reproduce", str(file), "trainer.device=cpu", "ray.workers=0")
     assert result.exit_code == 1, result.output
     said = result.stderr.splitlines()
     begun = next(n for n, line in enumerate(said) if line.startswith("training took "))
     named = [line.partition("not as it was: ")[2] for line in said[:begun] if "not as" in line]
     starts = [
+        "ray.workers: 1 in the report, 0 here",
         "trainer.device: auto in the report, cpu here",
         "code that decides scores: 0123456789ab in the report, ",
         "cores: 1024 in the report, ",
@@ -120,12 +122,12 @@ def test_an_interrupted_reproduction_goes_on_and_a_finished_one_begins_anew(stud
 
     heard: list[Event] = []
     with pytest.raises(KeyboardInterrupt):
-        api.reproduce(study, on_event=interrupt)
+        api.reproduce(study, "ray.workers=0", on_event=interrupt)
     heard.clear()
-    first = api.reproduce(study, on_event=heard.append)
+    first = api.reproduce(study, "ray.workers=0", on_event=heard.append)
     assert (trained(), first.verdict) == (FOLDS - 3, "identical")
     heard.clear()
-    again = api.reproduce(study, on_event=heard.append)
+    again = api.reproduce(study, "ray.workers=0", on_event=heard.append)
     assert (trained(), again.verdict) == (FOLDS, "identical")
     assert again.folder != first.folder
 
@@ -134,7 +136,7 @@ def test_without_a_final_stage_the_search_score_of_the_winner_is_checked(
     call: Call, study: Path
 ) -> None:
     assert call("resume", str(study), "study.final=none").exit_code == 0
-    found = api.reproduce(study)
+    found = api.reproduce(study, "ray.workers=0")
     assert found.verdict == "identical"
     numbers = {number.name: number.found for number in found.numbers}
     trials = json.loads((study / "report.json").read_text())["study"]["trials"]

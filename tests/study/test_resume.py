@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ from click.testing import Result
 from mer_nas.provenance import version_of
 from mer_nas.search.ledger import Ledger, read
 
-run = import_module("mer_nas.study.run")
 Call = Callable[..., Result]
-RAY = run.cluster
 ONLY = "on resume only study.trials, study.minutes, study.final, study.outer, data.root, ray may change"
 
 
@@ -24,12 +21,6 @@ def lines(study: Path) -> list[str]:
 
 def protocols(study: Path) -> list[str]:
     return [json.loads(line)["protocol"] for line in lines(study)[1:]]
-
-
-@pytest.fixture
-def with_ray(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray itself, which the fixture `study` does without."""
-    monkeypatch.setattr(run, "cluster", RAY)
 
 
 @pytest.fixture
@@ -89,9 +80,9 @@ def test_a_finished_study_does_without_ray(
     def started(*_: object) -> None:
         raise AssertionError("there is nothing to train")
 
-    monkeypatch.setattr(run, "cluster", started)
+    monkeypatch.setattr("mer_nas.search.workers.cluster", started)
     compute = json.loads((study / "report.json").read_text())["study"]["compute"]
-    result = call("resume", str(study))
+    result = call("resume", str(study), "ray.workers=1")
     assert result.exit_code == 0
     assert "search ended: 3 trials are done" in result.stderr
     assert "final stage: " not in result.stderr  # which announces what is to come
@@ -238,9 +229,12 @@ def test_the_candidates_of_other_code_are_measured_anew_under_the_same_study(
     assert lines(study) == again
 
 
-def test_an_address_without_a_cluster_is_not_kept(
-    refused: Callable[..., str], with_ray: None
-) -> None:
-    assert refused("study.trials=5", "ray.address=127.0.0.1:1").startswith(
+def test_an_address_without_a_cluster_is_not_kept(refused: Callable[..., str]) -> None:
+    assert refused("study.trials=5", "ray.address=127.0.0.1:1") == (
+        "ray: address=127.0.0.1:1 is a cluster of Ray's, and workers=0 does without Ray; one of "
+        "them would be right"
+    )
+    words = ("study.trials=5", "ray.address=127.0.0.1:1", "ray.workers=1")
+    assert refused(*words).startswith(
         "ray.address=127.0.0.1:1: there is no Ray cluster (connection refused); "
     )

@@ -236,7 +236,7 @@ def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_fin
     searched: "Searched", study: Path, written_anew: Callable[[Path], bool]
 ) -> None:
     heard: list[object] = []
-    words = [*searched.words, "study.final=none", "study.trials=1"]
+    words = [*searched.words, "study.final=none", "study.trials=1", "ray.workers=0"]
     second = api.search(*words, on_event=heard.append)
     assert second.folder == Path("runs/small-faces-2")
     report = second.report
@@ -252,9 +252,7 @@ def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_fin
     assert written_anew(second.folder)
 
 
-def test_studies_that_share_a_storage_keep_apart_in_it(
-    tiny: list[str], in_this_process: None
-) -> None:
+def test_studies_that_share_a_storage_keep_apart_in_it(tiny: list[str]) -> None:
     url = f"sqlite:///{Path('shared.db').resolve().as_posix()}"
     words = [*tiny, f"study.storage={url}", "study.final=none", "study.trials=1"]
     first, second = (api.search(*words, f"study.seed={seed}") for seed in (0, 1))
@@ -268,7 +266,7 @@ def test_studies_that_share_a_storage_keep_apart_in_it(
 
 
 def test_a_grid_of_two_objectives_reports_its_front(
-    call: Callable[..., Result], tiny: list[str], in_this_process: None
+    call: Callable[..., Result], tiny: list[str]
 ) -> None:
     space = Path("space.yaml")
     space.write_text(space.read_text().replace("{int: [1, 2]}", "{choice: [1, 2]}"))

@@ -290,7 +290,7 @@ def test_a_journal_of_the_database_deletes_nothing(call: Call, study: Path, here
 
 @pytest.mark.parametrize("left", ["thesis.tex", ""])
 def test_a_study_that_ends_before_its_first_fold_takes_its_own_files_away(
-    here: Path, write_tiny: Callable[[Path], list[str]], in_this_process: None, left: str
+    here: Path, write_tiny: Callable[[Path], list[str]], left: str
 ) -> None:
     words, folder = write_tiny(here), here / "mine"
 
@@ -300,7 +300,7 @@ def test_a_study_that_ends_before_its_first_fold_takes_its_own_files_away(
         raise StudyError("an end before the first fold")
 
     with pytest.raises(StudyError, match="before the first fold"):
-        api.search(*words, f"study.folder={folder}", on_event=put_beside)
+        api.search(*words, "ray.workers=0", f"study.folder={folder}", on_event=put_beside)
     assert ([path.name for path in folder.iterdir()] == [left]) if left else not folder.exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 from typing import TYPE_CHECKING
 
@@ -40,28 +39,18 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     seeds = overrides.value(plain.get("seeds", "1"), "seeds")
     if not isinstance(seeds, int) or seeds < 1:
         raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
+    from mer_nas.cli.folds import FoldLines
     from mer_nas.cli.loading import load
-    from mer_nas.evaluation.results import FoldResult
+    from mer_nas.search.events import ignore
     from mer_nas.study.evaluate import evaluate
 
     clips = load(settings, plain.get("point"), quiet=quiet)
     if plan:
         say(_plan(settings, clips, point, seeds, as_json=as_json))
         return
-    took: list[float] = []
-
-    def progress(result: FoldResult, done: int, of: int) -> None:
-        took.append(result.seconds)
-        left = statistics.median(took) * (of - done)
-        say(
-            f"{result.fold_name}, seed {result.repetition + 1}: {done} of {count(of, 'fold')}, "
-            f"about {duration(left)} left",
-            err=True,
-        )
-
     say(clips.describe(), err=True)
     try:
-        found = evaluate(settings, clips, point, seeds, None if quiet else progress)
+        found = evaluate(settings, clips, point, seeds, ignore if quiet else FoldLines(seeds))
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from here", err=True)
         sys.exit(130)

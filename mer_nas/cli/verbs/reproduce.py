@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,6 @@ from mer_nas.cli.words import as_json, quiet, trusting, words
 from mer_nas.wording import count, duration
 
 if TYPE_CHECKING:
-    from mer_nas.search.events import Event
     from mer_nas.study.reproduce import Number, ReportedResult, Reproduction
 
 REPRODUCED, DIFFERENT, INTERRUPTED = 0, 1, 130
@@ -38,7 +36,9 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     mer-nas reproduce runs/moe-synthetic-1/report.json
     mer-nas reproduce report.json data.root=DIR ray.workers=4
     """
+    from mer_nas.cli.folds import FoldLines
     from mer_nas.cli.loading import load
+    from mer_nas.search.events import ignore
     from mer_nas.study.reproduce import (
         changes,
         contradicted,
@@ -64,7 +64,7 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
         say("settings, code, packages, machine and clips are as they were")
     say(f"training took {duration(reported.seconds)} then, on one worker")
     try:
-        done = reproduce(reported, clips, _ignore if quiet else _Progress(reported))
+        done = reproduce(reported, clips, ignore if quiet else FoldLines(reported.repetitions))
     except KeyboardInterrupt:
         click.echo("interrupted; the same command goes on from here", err=True)
         sys.exit(INTERRUPTED)
@@ -138,40 +138,9 @@ def _value(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.4g}"
 
 
-class _Progress:
-    """Says after each fold how many are done, and how long the others will take."""
-
-    def __init__(self, reported: ReportedResult) -> None:
-        self.repetitions = reported.repetitions
-        self.began = time.monotonic()
-        self.here = 0
-
-    def __call__(self, event: Event) -> None:
-        """Take an event."""
-        from mer_nas.search.events import FoldDone, Note
-
-        if isinstance(event, Note):
-            _say(event.text)
-        elif isinstance(event, FoldDone):
-            if not self.here:  # whatever came before was no training
-                self.began = time.monotonic() - event.seconds
-            self.here += 1
-            behind = int(event.job.rpartition("/")[2]) * event.of + event.done
-            missing = self.repetitions * event.of - behind
-            left = (time.monotonic() - self.began) / self.here * missing
-            _say(
-                f"{event.label}: {event.fold}, {event.done} of {count(event.of, 'fold')}; about "
-                f"{duration(left)} left"
-            )
-
-
 def _say(text: str) -> None:
     lines.say(text, err=True)
 
 
 def _silent(text: str) -> None:
     """Say nothing."""
-
-
-def _ignore(event: Event) -> None:
-    """Show nothing."""

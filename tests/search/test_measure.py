@@ -11,18 +11,17 @@ from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.events import Ended, FoldDone, Started
-from mer_nas.search.final import Finalist, FinalStage
 from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import HINDSIGHT, Ledger, read
+from mer_nas.search.measure import Measurement
 
 SKETCHES = [Sketch((("kind", "plain"), ("x", x), ("y", 0))) for x in (0.9, 0.4)]
 
 
-def stage(scripted: ScriptedEvaluator, ledger: Ledger, **words: Any) -> FinalStage:
-    finalists = [Finalist(f"trial {n}", sketch) for n, sketch in enumerate(SKETCHES)]  # type: ignore[arg-type]
-    return FinalStage(
-        finalists=finalists,
-        seeds=2,
+def stage(scripted: ScriptedEvaluator, ledger: Ledger, **words: Any) -> Measurement:
+    return Measurement(
+        {f"trial {n}": sketch for n, sketch in enumerate(SKETCHES)},  # type: ignore[misc]
+        2,
         clips=scripted.clips,
         protocol=scripted.protocol,
         seed=scripted.seed,
@@ -53,7 +52,6 @@ def test_all_candidates_are_repeated_before_any_is_repeated_again(
     for ended, key in zip(heard.of(Ended), keys, strict=True):
         assert isinstance(ended, Ended)
         assert ended.value == pool(final.results[key]).uf1
-    assert final.missing == 0
     assert final.exhausted
 
 
@@ -117,9 +115,9 @@ def test_the_first_repetition_of_the_searchs_own_folds_costs_nothing(tmp_path: P
     assert sketch.key == best.user_attrs["candidate"]
     scripted.runs.clear()
     with Ledger(tmp_path / "ledger.jsonl") as ledger:
-        final = FinalStage(
-            finalists=[Finalist("best", sketch)],  # type: ignore[arg-type]
-            seeds=1,
+        final = Measurement(
+            {"best": sketch},  # type: ignore[dict-item]
+            1,
             clips=scripted.clips,
             protocol=scripted.protocol,
             seed=0,
@@ -189,3 +187,44 @@ def test_what_was_seen_in_looking_back_has_a_file_of_its_own_in_which_it_is_foun
     assert [back.key for back in found] == [result.key for result in read(tmp_path / "ledger")]
     with pytest.raises(StudyError, match="this is no mer-nas fold ledger"):
         Ledger(file)
+
+
+def test_several_workers_share_the_folds_of_one_repetition(tmp_path: Path, heard: Heard) -> None:
+    scripted = evaluator()
+    with Ledger(tmp_path / "ledger") as ledger:
+        for index in (0, 5):
+            ledger.append(scripted.fold(SKETCHES[0], index))
+        final = stage(scripted, ledger, on_event=heard.append)
+        final.divide(8)  # two each for the four repetitions
+        jobs = list(iter(final.ask, None))
+        assert [len(job.folds) for job in jobs] == [5, 5, 6, 6, 6, 6, 6, 6]
+        assert sorted(fold for job in jobs[2:4] for fold in job.folds) == list(range(12))
+        for job in reversed(jobs):  # whoever is ready first
+            for index in job.folds:
+                final.observe(job.id, scripted.fold(job.candidate, index, job.repetition))
+            final.finish(job.id)
+    assert [event.outcome for event in heard.of(Ended)] == ["complete"] * 4  # type: ignore[union-attr]
+    order = [fold.key for fold in scripted.protocol.folds]
+    assert all([r.fold for r in done] == order for done in final.results.values())
+
+
+def test_a_repetition_that_failed_in_one_part_begins_no_other_and_stops_those_begun(
+    tmp_path: Path, heard: Heard
+) -> None:
+    scripted = evaluator()
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(scripted, ledger, on_event=heard.append)
+        final.divide(12)  # three parts each
+        first, second = final.ask(), final.ask()
+        assert first is not None
+        assert second is not None
+        final.finish(first.id, "out of memory")
+        result = scripted.fold(second.candidate, second.folds[0])
+        assert final.observe(second.id, result)
+        assert not heard.of(Ended)
+        final.finish(second.id)
+        third = final.ask()
+        assert third is not None
+        assert third.candidate is SKETCHES[1]
+    (ended,) = heard.of(Ended)
+    assert (ended.outcome, ended.done, ended.reason) == ("failed", 1, "out of memory")  # type: ignore[union-attr]

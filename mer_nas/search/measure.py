@@ -1,0 +1,188 @@
+"""Candidates measured on every fold of a protocol, with several seeds: wherever nothing is pruned.
+
+The final stage, `evaluate`, `reproduce` and the question to an outer group are each a
+`Measurement`, worked off by `workers.Workers` as the search itself is. All candidates' first
+repetitions come before any second one: what is stopped early has compared like with like. Where
+there are fewer repetitions than workers, several share the folds of one. What the ledger holds is
+not trained again, so a final stage with the folds and the recipe of the search has its first
+repetition for nothing. Nothing that was seen in looking back (`evaluation.hindsight`) is heard of
+here.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.hindsight import Hindsight
+from mer_nas.evaluation.results import FoldResult, pool
+from mer_nas.search.events import Ended, FoldDone, Listener, Started, ignore
+from mer_nas.search.jobs import Job, ending
+from mer_nas.search.ledger import Ledger
+from mer_nas.search.record import Record
+
+
+@dataclass
+class _Repetition:
+    """A candidate under the whole protocol, once."""
+
+    id: str
+    label: str
+    candidate: Candidate
+    repetition: int
+    done: list[FoldResult]
+    missing: tuple[int, ...]
+    """Folds that the ledger did not hold at the start, by index."""
+    open: set[str] = field(default_factory=set)
+    """Jobs that have been given out, or will be."""
+    error: str = ""
+    closed: bool = False
+
+
+class Measurement:
+    """Candidates and their repetitions as a source of jobs (see `jobs.Source`).
+
+    Args:
+        candidates: By what people call them, the first ones first.
+        seeds: Repetitions of the whole protocol for each.
+        clips: What is learned from.
+        protocol: The folds of a repetition.
+        seed: Of the study.
+        ledger: Where finished folds are kept.
+        code: Version of the code that trains them.
+        hindsight: Takes the look back at each fold that is trained here; None: there is none.
+        on_event: Is told what happens.
+    """
+
+    def __init__(
+        self,
+        candidates: Mapping[str, Candidate],
+        seeds: int,
+        *,
+        clips: ClipSet,
+        protocol: Protocol,
+        seed: int,
+        ledger: Ledger,
+        code: str,
+        hindsight: Callable[[Hindsight], object] | None = None,
+        on_event: Listener = ignore,
+    ) -> None:
+        self.protocol = protocol
+        self._hindsight = hindsight
+        self._record = Record(ledger, clips, protocol, seed, code)
+        self._emit = on_event
+        self._repetitions = [
+            self._opened(candidate, repetition, f"{label}, seed {repetition + 1} of {seeds}")
+            for repetition in range(seeds)
+            for label, candidate in candidates.items()
+        ]
+        self._jobs: dict[str, _Repetition] = {}
+        self._rest: Iterator[Job] | None = None
+        self._workers = 1
+        self.exhausted = False
+        """Whether `ask` will never return a job again."""
+
+    @property
+    def missing(self) -> int:
+        """How many folds the ledger did not hold at the start."""
+        return sum(len(each.missing) for each in self._repetitions)
+
+    @property
+    def results(self) -> Mapping[tuple[str, int], tuple[FoldResult, ...]]:
+        """The folds of every repetition that is complete, by candidate's key and repetition."""
+        return {
+            (each.candidate.key, each.repetition): tuple(each.done)
+            for each in self._repetitions
+            if len(each.done) == len(self.protocol.folds)
+        }
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """What repetitions failed of, by their label."""
+        return {each.label: each.error for each in self._repetitions if each.error}
+
+    def divide(self, workers: int) -> None:
+        """Cut repetitions into parts, so that each of so many workers gets a job if it can."""
+        self._workers = workers
+
+    def ask(self) -> Job | None:
+        """Return the next folds of a repetition that are missing, or None if there are none."""
+        if self._rest is None:
+            self._rest = self._given()
+        job = next(self._rest, None)
+        self.exhausted = job is None
+        return job
+
+    def observe(self, job: str, result: FoldResult) -> bool:
+        """Keep the result of a fold; return whether the repetition has failed elsewhere.
+
+        Raises:
+            StudyError: The ledger cannot be written, or other code trained the fold.
+        """
+        self._record.keep(result)
+        each = self._jobs[job]
+        each.done.append(result)
+        done, of = len(each.done), len(self.protocol.folds)
+        self._emit(
+            FoldDone("final", each.id, each.label, result.fold_name, done, of, result.seconds)
+        )
+        return bool(each.error)
+
+    def finish(self, job: str, error: str | None = None) -> None:
+        """Close a job, and with its last job the repetition."""
+        each = self._jobs[job]
+        each.open.discard(job)
+        if error is not None and not each.error:
+            each.error = error
+        if not each.open:
+            self._close(each)
+
+    def _opened(self, candidate: Candidate, repetition: int, label: str) -> _Repetition:
+        found = [
+            self._record.find(candidate.key, index, repetition)
+            for index in range(len(self.protocol.folds))
+        ]
+        return _Repetition(
+            f"{candidate.key}/{repetition}",
+            label,
+            candidate,
+            repetition,
+            [result for result in found if result is not None],
+            tuple(index for index, result in enumerate(found) if result is None),
+        )
+
+    def _given(self) -> Iterator[Job]:
+        """Yield the jobs of each repetition; none of one that has failed by then."""
+        open_ones = sum(bool(each.missing) for each in self._repetitions)
+        parts = math.ceil(self._workers / max(1, open_ones))
+        for each in self._repetitions:
+            done, of = len(each.done), len(self.protocol.folds)
+            self._emit(Started("final", each.id, each.label, each.candidate.key, done, of))
+            if not each.missing:
+                self._close(each)
+                continue
+            size = math.ceil(len(each.missing) / parts)
+            jobs = {
+                f"{each.id}/{start}": each.missing[start : start + size]
+                for start in range(0, len(each.missing), size)
+            }
+            each.open = set(jobs)
+            self._jobs |= dict.fromkeys(jobs, each)
+            for job, folds in jobs.items():
+                if each.error:
+                    self.finish(job)
+                    continue
+                yield Job(job, each.label, each.candidate, each.repetition, folds, self._hindsight)
+
+    def _close(self, each: _Repetition) -> None:
+        if each.closed:
+            return
+        each.closed = True
+        order = {fold.key: index for index, fold in enumerate(self.protocol.folds)}
+        each.done.sort(key=lambda result: order[result.fold])
+        done, of = len(each.done), len(order)
+        outcome, each.error = ending(done, of, each.error or None)
+        value = pool(each.done).uf1 if done == of else None
+        self._emit(Ended("final", each.id, each.label, outcome, done, of, value, each.error))

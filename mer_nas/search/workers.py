@@ -1,0 +1,104 @@
+"""What measures: Ray's workers, or this process alone where `ray.workers=0` asks for it.
+
+Everything that trains folds goes through `Workers.run`: searches, final stages, evaluations,
+reproductions, and the questions to outer groups. Both ways give the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from mer_nas.search import local
+from mer_nas.search.config import RayConfig
+from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.jobs import FoldEvaluator, Source
+from mer_nas.search.lock import StudyLock
+from mer_nas.search.measure import Measurement
+from mer_nas.search.ray_runner import Cluster, cluster
+
+
+class Workers:
+    """Works off sources of jobs while it is entered; Ray begins with the first that needs it.
+
+    Args:
+        config: Address, number and shares of the workers.
+        folder: Of the study, where Ray Tune keeps what it wants to.
+        on_event: Is told what happens.
+        lock: Of the study; Ray's processes are recorded in it.
+        extensions: Files with blocks of the user's, loaded by each worker.
+    """
+
+    def __init__(
+        self,
+        config: RayConfig,
+        folder: Path,
+        on_event: Listener = ignore,
+        lock: StudyLock | None = None,
+        extensions: Sequence[Path] = (),
+    ) -> None:
+        self._config, self._folder, self._lock = config, folder, lock
+        self._emit, self._extensions = on_event, extensions
+        self._stack = ExitStack()
+        self._cluster: Cluster | None = None
+        self.many = 0
+        """Number of workers; 0 while nothing has started."""
+
+    def __enter__(self) -> Workers:
+        """Begin; nothing is started yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End Ray, if it was started."""
+        self._stack.close()
+
+    def start(self) -> int:
+        """Start what measures, if that has not been done; return the number of workers.
+
+        Raises:
+            StudyError: There is no cluster at the address, or Ray does not start.
+            ConfigError: The workers ask for more than there is.
+        """
+        if self.many:
+            return self.many
+        if self._config.workers == 0:
+            self._emit(Note("ray.workers=0: one fold after another in this process, without Ray"))
+            self.many = 1
+        else:
+            self._cluster = self._stack.enter_context(
+                cluster(self._config, self._folder, self._emit, self._lock)
+            )
+            self.many = self._cluster.shares.workers
+        return self.many
+
+    def run(self, source: Source, evaluator: FoldEvaluator, *, needed: bool = True) -> None:
+        """Run every job that `source` gives out, until it has no more.
+
+        A job whose fold raises an exception has failed; the others go on. Ctrl-C and SIGTERM raise
+        KeyboardInterrupt and leave the jobs in flight open: whoever opens the source again goes on
+        with them.
+
+        Args:
+            source: A search, or a measurement.
+            evaluator: Trains and reads a fold.
+            needed: Whether anything is to be trained; else the source is only heard out, here.
+        """
+        if needed:
+            self.start()
+        if needed and self._cluster is not None:
+            self._cluster.run(source, evaluator, self._extensions)
+        else:
+            local.run(source, evaluator)
+
+    def measure(self, measurement: Measurement, evaluator: FoldEvaluator) -> None:
+        """Run a measurement, its folds divided among the workers."""
+        if measurement.missing:
+            measurement.divide(self.start())
+        self.run(measurement, evaluator, needed=bool(measurement.missing))
