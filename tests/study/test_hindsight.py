@@ -150,7 +150,7 @@ def test_what_chooses_and_what_corrects_do_not_know_of_it() -> None:
         "search/jobs", "search/local", "search/tuning", "search/measure", "search/ledger",
         "study/folder", "study/run",
         # Read it, for the report.
-        "study/state", "study/summary", "study/learning",
+        "study/state", "study/summary",
         # Hold what the report says of it against the rest.
         "study/consistency",
     }  # fmt: skip
