@@ -229,7 +229,10 @@ def test_no_text_of_a_report_leads_outside(study: Path, leads: tuple[str, str]) 
 
     for tree in led_outside(json.loads(file.read_text("utf-8")), leads, taken, 2):
         file.write_text(json.dumps(tree), "utf-8")
-        for act in (lambda: api.reproduce(file, "ray.workers=0"), lambda: api.compare(str(file), f"{file}:seed")):
+        for act in (
+            lambda: api.reproduce(file, "ray.workers=0"),
+            lambda: api.compare(str(file), f"{file}:seed"),
+        ):
             with suppress(MerNasError):
                 act()
 

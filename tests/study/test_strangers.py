@@ -164,16 +164,23 @@ def test_going_on_with_a_study_of_somebody_makes_it_nobody_elses(
 
 
 @pytest.mark.parametrize(
-    ("group", "key", "value", "wish"),
+    ("changes", "wish"),
     [
-        ("study", "storage", "sqlite:////tmp/elsewhere.db", "keep its trials in sqlite:////tmp/"),
-        ("ray", "address", "192.0.2.1:6379", "train on the Ray cluster at 192.0.2.1:6379"),
+        (
+            {"study": {"storage": "sqlite:////tmp/elsewhere.db"}},
+            "keep its trials in sqlite:////tmp/",
+        ),
+        (
+            {"ray": {"address": "192.0.2.1:6379", "workers": 1}},
+            "train on the Ray cluster at 192.0.2.1:6379",
+        ),
     ],
+    ids=["storage", "cluster"],
 )
 def test_a_study_of_somebody_acts_nowhere_else(
-    call: Call, study: Path, group: str, key: str, value: str, wish: str
+    call: Call, study: Path, changes: Tree, wish: str
 ) -> None:
-    edited(study, lambda tree: tree[group].update({key: value}))
+    edited(study, lambda tree: [tree[group].update(new) for group, new in changes.items()])
     for verb in ("report", "resume"):
         result = call(verb, str(study))
         assert (result.exit_code, REFUSED in result.stderr) == (2, True)
