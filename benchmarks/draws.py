@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from mer_nas import systems
-from mer_nas.architectures import Architecture, build, measure, parse, parse_drawn
+from mer_nas.architectures import Architecture, Cost, Network, parse, parse_drawn
 from mer_nas.config import presets
 from mer_nas.errors import Infeasible
 from mer_nas.settings import resolve
@@ -45,7 +45,7 @@ def campaign(name: str, times: int) -> bool:
     for _ in range(times):
         try:
             architecture = parse_drawn(systems.draw_one(space, chance)["architecture"])
-            cost = measure(architecture, classes=3)
+            cost = Cost.of(architecture, classes=3)
             space.limits.hold(name, params=cost.deployed, macs=cost.macs)
         except Infeasible as reason:
             outcomes["too costly" if "allows at most" in str(reason) else "breaks a rule"] += 1
@@ -70,7 +70,7 @@ def campaign(name: str, times: int) -> bool:
 
 def works(architecture: Architecture) -> str:
     """Return what is wrong with a network, empty if nothing is."""
-    network = build(architecture, classes=3)
+    network = Network(architecture, classes=3)
     clips = [torch.randn(2, *architecture.shapes[name]) for name in architecture.inputs]
     output = network(*clips)
     said = [output.logits, *output.losses.values(), *output.auxiliary_logits.values()]

@@ -167,7 +167,7 @@ def build(candidate: Candidate, classes: int) -> nn.Module:
     `candidate.architecture.inputs` and returns the logits (B, classes); in training mode a
     `ModelOutput`, with auxiliary losses.
     """
-    network: nn.Module = architectures.build(candidate.architecture, classes)
+    network: nn.Module = architectures.Network(candidate.architecture, classes)
     return network
 
 

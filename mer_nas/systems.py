@@ -8,7 +8,7 @@ from itertools import islice
 from math import exp, log
 from typing import Any, NamedTuple
 
-from mer_nas.architectures import Architecture, Path, measure, parse, parse_drawn
+from mer_nas.architectures import Architecture, Cost, Path, parse, parse_drawn
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.grammar import Losses
 from mer_nas.config.base import Config, Tree, validate
@@ -66,7 +66,7 @@ def published_systems(space: SearchSpace, classes: int = 3) -> list[System]:
     for entry in space.systems:
         place = f"{space.place}: {entry.name}"
         number = entry.classes if isinstance(entry, Reference) else classes
-        cost = measure(parsed(entry, place), number)
+        cost = Cost.of(parsed(entry, place), number)
         if isinstance(entry, Point):
             space.limits.hold(place, params=cost.deployed, macs=cost.macs)
         role = "reference" if isinstance(entry, Reference) else "point"
@@ -201,7 +201,7 @@ def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
     try:
         tree = draw_one(space, chance)
         closed = parse_drawn(tree["architecture"], f"{space.place}: architecture")
-        cost = measure(closed, classes)
+        cost = Cost.of(closed, classes)
         space.limits.hold(space.place, params=cost.deployed, macs=cost.macs)
     except Infeasible as error:
         return Draw(tree, str(error).removeprefix(f"{space.place}: "))

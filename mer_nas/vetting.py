@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mer_nas.architectures import Architecture, measure, parse, parse_drawn
+from mer_nas.architectures import Architecture, Cost, parse, parse_drawn
 from mer_nas.architectures.canonical import canonical_form
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.user_blocks import is_user_block
@@ -261,7 +261,7 @@ class _Values:
         own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
         if own - self.tried_own:
             self.tried_own |= own
-            measure(network, classes=3)
+            Cost.of(network, classes=3)
 
     def _weigh(
         self, setting: Setting, params: Mapping[str, Any], network: Architecture, tree: Tree

@@ -38,10 +38,10 @@ from mer_nas.architectures.blocks.fusion import Fusion
 from mer_nas.architectures.blocks.orth import Orth
 from mer_nas.architectures.blocks.temporal import TemporalPool
 from mer_nas.architectures.canonical import parse, parse_drawn, refresh, schema
-from mer_nas.architectures.cost import Cost, measure
+from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import load_extensions, loaded_sources
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.network import Network, build, deployed
+from mer_nas.architectures.network import Network, deployed
 from mer_nas.architectures.paths import Path, Stage
 from mer_nas.architectures.state import State, Stateful
 from mer_nas.inputs import INPUTS, Input
@@ -76,11 +76,9 @@ __all__ = [
     "Stateful",
     "Stem",
     "TemporalPool",
-    "build",
     "deployed",
     "load_extensions",
     "loaded_sources",
-    "measure",
     "parse",
     "parse_drawn",
     "refresh",

@@ -24,7 +24,7 @@ from mer_nas.architectures.blocks.temporal import FrameScore, Scored
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.layers.basic import MeanOverMap, linear
 from mer_nas.architectures.state import PooledFrames
-from mer_nas.architectures.user_blocks import build_module
+from mer_nas.architectures.user_blocks import ask_block
 from mer_nas.architectures.walk import Visit, frame_pools
 from mer_nas.inputs import ACTION_UNITS, INPUTS
 from mer_nas.rank_pooling import coefficients
@@ -39,7 +39,7 @@ _STILL = 1e-4
 
 def auxiliary_tasks(
     architecture: Architecture, visits: list[Visit], classes: int
-) -> "AuxiliaryTasks | None":
+) -> "_Tasks | None":
     """Return the tasks that have a weight, or none.
 
     Args:
@@ -52,19 +52,19 @@ def auxiliary_tasks(
     makers: dict[str, Callable[[], nn.Module]] = {
         "dyn_image": lambda: _image_task(behind["dyn_image"]),
         "rank": lambda: _rank_task(architecture, frame_pools(visits)),
-        "orth": lambda: _OrthTask(build_module(architecture.losses.orth, context)),
+        "orth": lambda: _OrthTask(ask_block(architecture.losses.orth, context, "build")),
         "au": lambda: _PathHead(0, context.ends[0].channels, _UNITS),
         "branch_cls": lambda: _PathHead(last, context.ends[last].channels, classes),
     }
     weights = architecture.losses.weights
     wanted = {name: make() for name, make in makers.items() if weights[name]}
-    return AuxiliaryTasks(wanted) if wanted else None
+    return _Tasks(wanted) if wanted else None
 
 
 class AuxiliaryInputs(NamedTuple):
     """What the auxiliary tasks can look at."""
 
-    footage: Sequence[Tensor]
+    clips: Sequence[Tensor]
     """What every path read: (B, T, C, H, W), or (B, C, H, W) of an image."""
     pools: Sequence[PooledFrames | None]
     """Of every path's temporal pool."""
@@ -87,7 +87,7 @@ class ModelOutput(NamedTuple):
     loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
 
 
-class AuxiliaryTasks(nn.Module):
+class _Tasks(nn.Module):
     """Runs the tasks of a network, each of which is called like its loss."""
 
     def __init__(self, auxiliary_tasks: dict[str, nn.Module]) -> None:
@@ -123,7 +123,7 @@ class _DynamicImageTask(nn.Module):
         pooled_frames = seen.pools[self.path]
         assert pooled_frames is not None
         decoded: Tensor = self.decoder(pooled_frames.pooled)
-        target = resize_by_area(dynamic_image(seen.footage[self.path]), decoded.shape[1:])
+        target = resize_by_area(dynamic_image(seen.clips[self.path]), decoded.shape[1:])
         return functional.mse_loss(decoded, target)
 
 

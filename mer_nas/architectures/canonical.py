@@ -13,7 +13,7 @@ from mer_nas.architectures.blocks.stem import ConvStem
 from mer_nas.architectures.grammar import Architecture, Losses
 from mer_nas.architectures.paths import Path, Stage
 from mer_nas.architectures.user_blocks import BlockError, ask_block, is_user_block
-from mer_nas.architectures.walk import BEHIND, Visit, put, walk
+from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import validate
 from mer_nas.errors import Infeasible
 
@@ -92,7 +92,7 @@ def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
             if min(context.size) < 1:
                 vanished.add(path)
                 raise context.refuse("the map has vanished", "fewer or gentler downs")
-            ask_block(part, context, "check") if is_user_block(part) else part.check(context)
+            ask_block(part, context, "check") if isinstance(part, Block) else part.check(context)
             if searched and isinstance(part, Block):
                 part.check_searched(context)
         except Infeasible as error:
@@ -169,21 +169,18 @@ def _passed(architecture: Architecture, how: Literal["repair", "canonical"]) -> 
         visit = visits[index]
         part = _answered(visit, how)
         if part != visit.part:
-            architecture = put(architecture, visit, part)
+            architecture = visit.put(architecture, part)
             visits = walk(architecture)  # what comes after may stand elsewhere now
         index += 1
     return architecture
 
 
 def _answered(visit: Visit, how: Literal["repair", "canonical"]) -> Block | Stage | Path:
-    if is_user_block(visit.part):
+    if isinstance(visit.part, Block):
         block: Block = ask_block(visit.part, visit.context, how)
         return block
-    return (
-        visit.part.repair(visit.context)
-        if how == "repair"
-        else visit.part.canonical(visit.context)
-    )
+    answer: Stage | Path = getattr(visit.part, how)(visit.context)
+    return answer
 
 
 def _weighed(architecture: Architecture, *, only_unset: bool) -> Architecture:

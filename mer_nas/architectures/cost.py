@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.network import build
+from mer_nas.architectures.network import Network
 from mer_nas.architectures.user_blocks import check_shapes, record_built
 from mer_nas.errors import Infeasible
 
@@ -39,34 +39,34 @@ class Cost(NamedTuple):
     deployed: int
     """Numbers of the deployed network, those that are limited and compared."""
 
+    @classmethod
+    def of(cls, architecture: Architecture, classes: int) -> "Cost":
+        """Return the cost of an architecture for a number of classes.
 
-def measure(architecture: Architecture, classes: int) -> Cost:
-    """Return the cost of an architecture for a number of classes.
-
-    Raises:
-        BlockError: A block of the user's own fails, or gives another shape than it says.
-        Infeasible: It has more weights than any machine holds.
-    """
-    meter = _Meter()
-    with torch.inference_mode(False), torch.no_grad(), meter:
-        with torch.device("meta"), record_built() as own, _counted():
-            network = build(architecture, classes).eval()
-            clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
-        meter.flops = 0
-        partly = [
-            (share, meter.spent_in(module))
-            for module in network.modules()
-            if isinstance(share := getattr(module, "active_share", None), float)
-        ]
-        # What a user's own forward makes anew must lie where the clip does.
-        with torch.device("meta") if own else nullcontext(), check_shapes(own):
-            network(*clip)
-    idle = sum((1 - share) * sum(spent) for share, spent in partly)
-    parameters = _parameters(network)
-    if parameters > MAX_WEIGHTS:
-        raise _too_many(f"{parameters:,} weights")
-    deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
-    return Cost(parameters, round((meter.flops - idle) / 2), deployed)
+        Raises:
+            BlockError: A block of the user's own fails, or gives another shape than it says.
+            Infeasible: It has more weights than any machine holds.
+        """
+        meter = _Meter()
+        with torch.inference_mode(False), torch.no_grad(), meter:
+            with torch.device("meta"), record_built() as own, _counted():
+                network = Network(architecture, classes).eval()
+                clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
+            meter.flops = 0
+            partly = [
+                (share, meter.spent_in(module))
+                for module in network.modules()
+                if isinstance(share := getattr(module, "active_share", None), float)
+            ]
+            # What a user's own forward makes anew must lie where the clip does.
+            with torch.device("meta") if own else nullcontext(), check_shapes(own):
+                network(*clip)
+        idle = sum((1 - share) * sum(spent) for share, spent in partly)
+        parameters = _parameters(network)
+        if parameters > MAX_WEIGHTS:
+            raise _too_many(f"{parameters:,} weights")
+        deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
+        return cls(parameters, round((meter.flops - idle) / 2), deployed)
 
 
 @contextmanager

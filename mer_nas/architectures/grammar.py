@@ -19,11 +19,19 @@ from typing import Annotated
 from annotated_types import Interval
 from pydantic import AfterValidator, Field, NonNegativeFloat
 
-from mer_nas.architectures.blocks.base import DYN_IMAGES, FUSIONS, HEADS, ORTHS, Block, Slot
-from mer_nas.architectures.blocks.dyn_image import NoDynImage
+# Modules of blocks fill slots by being imported.
+from mer_nas.architectures.blocks import dyn_image, orth  # noqa: F401
+from mer_nas.architectures.blocks.base import (
+    DYN_IMAGES,
+    FUSIONS,
+    HEADS,
+    ORTHS,
+    Block,
+    Identity,
+    Slot,
+)
 from mer_nas.architectures.blocks.fusion import NoFusion
 from mer_nas.architectures.blocks.head import Gap
-from mer_nas.architectures.blocks.orth import NoOrth
 from mer_nas.architectures.paths import Path
 from mer_nas.config.base import Config
 from mer_nas.inputs import INPUTS
@@ -40,9 +48,9 @@ class Losses(Config):
     """Action units from the first path, for clips that are annotated with them."""
     branch_cls: NonNegativeFloat = 0.0
     """Classes from the second path alone."""
-    dyn_image: Annotated[Block, Slot(DYN_IMAGES)] = Field(default_factory=NoDynImage)
+    dyn_image: Annotated[Block, Slot(DYN_IMAGES)] = Field(default_factory=Identity)
     """The dynamic image of the clip, decoded from what the first temporal pool gives."""
-    orth: Annotated[Block, Slot(ORTHS)] = Field(default_factory=NoOrth)
+    orth: Annotated[Block, Slot(ORTHS)] = Field(default_factory=Identity)
     """Features of two paths that have nothing in common."""
 
     @property

@@ -11,6 +11,7 @@ What a block says itself holds. The settings are checked even where no block tak
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Interval
 from pydantic import (
     AfterValidator,
@@ -20,9 +21,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from torch import Tensor
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures.blocks import multi_scale, stem  # noqa: F401
+from mer_nas.architectures.blocks import down, gate, global_, multi_scale, stem  # noqa: F401
 from mer_nas.architectures.blocks.base import (
     DOWNS,
     GATES,
@@ -33,6 +35,7 @@ from mer_nas.architectures.blocks.base import (
     TEMPORALS,
     Block,
     BuildContext,
+    Identity,
     OneOf,
     Slot,
     StageBlocks,
@@ -40,11 +43,8 @@ from mer_nas.architectures.blocks.base import (
     non_empty,
     scale_width,
 )
-from mer_nas.architectures.blocks.down import NoDown
-from mer_nas.architectures.blocks.gate import NoGate
-from mer_nas.architectures.blocks.global_ import NoGlobal
-from mer_nas.architectures.blocks.local import NoLocal, ResBasic
-from mer_nas.architectures.blocks.temporal import Learned, NoTemporal
+from mer_nas.architectures.blocks.local import ResBasic
+from mer_nas.architectures.blocks.temporal import Learned
 from mer_nas.config.base import Config, Tree
 from mer_nas.errors import shown, unknown
 from mer_nas.inputs import INPUTS
@@ -58,13 +58,14 @@ class Stage(Config):
     growth: PositiveFloat = 1.0
     """Width of the stage, in widths of the stage before it (of the stem, for the first); rounded
     to a multiple of 8, except that 1 keeps the width."""
-    down: Annotated[Block, Slot(DOWNS)] = Field(default_factory=NoDown)
-    """How the stage comes to its resolution."""
-    local: Annotated[Block, Slot(LOCALS)] = Field(default_factory=NoLocal)
+    down: Annotated[Block, Slot(DOWNS)] = Field(default_factory=Identity)
+    """How the stage comes to its resolution; none: as it is, with the first local block to bring
+    the width."""
+    local: Annotated[Block, Slot(LOCALS)] = Field(default_factory=Identity)
     """Convolutional blocks."""
-    global_: Annotated[Block, Slot(GLOBALS)] = Field(default_factory=NoGlobal, alias="global")
+    global_: Annotated[Block, Slot(GLOBALS)] = Field(default_factory=Identity, alias="global")
     """Blocks that mix all positions, or choose per position; after the local ones."""
-    gate: Annotated[Block, Slot(GATES)] = Field(default_factory=NoGate)
+    gate: Annotated[Block, Slot(GATES)] = Field(default_factory=Identity)
     """What the stage lets through, at its end."""
 
     @property
@@ -107,6 +108,17 @@ class Stage(Config):
 
 
 ImageLayout = Literal["whole", "tiles4"]
+"""How a path lays out what it reads: the whole image, or four parts of it side by side.
+
+tiles4 is the input of HTNet (Wang et al. 2024, github.com/wangzhifengharrison/HTNet): a square
+around each eye and around each corner of the mouth. HTNet finds them by landmarks; here they stand
+where an aligned face has them, because not every input comes with its face.
+"""
+
+_EYE = (0.34, 0.38)
+"""Where an aligned face has the eye on its left: across and down, in sides of the image."""
+_MOUTH = (0.37, 0.71)
+"""The same of the corner of the mouth. What lies on the right mirrors both."""
 
 
 _OUTSIDE = frozenset({"fusion", "head", "dyn_image", "orth"})
@@ -195,8 +207,9 @@ class Path(Config):
     """From the input to the first map."""
     stages: Annotated[tuple[Stage, ...], AfterValidator(non_empty)]
     """Blocks, stage by stage."""
-    temporal: Annotated[Block, Slot(TEMPORALS)] = Field(default_factory=NoTemporal)
-    """How the frames of a clip become one map."""
+    temporal: Annotated[Block, Slot(TEMPORALS)] = Field(default_factory=Identity)
+    """How the frames of a clip become one map; none: for one frame, or where a block pools time
+    itself."""
 
     @model_validator(mode="before")
     @classmethod
@@ -214,6 +227,20 @@ class Path(Config):
         where: int | str = getattr(self.temporal, "where", "end")
         last = len(self.stages) - 1
         return min(where, last) if isinstance(where, int) else -1 if where == "stem" else last
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return what the path takes of its input, of one image or the frames of a sequence.
+
+        Args:
+            x: (B, C, S, S), or (B, T, C, S, S) with at least as many frames as it takes.
+        """
+        if INPUTS[self.input].timed:
+            given = x.shape[1]
+            if given < self.frames:
+                raise ValueError(f"{given} frames of {self.input!r} for a path of {self.frames}")
+            chosen = INPUTS[self.input].chosen(self.frames, given)
+            x = x if len(chosen) == given else x[:, chosen]
+        return _tiles(x) if self.layout == "tiles4" else x
 
     def check(self, context: BuildContext) -> None:
         """Refuse frames that the input does not have, time that is not pooled once, odd halves."""
@@ -235,7 +262,7 @@ class Path(Config):
         if size % 2:
             changes["layout"] = "whole"
         if frames == 1 or len(self._pools(context)) > 1:
-            changes["temporal"] = NoTemporal()
+            changes["temporal"] = Identity()
         elif not self._pools(context):
             changes["temporal"] = Learned(where=0)
         return self.model_copy(update=changes)
@@ -278,6 +305,25 @@ class Path(Config):
     def _size(self, context: BuildContext) -> int:
         """Return the size at which the first path of the network reads the same input."""
         return context.sizes.get(self.input, self.size)
+
+
+def _tiles(x: Tensor) -> Tensor:
+    """Return the eyes above the corners of the mouth, each a square of half the image's side.
+
+    Images (..., C, S, S) give images of the same shape.
+    """
+    size = x.shape[-1]
+    half = size // 2
+    rows = []
+    for across, below in (_EYE, _MOUTH):
+        left, top = (
+            min(max(round(place * size) - half // 2, 0), half) for place in (across, below)
+        )
+        band = x[..., top : top + half, :]
+        right = size - half - left
+        pair = band[..., left : left + half], band[..., right : right + half]
+        rows.append(torch.cat(pair, dim=-1))
+    return torch.cat(rows, dim=-2)
 
 
 def _or(names: list[str]) -> str:

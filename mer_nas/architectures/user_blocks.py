@@ -35,58 +35,47 @@ def is_user_block(part: object) -> TypeGuard[Block]:
     return isinstance(part, Block) and not type(part).__module__.startswith("mer_nas.")
 
 
-def build_module(block: Block, context: BuildContext) -> nn.Module:
-    """Return the module that a block builds at `context`, freshly initialised.
-
-    Raises:
-        BlockError: A block of the user's own gives none.
-    """
-    if not is_user_block(block):
-        return block.build(context)
-    with _naming(block, context, "build", f"{context.channels} channels of {_by(context.size)}"):
-        module = block.build(context)
-    if not isinstance(module, nn.Module):
-        raise _error(
-            block, context, f"build gives {shown(module)}; a torch.nn.Module would be right"
-        )
-    if (built := _built.get()) is not None:
-        built.append(_Built(module, block, context))
-    return module
-
-
-def output_shape(block: Block, context: BuildContext) -> Shape:
-    """Return what leaves a block at `context`.
-
-    Raises:
-        BlockError: A block of the user's own does not say.
-    """
-    if not is_user_block(block):
-        return block.shape(context)
-    with _naming(block, context, "shape", f"{context.channels} channels of {_by(context.size)}"):
-        shape = block.shape(context)
-    if not isinstance(shape, Shape):
-        raise _error(block, context, f"shape gives {shown(shape)}; a Shape would be right")
-    return shape
-
-
 def ask_block(block: Block, context: BuildContext, method: str) -> Any:
-    """Return what a block's `check`, `repair` or `canonical` answers at `context`.
+    """Return what a method of a block answers, such as its `build`, `shape` or `repair`.
 
     Raises:
-        BlockError: One of the user's own fails, or answers with no block of its slot.
+        BlockError: One of the user's own fails, or answers with something else than it should.
     """
+    if not is_user_block(block):
+        return getattr(block, method)(context)
     with _naming(block, context, method, f"{context.channels} channels of {_by(context.size)}"):
         found = getattr(block, method)(context)
-    if method != "check" and _slot_of(found) != _slot_of(block):
-        right = f"a block of the slot {_slot_of(block)} would be right"
-        raise _error(block, context, f"{method} gives {shown(found)}; {right}")
+    right = _wanted(block, method, found)
+    if right:
+        raise _error(block, context, f"{method} gives {shown(found)}; {right} would be right")
+    if method == "build" and (built := _built.get()) is not None:
+        built.append(_Built(found, block, context))
     return found
 
 
-def _slot_of(block: object) -> str:
-    """Return the slot that a block is for; empty where it is for none."""
+def _wanted(block: Block, method: str, found: object) -> str:
+    """Return what a method should have given; empty where it has."""
+    match method:
+        case "build":
+            return "" if isinstance(found, nn.Module) else "a torch.nn.Module"
+        case "shape":
+            return "" if isinstance(found, Shape) else "a Shape"
+        case "repair" | "canonical":
+            slot = _slot_of(block)
+            fits = _fits(found, slot) if slot else isinstance(found, Block)
+            return "" if fits else f"a block of the slot {slot}"
+    return ""
+
+
+def _fits(block: object, slot: str) -> bool:
+    """Whether a slot offers a block."""
     kind = str(getattr(block, "kind", ""))
-    return next((s for s, r in SLOTS.items() if kind in r and r[kind] is type(block)), "")
+    return kind in SLOTS[slot] and SLOTS[slot][kind] is type(block)
+
+
+def _slot_of(block: Block) -> str:
+    """Return the slot that a user's own block is for; empty where it is for none."""
+    return next((slot for slot in SLOTS if _fits(block, slot)), "")
 
 
 @contextmanager
@@ -194,7 +183,7 @@ def _right(block: Block, context: BuildContext) -> tuple[int, ...] | None:
         return None
     if slot == "head":
         return 1, context.width
-    shape = output_shape(block, context)
+    shape: Shape = ask_block(block, context, "shape")
     return block.frames(context), shape.channels, *shape.size
 
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mer_nas.architectures.blocks.base import Block, BuildContext, Shape
-from mer_nas.architectures.blocks.fusion import Fusion, smallest
+from mer_nas.architectures.blocks.fusion import Fusion
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.paths import Path, Stage
-from mer_nas.architectures.user_blocks import build_module, output_shape
+from mer_nas.architectures.user_blocks import ask_block
 from mer_nas.inputs import INPUTS
 
 BEHIND = frozenset({"fusion", "head", "dyn_image"})
@@ -37,7 +37,29 @@ class Visit(NamedTuple):
     def build(self) -> nn.Module:
         """Return the module of a block."""
         assert isinstance(self.part, Block)
-        return build_module(self.part, self.context)
+        module: nn.Module = ask_block(self.part, self.context, "build")
+        return module
+
+    def put(self, architecture: Architecture, part: Block | Stage | Path) -> Architecture:
+        """Return the architecture with `part` in the place of the visited one."""
+        if self.slot == "dyn_image":
+            losses = architecture.losses.model_copy(update={"dyn_image": part})
+            return architecture.model_copy(update={"losses": losses})
+        if self.slot in BEHIND:
+            return architecture.model_copy(update={self.slot: part})
+        path = architecture.paths[self.path]
+        if isinstance(part, Path):
+            path = part
+        elif self.slot in {"stem", "temporal"}:
+            path = path.model_copy(update={self.slot: part})
+        else:
+            stages = list(path.stages)
+            old = stages[self.context.stage]
+            new = old.model_copy(update={self.slot: part}) if isinstance(part, Block) else part
+            stages[self.context.stage] = new
+            path = path.model_copy(update={"stages": tuple(stages)})
+        paths = (*architecture.paths[: self.path], path, *architecture.paths[self.path + 1 :])
+        return architecture.model_copy(update={"paths": paths})
 
 
 def walk(architecture: Architecture, place: str = "architecture", classes: int = 2) -> list[Visit]:
@@ -71,28 +93,6 @@ def frame_pools(visits: list[Visit]) -> list[Visit]:
     ]
 
 
-def put(architecture: Architecture, visit: Visit, part: Block | Stage | Path) -> Architecture:
-    """Return the architecture with `part` in the place of the visited one."""
-    if visit.slot == "dyn_image":
-        losses = architecture.losses.model_copy(update={"dyn_image": part})
-        return architecture.model_copy(update={"losses": losses})
-    if visit.slot in BEHIND:
-        return architecture.model_copy(update={visit.slot: part})
-    path = architecture.paths[visit.path]
-    if isinstance(part, Path):
-        path = part
-    elif visit.slot in {"stem", "temporal"}:
-        path = path.model_copy(update={visit.slot: part})
-    else:
-        stages = list(path.stages)
-        old = stages[visit.context.stage]
-        new = old.model_copy(update={visit.slot: part}) if isinstance(part, Block) else part
-        stages[visit.context.stage] = new
-        path = path.model_copy(update={"stages": tuple(stages)})
-    paths = (*architecture.paths[: visit.path], path, *architecture.paths[visit.path + 1 :])
-    return architecture.model_copy(update={"paths": paths})
-
-
 class _Way:
     """The way along one path so far."""
 
@@ -117,7 +117,8 @@ class _Way:
     def meet(self, block: Block, context: BuildContext, slot: str) -> None:
         """Go through a block."""
         self.visits.append(Visit(block, context, slot, self.start.path))
-        self.shape, self.frames = output_shape(block, context), block.frames(context)
+        self.shape = ask_block(block, context, "shape")
+        self.frames = block.frames(context)
 
     def pool(self, stage: int) -> None:
         """Go through the temporal pool, if this is its place."""
@@ -183,7 +184,8 @@ def _behind(
         place=f"{place}.fusion",
         channels=width,
         width=width,
-        size=smallest(ends),
+        # What no map exceeds in reaching it: the smallest of each side.
+        size=(min(end.size[0] for end in ends), min(end.size[1] for end in ends)),
         ends=ends,
     )
     yield Visit(fusion, context, "fusion", last)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mer_nas.architectures import build
+from mer_nas.architectures import Network
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
@@ -162,7 +162,7 @@ class Evaluator:
         on_epoch: Observer | None = None,
     ) -> tuple[nn.Module, list[float]]:
         """Return the network, and its mean loss in each epoch."""
-        network: nn.Module = build(candidate.architecture, len(self.clips.classes)).to(device)
+        network: nn.Module = Network(candidate.architecture, len(self.clips.classes)).to(device)
         losses = fit(
             network,
             self._inputs(candidate, train, units, device),

@@ -18,7 +18,7 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, TypeAdapter
 from torch import Tensor, nn
 
-from mer_nas.architectures import build
+from mer_nas.architectures import Network
 from mer_nas.config.base import parse_line
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Indices
@@ -176,7 +176,7 @@ def look_back(
     device = pick_device(candidate.trainer.device)
     answers: list[tuple[int, ...]] = []
     with deterministic(0, device):
-        network: nn.Module = build(candidate.architecture, len(evaluator.clips.classes))
+        network: nn.Module = Network(candidate.architecture, len(evaluator.clips.classes))
         network.to(device)
         inputs = evaluator.inputs(
             candidate, fold.test(evaluator.clips), fold.train(evaluator.clips), device

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import build
+from mer_nas.architectures import Network
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.inputs import ACTION_UNITS
@@ -50,7 +50,7 @@ def clock(candidate: Candidate, classes: int) -> Timing:
     device = pick_device(candidate.trainer.device)
     shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
     with deterministic(0, device):
-        network: nn.Module = build(candidate.architecture, classes).to(device)
+        network: nn.Module = Network(candidate.architecture, classes).to(device)
         clips = {name: torch.rand(BATCH, *shapes[name], device=device) for name in names}
         step = _step(network, clips, candidate, classes)
         clip = _clip(network.eval(), [clips[name][:1] for name in names])
@@ -67,7 +67,7 @@ def rehearse(candidate: Candidate, classes: int, device: torch.device) -> None:
     shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
     trainer = candidate.trainer.model_copy(update={"epochs": None, "steps": 1, "batch": 2})
     with suppress(Exception), deterministic(0, device):
-        network: nn.Module = build(candidate.architecture, classes).to(device)
+        network: nn.Module = Network(candidate.architecture, classes).to(device)
         clips = {name: torch.rand(2, *shapes[name], device=device) for name in names}
         labels = torch.arange(2, device=device) % classes
         targets = Targets(labels, torch.zeros(2, len(ACTION_UNITS), device=device))
@@ -90,7 +90,7 @@ def clock_clip(candidate: Candidate, classes: int) -> float:
     device = pick_device(candidate.trainer.device)
     shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
     with deterministic(0, device):
-        network: nn.Module = build(candidate.architecture, classes).to(device).eval()
+        network: nn.Module = Network(candidate.architecture, classes).to(device).eval()
         inputs = [torch.rand(1, *shapes[name], device=device) for name in names]
         return round(1000 * _clip(network, inputs), 3)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mer_nas import architectures, files
-from mer_nas.architectures.cost import measure
+from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.scaling import Divisors, divided, divisors
@@ -132,7 +132,7 @@ def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
 
 def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, folder: Path) -> Manifest:
     tree = candidate.dump()
-    cost = measure(candidate.architecture, len(clips.classes))
+    cost = Cost.of(candidate.architecture, len(clips.classes))
     return Manifest(
         architecture=tree["architecture"],
         classes=clips.classes,
@@ -223,5 +223,5 @@ def _weights(folder: Path, found: Manifest) -> dict[str, torch.Tensor]:
 
 def _rebuild(folder: Path, found: Manifest) -> nn.Module:
     architecture = architectures.parse(found.architecture, f"{folder}: architecture")
-    network: nn.Module = architectures.build(architecture, len(found.classes), auxiliary=False)
+    network: nn.Module = architectures.Network(architecture, len(found.classes), auxiliary=False)
     return network

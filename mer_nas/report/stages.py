@@ -4,7 +4,7 @@ import torch
 from pydantic import NonNegativeInt
 from torch import nn
 
-from mer_nas.architectures import Block, Network, build, parse
+from mer_nas.architectures import Block, Network, parse
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import Config, Tree
 from mer_nas.diagram import describe
@@ -34,7 +34,7 @@ def stage_rows(architecture: Tree | None, classes: int) -> tuple[StageRow, ...]:
         return ()
     parsed = parse(architecture, "the winner's architecture")
     with torch.device("meta"):  # shapes without numbers
-        network = build(parsed, classes, auxiliary=False)
+        network = Network(parsed, classes, auxiliary=False)
     several = len(parsed.paths) > 1
     parts: dict[str, list[Visit]] = {}
     for visit in walk(parsed, classes=classes):

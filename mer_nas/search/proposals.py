@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from mer_nas.architectures import Cost, measure, parse_drawn
+from mer_nas.architectures import Cost, parse_drawn
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible
@@ -80,7 +80,7 @@ def check_limits(
     Raises:
         Infeasible: It costs more than a limit allows.
     """
-    cost = measure(candidate.architecture, classes)
+    cost = Cost.of(candidate.architecture, classes)
     limits.hold(place, params=cost.deployed, macs=cost.macs)
     if not limits.timed:
         return cost, None

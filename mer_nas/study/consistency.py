@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_nas.architectures import measure, parse, parse_drawn
+from mer_nas.architectures import Cost, parse, parse_drawn
 from mer_nas.config.base import C, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.data.protocols import Scheme, name_of
@@ -383,4 +383,4 @@ def _cost(architecture: Tree | None, classes: int) -> Tree:
 
 @lru_cache(maxsize=1024)
 def _measured(architecture: str, classes: int) -> Tree:
-    return measure(parse(json.loads(architecture), "architecture"), classes)._asdict()
+    return Cost.of(parse(json.loads(architecture), "architecture"), classes)._asdict()

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from mer_nas import systems
-from mer_nas.architectures import measure
+from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
@@ -189,7 +189,7 @@ def evaluate(
             warm_start=entry is not None,
             source=entry.source if entry is not None else "",
             fidelity=entry.fidelity if entry is not None else None,
-            **measure(candidate.architecture, len(clips.classes))._asdict(),
+            **Cost.of(candidate.architecture, len(clips.classes))._asdict(),
             data=data,
             data_settings=settings.data.model_dump(mode="json"),
             code_version=code,

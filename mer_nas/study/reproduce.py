@@ -29,7 +29,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mer_nas import trust
-from mer_nas.architectures import measure
+from mer_nas.architectures import Cost
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.config import overrides
 from mer_nas.config.base import Config, Tree, file_name, validate
@@ -459,7 +459,7 @@ def _numbers(
 ) -> Iterable[Number]:
     """Yield every number that follows from the winner; results are one protocol a seed."""
     answer, data = reported.answer, reported.report.study.data
-    cost = measure(reported.candidate.architecture, len(data.classes))._asdict()
+    cost = Cost.of(reported.candidate.architecture, len(data.classes))._asdict()
     for name in ("parameters", "deployed", "macs"):
         if (stored := getattr(answer, name)) is not None:
             yield Number(NAMES.get(name, f"weights, {name}"), stored, cost[name])

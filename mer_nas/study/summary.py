@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas import files
-from mer_nas.architectures import measure
+from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
 from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.results import FoldResult
@@ -135,7 +135,7 @@ def _curve(state: StudyState, trial: FrozenTrial) -> tuple[BlockPoint, ...]:
 def _finalist(
     state: StudyState, rank: int, entry: Trial, scores: tuple[SeedScores, ...]
 ) -> FinalistSummary:
-    cost = measure(entry.candidate.architecture, len(state.origin.data.classes))
+    cost = Cost.of(entry.candidate.architecture, len(state.origin.data.classes))
     tree, final, stage = entry.candidate.dump(), state.origin.final, state.settings.study.final
     assert final is not None
     assert stage is not None

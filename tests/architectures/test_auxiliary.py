@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from mer_nas.architectures import ModelOutput, Network, build, deployed, parse
+from mer_nas.architectures import ModelOutput, Network, deployed, parse
 from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resize_by_area
-from mer_nas.architectures.blocks.dyn_image import SegNet, max_unpool
+from mer_nas.architectures.blocks.dyn_image import SegNet
 from mer_nas.architectures.blocks.orth import _Correlations, _SquaredCosine
 
 Tree = dict[str, Any]
@@ -36,7 +36,7 @@ def taught(losses: Tree, pool: Tree | None = None) -> Network:
     """Return a network that reads flow, and frames, and is taught more than the classes."""
     paths = [{"stem": STEM, "stages": [RES]}, timed(pool)]
     tree = {"paths": paths, "fusion": {"kind": "gate", "width": 16}, "losses": losses}
-    return build(parse(tree), classes=5)
+    return Network(parse(tree), classes=5)
 
 
 def clips(count: int = 4) -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ def test_the_rank_loss_is_a_mean_over_clips() -> None:
 
 def test_key_frames_are_ranked_up_to_the_apex() -> None:
     tree = {"paths": [timed(input="keyframes")], "losses": {"rank": 1.0}}
-    network = build(parse(tree), classes=2)
+    network = Network(parse(tree), classes=2)
     x = torch.randn(3, 3, 1, 28, 28)
     changed = torch.cat([x[:, :2], torch.randn(3, 1, 1, 28, 28)], dim=1)
     for module in network.modules():
@@ -136,13 +136,13 @@ def test_maxima_go_back_to_their_places() -> None:
     x = torch.randn(2, 3, 8, 8)
     maxima, places = functional.max_pool2d(x, 2, return_indices=True)
     expected = functional.max_unpool2d(maxima, places, 2)
-    assert torch.equal(max_unpool(maxima, places, (8, 8)), expected)
+    assert torch.equal(SegNet.unpool(maxima, places, (8, 8)), expected)
 
 
 def test_maxima_of_an_odd_rim_go_back_too() -> None:
     x = torch.arange(15.0).view(1, 1, 3, 5)
     maxima, places = functional.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
-    back = max_unpool(maxima, places, (3, 5))
+    back = SegNet.unpool(maxima, places, (3, 5))
     assert back[0, 0].tolist() == [[0] * 5, [0, 6, 0, 8, 9], [0, 11, 0, 13, 14]]
 
 
@@ -157,7 +157,7 @@ def test_a_decoder_is_a_mirror() -> None:
 
 
 def test_the_decoder_is_compared_with_the_image_of_the_frames_the_path_took() -> None:
-    network = build(parse({"paths": [timed()], "losses": {"dyn_image": {"kind": "small"}}}), 2)
+    network = Network(parse({"paths": [timed()], "losses": {"dyn_image": {"kind": "small"}}}), 2)
     shown = torch.rand(2, 28, 28)
 
     class Shown(nn.Module):
@@ -216,7 +216,7 @@ def test_a_deployed_network_takes_the_weights_of_one_built_without_tasks() -> No
     network = taught(WEIGHTS).eval()
     paths = [{"stem": STEM, "stages": [RES]}, timed()]
     tree = {"paths": paths, "fusion": {"kind": "gate", "width": 16}, "losses": WEIGHTS}
-    alone = build(parse(tree), classes=5, auxiliary=False).eval()
+    alone = Network(parse(tree), classes=5, auxiliary=False).eval()
     alone.load_state_dict(deployed(network).state_dict())
     inputs = clips()
     assert torch.equal(alone(*inputs), network(*inputs))
@@ -247,7 +247,7 @@ def _small(pool: str) -> Network:
         "losses": {"rank": 0.1, "au": 1.0, "dyn_image": {"kind": "small", "weight": 10.0}},
         "head": {"kind": "rank_fc", "hidden": 8},
     }
-    return build(parse(tree), classes=3)
+    return Network(parse(tree), classes=3)
 
 
 def _sum(output: ModelOutput) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, BuildContext, build, measure, parse
+from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, BuildContext, Cost, Network, parse
 from mer_nas.architectures.blocks.down import MAA, ConvMaxPool, OrientedConvolutions
 from mer_nas.architectures.blocks.multi_scale import ParallelKernels
 from mer_nas.architectures.blocks.stem import PatchEmbedding
@@ -81,7 +81,7 @@ def test_only_the_diagonal_of_a_diagonal_kernel_costs(small: Make) -> None:
     def macs(*orientations: str) -> int:
         down = {"kind": "maa", "kernels": [5], "orientations": orientations, "attention": "none"}
         tree = small({"down": down, "local": {"kind": "res_basic"}})
-        return measure(parse(tree), classes=3).macs
+        return Cost.of(parse(tree), classes=3).macs
 
     assert macs("h", "v") == macs("d1", "d2") == macs("h", "d1")
 
@@ -175,7 +175,7 @@ def test_positions_are_tiled_over_windows_and_cut_to_the_map() -> None:
 def test_a_basic_block_that_changes_shape_has_a_shortcut_of_its_own(small: Make) -> None:
     def parameters(growth: int) -> int:
         tree = small({"growth": growth, "local": {"kind": "res_basic"}})
-        network = build(parse(tree), classes=3)
+        network = Network(parse(tree), classes=3)
         return _count(network.paths) - 3 * 16 * 9 - 2 * 16
 
     assert parameters(1) == 2 * 9 * 16 * 16 + 2 * 2 * 16
@@ -190,7 +190,7 @@ def test_stochastic_depth_rises_linearly(small: Make) -> None:
     )
     rates = [
         getattr(m.skip, "drop_prob", 0.0)
-        for m in build(parse(tree), 3).modules()
+        for m in Network(parse(tree), 3).modules()
         if hasattr(m, "skip")
     ]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
@@ -199,7 +199,7 @@ def test_stochastic_depth_rises_linearly(small: Make) -> None:
 def test_shared_experts_are_added_with_weight_one(small: Make) -> None:
     def parameters(shared: int) -> int:
         tree = small({"global": {"kind": "expert", "experts": 2, "top_k": 1, "shared": shared}})
-        return _count(build(parse(tree), classes=3))
+        return _count(Network(parse(tree), classes=3))
 
     # Width 16, hidden 8: 16 * 8 + 8 + 8 * 16 + 16.
     assert parameters(2) - parameters(0) == 2 * (16 * 8 + 8 + 8 * 16 + 16)
@@ -211,7 +211,7 @@ def test_every_kind_of_expert_layer_trains_all_its_parameters(
     noise: str, collaboration: str, small: Make
 ) -> None:
     block = {"kind": "expert", "noise": noise, "collaboration": collaboration, "shared": 1}
-    network = build(parse(small({"global": block})), classes=3)
+    network = Network(parse(small({"global": block})), classes=3)
     output = network(torch.randn(8, 3, 28, 28))
     (output.logits.square().sum() + output.losses["balance"]).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -219,7 +219,7 @@ def test_every_kind_of_expert_layer_trains_all_its_parameters(
 
 @pytest.mark.parametrize("name", ["residual", "embedding"])
 def test_every_convolutional_block_trains_all_its_parameters(name: str, covers: Tree) -> None:
-    network = build(parse(covers[name]), classes=3)
+    network = Network(parse(covers[name]), classes=3)
     network(torch.randn(8, 3, 28, 28)).logits.square().sum().backward()
     for parameter in network.parameters():
         assert parameter.grad is not None

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.architectures import measure, parse, parse_drawn, schema
+from mer_nas.architectures import Cost, parse, parse_drawn, schema
 from mer_nas.errors import ConfigError, Infeasible
 
 Tree = dict[str, Any]
@@ -217,5 +217,5 @@ def test_what_closes_can_be_run_and_closes_to_itself() -> None:
         tree = architecture.model_dump(mode="json")
         assert parse_drawn(tree) == architecture
         assert parse(tree) == architecture
-        assert measure(architecture, classes=3).macs > 0
+        assert Cost.of(architecture, classes=3).macs > 0
     assert feasible > 54

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures import build, measure, parse, parse_drawn
+from mer_nas.architectures import Cost, Network, parse, parse_drawn
 from mer_nas.architectures.layers.experts import (
     EXPERTS,
     AttentionExperts,
@@ -126,7 +126,9 @@ def test_the_weighed_sum_is_that_of_the_outputs(kind: str) -> None:
 def test_experts_of_ratio_two_over_e_weigh_what_attention_weighs(count: int, small: Make) -> None:
     block = {"kind": "expert", "experts": count, "top_k": 2, "ratio": "2/E"}
     (mixer,) = (
-        m for m in build(parse(small({"global": block})), 3).modules() if isinstance(m, MLPExperts)
+        m
+        for m in Network(parse(small({"global": block})), 3).modules()
+        if isinstance(m, MLPExperts)
     )
     # Queries, keys, values and the way out of 16 channels.
     assert mixer.enter.weight.numel() + mixer.weight.numel() == 4 * 16 * 16
@@ -136,7 +138,7 @@ def test_experts_of_ratio_two_over_e_weigh_what_attention_weighs(count: int, sma
 def test_shared_experts_are_of_the_same_kind(kind: str, small: Make) -> None:
     def parameters(shared: int) -> int:
         block = {"kind": "expert", "experts": 4, "expert": kind, "shared": shared}
-        return measure(parse(small({"global": block})), classes=3).parameters
+        return Cost.of(parse(small({"global": block})), classes=3).parameters
 
     config = ExpertConfig(16, 2, 8, (28, 28))
     alone = sum(p.numel() for p in EXPERTS[kind].build(config).parameters())
@@ -160,7 +162,7 @@ def test_one_more_chosen_expert_costs_what_that_expert_does(
     def cost(top_k: int) -> int:
         block = {"kind": "expert", "expert": kind, "collaboration": "none", "top_k": top_k}
         stem = {"kind": "patch", "width": 16}
-        return measure(parse(small({"global": block}, stem=stem)), classes=3).macs
+        return Cost.of(parse(small({"global": block}, stem=stem)), classes=3).macs
 
     assert cost(2) - cost(1) == pytest.approx(49 * macs, rel=0.01)
 
@@ -169,7 +171,7 @@ def test_a_router_of_clips_is_asked_once_a_clip(small: Make) -> None:
     def cost(level: str) -> int:
         block = {"kind": "expert", "router_level": level, "collaboration": "none", "noise": "off"}
         stem = {"kind": "patch", "width": 16}
-        return measure(parse(small({"global": block}, stem=stem)), classes=3).macs
+        return Cost.of(parse(small({"global": block}, stem=stem)), classes=3).macs
 
     # Four scores, and the gates of two chosen experts times their biases, for 48 tokens less.
     assert cost("token") - cost("sample") == 48 * 16 * (4 + 2)
@@ -260,7 +262,7 @@ def test_every_kind_of_expert_learns_from_every_router(
 ) -> None:
     block = {"expert": kind, "router": router, "expert_drop": 0.2, "shared": 1}
     stem = {"kind": "patch", "width": 16}
-    network = build(parse(small(expert(**block), stem=stem)), classes=3)
+    network = Network(parse(small(expert(**block), stem=stem)), classes=3)
     output = network(torch.randn(8, 3, 28, 28))
     (output.logits.square().sum() + sum(output.losses.values())).backward()
     for name, parameter in network.named_parameters():

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures import SLOTS, build, parse
+from mer_nas.architectures import SLOTS, Network, parse
 from mer_nas.config import presets
 from mer_nas.export.onnx import Deployed, check_onnx, write_onnx
 from mer_nas.space import SearchSpace
@@ -165,7 +165,7 @@ def test_a_graph_of_token_blocks_says_what_the_network_says(name: str, tmp_path:
 
 def _compare(tree: Tree, path: Path) -> None:
     architecture = parse(tree)
-    network = build(architecture, classes=3)
+    network = Network(architecture, classes=3)
     for parameter in network.parameters():
         if parameter.ndim > 1:
             nn.init.kaiming_normal_(parameter)

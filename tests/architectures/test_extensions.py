@@ -8,11 +8,11 @@ import torch
 
 from mer_nas.architectures import (
     GATES,
-    build,
+    Cost,
+    Network,
     extensions,
     load_extensions,
     loaded_sources,
-    measure,
     parse,
     schema,
 )
@@ -130,8 +130,8 @@ def test_a_block_of_a_file_is_written_built_counted_and_listed(
     architecture = parse(tree("scale"))
     assert "scale" in GATES
     assert architecture.model_dump()["paths"][0]["stages"][0]["gate"]["start"] == 1.0
-    assert build(architecture, 3)(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
-    extra = measure(architecture, 3).parameters - measure(parse(tree("none")), 3).parameters
+    assert Network(architecture, 3)(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
+    extra = Cost.of(architecture, 3).parameters - Cost.of(parse(tree("none")), 3).parameters
     assert extra == 16
     mapping = schema()["$defs"]["Stage"]["properties"]["gate"]["discriminator"]["mapping"]
     assert {"none", "prog", "scale"} <= set(mapping)
@@ -147,7 +147,7 @@ def test_a_pool_a_fusion_and_a_loss_of_a_file_stand_among_the_others(
     timed = path | {"input": "frames", "frames": 2, "temporal": {"kind": "last"}}
     tree = {"paths": [path, timed], "fusion": {"kind": "product"}}
     tree["losses"] = {"orth": {"kind": "dot", "weight": 0.5}}
-    network = build(parse(tree), 3)
+    network = Network(parse(tree), 3)
     flow, frames = torch.randn(2, 3, 28, 28), torch.randn(2, 2, 1, 28, 28)
     output = network(flow, frames)
     assert set(output.losses) == {"orth"}
@@ -233,7 +233,7 @@ def test_a_mistake_of_a_block_is_said_with_its_file_line_and_shapes(
     load_extensions([file])
     tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale"}})
     with pytest.raises(BlockError, match=message):
-        measure(parse(tree), 3)
+        Cost.of(parse(tree), 3)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_what_a_trial_fails_of_names_the_line_of_a_block(
     load_extensions([file])
     tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale"}})
     with pytest.raises(KeyError) as failed:
-        build(parse(tree), 3)(torch.randn(2, 3, 28, 28))
+        Network(parse(tree), 3)(torch.randn(2, 3, 28, 28))
     assert describe(failed.value) == (
         f"mine.py, line {line_of('raise KeyError', text)}: KeyError: 'no'"
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from mer_nas.architectures import ModelOutput, Network, build, parse
+from mer_nas.architectures import ModelOutput, Network, parse
 
 Tree = dict[str, Any]
 
@@ -42,7 +42,7 @@ def _copies(
     tree: Tree, count: int = 3, start: Callable[[Tensor], object] = _normal
 ) -> list[Network]:
     architecture = parse(_without_noise(_smaller(tree)))
-    networks = [build(architecture, classes=3) for _ in range(count)]
+    networks = [Network(architecture, classes=3) for _ in range(count)]
     for network in networks:
         for parameter in network.parameters():
             if parameter.ndim > 1:
@@ -219,7 +219,7 @@ def test_the_balance_is_averaged_over_layers(small: Callable[..., Tree]) -> None
     # Routers without preference and noise send every token to the same 2 of 4 experts, with even
     # gates: each layer says 2 (4 / 2 - 1), and so does their mean.
     block = {"kind": "expert", "blocks": 3, "experts": 4, "top_k": 2, "noise": "off"}
-    network = build(parse(small({"global": block})), classes=3)
+    network = Network(parse(small({"global": block})), classes=3)
     for name, parameter in network.named_parameters():
         if "router" in name:
             nn.init.zeros_(parameter)
@@ -228,7 +228,7 @@ def test_the_balance_is_averaged_over_layers(small: Callable[..., Tree]) -> None
 
 
 def test_in_evaluation_mode_a_network_gives_the_logits_alone(points: Tree) -> None:
-    network = build(parse(points["hyb_ms_prog_expert"]), classes=3).eval()
+    network = Network(parse(points["hyb_ms_prog_expert"]), classes=3).eval()
     logits = network(torch.randn(2, 3, 28, 28))
     assert isinstance(logits, Tensor)
     assert logits.shape == (2, 3)

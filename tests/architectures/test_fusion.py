@@ -7,15 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import FUSIONS, BuildContext, Shape, build, parse
-from mer_nas.architectures.blocks.fusion import (
-    Aligned,
-    _Attended,
-    _Gated,
-    _Selected,
-    averaged_to,
-    smallest,
-)
+from mer_nas.architectures import FUSIONS, BuildContext, Network, Shape, parse
+from mer_nas.architectures.blocks.fusion import AlignAndFuse
+from mer_nas.architectures.walk import walk
 
 Tree = dict[str, Any]
 
@@ -60,7 +54,7 @@ def test_a_concatenation_is_projected_to_the_width() -> None:
 
 
 def test_a_gate_weighs_every_number() -> None:
-    fusion = _Gated(2)
+    fusion = module("gate", 2)
     assert parameters(fusion) == 4 * 2 + 2
     zero(fusion)
     assert torch.allclose(fusion(ONE, OTHER), (ONE + OTHER) / 2)
@@ -74,7 +68,7 @@ def test_a_gate_weighs_every_number() -> None:
 
 
 def test_selective_kernels_weigh_every_channel() -> None:
-    fusion = _Selected(2)
+    fusion = module("sk", 2)
     # The paper's narrowest summary has 32 numbers.
     assert parameters(fusion) == (2 * 32 + 32) + (32 * 4 + 4)
     zero(fusion)
@@ -88,7 +82,7 @@ def test_selective_kernels_weigh_every_channel() -> None:
 
 
 def test_a_wide_summary_of_selective_kernels_is_a_sixteenth() -> None:
-    assert parameters(_Selected(1024)) == (1024 * 64 + 64) + (64 * 2048 + 2048)
+    assert parameters(module("sk", 1024)) == (1024 * 64 + 64) + (64 * 2048 + 2048)
 
 
 def test_attention_over_both_maps_stands_before_the_projection() -> None:
@@ -102,7 +96,7 @@ def test_attention_over_both_maps_stands_before_the_projection() -> None:
 
 
 def test_two_tokens_attend_and_are_weighed_as_written() -> None:
-    fusion = _Attended(2).eval()
+    fusion = module("cofm", 2).eval()
     assert parameters(fusion) == 3 * (2 * 2 + 2) + 2 * 2 + (4 * 2 + 2)
     zero(fusion)
     with torch.no_grad():
@@ -118,7 +112,7 @@ def test_two_tokens_attend_and_are_weighed_as_written() -> None:
 
 
 def test_attention_is_scaled_by_the_root_of_the_width() -> None:
-    fusion = _Attended(4).eval()
+    fusion = module("cofm", 4).eval()
     zero(fusion)
     with torch.no_grad():
         fusion.norm = nn.Identity()  # type: ignore[assignment]
@@ -147,18 +141,31 @@ def test_a_map_is_averaged_over_even_windows(
     row: list[float], size: int, expected: list[float]
 ) -> None:
     x = torch.tensor(row, dtype=torch.float32).view(1, 1, 1, -1)
-    assert averaged_to(x, (1, size)).flatten().tolist() == pytest.approx(expected)
+    together = AlignAndFuse([Shape(1, (1, len(row)))], 1, (1, size), nn.Identity)
+    nn.init.ones_(next(together.parameters()))
+    (aligned,), _ = together(x)
+    assert aligned.flatten().tolist() == pytest.approx(expected)
 
 
 def test_maps_meet_at_the_smaller_size() -> None:
-    assert smallest([Shape(8, (4, 7)), Shape(8, (5, 3))]) == (4, 3)
+    res = {"kind": "res_basic"}
+    half = {"local": res, "down": {"kind": "in_block"}}
+    paths = [
+        {"stem": {"kind": "conv", "width": 8}, "stages": [{"local": res}, half]},
+        {"stem": {"kind": "patch", "patch": 4, "width": 8}, "stages": [{"local": res}]},
+    ]
+    visits = walk(parse({"paths": paths, "fusion": {"kind": "sum"}}))
+    (fusion,) = (visit for visit in visits if visit.slot == "fusion")
+    assert [end.size for end in fusion.context.ends] == [(14, 14), (7, 7)]
+    assert fusion.context.size == (7, 7)
 
 
 def test_maps_are_aligned_without_bias_or_norm_even_at_equal_width() -> None:
-    aligned = Aligned(Shape(6, (4, 4)), width=6, size=(2, 2))
-    assert parameters(aligned) == 36
-    assert aligned(torch.zeros(1, 6, 4, 4)).abs().sum() == 0
-    assert aligned(torch.randn(1, 6, 4, 4)).shape == (1, 6, 2, 2)
+    together = AlignAndFuse([Shape(6, (4, 4))], 6, (2, 2), nn.Identity)
+    assert parameters(together) == 36
+    (aligned,), _ = together(torch.zeros(1, 6, 4, 4))
+    assert aligned.abs().sum() == 0
+    assert together(torch.randn(1, 6, 4, 4))[0][0].shape == (1, 6, 2, 2)
 
 
 @pytest.mark.parametrize("kind", sorted(set(FUSIONS) - {"none"}))
@@ -173,7 +180,7 @@ def test_every_fusion_brings_paths_of_any_shape_together_and_trains(kind: str) -
         "temporal": {"kind": "mean"},
     }
     tree: Tree = {"paths": [one, two], "fusion": {"kind": kind, "width": 24}}
-    network = build(parse(tree), classes=3)
+    network = Network(parse(tree), classes=3)
     logits: Tensor = network(torch.randn(4, 3, 28, 28), torch.randn(4, 3, 1, 28, 28)).logits
     logits.square().sum().backward()  # type: ignore[no-untyped-call]
     assert logits.shape == (4, 3)

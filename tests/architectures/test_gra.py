@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mer_nas.architectures import measure, parse, parse_drawn
+from mer_nas.architectures import Cost, parse, parse_drawn
 from mer_nas.architectures.layers.aggregators import GlobalAggregator, ReducedAttention
 from mer_nas.errors import Infeasible
 
@@ -57,7 +57,7 @@ def test_the_published_encoder_has_its_size(small: Make) -> None:
         return tree
 
     table = [(3, 96, 128, 8), (4, 192, 256, 4), (10, 384, 512, 2), (3, 768, 1024, 1)]
-    text, code = (measure(parse(stages(*table, closed=closed)), 5) for closed in (True, False))
+    text, code = (Cost.of(parse(stages(*table, closed=closed)), 5) for closed in (True, False))
     # The systems differ in their encoder alone (96,251,342 and 85,304,206 parameters), which ends
     # in BatchNorm and a linear map to 4096; here it ends in one to 5 classes.
     apart = 96_251_342 - 85_304_206 - 2 * (1024 - 768) - 4096 * (1024 - 768)
@@ -162,7 +162,7 @@ def test_drawn_aggregators_of_one_token_fall_away(small: Make) -> None:
 
 def test_the_stage_after_grows_from_the_width_that_aggregators_leave(small: Make) -> None:
     tree = small(gra(growth=1.5), {"growth": 2, "local": {"kind": "res_basic"}}, stem=patches(4))
-    assert measure(parse(tree), 3).parameters - measure(parse(tree), 2).parameters == 96 + 1
+    assert Cost.of(parse(tree), 3).parameters - Cost.of(parse(tree), 2).parameters == 96 + 1
     assert parse(small(gra(growth=1.4), stem=patches(4))) == parse(
         small(gra(growth=1.5, mix=0.8), stem=patches(4))
     )

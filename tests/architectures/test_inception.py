@@ -1,10 +1,12 @@
 """Inception blocks: the convolutions of every path, path by path."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from mer_nas.architectures.blocks.local import IncA, IncB, IncC, _Inception
+from mer_nas.architectures.blocks.local import IncA, IncB, IncC
 
 Shapes = list[tuple[int, ...]]
 
@@ -45,9 +47,7 @@ def _shapes(module: nn.Module) -> Shapes:
     ("block", "width", "paths"),
     [(IncA(), 32, A), (IncB(), 32, B), (IncC(), 32, C), (IncA(), 16, NARROW)],
 )
-def test_every_path_has_its_convolutions(
-    block: _Inception, width: int, paths: list[Shapes]
-) -> None:
+def test_every_path_has_its_convolutions(block: Any, width: int, paths: list[Shapes]) -> None:
     layer = block.layer(16, width, 1, 0.0)
     assert [_shapes(path) for path in layer.branches] == paths
     x = torch.randn(2, 16, 5, 5)
@@ -56,7 +56,7 @@ def test_every_path_has_its_convolutions(
 
 
 @pytest.mark.parametrize("block", [IncA(), IncB(), IncC()])
-def test_every_convolution_is_normed_and_activated(block: _Inception) -> None:
+def test_every_convolution_is_normed_and_activated(block: Any) -> None:
     layer = block.layer(16, 32, 1, 0.0)
     kinds = [type(m) for m in layer.modules() if not list(m.children())]
     convolved = [kind for kind in kinds if kind is not nn.AvgPool2d]

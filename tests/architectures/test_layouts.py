@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from mer_nas.architectures import build, measure, parse, parse_drawn
-from mer_nas.architectures.network import tiles
+from mer_nas.architectures import Cost, Network, parse, parse_drawn
 from mer_nas.errors import Infeasible
 
 Tree = dict[str, Any]
@@ -28,10 +27,13 @@ def laid(small: Make) -> Callable[..., Tree]:
     return make
 
 
-def test_tiles_are_squares_of_half_a_side_around_eyes_and_corners_of_the_mouth() -> None:
+def test_tiles_are_squares_of_half_a_side_around_eyes_and_corners_of_the_mouth(
+    laid: Callable[..., Tree],
+) -> None:
     """Of 28 pixels the eye on the left is around (9.5, 10.6), the corner below at (10.4, 19.9)."""
     rows, columns = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
-    seen = tiles(torch.stack([rows, columns]))
+    path = parse(laid("tiles4")).paths[0]
+    seen = path.read(torch.stack([rows, columns]))
     up, down = list(range(4, 18)), list(range(13, 27))
     left, right = list(range(3, 17)), list(range(11, 25))
     assert seen[0, :, 0].tolist() == seen[0, :, 27].tolist() == up + down
@@ -39,10 +41,11 @@ def test_tiles_are_squares_of_half_a_side_around_eyes_and_corners_of_the_mouth()
 
 
 @pytest.mark.parametrize("size", [2, 4, 28, 46, 224])
-def test_a_mirrored_face_has_mirrored_tiles(size: int) -> None:
-    x = torch.rand(2, 8, 1, size, size)
-    assert tiles(x).shape == x.shape
-    assert torch.equal(tiles(x).flip(-1), tiles(x.flip(-1)))
+def test_a_mirrored_face_has_mirrored_tiles(size: int, laid: Callable[..., Tree]) -> None:
+    path = parse(laid("tiles4", size=size)).paths[0]
+    x = torch.rand(2, 3, size, size)
+    assert path.read(x).shape == x.shape
+    assert torch.equal(path.read(x).flip(-1), path.read(x.flip(-1)))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_a_path_of_tiles_sees_nothing_else_and_costs_the_same(
 ) -> None:
     torch.manual_seed(0)
     architecture = parse(laid("tiles4", **path))
-    network = build(architecture, classes=3).eval()
+    network = Network(architecture, classes=3).eval()
     (shape,) = architecture.shapes.values()
     clip = torch.randn(1, *shape)
     hair, eye = clip.clone(), clip.clone()
@@ -63,7 +66,7 @@ def test_a_path_of_tiles_sees_nothing_else_and_costs_the_same(
         said = [network(x) for x in (clip, hair, eye)]
     assert torch.equal(said[0], said[1])
     assert not torch.equal(said[0], said[2])
-    assert measure(architecture, 3) == measure(parse(laid("whole", **path)), 3)
+    assert Cost.of(architecture, 3) == Cost.of(parse(laid("whole", **path)), 3)
 
 
 def test_only_tiles_are_written_down(laid: Callable[..., Tree]) -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import build, parse
+from mer_nas.architectures import Network, parse
 from mer_nas.architectures.blocks.local import LRA
-from mer_nas.architectures.layers.aggregators import local_relation, patch_embedding, round_width
+from mer_nas.architectures.layers.aggregators import LocalAggregator, patch_embedding, round_width
 from mer_nas.architectures.walk import walk
 
 
@@ -64,7 +64,7 @@ def test_the_aggregator_of_the_code_is_dense_without_norm_or_bias() -> None:
 
 
 def test_the_aggregator_of_the_text_splits_norms_and_mixes_by_points() -> None:
-    mix = local_relation(12, heads=3, pointwise=True)
+    mix = LocalAggregator(12, 8, heads=3, pointwise=True).mix
     assert _layers(mix) == [
         ("Conv2d", (12, 4, 3, 3), False),
         ("BatchNorm2d", (12,), True),
@@ -74,7 +74,7 @@ def test_the_aggregator_of_the_text_splits_norms_and_mixes_by_points() -> None:
 
 
 def test_heads_see_their_own_channels() -> None:
-    split = local_relation(4, heads=2)
+    split = LocalAggregator(4, 8, heads=2).mix
     x = torch.randn(1, 4, 5, 5)
     other = x.clone()
     other[:, 2:] += 1.0
@@ -148,7 +148,7 @@ def test_the_encoder_of_the_public_code_has_its_parameters() -> None:
     path = {"size": 64, "stem": {"kind": "conv4", "width": 64}, "stages": stages}
     architecture = parse({"paths": [path]})
     with torch.device("meta"):
-        network = build(architecture, classes=5)
+        network = Network(architecture, classes=5)
     found = sum(parameter.numel() for parameter in network.paths.parameters())
     # 85,304,206 in all, less SegNet and the class head. The encoder has one input channel, where
     # flow has three, and ends in BatchNorm and Linear(768, 4096), here parts of the temporal pool.

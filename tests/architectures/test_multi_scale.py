@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import BuildContext, build, parse
+from mer_nas.architectures import BuildContext, Network, parse
 from mer_nas.architectures.blocks.multi_scale import ParallelKernels
 from mer_nas.architectures.blocks.stem import ConvStem
 
@@ -83,7 +83,7 @@ def test_the_scales_stand_before_or_after_the_pool(place: str, size: int) -> Non
     scales = {"kind": "parallel", "kernels": [3, 5], "place": place}
     stem = {"kind": "conv", "width": 8, "stride": 2, "pool": True, "multi_scale": scales}
     stages = [{"local": {"kind": "res_basic"}}]
-    network = build(parse({"paths": [{"stem": stem, "stages": stages}]}), classes=3)
+    network = Network(parse({"paths": [{"stem": stem, "stages": stages}]}), classes=3)
     seen: list[Tensor] = []
     branches = next(m for name, m in network.named_modules() if name.endswith("branches"))
     branches[0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))

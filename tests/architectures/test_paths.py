@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mer_nas.architectures import FUSIONS, TEMPORALS, build, measure, parse, parse_drawn
+from mer_nas.architectures import FUSIONS, TEMPORALS, Cost, Network, parse, parse_drawn
 from mer_nas.errors import Infeasible
 
 Tree = dict[str, Any]
@@ -270,11 +270,11 @@ def test_arp_and_diff_are_two_networks_from_three_frames_on() -> None:
 def test_paths_that_read_one_input_are_given_it_once() -> None:
     architecture = parse(two())
     assert architecture.shapes == {"flow_uvs": (3, 28, 28)}
-    assert build(architecture, 3)(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
+    assert Network(architecture, 3)(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
 
 
 def test_a_path_shares_its_input_only() -> None:
-    network = build(parse(two()), 3)
+    network = Network(parse(two()), 3)
     pair = zip(*(path.parameters() for path in network.paths), strict=True)
     assert all(
         one is not other and not torch.equal(one, other) for one, other in pair if one.ndim > 1
@@ -293,7 +293,7 @@ def test_a_path_takes_frames_evenly_and_key_frames_from_the_first_on() -> None:
     def seen(name: str, count: int, given: int) -> list[float]:
         clip = torch.arange(given).float().view(1, given, 1, 1, 1)
         tree = frames(input=name, frames=count)
-        return build(parse(tree), 2).footage[0](clip).flatten().tolist()
+        return Network(parse(tree), 2).read[0](clip).flatten().tolist()
 
     assert seen("frames", 3, given=8) == [0, 4, 7]
     assert seen("frames", 4, given=4) == [0, 1, 2, 3]
@@ -302,7 +302,7 @@ def test_a_path_takes_frames_evenly_and_key_frames_from_the_first_on() -> None:
 
 
 def test_a_clip_with_fewer_frames_than_a_path_takes_is_refused() -> None:
-    network = build(parse(frames()), 2)
+    network = Network(parse(frames()), 2)
     with pytest.raises(ValueError, match="3 frames of 'frames' for a path of 4"):
         network(torch.randn(1, 3, 1, 28, 28))
 
@@ -355,4 +355,4 @@ def test_nearly_all_draws_close_to_a_network_that_is_its_own_closed_form() -> No
         assert parse(tree) == architecture
     assert {path.temporal.kind for a in closed for path in a.paths} == {"none", *POOLS}
     assert {architecture.fusion.kind for architecture in closed} == set(FUSIONS)
-    assert measure(closed[0], classes=3).macs > 0
+    assert Cost.of(closed[0], classes=3).macs > 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mer_nas.architectures import Architecture, Network, State, build, deployed, measure, parse
+from mer_nas.architectures import Architecture, Cost, Network, State, deployed, parse
 from mer_nas.architectures.state import advance
 from mer_nas.errors import Infeasible
 
@@ -51,7 +51,7 @@ ROUTED = re.compile("dre|expert")
 @pytest.mark.parametrize("name", COUNTS)
 def test_parameters_and_macs_are_the_published_ones(name: str, points: Tree) -> None:
     architecture, count = parse(points[name], name), COUNTS[name]
-    cost = measure(architecture, count.classes)
+    cost = Cost.of(architecture, count.classes)
     beside = _decoder_macs(architecture) if count.decoder else 0
     assert cost.parameters == count.parameters
     assert cost.macs + beside == pytest.approx(count.gmac * 1e9, rel=0.01)
@@ -71,11 +71,11 @@ def test_parameters_and_macs_are_the_published_ones(name: str, points: Tree) -> 
 )
 def test_what_only_training_uses_is_not_deployed(name: str, aside: int, points: Tree) -> None:
     architecture, count = parse(points[name], name), COUNTS[name]
-    cost = measure(architecture, count.classes)
+    cost = Cost.of(architecture, count.classes)
     assert cost.parameters - cost.deployed == aside
     with torch.device("meta"):
-        network = build(architecture, count.classes)
-        alone = build(architecture, count.classes, auxiliary=False)
+        network = Network(architecture, count.classes)
+        alone = Network(architecture, count.classes, auxiliary=False)
     assert deployed(network).state_dict().keys() == alone.state_dict().keys()
     assert sum(p.numel() for p in alone.parameters()) == cost.deployed
 
@@ -83,7 +83,7 @@ def test_what_only_training_uses_is_not_deployed(name: str, aside: int, points: 
 @pytest.mark.parametrize("name", SMALL)
 def test_what_is_measured_is_what_is_built(name: str, points: Tree) -> None:
     architecture = parse(points[name], name)
-    network = build(architecture, classes=3)
+    network = Network(architecture, classes=3)
     assert sum(p.numel() for p in network.parameters()) == COUNTS[name].parameters
     clips = [torch.randn(2, *architecture.shapes[name]) for name in architecture.inputs]
     assert network(*clips).logits.shape == (2, 3)
@@ -92,11 +92,11 @@ def test_what_is_measured_is_what_is_built(name: str, points: Tree) -> None:
 @pytest.mark.parametrize("name", [name for name in SMALL if not ROUTED.search(name)])
 def test_the_macs_are_those_that_torch_counts_in_the_real_network(name: str, points: Tree) -> None:
     architecture = parse(points[name], name)
-    network = build(architecture, classes=3).eval()
+    network = Network(architecture, classes=3).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(*(torch.randn(1, *architecture.shapes[name]) for name in architecture.inputs))
     with torch.inference_mode():  # where torch takes products apart no more
-        assert 2 * measure(architecture, classes=3).macs == counter.get_total_flops()
+        assert 2 * Cost.of(architecture, classes=3).macs == counter.get_total_flops()
 
 
 def test_measuring_leaves_the_random_numbers_alone(points: Tree) -> None:
@@ -104,14 +104,14 @@ def test_measuring_leaves_the_random_numbers_alone(points: Tree) -> None:
     torch.manual_seed(3)
     expected = torch.rand(())
     torch.manual_seed(3)
-    measure(architecture, classes=3)
+    Cost.of(architecture, classes=3)
     assert torch.rand(()) == expected
 
 
 def test_one_more_chosen_expert_costs_its_own_products_only(points: Tree) -> None:
     def macs(top_k: int) -> int:
         points["dre_s"]["paths"][0]["shared"]["expert"]["top_k"] = top_k
-        return measure(parse(points["dre_s"]), classes=3).macs
+        return Cost.of(parse(points["dre_s"]), classes=3).macs
 
     # An expert of hidden width C / 2 costs C^2 a token.
     layers = [(2, 196, 48), (2, 49, 96), (4, 16, 192)]
@@ -130,7 +130,7 @@ def test_the_canonical_form_is_its_own(name: str, points: Tree) -> None:
 def test_htnet_gives_the_outputs_of_the_public_code(points: Tree) -> None:
     with _double_precision():
         with torch.device("meta"):
-            empty = build(parse(points["htnet_ref"]), classes=3)
+            empty = Network(parse(points["htnet_ref"]), classes=3)
         network = empty.to_empty(device="cpu").eval()
         _fill(network)
         clips = 2 * _pseudo(0, 2 * 3 * 28 * 28).view(2, 3, 28, 28)
@@ -143,7 +143,7 @@ def test_htnet_gives_the_outputs_of_the_public_code(points: Tree) -> None:
 def test_fdp_gives_the_outputs_of_the_public_code(points: Tree) -> None:
     with _double_precision():
         with torch.device("meta"):
-            empty = build(parse(points["fdp_code"]), classes=5)
+            empty = Network(parse(points["fdp_code"]), classes=5)
         network = empty.to_empty(device="cpu").eval()
         _fill(network)
         clips = 2 * _pseudo(0, 2 * 8 * 64 * 64).view(2, 8, 1, 64, 64)
@@ -175,7 +175,7 @@ def test_only_references_reproduce_the_order_of_the_public_code(points: Tree) ->
 def _decoder_macs(architecture: Architecture) -> int:
     pool = architecture.paths[0].temporal.model_dump()
     with torch.device("meta"):
-        decoder = _decoder(build(architecture, classes=2)).eval()
+        decoder = _decoder(Network(architecture, classes=2)).eval()
         features = torch.empty(1, pool["channels"], pool["grid"], pool["grid"])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         decoder(features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from mer_nas.architectures import BuildContext, parse, parse_drawn
-from mer_nas.architectures.blocks.global_ import SparseViT, kept_count
+from mer_nas.architectures.blocks.global_ import SparseViT
 from mer_nas.architectures.layers.attention import TokenLayer
 from mer_nas.architectures.layers.sparse_vit import TokenSelection
 from mer_nas.architectures.state import State, advance
@@ -48,14 +48,15 @@ def context(small: Make) -> Callable[..., BuildContext]:
 def test_a_rate_keeps_what_it_does_not_leave_out_rounded_up(
     positions: int, kept: tuple[int, ...]
 ) -> None:
-    assert tuple(kept_count(positions, rate) for rate in (0.25, 0.5, 0.7, 0.75, 0.9)) == kept
+    block = SparseViT(rates=(0.25, 0.5, 0.7, 0.75, 0.9))
+    assert tuple(block.counts(BuildContext("here", 8, 8, (1, positions)))) == kept
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.5, 0.7, 0.75, 0.9])
 @pytest.mark.parametrize("drawn", [False, True])
 def test_exactly_so_many_positions_are_kept_in_all_frames(rate: float, *, drawn: bool) -> None:
     clips = torch.randn(2, 3, 49, 8)
-    count = kept_count(49, rate)
+    (count,) = SparseViT(rates=(rate,)).counts(BuildContext("here", 8, 8, (7, 7)))
     select = TokenSelection(8, drawn=drawn)
     (kept,) = select(clips, count)
     assert kept.shape == (2, 3, count, 8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures import TEMPORALS, BuildContext, State, build, parse
+from mer_nas.architectures import TEMPORALS, BuildContext, Network, State, parse
 from mer_nas.architectures.blocks.temporal import FrameScore, RankFeatures, Scored
 from mer_nas.architectures.state import advance
 
@@ -143,7 +143,7 @@ def test_frames_are_folded_into_the_batch_up_to_their_pool(
     stage = {"growth": 1, "down": {"kind": "conv_maxpool"}, "local": {"kind": "res_basic"}}
     path = {"input": "frames", "frames": 3, "stem": {"kind": "conv", "width": 8}}
     path |= {"stages": [stage, stage], "temporal": {"kind": "mean", "where": where}}
-    network = build(parse({"paths": [path]}), 2).eval()
+    network = Network(parse({"paths": [path]}), 2).eval()
     seen = [_batch(stage) for stage in network.paths[0].get_submodule("stages").children()]
     network(torch.randn(5, 3, 1, 28, 28))
     assert [size for sizes in seen for size in sizes] == batches  # the pool among the two stages

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mer_nas.architectures import build
+from mer_nas.architectures import Network
 from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
@@ -48,7 +48,7 @@ def test_one_epoch_lowers_the_loss_of_a_network_of_frames(
     candidate: Candidate, clips: ClipSet
 ) -> None:
     torch.manual_seed(0)
-    network = build(candidate.architecture, len(clips.classes))
+    network = Network(candidate.architecture, len(clips.classes))
     seen = {
         name: torch.tensor(array)
         for name, array in candidate.inputs_for(clips, range(len(clips))).items()

@@ -103,7 +103,7 @@ POINTS = published()
 def trained(candidate: Candidate) -> Network:
     """Return a network whose parameters and running statistics have left their initial values."""
     torch.manual_seed(0)
-    network = architectures.build(candidate.architecture, len(CLASSES))
+    network = architectures.Network(candidate.architecture, len(CLASSES))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
     for _ in range(2):
         output = network(*map(torch.from_numpy, seen_by(candidate, 10).values()))
@@ -631,7 +631,7 @@ def test_what_only_training_uses_is_no_part_of_an_export(tmp_path: Path) -> None
     draw = np.random.default_rng(0)
     keyframes = draw.uniform(-1, 1, (10, 3, 1, 28, 28)).astype(np.float32)
     clips = ClipSet("noise", CLASSES, CLIPS.records, {**CLIPS.inputs, "keyframes": keyframes})
-    network = architectures.build(candidate.architecture, len(CLASSES)).eval()
+    network = architectures.Network(candidate.architecture, len(CLASSES)).eval()
     exported = export_network(network, candidate, clips, tmp_path / "two", FACTS)
 
     loaded = load(exported.folder)

@@ -78,7 +78,7 @@ def test_a_clock_gives_the_median_step_and_clip_without_the_first(
             logits = self.weight.expand(len(clips[0]), 3)
             return ModelOutput(logits) if self.training else logits
 
-    monkeypatch.setattr(timing, "build", lambda *_: Waiting())
+    monkeypatch.setattr(timing, "Network", lambda *_: Waiting())
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     plain = replace(prog_s, trainer=prog_s.trainer.model_copy(update={"device": "cpu"}))
     found = clock(plain, 3)

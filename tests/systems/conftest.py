@@ -7,7 +7,7 @@ import pytest
 from torch import Tensor, randn
 
 from mer_nas import systems
-from mer_nas.architectures import Architecture, measure, parse_drawn
+from mer_nas.architectures import Architecture, Cost, parse_drawn
 from mer_nas.config import presets
 from mer_nas.errors import Infeasible
 from mer_nas.settings import resolve
@@ -50,7 +50,7 @@ def affordable(closed: Draws) -> Draws:
         for architecture in closed(space):
             try:
                 if architecture is not None:
-                    cost = measure(architecture, classes=3)
+                    cost = Cost.of(architecture, classes=3)
                     space.limits.hold(space.name, params=cost.deployed, macs=cost.macs)
                 yield architecture
             except Infeasible:

@@ -7,7 +7,7 @@ import yaml
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
-from mer_nas.architectures import Architecture, Network, build, parse
+from mer_nas.architectures import Architecture, Network, parse
 from mer_nas.config import presets
 from mer_nas.space import SearchSpace
 
@@ -27,7 +27,7 @@ def test_nine_of_ten_draws_are_feasible_and_each_of_them_works(
         drawn += 1
         if architecture is not None:
             feasible += 1
-            network = build(architecture, classes=3)
+            network = Network(architecture, classes=3)
             learns(network, architecture, clips)
             gives_the_same_stacked(network, architecture, clips)
             survives_yaml(architecture)
@@ -48,7 +48,7 @@ def learns(network: Network, architecture: Architecture, clips: Clips) -> None:
 
 
 def gives_the_same_stacked(network: Network, architecture: Architecture, clips: Clips) -> None:
-    networks = [network.eval(), build(architecture, classes=3).eval()]
+    networks = [network.eval(), Network(architecture, classes=3).eval()]
     seen = [
         torch.stack(pair) for pair in zip(*(clips(architecture, 1) for _ in networks), strict=True)
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.architectures import Architecture, measure, parse, parse_drawn
+from mer_nas.architectures import Architecture, Cost, parse, parse_drawn
 from mer_nas.settings import resolve
 from mer_nas.space import Point, Reference, SearchSpace
 from mer_nas.space.domains import Choice, Leaf, Pick
@@ -67,7 +67,7 @@ def test_a_system_has_the_weights_that_were_counted(name: str) -> None:
     assert found
     for system in found:
         classes = system.classes if isinstance(system, Reference) else 3
-        assert measure(architecture(system), classes).parameters == WEIGHTS[name]
+        assert Cost.of(architecture(system), classes).parameters == WEIGHTS[name]
 
 
 def test_a_name_means_one_network_in_all_spaces() -> None:

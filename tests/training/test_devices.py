@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mer_nas.architectures import Network, build
+from mer_nas.architectures import Network
 from mer_nas.config import presets
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.inputs import ACTION_UNITS
@@ -24,7 +24,7 @@ EVERYTHING = Augmentation(flip=True, shift=2, rotate=5, scale=0.2, noise=0.1)
 def test_a_loss_is_made_where_the_clips_lie_and_nothing_waits_for_it(name: str) -> None:
     # A tensor made elsewhere, and a number or a size that the data decide, are errors here.
     architecture, generator = POINTS[name].architecture, torch.Generator()
-    network = build(architecture, classes=3)
+    network = Network(architecture, classes=3)
     with FakeTensorMode():
         to_gpu(network)
         batch = torch.tensor([0, 2, 3]).to("cuda")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mer_nas.architectures import TEMPORALS, build, parse
+from mer_nas.architectures import TEMPORALS, Network, parse
 from mer_nas.training.config import Augmentation, TrainerConfig
 from mer_nas.training.fit import fit, predict
 from mer_nas.training.objectives import Targets
@@ -80,7 +80,7 @@ def test_every_way_to_bring_frames_together_is_tried() -> None:
 def test_the_way_of_a_motion_is_learned(name: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = build(parse(ORDERED[name]), classes=2)
+    network = Network(parse(ORDERED[name]), classes=2)
     clips, way = film(96, seed=1)
     epochs = 24 if name == "sparse tokens" else 8  # attention first finds the spot again
     trainer = TRAINER.model_copy(update={"epochs": epochs})
@@ -93,7 +93,7 @@ def test_the_way_of_a_motion_is_learned(name: str) -> None:
 @pytest.mark.parametrize("kind", BLIND)
 def test_pools_that_weigh_frames_by_what_they_show_know_no_order(kind: str) -> None:
     torch.manual_seed(0)
-    network = build(parse(pooling(kind, "end")), classes=2).eval()
+    network = Network(parse(pooling(kind, "end")), classes=2).eval()
     clips, _ = film(4, seed=1)
     with torch.no_grad():
         there, back = network(clips), network(clips.flip(1))

@@ -14,7 +14,7 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, PositiveInt
 from pydantic_core import CoreSchema, core_schema
@@ -100,6 +100,26 @@ class BuildContext:
         """Windows along a side in the pyramid that ends with one window in the last stage."""
         return int(2 ** len(self.after))
 
+    @property
+    def largest_kernel(self) -> int:
+        """The largest useful kernel: from the middle of the map it reaches every position."""
+        return 2 * min(self.size) - 1
+
+    def check_kernels(self, kernels: Iterable[int]) -> None:
+        """Refuse a kernel that reaches past the map from every position."""
+        limit = self.largest_kernel
+        if (found := max(kernels, default=1)) > limit:
+            height, width = self.size
+            raise self.refuse(
+                f"a kernel of {found} is too large for a map of {height} x {width}",
+                f"kernels up to {limit}",
+            )
+
+    def fitting_kernels(self, kernels: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `kernels` with the largest that fits for those too large, if 3 or more does."""
+        limit = self.largest_kernel
+        return tuple(min(kernel, limit) for kernel in kernels) if limit >= 3 else kernels
+
     def refuse(self, found: str, right: str) -> Infeasible:
         """Return the error that says what was found here and what would be right."""
         return Infeasible(f"{self.place}: {found}; right: {right}")
@@ -177,7 +197,9 @@ class Stem(Block):
 
 
 class Identity(Block):
-    """The empty choice of a slot."""
+    """The empty choice of a slot: what comes in leaves as it is."""
+
+    kind: Literal["none"] = "none"
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the identity."""
@@ -233,6 +255,9 @@ DYN_IMAGES = Registry[Block]("decoder of dynamic images")
 
 ORTHS = Registry[Block]("orthogonality")
 
+
+for _slot in (MULTI_SCALES, DOWNS, LOCALS, GLOBALS, GATES, TEMPORALS, DYN_IMAGES, ORTHS):
+    _slot.register(Identity)
 
 SLOTS: Mapping[str, Registry[Any]] = {
     "stem": STEMS,
@@ -291,27 +316,3 @@ OddKernel = Annotated[PositiveInt, AfterValidator(_odd)]
 
 KernelSet = Annotated[tuple[OddKernel, ...], AfterValidator(non_empty), AfterValidator(_ascending)]
 """Kernels whose order has no meaning."""
-
-
-def largest(size: Size) -> int:
-    """Return the largest useful kernel: from the middle of a map it reaches every position."""
-    return 2 * min(size) - 1
-
-
-def check_kernels(kernels: Iterable[int], context: BuildContext) -> None:
-    """Refuse a kernel that reaches past the map from every position."""
-    limit = largest(context.size)
-    if (found := max(kernels, default=1)) > limit:
-        height, width = context.size
-        raise context.refuse(
-            f"a kernel of {found} is too large for a map of {height} x {width}",
-            f"kernels up to {limit}",
-        )
-
-
-def fitting(kernels: tuple[int, ...], context: BuildContext) -> tuple[int, ...]:
-    """Return `kernels` with the largest that fits for those too large, if 3 or more does."""
-    limit = largest(context.size)
-    if limit < 3:
-        return kernels
-    return tuple(min(kernel, limit) for kernel in kernels)

@@ -28,8 +28,6 @@ from mer_nas.architectures.blocks.base import (
     KernelSet,
     OneOf,
     Shape,
-    check_kernels,
-    largest,
     non_empty,
     shrink,
 )
@@ -41,20 +39,17 @@ from mer_nas.architectures.layers.recalibration import (
 )
 
 
-@DOWNS.register
-class NoDown(Identity):
-    """No subsampling; the first local block brings the width."""
-
-    kind: Literal["none"] = "none"
-
-
-class _Deferred(Identity):
+class _Deferred(Block):
     """Leaves stride 2 and the new width to the first local block."""
 
     wants: ClassVar[str]
     """Which local blocks carry the down out, for messages."""
     carrier: ClassVar[str]
     """Kind of one of them."""
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the identity: the first local block does the rest."""
+        return nn.Identity()
 
     def shape(self, context: BuildContext) -> Shape:
         """Return the map unchanged, with a stride to be carried out."""
@@ -118,7 +113,7 @@ class MaxPool(Block):
 
     def repair(self, context: BuildContext) -> Block:
         """Leave a map of one row or column as it is."""
-        return self if min(context.size) > 1 else NoDown()
+        return self if min(context.size) > 1 else Identity()
 
 
 class _Halving(Block):
@@ -206,11 +201,11 @@ class MAA(_Halving):
 
     def check(self, context: BuildContext) -> None:
         """Refuse kernels that are too large."""
-        check_kernels((*self.kernels, _SQUARE if self.square else 1), context)
+        context.check_kernels((*self.kernels, _SQUARE if self.square else 1))
 
     def repair(self, context: BuildContext) -> "MAA":
         """Shrink kernels that are too large, and keep each size once."""
-        limit = largest(context.size)
+        limit = context.largest_kernel
         kernels = tuple(sorted({min(kernel, limit) for kernel in self.kernels}))
         square = self.square and limit >= _SQUARE
         return self.model_copy(update={"kernels": kernels, "square": square})

@@ -21,13 +21,6 @@ _Level = tuple[int, int]
 """Width of a resolution and number of convolutions, on the way down and on the way up."""
 
 
-@DYN_IMAGES.register
-class NoDynImage(Identity):
-    """No dynamic image."""
-
-    kind: Literal["none"] = "none"
-
-
 class _Decoder(Block):
     """What decoders of dynamic images have: a weight for the squared error of their pixels."""
 
@@ -54,7 +47,7 @@ class _Decoder(Block):
     def repair(self, context: BuildContext) -> Block:
         """Take the small decoder, or none."""
         choices = (self, SmallDecoder(weight=self.weight))
-        return next((decoder for decoder in choices if decoder._fits(context)), NoDynImage())
+        return next((decoder for decoder in choices if decoder._fits(context)), Identity())
 
     def _fits(self, context: BuildContext) -> bool:
         least: int = 2 ** len(self.levels)
@@ -116,21 +109,21 @@ class SegNet(nn.Module):
             x, places = functional.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
             pooled.append((places, size))
         for stage in (*self.up, self.last):
-            x = stage(max_unpool(x, *pooled.pop()))
+            x = stage(self.unpool(x, *pooled.pop()))
         return x.squeeze(1).sigmoid()
 
+    @staticmethod
+    def unpool(x: Tensor, places: Tensor, size: Size) -> Tensor:
+        """Return 2 x 2 maxima (B, C, H, W) at their places in a map of `size`, among zeros.
 
-def max_unpool(x: Tensor, places: Tensor, size: Size) -> Tensor:
-    """Return 2 x 2 maxima (B, C, H, W) at their places in a map of `size`, among zeros.
-
-    Args:
-        x: The maxima.
-        places: Index of each in its flattened channel, as max_pool2d gives it.
-        size: Height and width before the maxima were taken.
-    """
-    grid = torch.arange(size[0] * size[1], device=x.device).view(size)
-    zero = torch.zeros((), dtype=x.dtype, device=x.device)
-    return torch.where(_doubled(places, size) == grid, _doubled(x, size), zero)
+        Args:
+            x: The maxima.
+            places: Index of each in its flattened channel, as max_pool2d gives it.
+            size: Height and width before the maxima were taken.
+        """
+        grid = torch.arange(size[0] * size[1], device=x.device).view(size)
+        zero = torch.zeros((), dtype=x.dtype, device=x.device)
+        return torch.where(_doubled(places, size) == grid, _doubled(x, size), zero)
 
 
 def _doubled(x: Tensor, size: Size) -> Tensor:

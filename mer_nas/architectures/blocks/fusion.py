@@ -9,7 +9,7 @@ Hu et al. 2026 (arXiv:2604.17899).
 Shapes speak of B clips, C channels, D the width of the fusion, and H x W maps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -133,7 +133,7 @@ class CoFM(Fusion):
         return _Attended(self.width)
 
 
-class Aligned(nn.Module):
+class _Aligned(nn.Module):
     """Brings a map (B, C, H, W) to (B, D, h, w), h <= H and w <= W."""
 
     def __init__(self, end: Shape, width: int, size: Size) -> None:
@@ -143,16 +143,25 @@ class Aligned(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Project x, then average it."""
-        return averaged_to(self.project(x), self.size)
+        return _averaged_to(self.project(x), self.size)
 
 
 class AlignAndFuse(nn.Module):
-    """Two maps brought to one shape, and then to one map."""
+    """Two maps brought to one shape, and then to one map.
 
-    def __init__(self, aligned: Sequence[Aligned], fuse: nn.Module) -> None:
+    Args:
+        ends: What comes in.
+        width: D.
+        size: Height and width that both are averaged to, those of no map exceeded.
+        build: Makes the module of two aligned maps; called once the projections are drawn.
+    """
+
+    def __init__(
+        self, ends: Sequence[Shape], width: int, size: Size, build: Callable[[], nn.Module]
+    ) -> None:
         super().__init__()
-        self.align = nn.ModuleList(aligned)
-        self.fuse = fuse
+        self.align = nn.ModuleList(_Aligned(end, width, size) for end in ends)
+        self.fuse = build()
 
     def forward(self, *ends: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the aligned maps (B, D, h, w), and the fused one."""
@@ -236,7 +245,7 @@ class _Attended(nn.Module):
         return fused.permute(0, 3, 1, 2)
 
 
-def averaged_to(x: Tensor, size: Size) -> Tensor:
+def _averaged_to(x: Tensor, size: Size) -> Tensor:
     """Return a map (B, C, H, W) averaged to a smaller `size` over windows that cover all of it.
 
     Windows are alike and evenly spaced, and overlap where `size` is no divisor: unlike those of
@@ -248,8 +257,3 @@ def averaged_to(x: Tensor, size: Size) -> Tensor:
     stride = height // size[0], width // size[1]
     kernel = height - (size[0] - 1) * stride[0], width - (size[1] - 1) * stride[1]
     return functional.avg_pool2d(x, kernel, stride)
-
-
-def smallest(ends: Sequence[Shape]) -> Size:
-    """Return the size that no map exceeds in reaching it: the smallest of each side."""
-    return min(end.size[0] for end in ends), min(end.size[1] for end in ends)

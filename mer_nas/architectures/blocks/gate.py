@@ -20,13 +20,6 @@ from mer_nas.architectures.layers.recalibration import (
 )
 
 
-@GATES.register
-class NoGate(Identity):
-    """Everything passes."""
-
-    kind: Literal["none"] = "none"
-
-
 class _SpatialGate(Block):
     """A gate that weighs positions against each other."""
 
@@ -37,7 +30,7 @@ class _SpatialGate(Block):
 
     def repair(self, context: BuildContext) -> Block:
         """Drop the gate where there is one position."""
-        return self if context.size != (1, 1) else NoGate()
+        return self if context.size != (1, 1) else Identity()
 
 
 @GATES.register

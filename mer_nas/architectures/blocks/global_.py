@@ -35,7 +35,6 @@ from mer_nas.architectures.blocks.base import (
     Identity,
     OneOf,
     Shape,
-    largest,
     non_empty,
     scale_width,
 )
@@ -48,7 +47,6 @@ from mer_nas.architectures.layers.aggregators import (
 from mer_nas.architectures.layers.attention import OverTokens, SelfAttention, TokenLayer
 from mer_nas.architectures.layers.experts import (
     EXPERTS,
-    Collaboration,
     ExpertAttention,
     ExpertConfig,
     ExpertMix,
@@ -59,19 +57,11 @@ from mer_nas.architectures.layers.sparse_vit import (
     ParallelRates,
     ProgressiveRates,
     TokenSelection,
-    parted,
 )
 from mer_nas.architectures.state import StatefulSequential
 
 MIN_HEAD_WIDTH = 8
 """Fewest channels that a head is useful with."""
-
-
-@GLOBALS.register
-class NoGlobal(Identity):
-    """No global blocks."""
-
-    kind: Literal["none"] = "none"
 
 
 @GLOBALS.register
@@ -124,7 +114,7 @@ class MHSA(Block):
         Of one token there is nothing to attend to.
         """
         if context.size == (1, 1):
-            return NoGlobal()
+            return Identity()
         heads = _fitting_heads(self.heads, context.channels)
         tiled = all(
             side % context.windows == 0 and side > context.windows for side in context.size
@@ -218,7 +208,7 @@ class GRA(Block):
         Of one token there is nothing to attend to.
         """
         if context.size == (1, 1):
-            return NoGlobal()
+            return Identity()
         reduction = self.reduction
         while reduction > isqrt(context.size[0] * context.size[1]):
             reduction //= 2
@@ -364,7 +354,7 @@ class Expert(Block):
     def _at_home(self, context: BuildContext) -> bool:
         form = EXPERTS[self.expert]
         height, width = context.size
-        return form.reach <= largest(context.size) and form.least <= height * width
+        return form.reach <= context.largest_kernel and form.least <= height * width
 
     def canonical(self, context: BuildContext) -> "Expert":
         """Where all experts are chosen the router is soft; what has no effect is neutral."""
@@ -386,7 +376,7 @@ class Expert(Block):
         return self.model_copy(update=neutral)
 
 
-def _collaboration(name: str, width: int, experts: int) -> Collaboration | None:
+def _collaboration(name: str, width: int, experts: int) -> nn.Module | None:
     match name:
         case "mix":
             return ExpertMix(experts)
@@ -457,18 +447,18 @@ class SparseViT(Block):
             TokenLayer(width, SelfAttention(width, self.heads), self.ffn_ratio * width, rate)
             for rate in context.drop_path
         ]
-        counts = self._counts(context)
+        counts = self.counts(context)
         select = TokenSelection(width, drawn=self.select == "gumbel")
-        if self.rate_mode == "parallel":
-            return ParallelRates(width, context.frames, counts, select, StatefulSequential(layers))
-        return ProgressiveRates(width, context.frames, counts, select, parted(layers, len(counts)))
+        order = ParallelRates if self.rate_mode == "parallel" else ProgressiveRates
+        return order(width, context.frames, counts, select, layers)
 
-    def _counts(self, context: BuildContext) -> list[int]:
+    def counts(self, context: BuildContext) -> list[int]:
+        """Return how many positions of every frame each rate keeps."""
         positions = context.size[0] * context.size[1]
         counts: list[int] = []
         for rate in self.rates:
             before = counts[-1] if counts and self.rate_mode == "progressive" else positions
-            counts.append(kept_count(before, rate))
+            counts.append(_kept_count(before, rate))
         return counts
 
     def check(self, context: BuildContext) -> None:
@@ -482,7 +472,7 @@ class SparseViT(Block):
         if self.rate_mode == "progressive" and self.blocks < len(self.rates):
             found = f"{self.blocks} layers are parted among {len(self.rates)} rates"
             raise context.refuse(found, "a layer or more for every rate, or rate_mode: parallel")
-        for rate, count in zip(self.rates, self._counts(context), strict=True):
+        for rate, count in zip(self.rates, self.counts(context), strict=True):
             if (tokens := context.frames * count) < _MIN_TOKENS:
                 found = f"a rate of {rate:g} leaves {tokens} tokens, fewer than {_MIN_TOKENS}"
                 raise context.refuse(found, "lower rates, or a larger map")
@@ -496,7 +486,7 @@ class SparseViT(Block):
         ):
             plain = MHSA(blocks=self.blocks, heads=self.heads, ffn_ratio=self.ffn_ratio)
             return plain.repair(context)
-        counts = zip(self.rates, self._counts(context), strict=True)
+        counts = zip(self.rates, self.counts(context), strict=True)
         rates = tuple(rate for rate, count in counts if context.frames * count >= _MIN_TOKENS)
         repaired: dict[str, Any] = {
             "heads": _fitting_heads(self.heads, context.channels),
@@ -512,7 +502,7 @@ class SparseViT(Block):
         return self.model_copy(update={"rate_mode": "parallel"}) if alone else self
 
 
-def kept_count(positions: int, rate: float) -> int:
+def _kept_count(positions: int, rate: float) -> int:
     """Return ceil((1 - rate) positions), the rate being the decimal number that it looks like."""
     return positions - int(Fraction(str(rate)) * positions)
 

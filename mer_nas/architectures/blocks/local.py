@@ -21,25 +21,16 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks.base import LOCALS, Block, BuildContext, Identity, Shape, shrink
+from mer_nas.architectures.blocks.base import LOCALS, Block, BuildContext, Shape, shrink
 from mer_nas.architectures.layers.aggregators import (
-    ConvFeedForward,
     LocalAggregator,
-    local_relation,
     patch_embedding,
     round_width,
 )
 from mer_nas.architectures.layers.basic import Branches, ConvNorm, stochastic_depth
 
 
-@LOCALS.register
-class NoLocal(Identity):
-    """No local blocks."""
-
-    kind: Literal["none"] = "none"
-
-
-class LocalStack(Block):
+class _Stack(Block):
     """Equal layers, one after the other, of which only the first changes the shape."""
 
     blocks: PositiveInt = 1
@@ -75,7 +66,7 @@ class LocalStack(Block):
 
 
 @LOCALS.register
-class ResBasic(LocalStack):
+class ResBasic(_Stack):
     """Basic residual blocks: two 3 x 3 convolutions beside a shortcut."""
 
     kind: Literal["res_basic"] = "res_basic"
@@ -93,7 +84,7 @@ class ResBasic(LocalStack):
 
 
 @LOCALS.register
-class ResEq8(LocalStack):
+class ResEq8(_Stack):
     """Residual blocks of equation (8): a 3 x 3 and a 1 x 1 convolution beside a shortcut."""
 
     kind: Literal["res_eq8"] = "res_eq8"
@@ -111,7 +102,7 @@ class ResEq8(LocalStack):
 
 
 @LOCALS.register
-class Res12(LocalStack):
+class Res12(_Stack):
     """Residual blocks of ResNet-12: three 3 x 3 convolutions beside a 1 x 1 convolution."""
 
     kind: Literal["res12"] = "res12"
@@ -154,7 +145,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 _Kernel = int | tuple[int, int]
 
 
-class _Inception(LocalStack):
+class _Inception(_Stack):
     """Four paths beside each other, (B, C, H, W) to (B, D, H, W)."""
 
     source: ClassVar[str] = "our reading of Zhang et al. 2026, arXiv:2602.23950"
@@ -248,7 +239,7 @@ def _parting(inputs: int, outputs: int) -> Branches:
 
 
 @LOCALS.register
-class LRA(LocalStack):
+class LRA(_Stack):
     """Local relational aggregators: a 3 x 3 convolution and a feed-forward, each residual."""
 
     kind: Literal["lra"] = "lra"
@@ -267,8 +258,9 @@ class LRA(LocalStack):
     def layer(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
         """Return one aggregator behind the embedding that its shape asks for."""
         hidden = round_width(self.ffn_ratio * outputs, self.rounding)
-        mix = local_relation(outputs, self.heads, pointwise=self.pointwise)
-        aggregator = LocalAggregator(mix, ConvFeedForward(outputs, hidden), drop_path)
+        aggregator = LocalAggregator(
+            outputs, hidden, self.heads, pointwise=self.pointwise, drop_path=drop_path
+        )
         return nn.Sequential(patch_embedding(inputs, outputs, stride), aggregator)
 
     def check(self, context: BuildContext) -> None:

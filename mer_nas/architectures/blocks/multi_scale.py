@@ -12,19 +12,9 @@ from mer_nas.architectures.blocks.base import (
     MULTI_SCALES,
     Block,
     BuildContext,
-    Identity,
     KernelSet,
-    check_kernels,
-    fitting,
 )
 from mer_nas.architectures.layers.basic import Branches, conv
-
-
-@MULTI_SCALES.register
-class NoMultiScale(Identity):
-    """No multi-scale module."""
-
-    kind: Literal["none"] = "none"
 
 
 @MULTI_SCALES.register
@@ -56,11 +46,11 @@ class ParallelKernels(Block):
                 f"a width of {context.width} does not split into {branches} equal branches",
                 f"a width divisible by {branches}",
             )
-        check_kernels(self.kernels, context)
+        context.check_kernels(self.kernels)
 
     def repair(self, context: BuildContext) -> "ParallelKernels":
         """Shrink kernels that are too large."""
-        return self.model_copy(update={"kernels": fitting(self.kernels, context)})
+        return self.model_copy(update={"kernels": context.fitting_kernels(self.kernels)})
 
     def _branch(self, width: int, share: int, kernel: int) -> nn.Module:
         if not self.depthwise:

@@ -12,14 +12,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures.blocks.base import ORTHS, Block, BuildContext, Identity
-
-
-@ORTHS.register
-class NoOrth(Identity):
-    """Two paths may learn the same."""
-
-    kind: Literal["none"] = "none"
+from mer_nas.architectures.blocks.base import ORTHS, Block, BuildContext
 
 
 class Orth(Block):

@@ -18,15 +18,16 @@ from mer_nas.architectures.blocks.base import (
     STEMS,
     Block,
     BuildContext,
+    Identity,
     OddKernel,
     Shape,
     Slot,
     Stem,
     shrink,
 )
-from mer_nas.architectures.blocks.multi_scale import NoMultiScale, ParallelKernels
+from mer_nas.architectures.blocks.multi_scale import ParallelKernels
 from mer_nas.architectures.layers.basic import ConvNorm, Position, linear
-from mer_nas.architectures.user_blocks import build_module
+from mer_nas.architectures.user_blocks import ask_block
 
 
 @STEMS.register
@@ -39,7 +40,7 @@ class ConvStem(Stem):
     stride: Annotated[int, Interval(ge=1, le=2)] = 1
     width: PositiveInt = 32
     """Channels of the map that leaves the stem."""
-    multi_scale: Annotated[Block, Slot(MULTI_SCALES)] = Field(default_factory=NoMultiScale)
+    multi_scale: Annotated[Block, Slot(MULTI_SCALES)] = Field(default_factory=Identity)
     """What follows the convolution."""
     pool: bool = False
     """Halve the map at the end with a 3 x 3 maximum."""
@@ -49,7 +50,7 @@ class ConvStem(Stem):
     def build(self, context: BuildContext) -> nn.Module:
         """Return the stem."""
         enter = ConvNorm(context.channels, self.width, self.kernel, self.stride)
-        scales = build_module(self.multi_scale, self._inside(context))
+        scales = ask_block(self.multi_scale, self._inside(context), "build")
         pool = nn.MaxPool2d(3, 2, 1) if self.pool else nn.Identity()
         return nn.Sequential(enter, *((pool, scales) if self._pool_first else (scales, pool)))
 

@@ -13,17 +13,10 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from mer_nas.architectures.blocks.base import TEMPORALS, Block, BuildContext, Identity, Shape
+from mer_nas.architectures.blocks.base import TEMPORALS, Block, BuildContext, Shape
 from mer_nas.architectures.layers.basic import linear
 from mer_nas.architectures.state import PooledFrames, State, Stateful
 from mer_nas.rank_pooling import coefficients
-
-
-@TEMPORALS.register
-class NoTemporal(Identity):
-    """No temporal pool: for one frame, or where a block pools time itself."""
-
-    kind: Literal["none"] = "none"
 
 
 class TemporalPool(Block):

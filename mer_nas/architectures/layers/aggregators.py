@@ -28,12 +28,28 @@ from mer_nas.architectures.layers.basic import conv, init_, linear, stochastic_d
 
 
 class LocalAggregator(nn.Module):
-    """Adds to a map (B, C, H, W) what `mix` and then `feed` make of it."""
+    """Adds to a map (B, C, H, W) a 3 x 3 convolution, and then a feed-forward.
 
-    def __init__(self, mix: nn.Module, feed: nn.Module, drop_path: float) -> None:
+    Args:
+        channels: C.
+        hidden: Width inside the feed-forward.
+        heads: Equal parts of the channels that the convolution keeps apart.
+        pointwise: Whether BatchNorm, ReLU and a 1 x 1 convolution follow it.
+        drop_path: Rate at which a clip skips each of the two parts.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        heads: int = 1,
+        *,
+        pointwise: bool = False,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.mix = mix
-        self.feed = feed
+        self.mix = _relation(channels, heads, pointwise=pointwise)
+        self.feed = _FeedForward(channels, hidden)
         self.skip = stochastic_depth(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,8 +79,8 @@ class GlobalAggregator(nn.Module):
         self.norm = nn.BatchNorm2d(attend.channels)
         self.attend = attend
         self.aside = patch_embedding(attend.channels, rest)
-        self.mix = local_relation(rest)
-        self.feed = ConvFeedForward(outputs, hidden)
+        self.mix = _relation(rest)
+        self.feed = _FeedForward(outputs, hidden)
         self.skip = stochastic_depth(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,7 +136,7 @@ class ReducedAttention(nn.Module):
         return parted.transpose(1, 2)
 
 
-class ConvFeedForward(nn.Sequential):
+class _FeedForward(nn.Sequential):
     """BatchNorm, and two linear maps with a ReLU between them, at every position of a map."""
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -132,7 +148,7 @@ class ConvFeedForward(nn.Sequential):
         )
 
 
-def local_relation(channels: int, heads: int = 1, *, pointwise: bool = False) -> nn.Sequential:
+def _relation(channels: int, heads: int = 1, *, pointwise: bool = False) -> nn.Sequential:
     """Return the 3 x 3 convolution of an aggregator, (B, C, H, W) to the same."""
     layers: list[nn.Module] = [_conv(channels, channels, 3, groups=heads)]
     if pointwise:

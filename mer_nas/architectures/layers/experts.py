@@ -171,11 +171,7 @@ def _around(channels: int, kernel: _Kernel) -> nn.Module:
     return conv(channels, channels, kernel, groups=channels, bias=True)
 
 
-class Collaboration(nn.Module):
-    """Maps (experts, tokens x as they prepare them, routing) to the gated sum (B, N, C)."""
-
-
-class ExpertMix(Collaboration):
+class ExpertMix(nn.Module):
     """Every chosen expert passes on a learned mixture of the outputs of the chosen ones.
 
     Starts at the identity, each its own, and is stored as the difference from it: weight decay
@@ -193,7 +189,7 @@ class ExpertMix(Collaboration):
         return mixed
 
 
-class ExpertAttention(Collaboration):
+class ExpertAttention(nn.Module):
     """The outputs of the chosen experts attend to each other, with a residual.
 
     One head; queries and keys have a quarter of the width, the values are the outputs themselves.
@@ -221,7 +217,8 @@ class RoutedExperts(Stateful):
     Args:
         router: Chooses among the experts.
         experts: Those that are chosen.
-        collaboration: What the chosen ones do with each other's outputs.
+        collaboration: What the chosen ones do with each other's outputs: a module from (experts,
+            tokens as they prepare them, routing) to the gated sum (B, N, C).
         shared: Those that see every token.
         prior: Height and width of the map whose positions the tokens are, where the router sees
             the attention of the path too.
@@ -231,7 +228,7 @@ class RoutedExperts(Stateful):
         self,
         router: Router,
         experts: Experts,
-        collaboration: Collaboration | None,
+        collaboration: nn.Module | None,
         shared: Experts | None,
         prior: Size | None = None,
     ) -> None:
@@ -265,7 +262,7 @@ class _Routed(nn.Module):
     """
 
     def __init__(
-        self, experts: Experts, collaboration: Collaboration | None, active_share: float
+        self, experts: Experts, collaboration: nn.Module | None, active_share: float
     ) -> None:
         super().__init__()
         self.experts = experts

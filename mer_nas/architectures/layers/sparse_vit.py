@@ -103,10 +103,10 @@ class ParallelRates(_SparseRates):
         frames: int,
         counts: list[int],
         select: TokenSelection,
-        layers: StatefulSequential,
+        layers: list[TokenLayer],
     ) -> None:
         super().__init__(dim, frames, counts, select, len(counts))
-        self.layers = layers
+        self.layers = StatefulSequential(layers)
 
     def passed(self, clips: Tensor, state: State) -> tuple[list[Tensor], State]:
         """Take every rate through the layers."""
@@ -128,10 +128,10 @@ class ProgressiveRates(_SparseRates):
         frames: int,
         counts: list[int],
         select: TokenSelection,
-        groups: list[StatefulSequential],
+        layers: list[TokenLayer],
     ) -> None:
         super().__init__(dim, frames, counts, select, 1)
-        self.groups = nn.ModuleList(groups)
+        self.groups = nn.ModuleList(_parted(layers, len(counts)))
 
     def passed(self, clips: Tensor, state: State) -> tuple[list[Tensor], State]:
         """Take what each rate keeps through its layers, and on to the next."""
@@ -154,7 +154,7 @@ def _kept(clips: Tensor, scores: Tensor, where: Tensor) -> Tensor:
     return clips.gather(2, where[:, None, :, None].expand(-1, frames, -1, channels)) * weights
 
 
-def parted(layers: list[TokenLayer], groups: int) -> list[StatefulSequential]:
+def _parted(layers: list[TokenLayer], groups: int) -> list[StatefulSequential]:
     """Return the layers in groups of equal length; the first ones take what is left over."""
     sizes = [len(layers) // groups + (group < len(layers) % groups) for group in range(groups)]
     ends = [sum(sizes[: group + 1]) for group in range(groups)]
