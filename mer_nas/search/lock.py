@@ -2,10 +2,15 @@
 
 The lock is a file in the study's folder that names the host and the process that drives the study.
 The system's own lock on that file decides where it works; where it does not (some network file
-systems), host, process id and start of the process do. A lock whose process is dead is taken over.
+systems, Windows), host, process id and start of the process do. A lock whose process is dead is
+taken over.
 
 The file may come from a stranger with the rest of the folder: it is read as data, and nothing is
-ended or removed because it says so (see `scratch`).
+ended or removed because it says so (see `processes`).
+
+The package filelock does not carry that. It opens the file itself and gives nobody its handle, so
+whose name stands in the file and who holds its lock could be two; and where a file system knows no
+locks it puts a mark of its own in place of that name, or gives up.
 """
 
 import contextlib
@@ -25,8 +30,7 @@ from mer_nas.config.base import Config
 from mer_nas.errors import StudyError
 from mer_nas.files import naming
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.processes import Process, this_process
-from mer_nas.search.scratch import Belongings, end_leftovers
+from mer_nas.search.processes import Belongings, Process, end_leftovers
 
 try:
     import fcntl
@@ -34,9 +38,9 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FILE = "driver.lock"
-PATIENCE = 5.0
+PATIENCE_SECONDS = 5.0
 """Seconds that a driver which is just dying is given to let go."""
-MOST = 64 * 1024
+MAX_TAIL = 64 * 1024
 """Bytes at the end of a lock that are looked at."""
 
 
@@ -46,7 +50,7 @@ def _in_a_line(text: str) -> str:
     return text
 
 
-class Owner(Config):
+class _Owner(Config):
     """The process that holds a lock."""
 
     model_config = ConfigDict(extra="ignore", strict=True)  # earlier versions wrote more
@@ -62,8 +66,8 @@ class Owner(Config):
         return self.host == socket.gethostname()
 
     def alive(self) -> bool:
-        """Whether it still runs, on this machine; on Windows nobody can tell, and it does."""
-        return self.here and (fcntl is None or Process(self.pid, self.started).alive())
+        """Whether it still runs, on this machine."""
+        return self.here and Process(self.pid, self.started).alive()
 
 
 class StudyLock:
@@ -134,8 +138,8 @@ class StudyLock:
                 f"{owner.host}, and whether that one still runs cannot be seen from here; if "
                 f"it does not, delete {self.path}"
             )
-        me = this_process()
-        mine = Owner(
+        me = Process.of(os.getpid())
+        mine = _Owner(
             host=socket.gethostname(),
             pid=me.pid,
             started=me.started,
@@ -182,12 +186,11 @@ def _open(path: Path, flags: int) -> IO[str]:
     return os.fdopen(handle, mode, encoding="utf-8", errors="replace")
 
 
-def _driven(folder: Path, owner: Owner) -> str:
-    gone = f"; if it was killed, delete {folder / FILE}" if fcntl is None else ""
+def _driven(folder: Path, owner: _Owner) -> str:
     return (
         f"{folder}: the study is being driven by process {owner.pid} on host "
         f"{owner.host}, since {owner.since}; stop that one first (Ctrl-C there), or "
-        f"wait for its end{gone}"
+        "wait for its end"
     )
 
 
@@ -195,7 +198,7 @@ def _system_lock(file: IO[str]) -> bool:
     """Try to take the system's lock; return False if somebody else has it."""
     if fcntl is None:
         return True
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -211,11 +214,11 @@ def _system_lock(file: IO[str]) -> bool:
             return True
 
 
-def _read(file: IO[str]) -> Owner | None:
+def _read(file: IO[str]) -> _Owner | None:
     """Return who wrote the last whole line; None where nobody did."""
     size = os.fstat(file.fileno()).st_size
-    file.seek(max(0, size - MOST))
-    for line in reversed(file.read(MOST).splitlines()):
+    file.seek(max(0, size - MAX_TAIL))
+    for line in reversed(file.read(MAX_TAIL).splitlines()):
         with contextlib.suppress(ValueError, ValidationError, RecursionError):
-            return Owner.model_validate(json.loads(line))
+            return _Owner.model_validate(json.loads(line))
     return None

@@ -23,11 +23,10 @@ from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
-from mer_nas.search.processes import Process, descendants, reap, working_in
+from mer_nas.search.processes import Process, end, make_folder
 from mer_nas.search.ray_join import join
 from mer_nas.search.ray_start import LONGEST, start
 from mer_nas.search.ray_token import protect_token, shown_token
-from mer_nas.search.scratch import make_folder, remove_folder
 from mer_nas.search.shares import Shares, share
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -125,7 +124,7 @@ def cluster(
     prepare_environment(temporary)
     import ray
 
-    spare = frozenset(process.pid for process in descendants(os.getpid()))
+    spare = frozenset(process.pid for process in Process.of(os.getpid()).descendants())
     own = not ray.is_initialized()
     local = own and config.address is None
     if local:
@@ -156,13 +155,12 @@ def cluster(
             left = _children(spare) if local else ()
             if own:
                 ray.shutdown()
-            reap(left, grace=2.0)
-            reap(working_in(temporary))
-            remove_folder(temporary)
+            end(left, temporary, grace=2.0)
 
 
 def _children(spare: frozenset[int]) -> tuple[Process, ...]:
-    return tuple(process for process in descendants(os.getpid()) if process.pid not in spare)
+    family = Process.of(os.getpid()).descendants()
+    return tuple(process for process in family if process.pid not in spare)
 
 
 def prepare_environment(scratch: Path) -> None:

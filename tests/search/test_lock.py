@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,18 @@ from conftest import Heard
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Note
 from mer_nas.search.lock import FILE, StudyLock, refuse_driven
-from mer_nas.search.processes import Process, descendants, reap, started, this_process
-from mer_nas.search.scratch import end_leftovers
+from mer_nas.search.processes import Process, end, end_leftovers
 
 HOLD = """
 import subprocess, sys, time
 from pathlib import Path
 from mer_nas.search.lock import StudyLock
-from mer_nas.search.processes import descendants
-from mer_nas.search.scratch import make_folder
+from mer_nas.search.processes import Process, make_folder
 import os
 with StudyLock(Path(sys.argv[1])) as lock:
     child = subprocess.Popen(["sleep", "60"])
     scratch = make_folder()
-    lock.record(descendants(os.getpid()), scratch)
+    lock.record(Process.of(os.getpid()).descendants(), scratch)
     print(child.pid, scratch, flush=True)
     time.sleep(60)
 """
@@ -50,12 +49,12 @@ def test_a_second_driver_is_refused_naming_host_and_process(tmp_path: Path) -> N
         with pytest.raises(StudyError, match=expected), StudyLock(tmp_path):
             pass
         assert process.poll() is None
-        assert started(child)
+        assert Process.of(child).alive()
     finally:
         process.kill()
         process.wait()
         end_leftovers()
-    assert not started(child)
+    assert not Process.of(child).alive()
     assert not scratch.exists()
 
 
@@ -65,10 +64,10 @@ def test_the_lock_of_a_killed_driver_is_taken_over_and_its_children_are_ended(
     process, child, scratch = hold(tmp_path)
     process.kill()
     process.wait()
-    assert started(child)
+    assert Process.of(child).alive()
     assert scratch.exists()
     with StudyLock(tmp_path, heard.append):
-        assert not started(child)
+        assert not Process.of(child).alive()
         assert not scratch.exists()
     (note,) = heard
     assert isinstance(note, Note)
@@ -100,7 +99,7 @@ def test_a_process_of_the_same_number_that_began_later_is_no_driver(tmp_path: Pa
     text = owner(socket.gethostname(), os.getppid(), "another boot/2")
     (tmp_path / FILE).write_text(text)
     with StudyLock(tmp_path):
-        assert started(os.getppid())
+        assert Process.of(os.getppid()).alive()
 
 
 def test_a_process_that_began_at_no_time_is_no_driver(tmp_path: Path, heard: Heard) -> None:
@@ -114,14 +113,14 @@ def test_nothing_ends_and_nothing_is_removed_because_a_lock_says_so(tmp_path: Pa
     precious = tmp_path / "precious"
     precious.mkdir()
     with subprocess.Popen(["sleep", "60"]) as other:
-        children = [Process(other.pid, started(other.pid), "sleep").dump()]
+        children = [asdict(Process.of(other.pid))]
         text = owner(
             socket.gethostname(), 2**22 + 1, "dead", children=children, scratch=str(precious)
         )
         (tmp_path / FILE).write_text(text)
         with StudyLock(tmp_path):
             assert precious.exists()
-        assert started(other.pid)
+        assert Process.of(other.pid).alive()
         other.kill()
 
 
@@ -183,7 +182,7 @@ def test_a_lock_that_is_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
 def test_what_was_recorded_does_not_outlive_the_lock(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as child:
         with StudyLock(tmp_path) as lock:
-            lock.record([Process(child.pid, started(child.pid))])
+            lock.record([Process.of(child.pid)])
             assert child.poll() is None
         assert child.wait(5) == -signal.SIGKILL
 
@@ -191,17 +190,19 @@ def test_what_was_recorded_does_not_outlive_the_lock(tmp_path: Path) -> None:
 def test_children_of_children_are_found(tmp_path: Path) -> None:
     script = "import subprocess; subprocess.run(['sleep', '60'])"
     with subprocess.Popen([sys.executable, "-c", script]) as child:
-        end = time.monotonic() + 10
+        until = time.monotonic() + 10
         # A process is its parent's copy until it becomes what it is called to be.
-        while {process.name for process in descendants(child.pid)} != {"sleep"}:
-            assert time.monotonic() < end
+        while {process.name for process in Process.of(child.pid).descendants()} != {"sleep"}:
+            assert time.monotonic() < until
             time.sleep(0.05)
-        family = descendants(child.pid)
-        assert {p.pid for p in family} | {child.pid} <= {p.pid for p in descendants(os.getpid())}
-        reap(family)
+        family = Process.of(child.pid).descendants()
+        assert {p.pid for p in family} | {child.pid} <= {
+            p.pid for p in Process.of(os.getpid()).descendants()
+        }
+        assert end(family) == family
         child.wait(5)
     assert not any(process.alive() for process in family)
-    assert this_process().alive()
+    assert Process.of(os.getpid()).alive()
 
 
 def test_a_read_only_folder_is_said(tmp_path: Path) -> None:

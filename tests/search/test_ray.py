@@ -39,10 +39,9 @@ from mer_nas.search.events import Ended, Note, WorkersReady
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
 from mer_nas.search.measure import Measurement
-from mer_nas.search.processes import Process, descendants
+from mer_nas.search.processes import NOTES, Process
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.ray_start import LONGEST
-from mer_nas.search.scratch import NOTES
 from mer_nas.search.shares import Shares, share
 from mer_nas.search.storage import sqlite_url
 
@@ -392,7 +391,7 @@ def test_nothing_that_lies_in_the_working_directory_is_imported(session: Cluster
 
 
 def test_everything_of_ray_listens_on_this_machine_alone(session: Cluster) -> None:
-    family = {os.getpid(), *(process.pid for process in descendants(os.getpid()))}
+    family = {os.getpid(), *(process.pid for process in Process.of(os.getpid()).descendants())}
     here = listening(family)
     assert len(here) > 5  # the dashboard, the metrics, the head and the workers
     assert {ip_address(address) for address in here} <= {
@@ -411,7 +410,9 @@ def test_a_folder_that_may_be_ever_so_long_holds_every_socket_of_ray(session: Cl
 
 def test_no_process_of_ray_reports_to_anybody(session: Cluster) -> None:
     # Workers have what the raylet has; Python's processes write their titles over it.
-    begun = [p for p in descendants(os.getpid()) if p.name in ("raylet", "gcs_server")]
+    begun = [
+        p for p in Process.of(os.getpid()).descendants() if p.name in ("raylet", "gcs_server")
+    ]
     assert len(begun) == 2
     for process in begun:
         known = Path(f"/proc/{process.pid}/environ").read_text(errors="replace").split("\0")

@@ -16,10 +16,10 @@ import ray
 import mer_nas
 from mer_nas.errors import StudyError
 from mer_nas.search import ray_join
+from mer_nas.search.processes import end, make_folder
 from mer_nas.search.ray_runner import prepare_environment
 from mer_nas.search.ray_start import LONGEST, start
 from mer_nas.search.ray_token import MODE, PLACE
-from mer_nas.search.scratch import make_folder, remove_folder
 
 SECRET = "0123456789abcdef"
 
@@ -123,7 +123,8 @@ def test_a_temporary_place_with_a_long_path_is_passed_over_for_a_short_one(
     folder = make_folder(LONGEST)
     assert folder.parent != tmp_path / ("long" * 10)
     assert len(os.fsencode(folder)) <= LONGEST
-    assert remove_folder(folder)
+    assert end((), folder) == ()
+    assert not folder.exists()
     with pytest.raises(StudyError, match=r"long.* find no place there: .*TMPDIR=FOLDER names"):
         make_folder(5)
 

@@ -26,7 +26,7 @@ from mer_nas.report import (
     build_report,
 )
 from mer_nas.search.lock import refuse_driven
-from mer_nas.search.processes import this_process
+from mer_nas.search.processes import Process
 from mer_nas.statistics import Estimate
 from mer_nas.study.compare import compare_candidates
 
@@ -476,7 +476,7 @@ def driven(study: Path, pid: int, started: str) -> None:
     "verb", [["compare", "one", "prog_s"], ["report", "one"], ["export", "one"]]
 )
 def test_a_study_that_still_runs(one: Path, call: Call, verb: list[str]) -> None:
-    driven(one, os.getpid(), this_process().started)
+    driven(one, os.getpid(), Process.of(os.getpid()).started)
     done = call(*verb)
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
@@ -491,6 +491,6 @@ def test_a_study_whose_driver_has_died_does_not_run(one: Path) -> None:
     refuse_driven(one)
     (one / "driver.lock").write_text("")
     refuse_driven(one)
-    driven(one, os.getpid(), this_process().started)
+    driven(one, os.getpid(), Process.of(os.getpid()).started)
     with pytest.raises(StudyError, match="is being driven by process"):
         refuse_driven(one)

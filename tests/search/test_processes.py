@@ -12,8 +12,7 @@ from conftest import Heard
 
 from mer_nas import files
 from mer_nas.search.events import Note
-from mer_nas.search.processes import this_process
-from mer_nas.search.scratch import TOKEN, Belongings, make_folder, remove_folder
+from mer_nas.search.processes import TOKEN, Belongings, Process, end, make_folder
 
 
 @pytest.fixture(autouse=True)
@@ -30,35 +29,36 @@ def test_a_folder_is_for_its_user_alone_and_can_be_removed() -> None:
     folder = make_folder()
     assert mode(folder) == 0o700
     assert len(str(folder.relative_to(folder.parent))) < 20  # paths of sockets must be short
-    assert remove_folder(folder)
+    assert end((), folder) == ()
     assert not folder.exists()
 
 
 def test_a_folder_without_its_token_stays(tmp_path: Path) -> None:
     folder = tmp_path / "precious"
     folder.mkdir()
-    assert not remove_folder(folder)
+    end((), folder)
     (folder / TOKEN).write_text(make_folder().name)  # the token of another one
-    assert not remove_folder(folder)
+    end((), folder)
     assert folder.exists()
 
 
 def test_a_link_to_a_folder_of_ours_stays(tmp_path: Path) -> None:
     folder, link = make_folder(), tmp_path / "link"
     link.symlink_to(folder)
-    assert not remove_folder(link)
+    end((), link)
     assert folder.exists()
 
 
 def test_a_folder_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder()
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    assert not remove_folder(folder)
+    end((), folder)
+    assert folder.exists()
 
 
 def test_what_a_driver_begins_is_noted_for_its_user_alone(tmp_path: Path) -> None:
     begun = Belongings.of_this_process()
-    begun.record([this_process()], make_folder())
+    begun.record([Process.of(os.getpid())], make_folder())
     (note,) = (tmp_path / "own" / "drivers").iterdir()
     assert (mode(note), mode(note.parent), mode(note.parent.parent)) == (0o600, 0o700, 0o700)
 
