@@ -21,7 +21,7 @@ from mer_nas.search.config import Folds
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
-from mer_nas.study.forecast import Forecast, forecast, machine_shares, outlay
+from mer_nas.study.forecast import Forecast, machine_shares
 from mer_nas.study.state import StudyState
 from mer_nas.vetting import vet
 from mer_nas.wording import count, duration, signed
@@ -41,7 +41,7 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     for line in vet(settings.space, settings.trainer, drawn=settings.study.sampler != "points"):
         say(line, err=True)
     workers = machine_shares(settings.ray).workers
-    planned = forecast(settings, clips, workers)
+    planned = Forecast.of(settings, clips, workers)
     if as_json:
         return json.dumps(_plan_tree(settings, clips, planned), indent=2)
     study = settings.study
@@ -65,7 +65,7 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
             f"about {duration(planned.final_seconds)}"
         )
     if study.outer is not None:
-        lines.append(outlay(planned, settings))
+        lines.append(planned.outlay(settings.study))
     return "\n".join(lines)
 
 

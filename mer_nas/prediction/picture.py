@@ -20,7 +20,7 @@ from mer_nas.files import naming
 from mer_nas.inputs import FLOW
 from mer_nas.prediction.model import Inputs
 from mer_nas.prediction.predict import Prediction
-from mer_nas.report.charts.canvas import styled
+from mer_nas.report.charts.canvas import style
 
 Image = NDArray[np.float64]
 SIDE = 2.2
@@ -42,7 +42,7 @@ def draw(model: Path, prediction: Prediction, inputs: Inputs, file: Path) -> Non
     looked = attention(model, prediction, inputs)
     rows = [(name, _panels(name, np.asarray(values))) for name, values in inputs.items()]
     columns = 1 + max(len(panels) for _, panels in rows)
-    with styled({"font.size": 8, "text.parse_math": False}):  # names may hold dollars
+    with style("prediction", {"font.size": 8, "text.parse_math": False}):  # names may hold dollars
         figure = Figure(figsize=(SIDE * columns, SIDE * len(rows) + 0.4), layout="constrained")
         chance = prediction.probabilities[prediction.label]
         figure.suptitle(f"{prediction.clip}: {prediction.label} ({chance:.0%})")

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess.make_inputs import flow_rgb
 from mer_nas.inputs import DYNAMIC_IMAGE, FLOW, KEYFRAMES
-from mer_nas.report.pictures import save, style
+from mer_nas.report.charts.canvas import save, style
 
-INPUTS = (KEYFRAMES, FLOW, DYNAMIC_IMAGE)
+GALLERY_INPUTS = (KEYFRAMES, FLOW, DYNAMIC_IMAGE)
 """What is shown of a clip."""
 
-COLUMNS = ("onset", "apex", "flow, onset to apex", "strain", "dynamic image")
-SIDE = 1.7
+PANELS = ("onset", "apex", "flow, onset to apex", "strain", "dynamic image")
+PANEL_INCHES = 1.7
 """Inches of a panel."""
 
 
-def typical(clips: ClipSet, label: int) -> int:
+def _typical(clips: ClipSet, label: int) -> int:
     """Return the clip of a class whose motion is in the middle of the class, by its mean length.
 
     Args:
@@ -34,25 +34,25 @@ def typical(clips: ClipSet, label: int) -> int:
     return int(places[order[len(order) // 2]])
 
 
-def draw(clips: ClipSet, file: Path) -> None:
+def draw_gallery(clips: ClipSet, file: Path) -> None:
     """Write the picture of a data set to `file`: a row for each class, a typical clip of it.
 
     Motions are to one scale over all rows, so that a brighter flow is a larger one; its hue is the
     direction, counted from downwards: down red, left yellow-green, up cyan, right violet.
 
     Args:
-        clips: With `INPUTS`; classes without a clip are left out.
+        clips: With `GALLERY_INPUTS`; classes without a clip are left out.
         file: Its ending says as what.
     """
     labels = [label for label in range(len(clips.classes)) if (clips.labels == label).any()]
-    shown = [typical(clips, label) for label in labels]
+    shown = [_typical(clips, label) for label in labels]
     flow, pooled = clips.inputs[FLOW][shown], clips.inputs[DYNAMIC_IMAGE][shown]
     longest = float(np.hypot(flow[:, 0], flow[:, 1]).max()) or 1.0
     strongest, change = float(flow[:, 2].max()) or 1.0, float(np.abs(pooled).max()) or 1.0
     with style("gallery"):
-        size = (SIDE * len(COLUMNS) + 0.3, SIDE * len(shown) + 0.35)
+        size = (PANEL_INCHES * len(PANELS) + 0.3, PANEL_INCHES * len(shown) + 0.35)
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(len(shown), len(COLUMNS), squeeze=False)
+        axes = figure.subplots(len(shown), len(PANELS), squeeze=False)
         for row, label, place in zip(axes, labels, shown, strict=True):
             onset, apex = clips.inputs[KEYFRAMES][place][:2]
             u, v, strain = clips.inputs[FLOW][place]
@@ -63,7 +63,7 @@ def draw(clips: ClipSet, file: Path) -> None:
             _show(row[3], strain, 0, strongest)
             _show(row[4], clips.inputs[DYNAMIC_IMAGE][place][0], -change, change)
             row[0].set_ylabel(_name(clips, label, place))
-        for axis, title in zip(axes[0], COLUMNS, strict=True):
+        for axis, title in zip(axes[0], PANELS, strict=True):
             axis.set_title(title)
         for axis in axes.flat:
             axis.set_xticks([])

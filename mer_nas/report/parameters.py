@@ -38,7 +38,7 @@ class Axis(Config):
     def of(cls, parameter: str, values: Sequence[Value]) -> Axis:
         """Return the axis that values of a parameter are shown on."""
         if _is_choice(values):
-            return cls(parameter=parameter, choices=tuple(map(str, in_order(values))))
+            return cls(parameter=parameter, choices=tuple(map(str, _in_order(values))))
         numbers = [float(value) for value in values if value is not None]
         low, high = min(numbers), max(numbers)
         log = low > 0 and high / low >= ORDERS
@@ -120,6 +120,11 @@ class Slice(Config):
     """Whether it takes so few values that they are shown one by one."""
     points: tuple[_SlicePoint, ...]
 
+    @property
+    def values(self) -> list[Value]:
+        """The different values, numbers first by size, then words."""
+        return _in_order(point.value for point in self.points)
+
     @classmethod
     def of_most_important(
         cls, important: Sequence[ImportantParameter], complete: Sequence[TrialSummary]
@@ -191,10 +196,10 @@ class ParallelCoordinates(Config):
         return cls(axes=tuple(axes), lines=tuple(lines))
 
 
-def in_order(values: Iterable[Value]) -> list[Value]:
+def _in_order(values: Iterable[Value]) -> list[Value]:
     """Return the different values, numbers first by size, then words.
 
-    >>> in_order(["b", 2, "a", 1, 2])
+    >>> _in_order(["b", 2, "a", 1, 2])
     [1, 2, 'a', 'b']
     """
     return sorted(set(values), key=_order)

@@ -46,6 +46,14 @@ class RankedCandidate(CandidateSummary):
         final = candidate.repetitions if isinstance(candidate, FinalistSummary) else ()
         return cls(**_row(candidate, rank), **(dict.fromkeys(METRICS) | spreads(final)))
 
+    @classmethod
+    def ranking(cls, summary: StudySummary) -> tuple[RankedCandidate, ...]:
+        """Return the finalists by rank; without a final stage the best complete trials."""
+        if summary.finalists:
+            return tuple(cls.of(each, each.rank) for each in summary.ranked)
+        best = summary.complete[:MAX_ROWS]
+        return tuple(cls.of(trial, rank) for rank, trial in enumerate(best, start=1))
+
 
 class _Margin(Config):
     """The winner against the best warm start, both under one protocol."""
@@ -160,14 +168,6 @@ class BestSoFar(Config):
             best = max(best, trial.value or 0.0)
             course.append(cls(number=trial.number, uf1=best))
         return tuple(course)
-
-
-def ranking(summary: StudySummary) -> tuple[RankedCandidate, ...]:
-    """Return the finalists by rank; without a final stage the best complete trials."""
-    if summary.finalists:
-        return tuple(RankedCandidate.of(each, each.rank) for each in summary.ranked)
-    best = summary.complete[:MAX_ROWS]
-    return tuple(RankedCandidate.of(trial, rank) for rank, trial in enumerate(best, start=1))
 
 
 def _row(candidate: FinalistSummary | TrialSummary, rank: int | None) -> Tree:

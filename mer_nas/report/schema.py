@@ -20,13 +20,13 @@ from mer_nas.config.base import C, Config, validate
 from mer_nas.errors import StudyError, shown
 from mer_nas.report.literature import Literature
 from mer_nas.report.parameters import ImportantParameter, ParallelCoordinates, Slice
-from mer_nas.report.ranking import BestSoFar, RankedCandidate, Winner, ranking
+from mer_nas.report.ranking import BestSoFar, RankedCandidate, Winner
 from mer_nas.report.scores import ConfusionMatrix
 from mer_nas.report.slots import Slots
-from mer_nas.report.stages import StageRow, stage_rows
-from mer_nas.report.subjects import DatasetPart, SubjectRow, SubjectSizes, datasets, subject_rows
+from mer_nas.report.stages import StageRow
+from mer_nas.report.subjects import DatasetPart, SubjectRow, SubjectSizes
 from mer_nas.report.summary import StudySummary
-from mer_nas.report.tables import ComparedTable, compared_tables
+from mer_nas.report.tables import ComparedTable
 from mer_nas.search.events import Outcome
 from mer_nas.wording import brief
 
@@ -116,7 +116,7 @@ def build_report(summary: StudySummary) -> Report:
     classes = len(data.classes)
     return Report(
         answer=winner,
-        ranking=ranking(summary),
+        ranking=RankedCandidate.ranking(summary),
         front=tuple(map(RankedCandidate.of, summary.front)) if summary.objectives[1:] else (),
         warm_starts=tuple(RankedCandidate.of(t) for t in summary.trials if t.warm_start),
         confusion=ConfusionMatrix.of(
@@ -134,14 +134,14 @@ def build_report(summary: StudySummary) -> Report:
         slices=Slice.of_most_important(important, complete),
         parallel=ParallelCoordinates.of(important, complete),
         slots=Slots.of(complete, winner.architecture if winner else None),
-        stages=stage_rows(winner.architecture, classes) if winner else (),
-        tables=compared_tables(summary),
+        stages=StageRow.of_network(winner.architecture, classes) if winner else (),
+        tables=ComparedTable.of_study(summary),
         literature=Literature.beside(
             data.counts["clips"], data.counts["subjects"], classes, summary.protocol
         ),
         subject_sizes=SubjectSizes.of(list(data.subjects.values())),
-        datasets=datasets(data, scores, protocol),
-        subjects=subject_rows(data, scores),
+        datasets=DatasetPart.of_scores(data, scores, protocol),
+        subjects=SubjectRow.of_scores(data, scores),
         study=summary,
     )
 

@@ -14,7 +14,7 @@ from mer_nas.config.base import Config, Tree
 from mer_nas.evaluation.metrics import Share
 from mer_nas.report.candidates import TrialSummary
 
-MIN_COMPLETE = 4
+MIN_NETWORKS = 4
 """Complete trials that have a best quarter."""
 
 Filled = frozenset[tuple[str, str]]
@@ -64,7 +64,7 @@ class Slots(Config):
             for trial in complete
             if trial.architecture is not None
         ]
-        if len(networks) < MIN_COMPLETE:
+        if len(networks) < MIN_NETWORKS:
             return None
         blocks: dict[str, set[str]] = defaultdict(set)
         for slot, block in {entry for _, filled in networks for entry in filled}:

@@ -1,5 +1,7 @@
 """The parts of a network, input to output, with what each costs."""
 
+from __future__ import annotations
+
 import torch
 from pydantic import NonNegativeInt
 from torch import nn
@@ -27,20 +29,20 @@ class StageRow(Config):
     share: Share
     """Share of the network's parameters."""
 
-
-def stage_rows(architecture: Tree | None, classes: int) -> tuple[StageRow, ...]:
-    """Return the parts of the deployed network of a closed form; nothing for none."""
-    if architecture is None:
-        return ()
-    parsed = parse(architecture, "the winner's architecture")
-    with torch.device("meta"):  # shapes without numbers
-        network = Network(parsed, classes, auxiliary=False)
-    several = len(parsed.paths) > 1
-    parts: dict[str, list[Visit]] = {}
-    for visit in walk(parsed, classes=classes):
-        if isinstance(visit.part, Block) and (module := _module(visit)):
-            parts.setdefault(module, []).append(visit)
-    return tuple(_row(network, module, inside, several) for module, inside in parts.items())
+    @classmethod
+    def of_network(cls, architecture: Tree | None, classes: int) -> tuple[StageRow, ...]:
+        """Return the parts of the deployed network of a closed form; nothing for none."""
+        if architecture is None:
+            return ()
+        parsed = parse(architecture, "the winner's architecture")
+        with torch.device("meta"):  # shapes without numbers
+            network = Network(parsed, classes, auxiliary=False)
+        several = len(parsed.paths) > 1
+        parts: dict[str, list[Visit]] = {}
+        for visit in walk(parsed, classes=classes):
+            if isinstance(visit.part, Block) and (module := _module(visit)):
+                parts.setdefault(module, []).append(visit)
+        return tuple(_row(network, module, inside, several) for module, inside in parts.items())
 
 
 def _module(visit: Visit) -> str:

@@ -37,6 +37,40 @@ class DatasetPart(Config):
     weighted_f1: Spread | None = None
     confusion: ConfusionMatrix | None
 
+    @classmethod
+    def of_scores(
+        cls, data: DataSummary, scores: Sequence[SeedScores], protocol: str
+    ) -> tuple[DatasetPart, ...]:
+        """Return the data sets of a study with how a candidate did in each.
+
+        Args:
+            data: The clips.
+            scores: Of the candidate, one a seed; may be empty, or not tell its subjects.
+            protocol: How they were measured.
+        """
+        groups = list(data.subjects)
+        names = list(dict.fromkeys(map(dataset_of, groups)))
+        by_subject = _by_subject(scores)
+        parts = []
+        for name in names:
+            own = [index for index, group in enumerate(groups) if dataset_of(group) == name]
+            counts = None if by_subject is None else by_subject[own].sum(0)
+            clips = None if counts is None else (counts.sum(1) // len(scores)).tolist()
+            scored = [part for score in scores for part in score.datasets if part.name == name]
+            parts.append(
+                cls(
+                    name=name,
+                    subjects=len(own),
+                    clips=sum(data.subjects[groups[index]] for index in own),
+                    classes=dict(zip(data.classes, clips, strict=True)) if clips else None,
+                    **spreads(scored, ALL_SCORES),
+                    confusion=ConfusionMatrix.of(counts, data.classes, len(scores), protocol)
+                    if counts is not None and len(names) > 1
+                    else None,
+                )
+            )
+        return tuple(parts)
+
 
 class SubjectRow(Config):
     """How the winner did on one subject."""
@@ -49,6 +83,24 @@ class SubjectRow(Config):
     """Clips it got right, mean over seeds."""
     share: Share
     """The same as a share."""
+
+    @classmethod
+    def of_scores(cls, data: DataSummary, scores: Sequence[SeedScores]) -> tuple[SubjectRow, ...]:
+        """Return how a candidate did on each subject; nothing where its scores lack them."""
+        by_subject = _by_subject(scores)
+        if by_subject is None:
+            return ()
+        hits = np.trace(by_subject, axis1=1, axis2=2).tolist()
+        return tuple(
+            cls(
+                subject=group.partition(":")[2],
+                dataset=dataset_of(group),
+                clips=clips,
+                right=right / len(scores),
+                share=right / (len(scores) * clips),
+            )
+            for (group, clips), right in zip(data.subjects.items(), hits, strict=True)
+        )
 
 
 class SubjectSizes(Config):
@@ -64,58 +116,6 @@ class SubjectSizes(Config):
         if not clips:
             return None
         return cls(smallest=min(clips), median=statistics.median(clips), largest=max(clips))
-
-
-def subject_rows(data: DataSummary, scores: Sequence[SeedScores]) -> tuple[SubjectRow, ...]:
-    """Return how a candidate did on each subject; nothing where its scores do not tell them."""
-    by_subject = _by_subject(scores)
-    if by_subject is None:
-        return ()
-    hits = np.trace(by_subject, axis1=1, axis2=2).tolist()
-    return tuple(
-        SubjectRow(
-            subject=group.partition(":")[2],
-            dataset=dataset_of(group),
-            clips=clips,
-            right=right / len(scores),
-            share=right / (len(scores) * clips),
-        )
-        for (group, clips), right in zip(data.subjects.items(), hits, strict=True)
-    )
-
-
-def datasets(
-    data: DataSummary, scores: Sequence[SeedScores], protocol: str
-) -> tuple[DatasetPart, ...]:
-    """Return the data sets of a study with how a candidate did in each.
-
-    Args:
-        data: The clips.
-        scores: Of the candidate, one a seed; may be empty, or not tell its subjects.
-        protocol: How they were measured.
-    """
-    groups = list(data.subjects)
-    names = list(dict.fromkeys(map(dataset_of, groups)))
-    by_subject = _by_subject(scores)
-    parts = []
-    for name in names:
-        own = [index for index, group in enumerate(groups) if dataset_of(group) == name]
-        counts = None if by_subject is None else by_subject[own].sum(0)
-        clips = None if counts is None else (counts.sum(1) // len(scores)).tolist()
-        scored = [part for score in scores for part in score.datasets if part.name == name]
-        parts.append(
-            DatasetPart(
-                name=name,
-                subjects=len(own),
-                clips=sum(data.subjects[groups[index]] for index in own),
-                classes=dict(zip(data.classes, clips, strict=True)) if clips else None,
-                **spreads(scored, ALL_SCORES),
-                confusion=ConfusionMatrix.of(counts, data.classes, len(scores), protocol)
-                if counts is not None and len(names) > 1
-                else None,
-            )
-        )
-    return tuple(parts)
 
 
 def _by_subject(scores: Sequence[SeedScores]) -> Counts | None:

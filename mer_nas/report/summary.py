@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Tree
+from mer_nas.data.clips import ClipSet
 from mer_nas.evaluation.metrics import METRICS, Share
 from mer_nas.export.manifest import Exported
 from mer_nas.report.attribution import Attribution
@@ -152,6 +153,19 @@ class DataSummary(Config):
                     f"{len(self.subjects)} subjects of its data"
                 )
 
+    @classmethod
+    def of(cls, clips: ClipSet) -> DataSummary:
+        """Return what a report says of clips."""
+        return cls(
+            name=clips.name,
+            fingerprint=clips.fingerprint,
+            classes=clips.classes,
+            counts=clips.counts(),
+            official=dict(clips.official or {}),
+            subjects={group: int((clips.groups == group).sum()) for group in clips.subjects},
+            inputs={name: array.shape[1:] for name, array in clips.inputs.items()},
+        )
+
 
 class ComputeSummary(Config):
     """What the study cost, and what stopping trials early saved."""
@@ -254,6 +268,11 @@ class StudySummary(Config):
         complete = [trial for trial in self.trials if trial.outcome == "complete"]
         known = [(trial, trial.value) for trial in complete if trial.value is not None]
         return [trial for trial, _ in sorted(known, key=lambda pair: (-pair[1], pair[0].number))]
+
+    @property
+    def by_number(self) -> list[TrialSummary]:
+        """The complete trials, the earliest first."""
+        return sorted(self.complete, key=lambda trial: trial.number)
 
     @property
     def best(self) -> FinalistSummary | TrialSummary | None:

@@ -54,49 +54,49 @@ class ComparedTable(Config):
         about = [f"  {name}: {text}" for name, text in {"ours": self.ours, **self.data}.items()]
         return "\n".join([f"{self.title} ({self.source})", *lines, *about])
 
+    @classmethod
+    def of_study(cls, facts: StudySummary) -> tuple[ComparedTable, ...]:
+        """Return the tables of the study's space with our scores.
 
-def compared_tables(facts: StudySummary) -> tuple[ComparedTable, ...]:
-    """Return the tables of the study's space with our scores.
-
-    Rows compare under one protocol: the final one if all of a table's points reached the final
-    stage, that of the search if not.
-    """
-    final = {f.origin: f.scores for f in facts.finalists if f.warm_start}
-    search = {
-        trial.origin: (trial.scores,)
-        for trial in facts.trials
-        if trial.warm_start and trial.scores is not None
-    }
-    tables = []
-    for table in facts.tables:
-        whole = {row.point for row in table.rows} <= set(final)
-        scores: Mapping[str, Sequence[SeedScores]] = final if whole else search
-        protocol = facts.final_protocol if whole else facts.search_protocol
-        clips, classes = facts.data.counts["clips"], len(facts.data.classes)
-        ours = f"{facts.data.name} ({classes} classes, {count(clips, 'clip')}), {protocol}"
-        rows = []
-        for row in table.rows:
-            found = spreads(scores[row.point]) if row.point in scores else {}
-            rows.append(
-                _ComparedRow(
-                    name=row.name,
-                    about=row.about,
-                    point=row.point,
-                    uf1=found.get("uf1"),
-                    accuracy=found.get("accuracy"),
-                    published=row.scores,
+        Rows compare under one protocol: the final one if all of a table's points reached the final
+        stage, that of the search if not.
+        """
+        final = {f.origin: f.scores for f in facts.finalists if f.warm_start}
+        search = {
+            trial.origin: (trial.scores,)
+            for trial in facts.trials
+            if trial.warm_start and trial.scores is not None
+        }
+        tables = []
+        for table in facts.tables:
+            whole = {row.point for row in table.rows} <= set(final)
+            scores: Mapping[str, Sequence[SeedScores]] = final if whole else search
+            protocol = facts.final_protocol if whole else facts.search_protocol
+            clips, classes = facts.data.counts["clips"], len(facts.data.classes)
+            ours = f"{facts.data.name} ({classes} classes, {count(clips, 'clip')}), {protocol}"
+            rows = []
+            for row in table.rows:
+                found = spreads(scores[row.point]) if row.point in scores else {}
+                rows.append(
+                    _ComparedRow(
+                        name=row.name,
+                        about=row.about,
+                        point=row.point,
+                        uf1=found.get("uf1"),
+                        accuracy=found.get("accuracy"),
+                        published=row.scores,
+                    )
+                )
+            tables.append(
+                cls(
+                    title=table.title,
+                    source=table.source,
+                    data=table.data,
+                    ours=ours,
+                    rows=tuple(rows),
                 )
             )
-        tables.append(
-            ComparedTable(
-                title=table.title,
-                source=table.source,
-                data=table.data,
-                ours=ours,
-                rows=tuple(rows),
-            )
-        )
-    return tuple(tables)
+        return tuple(tables)
 
 
 def _ours(row: _ComparedRow) -> list[str]:

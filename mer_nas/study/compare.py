@@ -32,7 +32,7 @@ from mer_nas.wording import brief, count
 SCHEMA: Final = "mer-nas comparison 1"
 
 
-class Compared(CandidateSummary):
+class ComparedCandidate(CandidateSummary):
     """A candidate in the table."""
 
     name: str
@@ -69,7 +69,7 @@ class ComparedCandidates(Config):
     subjects: NonNegativeInt
     classes: tuple[str, ...]
     protocol: str
-    rows: tuple[Compared, ...]
+    rows: tuple[ComparedCandidate, ...]
     """In the order in which they were named."""
     notes: tuple[str, ...]
     """What limits the comparison."""
@@ -197,10 +197,10 @@ def _row(
     name: str,
     counts: Counts,
     paired: PairedComparison | None,
-) -> Compared:
+) -> ComparedCandidate:
     scores = [score.uf1 for score in measured.scores]
     headline = entrant.source.headline if entrant.chosen and entrant.winner else None
-    return Compared(
+    return ComparedCandidate(
         name=name,
         **entrant.facts.shared,
         stage=measured.stage,
@@ -216,7 +216,7 @@ def _row(
     )
 
 
-def _notes(entrants: Sequence[Entrant], rows: Sequence[Compared]) -> Iterator[str]:
+def _notes(entrants: Sequence[Entrant], rows: Sequence[ComparedCandidate]) -> Iterator[str]:
     flattered = [
         f"{row.name} by {'at least ' if row.lower_bound else ''}{row.optimism:.3f}"
         for row in rows

@@ -47,8 +47,8 @@ from mer_nas.study.selection_bias import assessed
 from mer_nas.systems import trained_by
 from mer_nas.training.config import TrainerConfig
 
-Number = int | float
-Place = tuple[str, ...]
+_Number = int | float
+FieldPath = tuple[str, ...]
 """Where in a report a number stands: ("study", "trials", "3", "value")."""
 
 TAKEN: Mapping[str, str] = {
@@ -71,7 +71,7 @@ TAKEN: Mapping[str, str] = {
 """Numbers that may be taken at the report's word, and why. Some of them still have to agree."""
 
 
-def contradictions(report: Report) -> list[tuple[Place, Number, Number | None]]:
+def contradictions(report: Report) -> list[tuple[FieldPath, _Number, _Number | None]]:
     """Return each number that is not what follows from the others: where, stored, followed.
 
     Nothing (None) follows where the report holds what it should not. What an older version did
@@ -84,15 +84,17 @@ def contradictions(report: Report) -> list[tuple[Place, Number, Number | None]]:
     ]
 
 
-def differing(report: Report, other: Report) -> Iterator[tuple[Place, Number, Number | None]]:
+def differing(
+    report: Report, other: Report
+) -> Iterator[tuple[FieldPath, _Number, _Number | None]]:
     """Yield the numbers of a report that are others in another one: where, here, there."""
-    there = dict(leaves(other.model_dump(mode="json")))
-    for place, stored in leaves(report.model_dump(mode="json")):
+    there = dict(numbers_of(other.model_dump(mode="json")))
+    for place, stored in numbers_of(report.model_dump(mode="json")):
         if there.get(place) != stored:
             yield place, stored, there.get(place)
 
 
-def leaves(tree: Any, place: Place = ()) -> Iterator[tuple[Place, Number]]:
+def numbers_of(tree: Any, place: FieldPath = ()) -> Iterator[tuple[FieldPath, _Number]]:
     """Yield every number of a tree and where it stands; true and false are none."""
     match tree:
         case bool():
@@ -101,16 +103,16 @@ def leaves(tree: Any, place: Place = ()) -> Iterator[tuple[Place, Number]]:
             yield place, tree
         case dict():
             for key, value in tree.items():
-                yield from leaves(value, (*place, str(key)))
+                yield from numbers_of(value, (*place, str(key)))
         case list() | tuple():
             for index, value in enumerate(tree):
-                yield from leaves(value, (*place, str(index)))
+                yield from numbers_of(value, (*place, str(index)))
 
 
-def taken(place: Place) -> str:
+def why_taken(place: FieldPath) -> str:
     """Return why a number may be taken at the report's word; empty where it follows from others.
 
-    >>> taken(("study", "compute", "workers")), taken(("answer", "uf1", "mean"))
+    >>> why_taken(("study", "compute", "workers")), why_taken(("answer", "uf1", "mean"))
     ('time and workers then', '')
     """
     name = ".".join(place)

@@ -34,7 +34,6 @@ from mer_nas.search.lock import StudyLock
 from mer_nas.search.measure import Measurement
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
-from mer_nas.study.folder import data_facts
 from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
@@ -182,7 +181,7 @@ def evaluate(
         for label, reason in measurement.failures.items():
             raise TrainingFailed(f"{label} cannot be trained: {reason}")
         entry = settings.space.point(point) if point is not None else None
-        data, found = data_facts(clips), list(measurement.results.values())
+        data, found = DataSummary.of(clips), list(measurement.results.values())
         evaluation = Evaluation(
             name=name,
             origin=name,

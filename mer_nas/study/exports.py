@@ -60,7 +60,7 @@ def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None
     winner = entries[0][0] if entries else next(iter(state.ranked()), None)
     if winner is None:
         return
-    tree = as_tree(state, winner)
+    tree = _as_space(state, winner)
     write(state.folder.best, presets.dump(tree))
     if entries and (state.export is None or not _is_current(state, winner, clips)):
         state.note_export(winner, None)  # until there is one again
@@ -150,7 +150,7 @@ def _worth(state: StudyState, finalist: Trial) -> Worth | None:
     )
 
 
-def as_tree(state: StudyState, finalist: Trial) -> Tree:
+def _as_space(state: StudyState, finalist: Trial) -> Tree:
     """Return a candidate as the YAML of a space without open leaves."""
     name, files = state.folder.name, state.settings.space.extensions
     tree: dict[str, Any] = {

@@ -246,19 +246,6 @@ def _outside(settings: Settings, text: str) -> list[trust.Wish]:
     return [trust.Wish(_digest(wish, text), wish) for wish in wishes if wish]
 
 
-def data_facts(clips: ClipSet) -> DataSummary:
-    """Return what a report says of the clips."""
-    return DataSummary(
-        name=clips.name,
-        fingerprint=clips.fingerprint,
-        classes=clips.classes,
-        counts=clips.counts(),
-        official=dict(clips.official or {}),
-        subjects={group: int((clips.groups == group).sum()) for group in clips.subjects},
-        inputs={name: array.shape[1:] for name, array in clips.inputs.items()},
-    )
-
-
 def create(
     settings: Settings, clips: ClipSet, command: str, note: Callable[[str], None] = warnings.warn
 ) -> StudyFolder:
@@ -287,7 +274,7 @@ def create(
         command=command,
         code=code_version(settings.space.extensions),
         files=code(settings.space.extensions),
-        data=data_facts(clips),
+        data=DataSummary.of(clips),
         search=plan(clips, study.folds, study.seed, study.block),
         final=_final(settings, clips),
         outer=_outer(settings, clips),

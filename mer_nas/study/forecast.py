@@ -18,7 +18,7 @@ from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock, clock_clip
-from mer_nas.search.config import RayConfig
+from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.search.shares import Shares, share
 from mer_nas.settings import Settings
 from mer_nas.study.state import StudyState, Trial
@@ -60,25 +60,42 @@ class Forecast:
         known = [bound for bound in bounds if bound is not None]
         return self.searches * (min(known) + self.final_seconds) if known else None
 
+    @classmethod
+    def of(cls, settings: Settings, clips: ClipSet, workers: int) -> Forecast:
+        """Time a training step of a few random candidates and add up what the study would take."""
+        study, final = settings.study, settings.study.final
+        protocol = plan(clips, study.folds, study.seed, study.block)
+        probes = _probes(settings)
+        steps = [clock(probe, len(clips.classes)).step_ms / 1000 for probe in probes]
+        per_clip = statistics.fmean(steps) / BATCH
+        trial = per_clip * _visits(protocol, settings.trainer)
+        jobs, seconds = 0, 0.0
+        if final is not None:
+            shape = plan(clips, final.folds, study.seed, study.block)
+            trainer = trained_by(
+                settings.trainer, final.trainer, settings.trainer_words, "study.final"
+            )
+            jobs = final.jobs(len(settings.space.points))
+            seconds = jobs * per_clip * _visits(shape, trainer)
+        searches = 1 + (study.outer or 0)
+        return cls(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
 
-def forecast(settings: Settings, clips: ClipSet, workers: int) -> Forecast:
-    """Time a training step of a few random candidates and add up what the study would take."""
-    study, final = settings.study, settings.study.final
-    protocol = plan(clips, study.folds, study.seed, study.block)
-    probes = _probes(settings)
-    steps = [clock(probe, len(clips.classes)).step_ms / 1000 for probe in probes]
-    per_clip = statistics.fmean(steps) / BATCH
-    trial = per_clip * _visits(protocol, settings.trainer)
-    jobs, seconds = 0, 0.0
-    if final is not None:
-        shape = plan(clips, final.folds, study.seed, study.block)
-        trainer = trained_by(
-            settings.trainer, final.trainer, settings.trainer_words, "study.final"
+    def outlay(self, study: StudyConfig) -> str:
+        """Say what a nested estimate comes to, the study's own search included."""
+        assert study.outer is not None
+        all_of_it = [f"{self.searches} searches"]
+        if self.trials is not None:
+            all_of_it.append(count(self.searches * self.trials, "trial"))
+        if study.final is not None:
+            all_of_it.append(f"{self.searches} final stages")
+        total = self.total_seconds(study.minutes)
+        if total is not None:
+            on = count(self.workers, "worker")
+            all_of_it.append(f"at most about {duration(total)} on {on}")
+        return (
+            f"nested estimate: each of {study.outer} outer groups is left out of a further search "
+            f"with the whole budget; in all {', '.join(all_of_it)}"
         )
-        jobs = final.jobs(len(settings.space.points))
-        seconds = jobs * per_clip * _visits(shape, trainer)
-    searches = 1 + (study.outer or 0)
-    return Forecast(_trials(settings), protocol, trial, workers, jobs, seconds / workers, searches)
 
 
 def evaluation_seconds(
@@ -141,25 +158,6 @@ def _seconds_per_clip(state: StudyState, entry: Trial) -> float | None:
     return statistics.median(
         result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
         for result in results
-    )
-
-
-def outlay(planned: Forecast, settings: Settings) -> str:
-    """Say what a nested estimate comes to, the study's own search included."""
-    study = settings.study
-    assert study.outer is not None
-    all_of_it = [f"{planned.searches} searches"]
-    if planned.trials is not None:
-        all_of_it.append(count(planned.searches * planned.trials, "trial"))
-    if study.final is not None:
-        all_of_it.append(f"{planned.searches} final stages")
-    total = planned.total_seconds(study.minutes)
-    if total is not None:
-        on = count(planned.workers, "worker")
-        all_of_it.append(f"at most about {duration(total)} on {on}")
-    return (
-        f"nested estimate: each of {study.outer} outer groups is left out of a further search "
-        f"with the whole budget; in all {', '.join(all_of_it)}"
     )
 
 

@@ -7,13 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE
-from mer_nas.report.pictures import check_picture, save, style
+from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, check_picture, save, style
 from mer_nas.statistics import Estimate
 from mer_nas.study.compare import ComparedCandidates
 from mer_nas.wording import count
 
-ROW = 0.34
+ROW_INCHES = 0.34
 """Inches of a candidate."""
 
 
@@ -26,7 +25,7 @@ def forest_plot(compared: ComparedCandidates, file: Path) -> None:
     check_picture(file, "--picture ")
     rows = compared.rows
     with style("compare"):
-        figure = Figure(figsize=(9.4, 1.35 + ROW * len(rows)), layout="constrained")
+        figure = Figure(figsize=(9.4, 1.35 + ROW_INCHES * len(rows)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         _intervals(left, [row.uf1 for row in rows])
         _intervals(right, [row.against.difference if row.against else None for row in rows])

@@ -99,7 +99,7 @@ def unasked(folder: StudyFolder, groups: int) -> int:
     return max(0, groups - len({result.fold for result in there}))
 
 
-def facts(state: StudyState) -> tuple[NestedEstimate | None, str]:
+def nested_estimate(state: StudyState) -> tuple[NestedEstimate | None, str]:
     """Return what the nested estimate came to, or why there is none."""
     if state.origin.outer is None:
         return None, ""

@@ -42,7 +42,7 @@ from mer_nas.evaluation.metrics import Confusion
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
-from mer_nas.report import LossCurve, Report, SeedScores, Spread, Winner, read_report
+from mer_nas.report import DataSummary, LossCurve, Report, SeedScores, Spread, Winner, read_report
 from mer_nas.report.files import JSON
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import Folds, RayConfig
@@ -53,8 +53,8 @@ from mer_nas.search.measure import Measurement
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
-from mer_nas.study.consistency import contradictions, differing, followed, leaves, taken
-from mer_nas.study.folder import RUNS, data_facts
+from mer_nas.study.consistency import contradictions, differing, followed, numbers_of, why_taken
+from mer_nas.study.folder import RUNS
 from mer_nas.training.device import pick_device
 from mer_nas.wording import brief
 
@@ -159,8 +159,8 @@ class ReportedResult:
     @cached_property
     def following(self) -> int:
         """How many numbers of the report follow from others that it holds."""
-        places = (place for place, _ in leaves(self.report.model_dump(mode="json")))
-        return sum(not taken(place) for place in places)
+        places = (place for place, _ in numbers_of(self.report.model_dump(mode="json")))
+        return sum(not why_taken(place) for place in places)
 
 
 @dataclass(frozen=True)
@@ -319,7 +319,7 @@ def held_against(reported: ReportedResult, clips: ClipSet) -> tuple[Change, ...]
     Raises:
         DataError: They are clips of other subjects or classes, so that nothing can be checked.
     """
-    then, now = reported.report.study.data, data_facts(clips)
+    then, now = reported.report.study.data, DataSummary.of(clips)
     for name, what in (
         ("classes", "classes"),
         ("counts", "counts"),
@@ -494,7 +494,7 @@ def _following(
         )
         facts = facts.model_copy(update={"trials": trials})
     new = followed(reported.report.model_copy(update={"study": facts}))
-    old = dict(leaves(followed(reported.report).model_dump(mode="json")))
+    old = dict(numbers_of(followed(reported.report).model_dump(mode="json")))
     told = re.compile(r"study\.(finalists|trials)\.\d+\.(scores|datasets)\..*|.*confusion\..*")
     for place, stored, here in differing(reported.report, new):
         name = ".".join(place)

@@ -31,7 +31,7 @@ from mer_nas.report import (
     StudySummary,
     TrialSummary,
 )
-from mer_nas.study import nested
+from mer_nas.study.nested import nested_estimate
 from mer_nas.study.selection_bias import assessed
 from mer_nas.study.sessions import sessions
 from mer_nas.study.state import StudyState, Trial
@@ -42,7 +42,7 @@ def summary(state: StudyState) -> StudySummary:
     """Return everything the report says."""
     settings, study = state.settings, state.settings.study
     importance, note = _importance(state)
-    outside, nested_note = nested.facts(state)
+    outside, nested_note = nested_estimate(state)
     made = state.noted.get("made") or _made(state, _last_trial(state))
     found = StudySummary(
         name=state.folder.name,

@@ -38,7 +38,7 @@ def clips() -> ClipSet:
 
 
 def test_the_typical_clip_of_a_class_is_the_one_in_the_middle(clips: ClipSet) -> None:
-    assert [gallery.typical(clips, label) for label in (0, 2)] == [2, 3]
+    assert [gallery._typical(clips, label) for label in (0, 2)] == [2, 3]
 
 
 def test_a_row_for_each_class_that_has_a_clip_and_text_that_can_be_selected(
@@ -46,7 +46,7 @@ def test_a_row_for_each_class_that_has_a_clip_and_text_that_can_be_selected(
 ) -> None:
     pictures = [tmp_path / name for name in ("a.svg", "b.svg")]
     for file in pictures:
-        gallery.draw(clips, file)
+        gallery.draw_gallery(clips, file)
     text = pictures[0].read_text()
     assert text == pictures[1].read_text()
     for word in (">no<", ">yes<", ">AU 4 + 7<", ">onset<", ">apex<", ">dynamic image<"):
@@ -75,7 +75,7 @@ def test_the_command_draws_synthetic_clips_and_says_where(
 
 
 def test_no_matplotlibrc_of_anybody_changes_a_picture(clips: ClipSet, tmp_path: Path) -> None:
-    gallery.draw(clips, tmp_path / "a.svg")
+    gallery.draw_gallery(clips, tmp_path / "a.svg")
     with rc_context({"text.usetex": True, "text.color": "red", "axes.titlesize": 40}):
-        gallery.draw(clips, tmp_path / "b.svg")  # LaTeX would be asked for
+        gallery.draw_gallery(clips, tmp_path / "b.svg")  # LaTeX would be asked for
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -1,7 +1,7 @@
 """The winner's network as a table: hand-counted widths, maps and parameters."""
 
 from mer_nas.report import StudySummary, build_report
-from mer_nas.report.stages import stage_rows
+from mer_nas.report.stages import StageRow
 
 
 def test_the_parts_of_the_progressive_network(facts: StudySummary) -> None:
@@ -24,7 +24,7 @@ def test_blocks_are_told_with_what_is_not_their_default(facts: StudySummary) -> 
 
 
 def test_without_an_architecture_there_are_no_parts() -> None:
-    assert stage_rows(None, 3) == ()
+    assert StageRow.of_network(None, 3) == ()
 
 
 def test_the_parts_of_two_paths_and_of_what_brings_time_and_them_together() -> None:
@@ -36,7 +36,7 @@ def test_the_parts_of_two_paths_and_of_what_brings_time_and_them_together() -> N
         "fusion": {"kind": "concat", "width": 16},
         "losses": {"au": 1.0, "dyn_image": {"kind": "small"}},
     }
-    rows = stage_rows(tree, 3)
+    rows = StageRow.of_network(tree, 3)
     assert [row.part for row in rows] == [
         "path 1, stem",
         "path 1, stage 1",

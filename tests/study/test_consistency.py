@@ -11,7 +11,14 @@ import pytest
 from click.testing import Result
 
 from mer_nas.report import Report, read_report
-from mer_nas.study.consistency import TAKEN, Place, contradictions, followed, leaves, taken
+from mer_nas.study.consistency import (
+    TAKEN,
+    FieldPath,
+    contradictions,
+    followed,
+    numbers_of,
+    why_taken,
+)
 
 PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 OPEN = re.compile(
@@ -33,17 +40,17 @@ def small() -> Any:
     return followed(fewer).model_dump(mode="json", by_alias=True)
 
 
-def kinds(tree: Any) -> Iterable[Place]:
+def kinds(tree: Any) -> Iterable[FieldPath]:
     """Return one place of each kind of number in the tree of a report."""
-    found: dict[str, Place] = {}
-    for place, _ in leaves(tree):
+    found: dict[str, FieldPath] = {}
+    for place, _ in numbers_of(tree):
         name = ".".join(place)
         if not OPEN.fullmatch(name):
             found.setdefault(re.sub(r"\.\d+(?=\.|$)", ".*", name), place)
     return found.values()
 
 
-def change(tree: Any, place: Place) -> None:
+def change(tree: Any, place: FieldPath) -> None:
     """Put another number of the same kind and range at a place of a tree."""
     for step in place[:-1]:
         tree = tree[int(step)] if isinstance(tree, list) else tree[step]
@@ -52,7 +59,7 @@ def change(tree: Any, place: Place) -> None:
     tree[last] = value + 1 if isinstance(value, int) else value * 0.75 or 0.25
 
 
-def named(tree: Any) -> set[Place]:
+def named(tree: Any) -> set[FieldPath]:
     return {place for place, _, _ in contradictions(Report.model_validate(tree))}
 
 
@@ -77,7 +84,7 @@ def test_whichever_fact_of_a_study_is_changed_is_named_or_taken_for_a_reason(sma
             change(tree, place)
             if not named(tree):
                 silent.add(place)
-    assert {".".join(place) for place in silent if not taken(place)} == set()
+    assert {".".join(place) for place in silent if not why_taken(place)} == set()
     known = [known for known in TAKEN if not any(re.fullmatch(known, ".".join(p)) for p in silent)]
     rest = {"settings", "environment", "looks", "literature", "hindsight"}  # not tried, or absent
     assert [each for each in known if not any(name in each for name in rest)] == []

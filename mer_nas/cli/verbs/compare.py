@@ -13,7 +13,7 @@ from mer_nas.wording import count, signed
 
 if TYPE_CHECKING:
     from mer_nas.statistics import Estimate
-    from mer_nas.study.compare import Compared, ComparedCandidates
+    from mer_nas.study.compare import ComparedCandidate, ComparedCandidates
 
 
 @click.command()
@@ -40,7 +40,7 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
     from mer_nas.study.compare import compare_candidates
 
     if picture is not None:
-        from mer_nas.report.pictures import check_picture
+        from mer_nas.report.charts.canvas import check_picture
 
         check_picture(picture, "--picture ")
     found = compare_candidates(words)
@@ -79,7 +79,7 @@ def _text(found: ComparedCandidates) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Compared) -> list[str]:
+def _cells(row: ComparedCandidate) -> list[str]:
     spread = f"+- {row.deviation:.3f}" if row.deviation is not None else "-"
     against = ["", "", ""]
     if row.against is not None:

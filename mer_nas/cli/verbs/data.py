@@ -146,15 +146,15 @@ def picture(words: tuple[str, ...]) -> None:
     from mer_nas import data
     from mer_nas.data.needs import Needs
     from mer_nas.report import gallery
-    from mer_nas.report.pictures import check_picture
+    from mer_nas.report.charts.canvas import check_picture
     from mer_nas.search.preparing import preparer
 
     check_picture(file, "out=")
     # Only synthetic clips are sure to have action units; who asks others in vain is refused.
     units = settings.data.kind == "synthetic"
-    needs = Needs("the picture", gallery.INPUTS, action_units=units)
+    needs = Needs("the picture", gallery.GALLERY_INPUTS, action_units=units)
     clips = data.load(settings.data, needs, preparer(settings.ray))
-    gallery.draw(clips, file)
+    gallery.draw_gallery(clips, file)
     click.echo(str(file))
 
 

@@ -12,8 +12,9 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context, rcdefaults, rcParams
@@ -21,14 +22,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from mer_nas.report.candidates import TrialSummary
-from mer_nas.report.schema import Report
+from mer_nas.errors import ConfigError
+from mer_nas.files import naming
 
 BLUE, ORANGE, GREEN, INK, GREY, PALE = (
     "#0072b2", "#d55e00", "#009e73", "#24292f", "#8c959f", "#d8dee4",
 )  # fmt: skip
 SIZE = (4.7, 3.1)
 """Inches of a drawing, width first; two stand side by side on a screen, one on a telephone."""
+PICTURE_ENDINGS = (".svg", ".png", ".pdf")
+"""Of pictures that are files of their own; the ending says as what."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -60,18 +63,48 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def styled(style: Any) -> Iterator[None]:
+def style(name: str, settings: Mapping[Any, Any] = STYLE) -> Iterator[None]:
     """Draw and save in a style; a letter that the font has not is a box, and nothing is said.
 
-    In SVG it is there as text, for the reader's fonts. The style begins from matplotlib's own, and
-    not from the `matplotlibrc` of a user or of whoever made the working directory, which may have
-    texts set by LaTeX.
+    The same drawing of one name gives the same file. In SVG text stays text, for the reader's
+    fonts. The style begins from matplotlib's own, and not from the `matplotlibrc` of a user or of
+    whoever made the working directory, which may have texts set by LaTeX.
+
+    Args:
+        name: Tells the drawings of a page apart.
+        settings: Of matplotlib; by default those of the report.
     """
     with rc_context(), warnings.catch_warnings():
         rcdefaults()
-        rcParams.update(style)
+        rcParams.update({**settings, "svg.hashsalt": name})
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
+
+
+def check_picture(file: Path, word: str) -> None:
+    """Refuse a file that cannot hold a picture, before anything is computed.
+
+    Args:
+        file: Where the picture shall lie.
+        word: What named it on the command line: "--picture ", "out=".
+
+    Raises:
+        ConfigError: Its ending names no kind of picture, or its folder is missing.
+    """
+    if file.suffix.lower() not in PICTURE_ENDINGS:
+        raise ConfigError(
+            f"{word}{file}: ends in {file.suffix or 'nothing'}; "
+            f"one of {', '.join(PICTURE_ENDINGS)} would be right"
+        )
+    if not file.parent.is_dir():
+        raise ConfigError(f"{word}{file}: there is no folder {file.parent}")
+
+
+def save(figure: Figure, file: Path, dpi: int = 160) -> None:
+    """Write a picture without its date, so that files can be compared; PNG has none anyway."""
+    date = {".svg": "Date", ".pdf": "CreationDate"}.get(file.suffix.lower())
+    with naming(file):
+        figure.savefig(file, dpi=dpi, metadata={date: None} if date else None)
 
 
 def svg(
@@ -85,7 +118,7 @@ def svg(
         draw: Draws into an empty figure.
         size: Inches, width first.
     """
-    with styled({**STYLE, "svg.hashsalt": name}):
+    with style(name):
         figure = Figure(figsize=size)
         figure.subplots_adjust(left=0.13, right=0.965, bottom=0.15, top=0.89)
         draw(figure)
@@ -132,11 +165,6 @@ def dots(axes: Axes, points: Sequence[tuple[float, float | None]], *, warm: bool
             zorder=3,
             label="published point" if warm else "proposed by the search",
         )
-
-
-def complete(report: Report) -> list[TrialSummary]:
-    """Return the trials that have a score."""
-    return [trial for trial in report.study.trials if trial.outcome == "complete"]
 
 
 def log_axis(axes: Axes, values: Sequence[float]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 
 from mer_nas.report.candidates import TrialSummary
-from mer_nas.report.charts.canvas import GREEN, complete, dots, legend, log_axis, svg
+from mer_nas.report.charts.canvas import GREEN, dots, legend, log_axis, svg
 from mer_nas.report.schema import Report
 from mer_nas.search.objectives import front
 
@@ -24,7 +24,9 @@ def cost_chart(report: Report, what: CostName) -> str:
     Nothing where the cost is not known of any.
     """
     points = [
-        (float(getattr(trial, what)), trial) for trial in complete(report) if getattr(trial, what)
+        (float(getattr(trial, what)), trial)
+        for trial in report.study.by_number
+        if getattr(trial, what)
     ]
 
     def draw(figure: Figure) -> None:

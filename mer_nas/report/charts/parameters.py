@@ -18,14 +18,14 @@ from mer_nas.report.charts.canvas import (
     metric,
     svg,
 )
-from mer_nas.report.parameters import ORDERS, Axis, ParallelCoordinates, Slice, in_order
+from mer_nas.report.parameters import ORDERS, Axis, ParallelCoordinates, Slice
 
 MAX_LEVEL_NAMES = 8
 """More choices than this have their names turned."""
 FAN = 0.05
 """Share of an axis over which lines fan out that cross it at one choice."""
 FAINT = "#b6bec7"
-ROW = 0.46
+ROW_INCHES = 0.46
 """Inches from one of the parallel axes to the next."""
 
 
@@ -78,7 +78,7 @@ def parallel_chart(found: ParallelCoordinates) -> str:
             *plane.get_legend_handles_labels(), loc="upper left", ncol=3, bbox_to_anchor=(0, 1)
         )
 
-    height = 0.3 + ROW * (len(axes) + 0.1)
+    height = 0.3 + ROW_INCHES * (len(axes) + 0.1)
     return svg("parallel", "Every complete trial over parameters", draw, (SIZE[0], height))
 
 
@@ -138,7 +138,7 @@ def _number_slice(axes: Axes, piece: Slice) -> None:
 
 
 def _choice_slice(axes: Axes, piece: Slice) -> None:
-    choices = in_order(point.value for point in piece.points)
+    choices = piece.values
     for place, choice in enumerate(choices):
         scores = [point.uf1 for point in piece.points if point.value == choice]
         # Side by side in a fixed order: chance would draw each report differently.

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mer_nas.report.candidates import TrialSummary
-from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, complete, dots, legend, svg
+from mer_nas.report.charts.canvas import BLUE, GREY, INK, ORANGE, dots, legend, svg
 from mer_nas.report.schema import Report
 
 
@@ -48,7 +48,7 @@ def curves(report: Report) -> str:
 
 
 def _scores(axes: Axes, report: Report) -> None:
-    ended = complete(report)
+    ended = report.study.by_number
     for warm in (False, True):
         dots(axes, [(t.number, t.value) for t in ended if t.warm_start == warm], warm=warm)
     if report.course:
