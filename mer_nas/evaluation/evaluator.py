@@ -29,9 +29,8 @@ from mer_nas.evaluation.hindsight import Watched
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.evaluation.timing import rehearse
 from mer_nas.provenance import code_version
-from mer_nas.training.device import pick_device
-from mer_nas.training.fit import Observer, TrainingDiverged, epochs_begun, fit, predict
-from mer_nas.training.objectives import Targets
+from mer_nas.training.fit import Observer, TrainingDiverged, fit, pick_device, predict
+from mer_nas.training.losses import Targets
 
 _REHEARSED: set[str] = set()
 """Keys of the candidates of which this process has taken a step."""
@@ -106,7 +105,7 @@ class Evaluator:
             clips=tuple(self.clips.records[clip].id for clip in test),
             labels=tuple(self.clips.records[clip].label for clip in test),
             probabilities=tuple(tuple(row) for row in probabilities.tolist()),
-            epochs=epochs_begun(candidate.trainer, len(train)),
+            epochs=candidate.trainer.epochs_for(len(train)),
             seconds=round(time.perf_counter() - started, 3),
             losses=tuple(float(f"{loss:.6g}") for loss in losses),
         )

@@ -27,8 +27,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.metrics import Scores, scores
 from mer_nas.evaluation.results import FoldKey, FoldResult
-from mer_nas.training.device import pick_device
-from mer_nas.training.fit import Observer, epochs_begun, predict
+from mer_nas.training.fit import Observer, pick_device, predict
 from mer_nas.training.weights import EpochWeights
 
 
@@ -118,7 +117,7 @@ class Watched:
         """Train and read a fold as `Evaluator.fold` does, and keep the weights of its epochs."""
         self.forget()
         train = self._evaluator.protocol.folds[index].train(self._evaluator.clips)
-        weights = EpochWeights(epochs_begun(candidate.trainer, len(train)))
+        weights = EpochWeights(candidate.trainer.epochs_for(len(train)))
         try:
             result = self._evaluator.fold(candidate, index, repetition, weights.keep)
         except BaseException:

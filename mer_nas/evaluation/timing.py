@@ -19,9 +19,8 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.inputs import ACTION_UNITS
 from mer_nas.provenance import cpu
-from mer_nas.training.device import pick_device
-from mer_nas.training.fit import fit
-from mer_nas.training.objectives import Targets
+from mer_nas.training.fit import fit, pick_device
+from mer_nas.training.losses import Targets
 
 BATCH = 16
 """Clips of the step that is timed, whatever the recipe has, so that candidates compare."""

@@ -27,7 +27,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import Attribution, ExpertAttribution, GateAttribution
-from mer_nas.training.device import pick_device
+from mer_nas.training.fit import pick_device
 
 Values = NDArray[np.float64]
 

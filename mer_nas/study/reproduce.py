@@ -55,7 +55,7 @@ from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
 from mer_nas.study.consistency import contradictions, differing, followed, numbers_of, why_taken
 from mer_nas.study.folder import RUNS
-from mer_nas.training.device import pick_device
+from mer_nas.training.fit import pick_device
 from mer_nas.wording import brief
 
 Verdict = Literal["identical", "within tolerance", "different"]

@@ -1,5 +1,6 @@
 """How a candidate is trained on one fold, and the same on every fold."""
 
+import math
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -105,9 +106,38 @@ class TrainerConfig(Config):
         """How long training is, in words: "30 epochs"."""
         return count(self.steps, "step") if self.steps else count(self.epochs or 0, "epoch")
 
-    def length(self, batches: int) -> int:
-        """Return the number of steps where an epoch has so many batches."""
-        return self.steps or (self.epochs or 0) * batches
+    def batches(self, clips: int) -> int:
+        """Return the number of batches of an epoch; a last one of a single clip is left out."""
+        whole, rest = divmod(clips, self.batch)
+        return whole + (rest > 1)
+
+    def steps_for(self, clips: int) -> int:
+        """Return the number of batches that training takes in all."""
+        return self.steps or (self.epochs or 0) * self.batches(clips)
+
+    def epochs_for(self, clips: int) -> int:
+        """Return how many epochs training takes, the last perhaps not whole."""
+        return math.ceil(self.steps_for(clips) / self.batches(clips))
+
+    def lr_factor(self, step: int, clips: int) -> float:
+        """Return the learning rate of a step as a share of its peak, in (0, 1].
+
+        Args:
+            step: From 0.
+            clips: Training clips of the fold.
+        """
+        steps = self.steps_for(clips)
+        rise = round(self.warmup * steps)
+        if step < rise:
+            return (step + 1) / rise
+        match self.schedule:
+            case "constant":
+                return 1.0
+            case "step":
+                epoch = step // self.batches(clips)
+                return float(self.step_factor ** (epoch // self.step_every))
+            case "cosine":
+                return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
     def visits(self, clips: int, folds: int = 1) -> int:
         """Return how many clips training goes through in all, each time it meets one counted.

@@ -10,19 +10,22 @@ Shapes speak of N clips, B of them in a batch, K classes.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
+from mer_nas.errors import ConfigError
 from mer_nas.training.augment import augment, blend
 from mer_nas.training.config import TrainerConfig
-from mer_nas.training.objectives import Objective, Targets
+from mer_nas.training.losses import Targets, TrainingLoss
 
-Inputs = Mapping[str, Tensor]
+InputTensors = Mapping[str, Tensor]
 """By name, in the order in which the network takes them, each (N, C, H, W) or (N, T, C, H, W)."""
-
 
 Observer = Callable[[int, nn.Module], None]
 """Is shown the network after each epoch, counted from 1. It looks, and changes nothing."""
@@ -32,9 +35,56 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the candidate has failed, not the program."""
 
 
+class Batch(NamedTuple):
+    """Clips to learn from at once."""
+
+    inputs: tuple[Tensor, ...]
+    """As the network takes them, (B, ...) each, augmented."""
+    clips: Tensor
+    """(B,), which clips of the fold they are."""
+    other: Tensor | None
+    """(B,), which clips they are blended with, if they are."""
+    share: float
+    """Share of the former."""
+
+
+class Loader:
+    """The clips of a fold in random batches, one epoch every time it is gone through.
+
+    A last batch of a single clip is left out, because BatchNorm has no variance there; so are
+    batches past the last step of the recipe.
+
+    Args:
+        inputs: The clips, on the device where they are learned.
+        trainer: The recipe.
+        seed: Decides order and augmentation, alike on every device.
+    """
+
+    def __init__(self, inputs: InputTensors, trainer: TrainerConfig, seed: int) -> None:
+        self.inputs, self.trainer = inputs, trainer
+        (self.count,) = {len(clips) for clips in inputs.values()}
+        self.device = next(iter(inputs.values())).device
+        self.generator = torch.Generator().manual_seed(seed)
+        self.left = trainer.steps_for(self.count)
+        """Batches that are still to come."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Go through the batches of an epoch."""
+        order = torch.randperm(self.count, generator=self.generator)
+        batches = torch.split(order, self.trainer.batch)[: self.trainer.batches(self.count)]
+        for places in batches[: self.left]:
+            self.left -= 1
+            clips = places.to(self.device)
+            inputs = {name: images[clips] for name, images in self.inputs.items()}
+            inputs = augment(inputs, self.trainer.augment, self.generator)
+            inputs, with_, share = blend(inputs, self.trainer.augment.mixup, self.generator)
+            other = None if with_ is None else clips[with_]
+            yield Batch(tuple(inputs.values()), clips, other, share)
+
+
 def fit(
     network: nn.Module,
-    inputs: Inputs,
+    inputs: InputTensors,
     targets: Targets,
     trainer: TrainerConfig,
     seed: int,
@@ -55,35 +105,26 @@ def fit(
     Raises:
         TrainingDiverged: A loss is infinite or not a number.
     """
-    generator = torch.Generator().manual_seed(seed)
+    loader = Loader(inputs, trainer, seed)
+    training_loss = TrainingLoss(targets, trainer, auxiliary or {})
     optimizer = build_optimizer(network, trainer)
-    objective = Objective(targets, trainer, auxiliary or {})
-    count = len(targets.labels)
-    each = len(batches(count, trainer.batch, generator=None))
-    steps, epochs = trainer.length(each), epochs_begun(trainer, count)
-    step = 0
+    schedule = LambdaLR(optimizer, partial(trainer.lr_factor, clips=loader.count))
+    epochs = trainer.epochs_for(loader.count)
     history: list[float] = []
 
     network.train()
     for epoch in range(1, epochs + 1):
         losses: list[Tensor] = []
-        for batch in batches(count, trainer.batch, generator)[: steps - step]:
-            rate = trainer.lr * lr_factor(step, steps, trainer, each)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            index = batch.to(targets.labels.device)
-            seen = {name: clips[index] for name, clips in inputs.items()}
-            seen = augment(seen, trainer.augment, generator)
-            seen, order, share = blend(seen, trainer.augment.mixup, generator)
-            other = None if order is None else index[order]
-            loss = objective(network(*seen.values()), index, other, share)
+        for batch in loader:
+            output = network(*batch.inputs)
+            loss = training_loss(output, batch.clips, batch.other, batch.share)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if trainer.clip_norm is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), trainer.clip_norm)
             optimizer.step()
+            schedule.step()
             losses.append(loss.detach())
-            step += 1
         mean = float(torch.stack(losses).mean())  # the one wait for the device in an epoch
         if not math.isfinite(mean):
             raise TrainingDiverged(
@@ -95,7 +136,7 @@ def fit(
     return history
 
 
-def predict(network: nn.Module, inputs: Inputs, batch: int = 128) -> NDArray[np.float64]:
+def predict(network: nn.Module, inputs: InputTensors, batch: int = 128) -> NDArray[np.float64]:
     """Return the probability that `network` gives each class, (N, K), in eval mode."""
     network.eval()
     (count,) = {len(clips) for clips in inputs.values()}
@@ -107,44 +148,6 @@ def predict(network: nn.Module, inputs: Inputs, batch: int = 128) -> NDArray[np.
         probabilities = torch.cat(logits).double().softmax(-1)
     result: NDArray[np.float64] = probabilities.cpu().numpy()
     return result
-
-
-def batches(count: int, size: int, generator: torch.Generator | None) -> list[Tensor]:
-    """Return the indices of one epoch's batches, shuffled where there is a generator.
-
-    A last batch of a single clip is left out, because BatchNorm has no variance there.
-    """
-    order = (
-        torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
-    )
-    return [batch for batch in torch.split(order, size) if len(batch) > 1 or size == 1]
-
-
-def epochs_begun(trainer: TrainerConfig, count: int) -> int:
-    """Return how many epochs of `count` clips training takes, the last perhaps not whole."""
-    each = len(batches(count, trainer.batch, generator=None))
-    return math.ceil(trainer.length(each) / each)
-
-
-def lr_factor(step: int, steps: int, trainer: TrainerConfig, each: int = 1) -> float:
-    """Return the learning rate of a step as a share of its peak, in (0, 1].
-
-    Args:
-        step: From 0.
-        steps: How many there are.
-        trainer: The recipe.
-        each: Steps in an epoch.
-    """
-    rise = round(trainer.warmup * steps)
-    if step < rise:
-        return (step + 1) / rise
-    match trainer.schedule:
-        case "constant":
-            return 1.0
-        case "step":
-            return float(trainer.step_factor ** (step // each // trainer.step_every))
-        case "cosine":
-            return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
 def build_optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimizer:
@@ -173,3 +176,26 @@ def _parameters(network: nn.Module) -> Iterator[tuple[nn.Parameter, bool]]:
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             yield parameter, parameter.ndim > 1 and name.rpartition(".")[2] == "weight"
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that `trainer.device` names; auto is a GPU where this process has one.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(
+            f"trainer.device: {name!r} is no device of this machine; it has: {', '.join(_found())}"
+        ) from None
+    return device
+
+
+def _found() -> list[str]:
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["auto", "cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]

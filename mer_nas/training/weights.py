@@ -11,9 +11,9 @@ from typing import IO
 import torch
 from torch import Tensor, nn
 
-ROOM = 2**30
+_MAX_BYTES = 2**30
 """Bytes that the epochs of one training may take."""
-SHARE = 8
+_MAX_SHARE = 8
 """They also take at most one part in so many of what is free where temporary files lie."""
 
 
@@ -49,7 +49,7 @@ class EpochWeights:
         torch.save(network.state_dict(), written)
         try:
             if self._file is None:
-                self._every = stride(self._epochs, written.tell())
+                self._every = _stride(self._epochs, written.tell())
                 if self._every >= self._epochs > 1:
                     raise OSError(f"weights of {written.tell()} bytes an epoch leave no choice")
                 self._file = tempfile.TemporaryFile(prefix="mer-nas-epochs-")  # noqa: SIM115
@@ -81,7 +81,7 @@ class EpochWeights:
         self.close()
 
 
-def stride(epochs: int, size: int) -> int:
+def _stride(epochs: int, size: int) -> int:
     """Return after how many epochs weights of `size` bytes may be kept once more."""
-    room = min(ROOM, shutil.disk_usage(tempfile.gettempdir()).free // SHARE)
+    room = min(_MAX_BYTES, shutil.disk_usage(tempfile.gettempdir()).free // _MAX_SHARE)
     return max(1, math.ceil(epochs * size / max(room, 1)))

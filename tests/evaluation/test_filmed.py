@@ -19,7 +19,7 @@ from mer_nas.evaluation import evaluator as evaluating
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.training.fit import fit
-from mer_nas.training.objectives import Targets
+from mer_nas.training.losses import Targets
 
 PATH = {
     "input": "frames",

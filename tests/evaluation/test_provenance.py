@@ -61,7 +61,7 @@ def test_a_module_that_a_users_file_brings_in_counts(
 def test_what_decides_scores_counts_and_what_is_said_of_them_does_not() -> None:
     names = set(provenance.code())
     assert {
-        "mer_nas.architectures.experts",
+        "mer_nas.architectures.layers.experts",
         "mer_nas.training.augment",
         "mer_nas.training.fit",
         "mer_nas.evaluation.metrics",

@@ -12,7 +12,7 @@ from mer_nas.inputs import ACTION_UNITS
 from mer_nas.space import SearchSpace
 from mer_nas.training.augment import augment
 from mer_nas.training.config import Augmentation, TrainerConfig
-from mer_nas.training.objectives import Objective, Targets
+from mer_nas.training.losses import Targets, TrainingLoss
 
 SPACE = SearchSpace.read(presets.read("space", "hybrid"), "space=hybrid")
 POINTS = {point.name: Candidate.parse(point.values, point.name) for point in SPACE.file.points}
@@ -36,7 +36,7 @@ def test_a_loss_is_made_where_the_clips_lie_and_nothing_waits_for_it(name: str) 
         targets = Targets(labels, torch.empty(5, len(ACTION_UNITS), device="cuda"))
         output = network(*augment(clips, EVERYTHING, generator).values())
         for recipe in RECIPES:
-            loss = Objective(targets, recipe, architecture.losses.weights)(output, batch, batch)
+            loss = TrainingLoss(targets, recipe, architecture.losses.weights)(output, batch, batch)
             assert (loss.device.type, loss.shape) == ("cuda", ())
 
 

@@ -13,17 +13,15 @@ from mer_nas.config.base import validate
 from mer_nas.errors import ConfigError
 from mer_nas.inputs import FLOW
 from mer_nas.training.config import Augmentation, TrainerConfig
-from mer_nas.training.device import pick_device
 from mer_nas.training.fit import (
+    Loader,
     TrainingDiverged,
-    batches,
     build_optimizer,
-    epochs_begun,
     fit,
-    lr_factor,
+    pick_device,
     predict,
 )
-from mer_nas.training.objectives import Targets
+from mer_nas.training.losses import Targets
 from mer_nas.training.weights import EpochWeights
 
 
@@ -167,36 +165,49 @@ def test_predictions_do_not_depend_on_the_other_clips(
     np.testing.assert_allclose(predict(network, clips[0], batch=3)[:1], alone, atol=1e-6)
 
 
+def whole(count: int, size: int) -> Loader:
+    """Return the loader of clips that are their own numbers, which nothing changes."""
+    trainer = TrainerConfig(batch=size, epochs=2, augment=Augmentation(flip=False, shift=0))
+    return Loader({FLOW: torch.arange(count)[:, None, None, None]}, trainer, seed=0)
+
+
 @pytest.mark.parametrize(
-    ("count", "size", "sizes"), [(8, 4, [4, 4]), (9, 4, [4, 4]), (10, 4, [4, 4, 2])]
+    ("count", "size", "sizes"),
+    [(8, 4, [4, 4]), (9, 4, [4, 4]), (10, 4, [4, 4, 2]), (2, 1, [1, 1])],
 )
 def test_a_last_batch_of_one_clip_is_left_out(count: int, size: int, sizes: list[int]) -> None:
-    found = batches(count, size, torch.Generator().manual_seed(0))
-    assert [len(batch) for batch in found] == sizes
-    assert len(set(torch.cat(found).tolist())) == sum(sizes)
+    batches = list(whole(count, size))
+    assert [len(batch.clips) for batch in batches] == sizes
+    seen = torch.cat([batch.clips for batch in batches]).tolist()
+    assert torch.cat([batch.inputs[0] for batch in batches]).flatten().tolist() == seen
+    assert len(set(seen)) == sum(sizes)
 
 
-def test_every_epoch_is_shuffled_anew() -> None:
-    generator = torch.Generator().manual_seed(0)
-    first, second = (torch.cat(batches(20, 5, generator)).tolist() for _ in range(2))
+def test_every_epoch_is_shuffled_anew_and_after_the_last_none_is_left() -> None:
+    loader = whole(20, 5)
+    first, second = (torch.cat([batch.clips for batch in loader]).tolist() for _ in range(2))
     assert first != second
     assert sorted(first) == sorted(second) == list(range(20))
+    assert list(loader) == []
 
 
 def test_the_rate_rises_to_its_peak_and_falls_along_a_cosine() -> None:
-    trainer = TrainerConfig(warmup=0.2)
-    rates = [lr_factor(step, 100, trainer) for step in range(100)]
+    trainer = TrainerConfig(warmup=0.2, epochs=None, steps=100)
+    rates = [trainer.lr_factor(step, clips=20) for step in range(100)]
     assert rates[0] == pytest.approx(1 / 20)
     assert rates[19] == rates[20] == 1.0
     assert rates[60] == pytest.approx(0.5)
     assert 0 < rates[99] < 0.001
-    assert lr_factor(99, 100, TrainerConfig(schedule="constant")) == 1.0
+    constant = trainer.model_copy(update={"schedule": "constant"})
+    assert constant.lr_factor(99, clips=20) == 1.0
 
 
 def test_the_rate_falls_by_its_factor_after_every_so_many_epochs() -> None:
     # dual's recipe: 90 epochs, times 0.1 every 30; here with 2 steps an epoch.
-    trainer = TrainerConfig(schedule="step", step_every=30, step_factor=0.1, warmup=0, epochs=90)
-    rates = [lr_factor(step, 180, trainer, each=2) for step in range(180)]
+    trainer = TrainerConfig(
+        schedule="step", step_every=30, step_factor=0.1, warmup=0, epochs=90, batch=10
+    )
+    rates = [trainer.lr_factor(step, clips=20) for step in range(180)]
     assert rates == pytest.approx([1.0] * 60 + [0.1] * 60 + [0.01] * 60)
 
 
@@ -206,8 +217,8 @@ def test_training_can_be_as_long_as_a_number_of_steps(clips: Clips) -> None:
     seen = Counting()
     losses = fit(seen, *clips, trainer, seed=1)
     assert seen.sizes == [8, 8, 4, 8, 8, 4, 8]
-    assert len(losses) == epochs_begun(trainer, 20) == 3
-    assert epochs_begun(RECIPE, 20) == 20
+    assert len(losses) == trainer.epochs_for(20) == 3
+    assert RECIPE.epochs_for(20) == 20
 
 
 def test_a_step_more_or_less_leaves_the_first_ones_as_they_are(clips: Clips) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from mer_nas.architectures import TEMPORALS, Network, parse
 from mer_nas.training.config import Augmentation, TrainerConfig
 from mer_nas.training.fit import fit, predict
-from mer_nas.training.objectives import Targets
+from mer_nas.training.losses import Targets
 
 Tree = dict[str, Any]
 

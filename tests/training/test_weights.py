@@ -1,6 +1,7 @@
 """The weights of the epochs of a training, on the disk for as long as somebody may look back."""
 
 import errno
+import io
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from mer_nas.training import weights as module
-from mer_nas.training.weights import EpochWeights, stride
+from mer_nas.training.weights import EpochWeights
 
 
 def network(value: float) -> nn.Module:
@@ -40,29 +41,26 @@ def test_every_epoch_comes_back_to_the_last_bit_parameters_and_statistics(
         assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize(
+    ("room", "epochs"), [(8.0, (1, 2, 3, 4, 5, 6, 7, 8)), (7.9, (2, 4, 6, 8)), (3.9, (3, 6, 8))]
+)
 def test_what_would_take_too_much_room_is_kept_every_few_epochs_and_at_the_end(
-    monkeypatch: pytest.MonkeyPatch,
+    room: float, epochs: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROOM", 10_000)  # one of these takes about 2,600 bytes
+    written = io.BytesIO()
+    torch.save(network(1).state_dict(), written)
+    monkeypatch.setattr(module, "_MAX_BYTES", int(room * written.tell()))
     weights = EpochWeights(8)
     for epoch in range(1, 9):
         weights.keep(epoch, network(epoch))
-    assert weights.epochs == (3, 6, 8)
-    assert [float(state["0.bias"][0]) for state in weights] == [3, 6, 8]
-
-
-@pytest.mark.parametrize(("epochs", "size", "every"), [(30, 10, 1), (30, 100, 3), (30, 101, 4)])
-def test_so_many_epochs_are_kept_as_the_room_holds(
-    epochs: int, size: int, every: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "ROOM", 1000)
-    assert stride(epochs, size) == every
+    assert weights.epochs == epochs
+    assert [float(state["0.bias"][0]) for state in weights] == list(epochs)
 
 
 def test_a_network_of_which_no_two_epochs_have_room_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "ROOM", 1000)
+    monkeypatch.setattr(module, "_MAX_BYTES", 1000)
     weights = EpochWeights(2)
     for epoch in (1, 2):
         weights.keep(epoch, network(epoch))

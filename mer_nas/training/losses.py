@@ -12,7 +12,7 @@ from torch.nn import functional
 from mer_nas.architectures import ModelOutput
 from mer_nas.training.config import TrainerConfig
 
-HEAVIEST = 10.0
+_MAX_UNIT_WEIGHT = 10.0
 """Most that a clip with an action unit may weigh, a clip without it weighing 1."""
 
 
@@ -26,7 +26,7 @@ class Targets:
     """(N, 12): 1 where the unit was seen, else 0, NaN where nobody looked; None: not learned."""
 
 
-class Objective:
+class TrainingLoss:
     """The loss of a batch.
 
     Args:
@@ -124,7 +124,8 @@ def action_unit_loss(answers: Tensor, wanted: Tensor, fold: Tensor) -> Tensor:
     known = ~wanted.isnan()
     seen = fold.nansum(0)
     absent = (~fold.isnan()).sum(0) - seen
-    weight = (absent / seen.clamp(min=0.5)).clamp(max=HEAVIEST)  # without a clip, any weight does
+    # Without a clip that has the unit, any weight does.
+    weight = (absent / seen.clamp(min=0.5)).clamp(max=_MAX_UNIT_WEIGHT)
     losses = functional.binary_cross_entropy_with_logits(
         answers, wanted.nan_to_num(0.0), pos_weight=weight, reduction="none"
     )

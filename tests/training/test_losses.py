@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from mer_nas.architectures import ModelOutput
 from mer_nas.training.config import TrainerConfig
-from mer_nas.training.objectives import (
-    Objective,
+from mer_nas.training.losses import (
     Targets,
+    TrainingLoss,
     action_unit_loss,
     class_loss,
     focal_loss,
@@ -113,7 +113,7 @@ def test_every_loss_counts_with_its_weight() -> None:
     )
     targets = Targets(torch.tensor([0, 1]), torch.tensor([[0.0] * 12, [1.0] * 12]))
     weights = {"balance": 0.1, "rank": 0.0, "branch_cls": 0.5, "au": 2.0}
-    objective = Objective(targets, TrainerConfig(loss="ce"), weights)
+    objective = TrainingLoss(targets, TrainerConfig(loss="ce"), weights)
     expected = math.log(2) * (1 + 0.5 + 2.0) + 0.3
     assert objective(said, torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-6)
 
@@ -121,7 +121,7 @@ def test_every_loss_counts_with_its_weight() -> None:
 def test_blended_clips_are_asked_for_both_classes_by_their_shares() -> None:
     logits = torch.tensor([[math.log(3), 0.0]])  # probabilities 3/4 and 1/4
     said = ModelOutput(logits, {"balance": torch.tensor(7.0)}, {})
-    objective = Objective(Targets(torch.tensor([0, 1])), TrainerConfig(loss="ce"), {})
+    objective = TrainingLoss(Targets(torch.tensor([0, 1])), TrainerConfig(loss="ce"), {})
     found = objective(said, torch.tensor([0]), torch.tensor([1]), share=0.7)
     expected = -0.7 * math.log(3 / 4) - 0.3 * math.log(1 / 4) + 7.0
     assert found.item() == pytest.approx(expected, rel=1e-6)
