@@ -64,7 +64,7 @@ class InputSpec(Config):
     """Largest value of each channel over the training clips."""
 
 
-class Worth(Config):
+class ExpectedScore(Config):
     """What to expect of a study's winner on new subjects of the same kind: UF1, in three parts."""
 
     uf1: float
@@ -86,7 +86,7 @@ class Worth(Config):
     def said(self) -> str:
         """The headline in a sentence.
 
-        >>> Worth(
+        >>> ExpectedScore(
         ...     uf1=0.66, low=0.55, high=0.75, mean=0.7, seeds=3, optimism=0.04, candidates=9
         ... ).said.partition(": ")[0]
         'UF1 0.660 [0.550, 0.750] on new subjects'
@@ -151,7 +151,7 @@ class Provenance(Config):
     accuracy: NonNegativeFloat | None = None
     uf1_spread: NonNegativeFloat | None = None
     """Standard deviation of UF1 over the repetitions."""
-    worth: Worth | None = None
+    worth: ExpectedScore | None = None
     """What to expect on new subjects; None where it is no winner, or nothing is known of it."""
     extensions: tuple[str, ...] = ()
     """Files with blocks of the user's own, to be loaded before the network can be rebuilt."""

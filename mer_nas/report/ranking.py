@@ -71,41 +71,24 @@ class _Margin(Config):
     @classmethod
     def of(cls, summary: StudySummary, winner: FinalistSummary | TrialSummary) -> _Margin | None:
         """Compare under the final protocol where a warm start reached it, else the search's."""
-        if winner.warm_start:
-            return None
         finalists = [finalist for finalist in summary.ranked if finalist.warm_start]
+        trials = [trial for trial in summary.complete if trial.warm_start]
         if isinstance(winner, FinalistSummary) and finalists:
+            best, protocol = finalists[0].name, summary.protocol
             ours, theirs = (spreads(each.scores)["uf1"] for each in (winner, finalists[0]))
-            deviations = [s.deviation for s in (ours, theirs) if s.deviation is not None]
-            return cls._between(
-                finalists[0].name,
-                summary.protocol,
-                ours.mean,
-                theirs.mean,
-                max(deviations, default=None),
-            )
-        score = winner.search_score
-        for trial in summary.complete:
-            if trial.warm_start and trial.value is not None and score is not None:
-                return cls._between(trial.origin, summary.search_protocol, score, trial.value)
-        return None
-
-    @classmethod
-    def _between(
-        cls,
-        label: str,
-        protocol: str,
-        winner: float,
-        warm_start: float,
-        deviation: float | None = None,
-    ) -> _Margin:
+        elif trials and winner.search_score is not None and trials[0].value is not None:
+            best, protocol = trials[0].name, summary.search_protocol
+            ours, theirs = (Spread.of([score]) for score in (winner.search_score, trials[0].value))
+        else:
+            return None
+        deviations = [s.deviation for s in (ours, theirs) if s.deviation is not None]
         return cls(
-            label=label,
+            label=best,
             protocol=protocol,
-            winner=winner,
-            warm_start=warm_start,
-            difference=winner - warm_start,
-            deviation=deviation,
+            winner=ours.mean,
+            warm_start=theirs.mean,
+            difference=ours.mean - theirs.mean,
+            deviation=max(deviations, default=None),
         )
 
 
@@ -148,7 +131,7 @@ class Winner(RankedCandidate):
             stage="final" if final else "search",
             protocol=summary.protocol if final else summary.search_protocol,
             honesty=CORRECTED if known else HONESTY,
-            against=_Margin.of(summary, best),
+            against=None if best.warm_start else _Margin.of(summary, best),
             architecture=best.architecture,
             trainer=best.trainer,
         )

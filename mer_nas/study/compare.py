@@ -25,8 +25,7 @@ from mer_nas.errors import DataError, StudyError
 from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
 from mer_nas.report import CandidateSummary
 from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare_pairs, estimate
-from mer_nas.study.entrants import Entrant, Measured, Stage
-from mer_nas.study.entrants import entrants as named
+from mer_nas.study.named_candidates import Measured, MeasuredIn, NamedCandidate, named_candidates
 from mer_nas.wording import brief, count
 
 SCHEMA: Final = "mer-nas comparison 1"
@@ -37,7 +36,7 @@ class ComparedCandidate(CandidateSummary):
 
     name: str
     """Study and candidate: "moe-1:trial 17"."""
-    stage: Stage
+    stage: MeasuredIn
     """Where its scores come from."""
     seeds: PositiveInt
     uf1: Estimate
@@ -89,7 +88,8 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
     """Return how candidates compare that were measured under one protocol on the same clips.
 
     Args:
-        words: The candidates, as `study.entrants` has them; the first is held against the others.
+        words: The candidates, as `study.named_candidates` has them; the first is held against the
+            others.
 
     Raises:
         StudyError: A word names nothing, a study still runs or has no complete trial, the words
@@ -97,25 +97,25 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
             protocols; both are named.
         DataError: There are too few subjects for statistics, or a class has no clip.
     """
-    entrants, twice = named(words)
-    first, *others = entrants
+    candidates, twice = named_candidates(words)
+    first, *others = candidates
     for other in others:
         _refuse_other_clips(first, other)
-    shown = _under_one_protocol(entrants)
-    counts = [_counts(first, *pair) for pair in zip(entrants, shown, strict=True)]
-    for entrant, found in zip(others, counts[1:], strict=True):
+    shown = _under_one_protocol(candidates)
+    counts = [_counts(first, *pair) for pair in zip(candidates, shown, strict=True)]
+    for candidate, found in zip(others, counts[1:], strict=True):
         if not np.array_equal(found[0].sum(-1), counts[0][0].sum(-1)):
-            raise StudyError(_other_clips(first, entrant))
+            raise StudyError(_other_clips(first, candidate))
     data = first.source.data
     try:
         check_counts(counts[0], data.classes)
     except DataError as error:
         raise DataError(f"{data.name}: {error}") from None
-    names = _names(entrants)
+    names = _names(candidates)
     paired = compare_pairs(counts[0], dict(zip(names[1:], counts[1:], strict=True)))
     rows = tuple(
-        _row(entrant, measured, name, found, paired.get(name))
-        for entrant, measured, name, found in zip(entrants, shown, names, counts, strict=True)
+        _row(candidate, measured, name, found, paired.get(name))
+        for candidate, measured, name, found in zip(candidates, shown, names, counts, strict=True)
     )
     return ComparedCandidates(
         data=data.name,
@@ -125,11 +125,11 @@ def compare_candidates(words: Sequence[str]) -> ComparedCandidates:
         classes=data.classes,
         protocol=shown[0].protocol,
         rows=rows,
-        notes=(*twice, *_notes(entrants, rows)),
+        notes=(*twice, *_notes(candidates, rows)),
     )
 
 
-def _refuse_other_clips(first: Entrant, other: Entrant) -> None:
+def _refuse_other_clips(first: NamedCandidate, other: NamedCandidate) -> None:
     """Refuse candidates whose reports tell of other clips.
 
     Studies of spaces that read different inputs of the same clips have different fingerprints;
@@ -146,26 +146,26 @@ def _refuse_other_clips(first: Entrant, other: Entrant) -> None:
         raise StudyError(_other_clips(first, other))
 
 
-def _other_clips(first: Entrant, other: Entrant) -> str:
+def _other_clips(first: NamedCandidate, other: NamedCandidate) -> str:
     one, two = (
-        f"{entrant.name} on {data.name} ({count(data.counts['clips'], 'clip')} of "
+        f"{candidate.name} on {data.name} ({count(data.counts['clips'], 'clip')} of "
         f"{count(len(data.subjects), 'subject')}, {', '.join(data.classes)}; fingerprint "
         f"{data.fingerprint})"
-        for entrant in (first, other)
-        for data in (entrant.source.data,)
+        for candidate in (first, other)
+        for data in (candidate.source.data,)
     )
     return f"not the same data: {one}, {two}; candidates compare over the same clips only"
 
 
-def _under_one_protocol(entrants: Sequence[Entrant]) -> list[Measured]:
+def _under_one_protocol(candidates: Sequence[NamedCandidate]) -> list[Measured]:
     """Return each candidate's scores under the first protocol that all were measured under."""
-    tables = [{m.protocol: m for m in reversed(e.measured)} for e in entrants]
-    for measured in entrants[0].measured:
+    tables = [{m.protocol: m for m in reversed(e.measured)} for e in candidates]
+    for measured in candidates[0].measured:
         if all(measured.protocol in table for table in tables):
             return [table[measured.protocol] for table in tables]
     told = "; ".join(
-        f"{entrant.name}: {' and '.join(m.protocol for m in entrant.measured)}"
-        for entrant in entrants
+        f"{candidate.name}: {' and '.join(m.protocol for m in candidate.measured)}"
+        for candidate in candidates
     )
     raise StudyError(
         f"no protocol that all were measured under: {told}; the same study.folds or a final stage "
@@ -173,36 +173,36 @@ def _under_one_protocol(entrants: Sequence[Entrant]) -> list[Measured]:
     )
 
 
-def _counts(first: Entrant, entrant: Entrant, measured: Measured) -> Counts:
+def _counts(first: NamedCandidate, candidate: NamedCandidate, measured: Measured) -> Counts:
     """Return the confusions (R, S, K, K) of a candidate, subjects in the order of the first."""
-    subjects = list(entrant.source.data.subjects)
+    subjects = list(candidate.source.data.subjects)
     if not all(len(scores.subjects) == len(subjects) > 0 for scores in measured.scores):
         raise StudyError(
-            f"{entrant.source.file}: holds no results by subject; `mer-nas report "
-            f"{entrant.source.file.parent}` writes it anew from the study"
+            f"{candidate.source.file}: holds no results by subject; `mer-nas report "
+            f"{candidate.source.file.parent}` writes it anew from the study"
         )
     order = [subjects.index(name) for name in first.source.data.subjects]
     counts = np.array([scores.subjects for scores in measured.scores], dtype=np.int64)
     return counts[:, order]
 
 
-def _names(entrants: Sequence[Entrant]) -> list[str]:
-    names = [entrant.name for entrant in entrants]
-    return names if len(set(names)) == len(names) else [entrant.word for entrant in entrants]
+def _names(candidates: Sequence[NamedCandidate]) -> list[str]:
+    names = [candidate.name for candidate in candidates]
+    return names if len(set(names)) == len(names) else [candidate.word for candidate in candidates]
 
 
 def _row(
-    entrant: Entrant,
+    candidate: NamedCandidate,
     measured: Measured,
     name: str,
     counts: Counts,
     paired: PairedComparison | None,
 ) -> ComparedCandidate:
     scores = [score.uf1 for score in measured.scores]
-    headline = entrant.source.headline if entrant.chosen and entrant.winner else None
+    headline = candidate.source.headline if candidate.chosen and candidate.winner else None
     return ComparedCandidate(
         name=name,
-        **entrant.facts.shared,
+        **candidate.facts.shared,
         stage=measured.stage,
         seeds=len(scores),
         uf1=estimate(counts, uf1),
@@ -211,12 +211,14 @@ def _row(
         deviation=statistics.stdev(scores) if len(scores) > 1 else None,
         optimism=headline.optimism if headline else None,
         lower_bound=headline.upper_bound if headline else False,
-        code_version=entrant.source.code_version,
+        code_version=candidate.source.code_version,
         against=paired.turned() if paired is not None else None,
     )
 
 
-def _notes(entrants: Sequence[Entrant], rows: Sequence[ComparedCandidate]) -> Iterator[str]:
+def _notes(
+    candidates: Sequence[NamedCandidate], rows: Sequence[ComparedCandidate]
+) -> Iterator[str]:
     flattered = [
         f"{row.name} by {'at least ' if row.lower_bound else ''}{row.optimism:.3f}"
         for row in rows
@@ -229,8 +231,8 @@ def _notes(entrants: Sequence[Entrant], rows: Sequence[ComparedCandidate]) -> It
         )
     unknown_ = [
         row.name
-        for entrant, row in zip(entrants, rows, strict=True)
-        if entrant.chosen and row.optimism is None
+        for candidate, row in zip(candidates, rows, strict=True)
+        if candidate.chosen and row.optimism is None
     ]
     if unknown_:
         yield (
@@ -242,7 +244,7 @@ def _notes(entrants: Sequence[Entrant], rows: Sequence[ComparedCandidate]) -> It
             "measured in different stages, whose training may differ in length: "
             + ", ".join(f"{row.name} ({row.stage})" for row in rows)
         )
-    prints = {entrant.source.data.fingerprint for entrant in entrants}
+    prints = {candidate.source.data.fingerprint for candidate in candidates}
     if len(prints) > 1:
         yield (
             "the networks read other inputs of the same clips, so the fingerprints differ: "

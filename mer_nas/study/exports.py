@@ -13,7 +13,7 @@ from mer_nas.data.protocols import plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.export import Exported, Provenance, export_network
-from mer_nas.export.manifest import GRAPH, WEIGHTS, Worth, read_manifest
+from mer_nas.export.manifest import GRAPH, WEIGHTS, ExpectedScore, read_manifest
 from mer_nas.files import write
 from mer_nas.provenance import environment
 from mer_nas.search.events import Listener, Note, ignore
@@ -124,12 +124,12 @@ def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenanc
         uar=statistics.fmean(s.uar for s in scores) if scores else None,
         accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
         uf1_spread=spread,
-        worth=_worth(state, finalist),
+        worth=_expected_score(state, finalist),
         extensions=tuple(str(path.resolve()) for path in settings.space.extensions),
     )
 
 
-def _worth(state: StudyState, finalist: Trial) -> Worth | None:
+def _expected_score(state: StudyState, finalist: Trial) -> ExpectedScore | None:
     """Return the headline of the study as the winner's card says it; None for anybody else."""
     finalists = state.finalists
     if not finalists or finalists[0][0].number != finalist.number:
@@ -138,7 +138,7 @@ def _worth(state: StudyState, finalist: Trial) -> Worth | None:
     chosen, found = facts.selection, facts.headline
     if chosen is None or found is None:
         return None
-    return Worth(
+    return ExpectedScore(
         uf1=found.uf1.value,
         low=found.uf1.low,
         high=found.uf1.high,

@@ -31,7 +31,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load
 from mer_nas.export import onnx as onnx_files
 from mer_nas.export.card import write_card
-from mer_nas.export.manifest import Manifest, Portion, Worth, read_manifest
+from mer_nas.export.manifest import ExpectedScore, Manifest, Portion, read_manifest
 from mer_nas.space import SearchSpace
 from mer_nas.trust import asking
 
@@ -246,10 +246,14 @@ def test_the_card_says_the_honest_words_and_how_to_load(original: Exported) -> N
     assert "10 clips of 3 subjects" in card
 
 
-WORTH = Worth(uf1=0.671, low=0.55, high=0.78, mean=0.713, seeds=3, optimism=0.042, candidates=19)
+WORTH = ExpectedScore(
+    uf1=0.671, low=0.55, high=0.78, mean=0.713, seeds=3, optimism=0.042, candidates=19
+)
 
 
-def card_of(exported: Exported, folder: Path, worth: Worth | None = WORTH, **changes: Any) -> str:
+def card_of(
+    exported: Exported, folder: Path, worth: ExpectedScore | None = WORTH, **changes: Any
+) -> str:
     manifest = read_manifest(exported.folder)
     facts = manifest.provenance.model_copy(update={"worth": worth})
     told = manifest.model_copy(update={"provenance": facts, **changes})

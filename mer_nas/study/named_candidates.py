@@ -36,11 +36,11 @@ HOW = (
     "STUDY, STUDY:POINT, STUDY:17 for a trial, a report.json, a folder of `mer-nas evaluate`, or "
     "a bare POINT of the first study"
 )
-Stage = Literal["final", "search", "evaluation"]
+MeasuredIn = Literal["final", "search", "evaluation"]
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultFile:
     """Where candidates were measured."""
 
     file: Path
@@ -63,18 +63,18 @@ class Source:
 class Measured:
     """The scores of a candidate under a protocol."""
 
-    stage: Stage
+    stage: MeasuredIn
     protocol: str
     """With the seed where that decides the folds: what must be equal."""
     scores: tuple[SeedScores, ...]
 
 
 @dataclass(frozen=True)
-class Entrant:
+class NamedCandidate:
     """A candidate that a word names."""
 
     word: str
-    source: Source
+    source: ResultFile
     label: str
     facts: CandidateSummary
     measured: tuple[Measured, ...]
@@ -90,7 +90,7 @@ class Entrant:
         return f"{self.source.name}:{self.label}"
 
 
-def entrants(words: Sequence[str]) -> tuple[list[Entrant], list[str]]:
+def named_candidates(words: Sequence[str]) -> tuple[list[NamedCandidate], list[str]]:
     """Return the candidates that words name, in their order, and what was named twice.
 
     A measurement is compared with others and never with itself: of words that name the same one,
@@ -100,13 +100,13 @@ def entrants(words: Sequence[str]) -> tuple[list[Entrant], list[str]]:
         StudyError: A word names nothing, a study still runs or has no complete trial, or the words
             name one candidate only.
     """
-    found: list[Entrant] = []
+    found: list[NamedCandidate] = []
     twice: list[str] = []
     for word in words:
-        entrant = _entrant(word, found[0] if found else None)
-        same = next((entry for entry in found if _is_same(entry, entrant)), None)
+        candidate = _named(word, found[0] if found else None)
+        same = next((entry for entry in found if _is_same(entry, candidate)), None)
         if same is None:
-            found.append(entrant)
+            found.append(candidate)
         else:
             twice.append(f"{same.word} and {word} are the same candidate, {same.name}")
     if len(found) < 2 and twice:
@@ -118,7 +118,7 @@ def entrants(words: Sequence[str]) -> tuple[list[Entrant], list[str]]:
     return found, twice
 
 
-def _is_same(one: Entrant, other: Entrant) -> bool:
+def _is_same(one: NamedCandidate, other: NamedCandidate) -> bool:
     """Whether two are one measurement: out of one file, or out of a copy of it."""
     if one.label != other.label:
         return False
@@ -132,7 +132,7 @@ def _is_same(one: Entrant, other: Entrant) -> bool:
     return equal and len(data) == len(codes) == 1
 
 
-def _entrant(word: str, first: Entrant | None) -> Entrant:
+def _named(word: str, first: NamedCandidate | None) -> NamedCandidate:
     if (file := _file(word)) is not None:
         return _evaluated(word, file) if file.name == EVALUATION else _winner(word, _study(file))
     study, colon, name = word.rpartition(":")
@@ -159,7 +159,7 @@ def _file(word: str) -> Path | None:
     return None
 
 
-def _study(file: Path) -> Source:
+def _study(file: Path) -> ResultFile:
     """Return the study that a report tells of."""
     if (file.parent / "origin.json").is_file() and file.name == JSON:
         refuse_driven(file.parent)
@@ -171,63 +171,53 @@ def _study(file: Path) -> Source:
     report = read_report(file)
     study = report.study
     settings = study.settings.get("data", {})
-    return Source(
+    return ResultFile(
         file, study.name, study.data, settings, study.code_version, study.headline, report
     )
 
 
-def _evaluated(word: str, file: Path) -> Entrant:
+def _evaluated(word: str, file: Path) -> NamedCandidate:
     found = read_evaluation(file)
-    source = Source(file, "evaluated", found.data, found.data_settings, found.code_version)
+    source = ResultFile(file, "evaluated", found.data, found.data_settings, found.code_version)
     measured = tuple(Measured("evaluation", *item) for item in found.protocols.items())
-    return Entrant(word, source, found.name, found, measured, chosen=not found.warm_start)
+    return NamedCandidate(word, source, found.name, found, measured, chosen=not found.warm_start)
 
 
-def _winner(word: str, source: Source) -> Entrant:
+def _winner(word: str, source: ResultFile) -> NamedCandidate:
     best = next(_candidates(word, source), None)
     if best is None:
         raise StudyError(f"{word}: no trial is complete, so there is no winner to compare")
     return replace(best, chosen=True)
 
 
-def _candidate(word: str, source: Source, name: str) -> Entrant:
+def _candidate(word: str, source: ResultFile, name: str) -> NamedCandidate:
     known = []
-    for entrant in _candidates(word, source):
-        facts = entrant.facts
+    for candidate in _candidates(word, source):
+        facts = candidate.facts
         assert isinstance(facts, FinalistSummary | TrialSummary)
         number = facts.trial if isinstance(facts, FinalistSummary) else facts.number
         rank = f"rank{facts.rank}" if isinstance(facts, FinalistSummary) else ""
-        if name in {entrant.label, f"trial {number}", str(number), rank} - {"", "None"}:
-            return replace(entrant, chosen=name == rank or not facts.warm_start)
-        known.append(entrant.label)
+        if name in {candidate.label, f"trial {number}", str(number), rank} - {"", "None"}:
+            return replace(candidate, chosen=name == rank or not facts.warm_start)
+        known.append(candidate.label)
     raise StudyError(f"{word}: {unknown(f'candidate of {source.name}', name, known)}")
 
 
-def _candidates(word: str, source: Source) -> Iterator[Entrant]:
+def _candidates(word: str, source: ResultFile) -> Iterator[NamedCandidate]:
     """Yield the finalists by rank, then the other complete trials, the best first."""
     assert source.report is not None
-    for place, (facts, measured) in enumerate(_ranked(source.report)):
-        label = f"trial {facts.number}" if isinstance(facts, TrialSummary) else facts.label
-        label = facts.origin if facts.warm_start else label
-        yield Entrant(word, source, label, facts, measured, winner=place == 0)
-
-
-def _ranked(
-    report: Report,
-) -> Iterator[tuple[FinalistSummary | TrialSummary, tuple[Measured, ...]]]:
-    study = report.study
-    searched = {
-        trial.number: Measured(
-            "search", folds_of(study.search_protocol, study.seed), (trial.scores,)
-        )
-        for trial in study.trials
-        if trial.value is not None and trial.scores is not None
+    study = source.report.study
+    by_search = folds_of(study.search_protocol, study.seed)
+    searched: dict[int | None, tuple[TrialSummary, Measured]] = {
+        trial.number: (trial, Measured("search", by_search, trial.repetitions))
+        for trial in study.complete
+        if trial.repetitions
     }
-    final = folds_of(study.final_protocol or study.search_protocol, study.seed)
-    for finalist in sorted(study.finalists, key=lambda finalist: finalist.rank):
-        measured = Measured("final", final, finalist.scores)
-        before = searched.pop(finalist.trial, None) if finalist.trial is not None else None
-        yield finalist, (measured,) if before is None else (measured, before)
-    trials = [trial for trial in study.trials if trial.number in searched]
-    for trial in sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number)):
-        yield trial, (searched[trial.number],)
+    found: list[tuple[FinalistSummary | TrialSummary, tuple[Measured, ...]]] = []
+    for finalist in study.ranked:
+        final = Measured("final", folds_of(study.protocol, study.seed), finalist.scores)
+        before = searched.pop(finalist.trial, None)
+        found.append((finalist, (final, before[1]) if before else (final,)))
+    found += [(trial, (measured,)) for trial, measured in searched.values()]
+    for place, (facts, measured) in enumerate(found):
+        yield NamedCandidate(word, source, facts.name, facts, measured, winner=place == 0)
