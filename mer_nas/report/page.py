@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from mer_nas.architectures import parse
 from mer_nas.config import presets
-from mer_nas.diagram import as_svg, draw
+from mer_nas.diagram import Diagram
 from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
 from mer_nas.report.heatmap import heatmap
@@ -56,7 +56,7 @@ def _drawings(report: Report) -> dict[str, str]:
 def _network(answer: Winner, classes: int) -> str:
     if answer.architecture is None:
         return ""
-    return as_svg(draw(parse(answer.architecture, "the winner's architecture"), classes))
+    return Diagram.of(parse(answer.architecture, "the winner's architecture"), classes).as_svg()
 
 
 def _written(format_: Callable[[float], str]) -> Callable[[_Number], Markup]:

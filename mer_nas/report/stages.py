@@ -9,7 +9,6 @@ from torch import nn
 from mer_nas.architectures import Block, Network, parse
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import Config, Tree
-from mer_nas.diagram import describe
 from mer_nas.evaluation.metrics import Share
 
 
@@ -68,7 +67,7 @@ def _row(network: Network, module: str, inside: list[Visit], several: bool) -> S
     prefix = f"path {inside[0].path + 1}, " if several and not behind else ""
     return StageRow(
         part=slot if behind else prefix + name,
-        blocks=tuple(describe(block) for block, _ in blocks if block.kind != "none"),
+        blocks=tuple(block.describe() for block, _ in blocks if block.kind != "none"),
         width=shape.channels,
         height=None if slot == "head" else shape.size[0],
         columns=None if slot == "head" else shape.size[1],

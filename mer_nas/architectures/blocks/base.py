@@ -170,6 +170,24 @@ class Block(Config):
         """Return the canonical form: settings without effect at `context` are neutral."""
         return self
 
+    def describe(self, *, whole: bool = False) -> str:
+        """Return the kind and the settings in which it differs from its defaults, or all.
+
+        >>> from mer_nas.architectures import LOCALS
+        >>> LOCALS["res_basic"](blocks=2).describe(), LOCALS["res_basic"]().describe()
+        ('res_basic (blocks 2)', 'res_basic')
+        """
+        said = [
+            f"{name} {_shown(value, whole=whole)}"
+            for name, field in type(self).model_fields.items()
+            if name != "kind"
+            and (
+                (value := getattr(self, name)) != field.get_default(call_default_factory=True)
+                or whole
+            )
+        ]
+        return f"{self.kind} ({', '.join(said)})" if said else self.kind
+
     @property
     def depth(self) -> int:
         """Number of layers that count as blocks of the stage."""
@@ -184,6 +202,14 @@ class Block(Config):
     def needs(self) -> frozenset[str]:
         """Names of the auxiliary losses without which the block would learn nothing."""
         return frozenset()
+
+
+def _shown(value: object, *, whole: bool) -> str:
+    if isinstance(value, Block):
+        return value.describe(whole=whole)
+    if isinstance(value, tuple):
+        return "+".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 class Stem(Block):

@@ -55,7 +55,7 @@ def _print(tree: dict[str, object], *, as_json: bool) -> None:
 
 def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
     """Return what a reader wants to know of a point, with its diagram."""
-    from mer_nas.diagram import as_text, draw
+    from mer_nas.diagram import Diagram
     from mer_nas.evaluation.timing import BATCH, clock
 
     click.echo(f"timing a training step of {BATCH} clips", err=True)
@@ -76,6 +76,6 @@ def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
             f"{system.name}: {system.role} of {settings.space.place}, {system.classes} classes",
             *(f"  {name:<10}{text}" for name, text in facts.items()),
             "",
-            as_text(draw(candidate.architecture, system.classes)),
+            Diagram.of(candidate.architecture, system.classes).as_text(),
         ]
     )

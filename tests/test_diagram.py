@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mer_nas.architectures import Architecture, parse
-from mer_nas.diagram import Diagram, as_svg, as_text, draw
+from mer_nas.diagram import Diagram
 
 RES = {"kind": "res_basic", "blocks": 1}
 FIRST = {"down": {"kind": "none"}, "local": RES}
@@ -35,7 +35,7 @@ def two() -> Architecture:
 
 @pytest.fixture(scope="module")
 def diagram(two: Architecture) -> Diagram:
-    return draw(two, classes=3)
+    return Diagram.of(two, classes=3)
 
 
 def shapes(diagram: Diagram) -> list[list[tuple[str, str]]]:
@@ -65,7 +65,7 @@ def test_every_block_stands_in_its_box_with_the_shape_that_leaves_it(diagram: Di
 
 
 def test_the_text_is_a_rectangle_that_fits_a_terminal(diagram: Diagram) -> None:
-    lines = as_text(diagram).splitlines()
+    lines = diagram.as_text().splitlines()
     assert max(map(len, lines)) == 94
     boxes = sum(len(part) for part in (*diagram.columns, diagram.trunk))
     text = "\n".join(lines)
@@ -78,9 +78,9 @@ def test_the_text_is_a_rectangle_that_fits_a_terminal(diagram: Diagram) -> None:
 def test_settings_that_are_too_long_for_a_line_are_broken_and_none_is_lost() -> None:
     expert = {"kind": "expert", "blocks": 2}
     tree = {"paths": [path({"down": {"kind": "none"}, "global": expert})]}
-    drawn = draw(parse(tree), classes=5)
+    drawn = Diagram.of(parse(tree), classes=5)
     (line,) = drawn.columns[0][2].lines
-    rows = [row for row in as_text(drawn).splitlines() if row.startswith("│")]
+    rows = [row for row in drawn.as_text().splitlines() if row.startswith("│")]
     text = " ".join("".join(rows).replace("│", " ").replace(line.shape, "").split())
     assert line.text in text
     assert len(line.text) > 72
@@ -88,7 +88,7 @@ def test_settings_that_are_too_long_for_a_line_are_broken_and_none_is_lost() -> 
 
 
 def test_the_drawing_says_what_the_text_says(two: Architecture, diagram: Diagram) -> None:
-    svg = as_svg(diagram)
+    svg = diagram.as_svg()
     words = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     boxes = [box for part in (*diagram.columns, diagram.trunk) for box in part]
     assert svg.count("<rect") == len(boxes)
