@@ -1,10 +1,12 @@
 """What a search may spend, how it measures, proposes and prunes, and what follows it."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from annotated_types import Interval
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeFloat,
@@ -15,7 +17,8 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Name, Place, Tree
-from mer_nas.search.objectives import Objective, in_order
+from mer_nas.errors import ConfigError
+from mer_nas.search.objectives import Objectives
 
 SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
 PrunerName = Literal[
@@ -91,7 +94,7 @@ class StudyConfig(Config):
     groups of subjects, cheaper."""
     block: Annotated[float, Interval(gt=0, le=1)] = 0.1
     """Share of the clips after which the pruner is asked, in whole folds."""
-    objectives: Annotated[tuple[Objective, ...], AfterValidator(in_order)] = ("uf1",)
+    objectives: Objectives = ("uf1",)
     """What is looked for: [uf1], or a front of UF1 against macs, params or both, as nominal
     multiply-accumulates and weights of the deployed network."""
     sampler: SamplerName = "tpe"
@@ -153,6 +156,19 @@ class StudyConfig(Config):
         return self.pruner + setting.get(self.pruner, "")
 
 
+TRIALS_PER_GPU = 4
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each worker gets."""
+
+    workers: int
+    """Jobs at a time."""
+    cpu: float
+    gpu: float
+
+
 class RayConfig(Config):
     """How trials share the machine or the cluster."""
 
@@ -174,3 +190,39 @@ class RayConfig(Config):
                 "one of them would be right"
             )
         return self
+
+    def share(self, resources: Mapping[str, float]) -> Shares:
+        """Divide what a cluster has among the workers.
+
+        >>> RayConfig(workers=3).share({"CPU": 16, "GPU": 2})
+        Shares(workers=3, cpu=1.0, gpu=0.5)
+
+        Raises:
+            ConfigError: The workers ask for more than there is.
+        """
+        cpus, gpus = resources.get("CPU", 1.0), math.floor(resources.get("GPU", 0.0))
+        wanted = self.gpu
+        if wanted and not gpus:
+            raise ConfigError(
+                f"ray.gpu={wanted:g}: Ray finds no GPU here; ray.gpu=0 trains on the CPU"
+            )
+        if wanted is None and gpus:
+            workers = self.workers or TRIALS_PER_GPU * gpus
+            gpu = _floor(1 / math.ceil(workers / gpus))
+        elif wanted:
+            most = gpus * math.floor(1 / wanted + 1e-9)
+            workers, gpu = self.workers or most, wanted
+            if workers > most:
+                raise ConfigError(
+                    f"ray.workers={workers} with ray.gpu={wanted:g} is more than the {gpus} GPUs "
+                    f"here hold; at most {most} workers, or "
+                    f"ray.gpu={_floor(1 / math.ceil(workers / gpus)):g}"
+                )
+        else:
+            workers, gpu = self.workers or max(math.floor(cpus), 1), 0.0
+        return Shares(workers, _floor(min(1.0, cpus / workers)), gpu)
+
+
+def _floor(value: float) -> float:
+    """Round down to what Ray can tell apart."""
+    return math.floor(value * 10_000) / 10_000

@@ -42,11 +42,9 @@ from mer_nas.search.events import (
     ignore,
 )
 from mer_nas.search.jobs import Job, ending
-from mer_nas.search.ledger import Ledger
+from mer_nas.search.ledger import FoldStore, Ledger
 from mer_nas.search.proposals import Proposal, Propose
-from mer_nas.search.pruners import Best, TrialSnapshot
-from mer_nas.search.record import Record
-from mer_nas.search.scoreboard import Scoreboard
+from mer_nas.search.pruners import Best, Scoreboard, TrialSnapshot
 from mer_nas.search.storage import close_storage, open_study
 from mer_nas.space import WarmStart
 
@@ -120,7 +118,7 @@ class StudyDriver:
         self._settings = settings
         self._closed = grid is not None
         self._emit = on_event
-        self._record = Record(ledger, clips, protocol, settings.seed, code)
+        self._store = FoldStore(ledger, clips, protocol, settings.seed, code)
         self._running: dict[str, _Running] = {}
         self._orphans: list[FrozenTrial] = []
         self._taken: dict[str, int] = {}
@@ -177,7 +175,7 @@ class StudyDriver:
             StudyError: The ledger cannot be written, or other code trained the fold.
         """
         running = self._running[job]
-        self._record.keep(result)
+        self._store.keep(result)
         self._advance(running, result)
         self.budget.save()
         done, of = len(running.results), len(self.board.order)
@@ -194,7 +192,7 @@ class StudyDriver:
 
     def results(self, candidate: str) -> tuple[FoldResult, ...]:
         """Return what the ledger holds of a candidate under the protocol of the search."""
-        found = (self._record.find(candidate, index) for index in self.board.order)
+        found = (self._store.find(candidate, index) for index in self.board.order)
         return tuple(result for result in found if result is not None)
 
     def close(self) -> None:
@@ -208,9 +206,11 @@ class StudyDriver:
 
     def _next_trial(self) -> optuna.Trial | None:
         if self._orphans:
-            # The constructor is what Optuna itself uses to go on with a trial that is in the
-            # storage.
-            return optuna.Trial(self.study, self._orphans.pop(0)._trial_id)
+            # Optuna itself goes on so with a trial that is in the storage.
+            number = self._orphans.pop(0).number
+            study = self._storage.get_study_id_from_name(self.study.study_name)
+            known = self._storage.get_trial_id_from_study_id_trial_number(study, number)
+            return optuna.Trial(self.study, known)
         if self.ended:
             return None
         if self.budget.too_many_rejections and not self._closed:
@@ -293,7 +293,7 @@ class StudyDriver:
         known = self.results(key)
         self._emit(Started("search", job, running.label, key, len(known), len(order)))
         for index in order:
-            result = self._record.find(key, index)
+            result = self._store.find(key, index)
             if result is None:
                 break
             self._advance(running, result)

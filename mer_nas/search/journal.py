@@ -25,7 +25,7 @@ from mer_nas.errors import StudyError
 from mer_nas.search.events import Listener, Note, ignore
 
 
-class Entry(Protocol):
+class _Entry(Protocol):
     """What a line holds."""
 
     @property
@@ -36,7 +36,7 @@ class Entry(Protocol):
         """Return it as one line."""
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=_Entry)
 
 VERSION = 2
 """Of the form that all such files have."""
@@ -46,7 +46,7 @@ _CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 """How a line ends; it is the CRC-32 of the line without it, as it stands there."""
 
 
-class Torn(ValueError):
+class _Torn(ValueError):
     """A line is such as a kill, a full disk or a loss of power may leave behind."""
 
 
@@ -67,6 +67,11 @@ class JournalFormat(Generic[E]):
     def header(self) -> bytes:
         """The first line."""
         return json.dumps({"format": self.format, "version": VERSION}).encode() + b"\n"
+
+    @staticmethod
+    def line(content: bytes) -> bytes:
+        """Return the line that holds an entry, which is a JSON object, with its checksum."""
+        return b'%s,"crc32":"%08x"}\n' % (content[:-1], zlib.crc32(content))
 
     def read(self, path: Path) -> tuple[E, ...]:
         """Return the entries of a file that another process may be writing to; change nothing.
@@ -89,7 +94,7 @@ class JournalFormat(Generic[E]):
             try:
                 found.append(self._entry(line, version))
             except ValueError as error:
-                if isinstance(error, Torn) and number == len(lines):
+                if isinstance(error, _Torn) and number == len(lines):
                     break
                 raise StudyError(
                     f"{path}: line {number} is damaged: {error}; restore the file from a copy, or "
@@ -100,7 +105,7 @@ class JournalFormat(Generic[E]):
 
     def _entry(self, line: bytes, version: int) -> E:
         if not line.endswith(b"\n"):
-            raise Torn("it has no end")
+            raise _Torn("it has no end")
         line = line.rstrip(b"\r\n")
         checksum = _CHECKSUM.search(line)
         if checksum is None or b"\0" in line:
@@ -171,7 +176,7 @@ class Journal(Generic[E]):
         if entry.key in self._entries:
             return False
         try:
-            self._write(sealed(entry.to_json().encode()))
+            self._write(self._format.line(entry.to_json().encode()))
         except OSError as error:
             with contextlib.suppress(OSError):  # else before the next line, or at the next opening
                 os.ftruncate(self._file, self._size)
@@ -233,12 +238,7 @@ def _whole(line: bytes) -> None:
     try:
         json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise Torn(f"it is no JSON: {error}") from error
-
-
-def sealed(content: bytes) -> bytes:
-    """Return the line that holds an entry, which is a JSON object, with its checksum."""
-    return b'%s,"crc32":"%08x"}\n' % (content[:-1], zlib.crc32(content))
+        raise _Torn(f"it is no JSON: {error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,8 +20,7 @@ from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.search.events import Ended, FoldDone, Listener, Started, ignore
 from mer_nas.search.jobs import Job, ending
-from mer_nas.search.ledger import Ledger
-from mer_nas.search.record import Record
+from mer_nas.search.ledger import FoldStore, Ledger
 
 
 @dataclass
@@ -71,7 +70,7 @@ class Measurement:
     ) -> None:
         self.protocol = protocol
         self._hindsight = hindsight
-        self._record = Record(ledger, clips, protocol, seed, code)
+        self._store = FoldStore(ledger, clips, protocol, seed, code)
         self._emit = on_event
         self._repetitions = [
             self._opened(candidate, repetition, f"{label}, seed {repetition + 1} of {seeds}")
@@ -121,7 +120,7 @@ class Measurement:
         Raises:
             StudyError: The ledger cannot be written, or other code trained the fold.
         """
-        self._record.keep(result)
+        self._store.keep(result)
         each = self._jobs[job]
         each.done.append(result)
         done, of = len(each.done), len(self.protocol.folds)
@@ -141,7 +140,7 @@ class Measurement:
 
     def _opened(self, candidate: Candidate, repetition: int, label: str) -> _Repetition:
         found = [
-            self._record.find(candidate.key, index, repetition)
+            self._store.find(candidate.key, index, repetition)
             for index in range(len(self.protocol.folds))
         ]
         return _Repetition(

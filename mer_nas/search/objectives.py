@@ -5,7 +5,9 @@ good in each of them and better in one.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 Objective = Literal["uf1", "macs", "params"]
 
@@ -16,7 +18,7 @@ DIRECTIONS: Mapping[Objective, Literal["maximize", "minimize"]] = {
 }
 
 
-def in_order(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+def _in_order(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
     """Refuse objectives of which the score is not the first, or one that stands there twice."""
     if objectives[:1] != ("uf1",) or len(set(objectives)) < len(objectives):
         found = ", ".join(objectives)
@@ -24,6 +26,10 @@ def in_order(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
             f"uf1 first, and behind it macs, params or both would be right, not [{found}]"
         )
     return objectives
+
+
+Objectives = Annotated[tuple[Objective, ...], AfterValidator(_in_order)]
+"""What a search looks for, the score first."""
 
 
 def front(rows: Sequence[tuple[float, ...]]) -> list[int]:

@@ -16,14 +16,14 @@ so partial results compare like with like. Four kinds are there:
   without a margin it stops every runner-up.
 - `Wilcoxon`: signed-rank test, over the subjects that both have answered, of the number of correct
   answers against the best complete trial.
-- `Curves`: the median, percentile, successive-halving, Hyperband and patient pruners of Optuna on
-  the curve of cumulative UF1. They see a copy of the study in memory, because two of them write
+- The median, percentile, successive-halving, Hyperband and patient pruners of Optuna, on the curve
+  of cumulative UF1. They see a copy of the study in memory, because two of them write
   notes into the study while they decide; what a killed driver left half written would change the
   decision.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,9 +32,12 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.metrics import Counts, uf1
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.config import PrunerName
-from mer_nas.statistics import bootstrap_weights, resampled_counts, signed_rank_p
+from mer_nas.statistics import bootstrap_weights, by_subject, resampled_counts, signed_rank_p
 from mer_nas.wording import count
 
 
@@ -64,6 +67,51 @@ class TrialSnapshot:
     def counts(self) -> Counts:
         """The trial's confusions (S, K, K) over the subjects of the folds done."""
         return np.stack(list(self.answers.values()))
+
+    @property
+    def reachable_uf1(self) -> float:
+        """The pooled UF1 that is left if all clips to come are answered correctly."""
+        return float(uf1(self.counts.sum(0) + np.diag(self.remaining)))
+
+
+class Scoreboard:
+    """Counts answers over folds.
+
+    Args:
+        clips: What is learned from.
+        protocol: The folds of a trial.
+    """
+
+    def __init__(self, clips: ClipSet, protocol: Protocol) -> None:
+        self._clips = clips
+        self._protocol = protocol
+        self.order = tuple(index for block in protocol.blocks for index in block)
+        """Indices of the folds, as they come."""
+
+    @cached_property
+    def block_ends(self) -> Mapping[int, int]:
+        """From the number of folds done to the block that ends there, counted from 1."""
+        ends = np.cumsum([len(block) for block in self._protocol.blocks])
+        return {int(end): step for step, end in enumerate(ends, start=1)}
+
+    @cached_property
+    def remaining(self) -> Sequence[Counts]:
+        """Clips of each class that are to come after so many folds."""
+        classes = len(self._clips.classes)
+        tests = [self._protocol.folds[index].test(self._clips) for index in self.order]
+        counts = [np.bincount(self._clips.labels[test], minlength=classes) for test in tests]
+        before = np.cumsum([np.zeros(classes, dtype=np.int64), *counts], axis=0)
+        return list(before[-1] - before)
+
+    def answers(self, results: Sequence[FoldResult]) -> Mapping[str, Counts]:
+        """Return the confusion (K, K) of each subject, true classes in rows."""
+        subjects = [subject for result in results for subject in result.subjects]
+        counts = by_subject(results, subjects, len(self._clips.classes))
+        return dict(zip(subjects, counts, strict=True))
+
+    def uf1(self, results: Sequence[FoldResult]) -> float:
+        """Return the pooled UF1; a class that is not among the results counts 0."""
+        return float(uf1(np.stack(list(self.answers(results).values())).sum(0)))
 
 
 class Pruner:
@@ -130,7 +178,7 @@ class Bound(Pruner):
         """Compare what is left to reach with what was reached."""
         if snapshot.best is None:
             return ""
-        reachable = optimistic_uf1(snapshot.counts.sum(0), snapshot.remaining)
+        reachable = snapshot.reachable_uf1
         if reachable >= snapshot.best.value - self.margin:
             return ""
         return (
@@ -168,7 +216,7 @@ class Wilcoxon(Pruner):
         return f"worse than trial {best.number} over {subjects}, p = {p:.2g}"
 
 
-class Curves(Pruner):
+class _Optuna(Pruner):
     """Asks a pruner of Optuna, on a copy of the study in memory.
 
     Args:
@@ -230,20 +278,15 @@ def build(name: PrunerName, chance: float, margin: float, blocks: int) -> Pruner
         case "wilcoxon":
             return Wilcoxon()
         case "median":
-            return Curves(median)
+            return _Optuna(median)
         case "percentile":
-            return Curves(pruners.PercentilePruner(75.0, n_startup_trials=5, n_warmup_steps=1))
+            return _Optuna(pruners.PercentilePruner(75.0, n_startup_trials=5, n_warmup_steps=1))
         case "halving":
-            return Curves(pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=2))
+            return _Optuna(pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=2))
         case "hyperband":
             longest = max(blocks, 2)
-            return Curves(pruners.HyperbandPruner(1, max_resource=longest, reduction_factor=3))
+            return _Optuna(pruners.HyperbandPruner(1, max_resource=longest, reduction_factor=3))
         case "patient":
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "PatientPruner is", ExperimentalWarning)
-                return Curves(pruners.PatientPruner(median, patience=1))
-
-
-def optimistic_uf1(confusion: Counts, remaining: Counts) -> float:
-    """Return the UF1 that is left if all `remaining` (K,) clips are answered correctly."""
-    return float(uf1(confusion + np.diag(remaining)))
+                return _Optuna(pruners.PatientPruner(median, patience=1))

@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import mer_nas
-from mer_nas.search.config import RayConfig
+from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, end, make_folder
-from mer_nas.search.ray_join import join
-from mer_nas.search.ray_start import LONGEST, start
-from mer_nas.search.ray_token import protect_token, shown_token
-from mer_nas.search.shares import Shares, share
+from mer_nas.search.ray_connect import LONGEST, join, protect_token, shown_token, start
 
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
@@ -136,7 +133,7 @@ def cluster(
         try:
             context = _connect(config, temporary, cpus, gpus) if own else _running_ray()
             ready = Cluster(
-                shares=share(_resources(), config),
+                shares=config.share(_resources()),
                 dashboard=_url(context),
                 token=shown_token(),
                 logs=Path(context.address_info["session_dir"]) / "logs",

@@ -71,7 +71,7 @@ class RepeatableSampler(BaseSampler):
     ) -> Any:
         """Draw one of the other parameters."""
         name: SamplerName = "random" if self._is_stuck(study, trial) else self.name
-        sampler = build(name, self.startup, draw_seed(self.seed, trial.number, param_name))
+        sampler = _build(name, self.startup, _draw_seed(self.seed, trial.number, param_name))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -93,10 +93,10 @@ class RepeatableSampler(BaseSampler):
         return self._stuck[1]
 
     def _sampler(self, number: int, parameter: str) -> BaseSampler:
-        return build(self.name, self.startup, draw_seed(self.seed, number, parameter))
+        return _build(self.name, self.startup, _draw_seed(self.seed, number, parameter))
 
 
-def build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
+def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
     """Return Optuna's sampler for `name` in its initial state."""
     samplers = optuna.samplers
     match name:
@@ -117,7 +117,7 @@ def build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
                 )
 
 
-def draw_seed(study_seed: int, number: int, parameter: str) -> int:
+def _draw_seed(study_seed: int, number: int, parameter: str) -> int:
     """Return the seed of one draw, in [0, 2**32)."""
     text = f"{study_seed}/{number}/{parameter}"
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)

@@ -36,10 +36,10 @@ from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
+from mer_nas.search.config import Shares
 from mer_nas.search.crash_points import crash_point
 from mer_nas.search.events import Listener, Note
 from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back
-from mer_nas.search.shares import Shares
 
 RETRIES = 1
 """How often a job is taken up again after its worker died."""

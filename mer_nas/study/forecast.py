@@ -18,8 +18,7 @@ from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock, clock_clip
-from mer_nas.search.config import RayConfig, StudyConfig
-from mer_nas.search.shares import Shares, share
+from mer_nas.search.config import RayConfig, Shares, StudyConfig
 from mer_nas.settings import Settings
 from mer_nas.study.state import StudyState, Trial
 from mer_nas.systems import draw_one, grid, trained_by
@@ -128,7 +127,7 @@ def machine_shares(config: RayConfig) -> Shares:
     if config.workers == 0:
         return Shares(1, 1.0, 0.0)
     machine = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    return share(machine, config)
+    return config.share(machine)
 
 
 def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> str:

@@ -13,8 +13,7 @@ from scripted import Sketch, evaluator
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Note
-from mer_nas.search.ledger import Ledger, read
-from mer_nas.search.record import Record
+from mer_nas.search.ledger import FoldStore, Ledger, read
 
 
 def results(folds: int = 4) -> list[FoldResult]:
@@ -180,7 +179,7 @@ def test_a_line_that_no_fold_can_give_is_refused(
 
 def test_a_fold_of_other_clips_than_those_of_the_study_is_refused(path: Path) -> None:
     scripted, one = evaluator(), results()[0]
-    record = partial(Record, clips=scripted.clips, protocol=scripted.protocol, seed=0)
+    record = partial(FoldStore, clips=scripted.clips, protocol=scripted.protocol, seed=0)
     with Ledger(path) as ledger:
         assert record(ledger, code=one.code).find(one.candidate, 0) == one
     wrong = replace(one, labels=tuple((label + 1) % 3 for label in one.labels))

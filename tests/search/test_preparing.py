@@ -16,10 +16,9 @@ from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources.recorded import Runner, Work, one_by_one, prepared
 from mer_nas.errors import DataError
 from mer_nas.search import preparing
-from mer_nas.search.config import RayConfig
+from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.events import Event, Preparing
 from mer_nas.search.preparing import FEW, by_workers, preparer
-from mer_nas.search.shares import Shares
 
 HOW = Preparation(pipeline=Pipeline(align=None, face=16, flow=Farneback()), size=8, frames=2)
 

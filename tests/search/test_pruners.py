@@ -14,7 +14,6 @@ from mer_nas.search.pruners import (
     TrialSnapshot,
     Wilcoxon,
     build,
-    optimistic_uf1,
 )
 
 Answers = NDArray[np.int64]
@@ -53,9 +52,7 @@ def test_the_bound_is_what_a_trial_reaches_that_makes_no_further_mistake() -> No
     for done in range(0, 40, 7):
         perfect = np.concatenate([chosen[:done], labels[done:]])
         place = snapshot(labels, chosen, done, None)
-        assert optimistic_uf1(place.counts.sum(0), place.remaining) == pytest.approx(
-            uf1(confusion(labels, perfect)), abs=1e-12
-        )
+        assert place.reachable_uf1 == pytest.approx(uf1(confusion(labels, perfect)), abs=1e-12)
 
 
 def test_the_bound_without_margin_never_prunes_a_winner_in_1000_studies() -> None:

@@ -33,16 +33,15 @@ from mer_nas.files import own_folder
 from mer_nas.privacy import SILENT
 from mer_nas.provenance import code_version
 from mer_nas.search import local
-from mer_nas.search.config import RayConfig
+from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.crash_points import VARIABLE
 from mer_nas.search.events import Ended, Note, WorkersReady
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
 from mer_nas.search.measure import Measurement
 from mer_nas.search.processes import NOTES, Process
+from mer_nas.search.ray_connect import LONGEST
 from mer_nas.search.ray_runner import Cluster, cluster
-from mer_nas.search.ray_start import LONGEST
-from mer_nas.search.shares import Shares, share
 from mer_nas.search.storage import sqlite_url
 
 SCRIPT = Path(__file__).with_name("killed.py")
@@ -156,18 +155,18 @@ def test_workers_share_what_there_is(
     cpus: int, gpus: int, config: dict[str, Any], expected: Shares
 ) -> None:
     resources = {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {})
-    assert share(resources, RayConfig(**config)) == expected
+    assert RayConfig(**config).share(resources) == expected
 
 
 def test_more_workers_than_the_gpus_hold_are_refused_with_what_would_do() -> None:
     expected = r"ray.workers=8 with ray.gpu=0.5 is more than the 2 GPUs here hold; at most 4"
     with pytest.raises(ConfigError, match=expected + r" workers, or ray.gpu=0.25"):
-        share({"CPU": 8, "GPU": 2}, RayConfig(workers=8, gpu=0.5))
+        RayConfig(workers=8, gpu=0.5).share({"CPU": 8, "GPU": 2})
 
 
 def test_a_share_of_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"ray.gpu=0.5: Ray finds no GPU here; ray.gpu=0"):
-        share({"CPU": 8}, RayConfig(gpu=0.5))
+        RayConfig(gpu=0.5).share({"CPU": 8})
 
 
 # Addresses

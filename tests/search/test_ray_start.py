@@ -15,11 +15,10 @@ import ray
 
 import mer_nas
 from mer_nas.errors import StudyError
-from mer_nas.search import ray_join
+from mer_nas.search import ray_connect
 from mer_nas.search.processes import end, make_folder
+from mer_nas.search.ray_connect import LONGEST, MODE, PLACE, start
 from mer_nas.search.ray_runner import prepare_environment
-from mer_nas.search.ray_start import LONGEST, start
-from mer_nas.search.ray_token import MODE, PLACE
 
 SECRET = "0123456789abcdef"
 
@@ -54,7 +53,7 @@ def joined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv(PLACE, str(tmp_path / "token"))
     monkeypatch.setenv(MODE, "")  # so that it is as it was afterwards
-    monkeypatch.setattr(ray_join, "_heed", lambda: None)
+    monkeypatch.setattr(ray_connect, "_heed", lambda: None)
     return modes
 
 
@@ -62,7 +61,7 @@ def test_a_cluster_that_asks_for_a_token_is_shown_the_users(
     head: str, joined: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
-    ray_join.join(head)
+    ray_connect.join(head)
     assert joined == ["token"]
 
 
@@ -79,7 +78,7 @@ def test_a_cluster_that_asks_for_a_token_that_is_not_here_says_so(
     if token:
         (tmp_path / "token").write_text(token)
     with pytest.raises(StudyError, match=f"^ray.address={head}: the cluster there {said}"):
-        ray_join.join(head)
+        ray_connect.join(head)
     assert joined == []
 
 

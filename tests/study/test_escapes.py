@@ -21,7 +21,7 @@ from mer_nas.config import presets
 from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import manifest
-from mer_nas.search.journal import sealed
+from mer_nas.search.journal import JournalFormat
 
 pytestmark = pytest.mark.usefixtures("registries")
 Place = tuple[str, ...]
@@ -194,7 +194,7 @@ def test_no_text_of_a_studys_lines_leads_outside(
     ):
         text = b"".join(json.dumps(line).encode() + b"\n" for line in head)
         rows = [json.dumps(line, separators=(",", ":")).encode() for line in tree]
-        text += b"".join(sealed(row) if head else row + b"\n" for row in rows)
+        text += b"".join(JournalFormat.line(row) if head else row + b"\n" for row in rows)
         file.write_bytes(text)
         go_on(study)
 

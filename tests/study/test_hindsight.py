@@ -10,7 +10,7 @@ from click.testing import Result
 from sklearn.metrics import f1_score
 
 import mer_nas
-from mer_nas.search.journal import sealed
+from mer_nas.search.journal import JournalFormat
 
 if TYPE_CHECKING:
     from conftest import Searched
@@ -74,7 +74,9 @@ def test_of_two_epochs_the_best_is_taken_fold_by_fold(
         right = int(back["fold"], 16) % 2 == 0
         back["epochs"] = [1, 2]
         back["predicted"].insert(0, labels if right else [(k + 1) % 3 for k in labels])
-    rewritten = [sealed(json.dumps(without(back, {"crc32"})).encode()) for back in backs]
+    rewritten = [
+        JournalFormat.line(json.dumps(without(back, {"crc32"})).encode()) for back in backs
+    ]
     file.write_bytes(head.encode() + b"\n" + b"".join(rewritten))
     assert call("report", str(study)).exit_code == 0
     scores = []

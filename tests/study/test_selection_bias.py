@@ -14,7 +14,7 @@ from scipy.stats import PermutationMethod, wilcoxon
 
 from mer_nas.export.manifest import read_manifest
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.journal import sealed
+from mer_nas.search.journal import JournalFormat
 
 
 def ledger(study: Path) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ def test_the_columns_are_made_anew_only_where_the_ledger_has_grown(
     row = ledger(study)[-1] | {"candidate": "0" * 12}
     del row["crc32"]
     with (study / "ledger.jsonl").open("ab") as stream:
-        stream.write(sealed(json.dumps(row).encode()))
+        stream.write(JournalFormat.line(json.dumps(row).encode()))
     call("report", str(study))
     assert pyarrow.parquet.read_metadata(file).num_rows == size + len(row["clips"])
     file.write_bytes(b"damaged")
