@@ -94,7 +94,6 @@ def call() -> Callable[..., Result]:
 
 
 SLOW = (
-    "architectures/test_export.py",
     "architectures/test_canonical.py",
     "architectures/test_functional.py",
     "architectures/test_points.py",
@@ -123,6 +122,7 @@ SLOW = (
     "test_bad_input.py",
     "test_docs.py",
     "test_packaging.py",
+    "testing/",
     "training/test_devices.py",
     "training/test_motion.py",
 )

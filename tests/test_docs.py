@@ -14,6 +14,7 @@ from mer_nas.config.overrides import parse
 from mer_nas.config.presets import FOLDERS
 from mer_nas.data.synthesis import Synthesis
 from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
+from mer_nas.testing import block_checks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,7 +56,7 @@ def test_the_block_of_ones_own_works_as_shown(
     call: Callable[..., Result],
     registries: None,
 ) -> None:
-    (code,), (space,) = blocks(OWN_BLOCK, "python"), blocks(OWN_BLOCK, "yaml")
+    (code, checks), (space,) = blocks(OWN_BLOCK, "python"), blocks(OWN_BLOCK, "yaml")
     (here / "halves.py").write_text(code)
     (here / "halves.yaml").write_text(space)
     shown = [shlex.split(line)[2:] for line in blocks(OWN_BLOCK, "console")[0].splitlines()]
@@ -86,6 +87,16 @@ def test_the_block_of_ones_own_works_as_shown(
     stages = answer["architecture"]["paths"][0]["stages"]
     assert [stage["gate"] for stage in stages] == [{"kind": "halves", "start": 1.0}] * 2
     assert json.loads(said[4])["uf1"] == answer["uf1"]["mean"]
+    (here / "test_halves.py").write_text(checks)
+    assert (
+        pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", str(here / "test_halves.py")]) == 0
+    )
+
+
+def test_the_promises_of_blocks_are_listed() -> None:
+    table = OWN_BLOCK.partition("| check | what holds |")[2]
+    listed = re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)
+    assert listed == [(str(check), check.promise) for check in block_checks("gate", "se")]
 
 
 def test_every_key_in_the_table_of_the_readme_exists() -> None:

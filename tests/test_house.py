@@ -36,7 +36,7 @@ LAYERS = [
     {"search"},
     {"settings", "systems", "vetting"},
     {"report", "export", "prediction"},
-    {"study"},
+    {"study", "testing"},
     {"api"},
     {"cli"},
 ]

@@ -52,34 +52,3 @@ def context(small: Callable[..., Tree]) -> Callable[..., BuildContext]:
         return BuildContext("here", channels, width, (size, size), stages)
 
     return make
-
-
-@pytest.fixture
-def covers() -> Tree:
-    """Return networks in which every convolutional block stands once, on odd maps too."""
-
-    def stage(down: str, local: Tree, gate: str, growth: float = 1, **settings: Any) -> Tree:
-        none = {"kind": "none"}
-        blocks = {"down": {"kind": down}, "local": local, "global": none}
-        return {"growth": growth, **blocks, "gate": {"kind": gate, **settings}}
-
-    scales = {"kind": "parallel", "kernels": [3, 5], "depthwise": True, "place": "after"}
-    lra = {"kind": "lra", "rounding": 8}
-    residual = {
-        "stem": {"kind": "conv", "width": 16, "pool": True, "multi_scale": scales},
-        "stages": [
-            stage("none", {"kind": "res_eq8"}, "cbam_seq"),
-            stage("in_block", {"kind": "res12"}, "se", 1.5),
-            stage("maxpool", {"kind": "inc_a"}, "eca"),
-        ],
-    }
-    embedding = {
-        "stem": {"kind": "conv4", "width": 16},
-        "stages": [
-            stage("none", {**lra, "heads": 2, "pointwise": True}, "prog", 1.5, residual=True),
-            stage("patch_merge", lra, "prog", 2, residual=True),
-            stage("maxpool", {"kind": "inc_b"}, "cbam_par"),
-            stage("none", {"kind": "inc_c"}, "none"),
-        ],
-    }
-    return {"residual": {"paths": [residual]}, "embedding": {"paths": [embedding]}}

@@ -217,18 +217,8 @@ def test_every_kind_of_expert_layer_trains_all_its_parameters(
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("name", ["residual", "embedding"])
-def test_every_convolutional_block_trains_all_its_parameters(name: str, covers: Tree) -> None:
-    network = Network(parse(covers[name]), classes=3)
-    network(torch.randn(8, 3, 28, 28)).logits.square().sum().backward()
-    for parameter in network.parameters():
-        assert parameter.grad is not None
-        assert parameter.grad.isfinite().all()
-
-
-def test_every_block_says_what_it_is() -> None:
+def test_every_slot_may_be_empty_but_stem_and_head() -> None:
     for slot, registry in SLOTS.items():
         assert ("none" in set(registry)) == (slot not in {"stem", "head"})
-        assert all(block.__doc__ for block in registry.values())
     assert {"res_basic"} < set(LOCALS)
     assert {"expert", "mhsa"} < set(GLOBALS)

@@ -88,13 +88,6 @@ def test_the_margin_is_how_far_below_the_best_a_trial_may_end() -> None:
     )
 
 
-def test_nothing_is_pruned_before_a_trial_is_complete() -> None:
-    labels = np.repeat([0, 1, 2], 10)
-    hopeless = (labels + 1) % 3
-    place = snapshot(labels, hopeless, 29, None)
-    assert [Bound().should_prune(place), Wilcoxon().should_prune(place)] == ["", ""]
-
-
 @pytest.mark.parametrize(("subjects", "stops"), [(5, False), (6, False), (7, True), (12, True)])
 def test_wilcoxon_stops_what_is_worse_for_every_subject_once_there_are_seven(
     subjects: int, stops: bool

@@ -38,6 +38,7 @@ class ConvStem(Stem):
     kernel: OddKernel = 3
     """Height and width of the convolution, in pixels."""
     stride: Annotated[int, Interval(ge=1, le=2)] = 1
+    """Subsampling of the convolution."""
     width: PositiveInt = 32
     """Channels of the map that leaves the stem."""
     multi_scale: Annotated[Block, Slot(MULTI_SCALES)] = Field(default_factory=Identity)

@@ -1,0 +1,104 @@
+"""A promise that can be checked."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise about a part; called, it raises AssertionError where the promise is broken."""
+
+    name: str
+    """In one word, for the names of tests: "keeps_clips_apart"."""
+    promise: str
+    """What holds, as a sentence."""
+    run: Callable[[], None]
+    """Holds the part to it."""
+
+    def __call__(self) -> None:
+        """Hold the part to the promise.
+
+        Raises:
+            AssertionError: The promise, and how it is broken.
+        """
+        try:
+            self.run()
+        except Exception as error:
+            said = str(error) or type(error).__name__
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            raise AssertionError(f"{self.name}: {self.promise}\n  {kind}{said}") from error
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+def run_all(checks: Iterable[Check]) -> None:
+    """Run every check, also behind one that fails.
+
+    Raises:
+        AssertionError: Every promise that is broken.
+    """
+    broken = []
+    for check in checks:
+        try:
+            check()
+        except AssertionError as error:
+            broken.append(str(error))
+    require(not broken, "\n".join(broken))
+
+
+def require(holds: object, otherwise: str) -> None:
+    """Raise AssertionError, with what is wrong, unless something holds.
+
+    A statement `assert` would be left out under `python -O`, and so would the check.
+    """
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator, and leave it afterwards as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def no_global_chance() -> Iterator[None]:
+    """Hold what runs inside to drawing from no global generator but torch's.
+
+    Raises:
+        AssertionError: One of Python's or numpy's was drawn from.
+    """
+    before = random.getstate(), np.random.get_state(legacy=False)
+    yield
+    after = random.getstate(), np.random.get_state(legacy=False)
+    require(before[0] == after[0], "Python's global generator `random` was drawn from or seeded")
+    same = str(before[1]) == str(after[1]) and _position(before[1]) == _position(after[1])
+    require(same, "numpy's global generator `numpy.random` was drawn from or seeded")
+
+
+@contextmanager
+def other_global_chance(seed: int) -> Iterator[None]:
+    """Seed every global generator, and leave all of them afterwards as they were."""
+    before = random.getstate(), np.random.get_state(legacy=False)
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with seeded(seed):
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def _position(state: object) -> object:
+    assert isinstance(state, dict)
+    return state["state"]["pos"], state["state"]["key"].tobytes()
