@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import yaml
 
-from mer_nas import systems
 from mer_nas.architectures import Architecture, Cost, Network, parse, parse_drawn
 from mer_nas.config import presets
 from mer_nas.errors import Infeasible
@@ -44,7 +43,7 @@ def campaign(name: str, times: int) -> bool:
     started = time.perf_counter()
     for _ in range(times):
         try:
-            architecture = parse_drawn(systems.draw_one(space, chance)["architecture"])
+            architecture = parse_drawn(space.draw(chance)["architecture"])
             cost = Cost.of(architecture, classes=3)
             space.limits.hold(name, params=cost.deployed, macs=cost.macs)
         except Infeasible as reason:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from math import exp, log
 from typing import Any, NamedTuple
 
 from mer_nas.architectures import Architecture, Cost, Path, parse, parse_drawn
@@ -17,11 +16,10 @@ from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.inputs import FRAMES, INPUTS
-from mer_nas.space import Point, Reference, SearchSpace, recipe_of
-from mer_nas.space.domains import Choice, Leaf
+from mer_nas.space import Point, Reference, SearchSpace
 from mer_nas.training.config import TrainerConfig
 
-MOST = 1_000
+MAX_COMBINATIONS = 1_000
 """Combinations that a grid may have."""
 
 
@@ -41,6 +39,16 @@ class System(NamedTuple):
     """Weights without what only training uses; limits speak of these."""
     macs: int
     """Nominal multiply-accumulates of the deployed network for one clip."""
+
+    @property
+    def line(self) -> str:
+        """The system as one line of a table."""
+        differs = self.deployed != self.params
+        deployed = f" ({self.deployed:,} weights deployed)" if differs else ""
+        return (
+            f"{self.name:<26}{self.role:<11}{self.params:>12,} weights "
+            f"{self.macs / 1e6:>9.1f} MMAC  {self.fidelity:<8} {self.source}{deployed}"
+        )
 
 
 class Draw(NamedTuple):
@@ -106,16 +114,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def line(system: System) -> str:
-    """Return a system as one line of a table."""
-    differs = system.deployed != system.params
-    deployed = f" ({system.deployed:,} weights deployed)" if differs else ""
-    return (
-        f"{system.name:<26}{system.role:<11}{system.params:>12,} weights "
-        f"{system.macs / 1e6:>9.1f} MMAC  {system.fidelity:<8} {system.source}{deployed}"
-    )
-
-
 def candidate(
     space: SearchSpace, name: str, trainer: TrainerConfig, words: Mapping[str, Any] | None = None
 ) -> Candidate:
@@ -131,7 +129,7 @@ def candidate(
     entry = space.point(name)
     place = f"{space.place}: {name}"
     return Candidate(
-        parsed(entry, place), trained_by(trainer, recipe_of(entry), words or {}, place)
+        parsed(entry, place), trained_by(trainer, entry.training(), words or {}, place)
     )
 
 
@@ -169,11 +167,11 @@ def grid(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:
         return []
     if sampler != "grid":
         return None
-    found = list(islice(space.combinations(), MOST + 1))
-    if len(found) > MOST:
+    found = list(islice(space.combinations(), MAX_COMBINATIONS + 1))
+    if len(found) > MAX_COMBINATIONS:
         raise ConfigError(
-            f"{space.place}: a grid of more than {MOST:,} combinations; fix or narrow some of "
-            f"{', '.join(space.parameters())}, or let a sampler choose (study.sampler=tpe)"
+            f"{space.place}: a grid of more than {MAX_COMBINATIONS:,} combinations; fix or narrow "
+            f"some of {', '.join(space.parameters())}, or let a sampler choose (study.sampler=tpe)"
         )
     points = [point.params for point in space.points]
     return [row for row in found if row not in points]
@@ -187,37 +185,16 @@ def draws(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> It
         yield _draw(space, chance, classes)
 
 
-def draw_one(space: SearchSpace, chance: random.Random) -> Tree:
-    """Return a uniform random draw.
-
-    Raises:
-        Infeasible: A `require` of the space does not hold.
-    """
-    return space.fill(lambda _, leaf: pick(leaf, chance))
-
-
 def _draw(space: SearchSpace, chance: random.Random, classes: int) -> Draw:
     tree: Tree = {}
     try:
-        tree = draw_one(space, chance)
+        tree = space.draw(chance)
         closed = parse_drawn(tree["architecture"], f"{space.place}: architecture")
         cost = Cost.of(closed, classes)
         space.limits.hold(space.place, params=cost.deployed, macs=cost.macs)
     except Infeasible as error:
         return Draw(tree, str(error).removeprefix(f"{space.place}: "))
     return Draw(tree, "")
-
-
-def pick(leaf: Leaf, chance: random.Random) -> Any:
-    """Return a uniform random value of an open leaf; of a choice one of its labels."""
-    if isinstance(leaf, Choice):
-        return chance.choice(leaf.labels)
-    if isinstance(leaf.low, int) and isinstance(leaf.high, int):
-        return chance.randrange(leaf.low, leaf.high + 1, getattr(leaf, "step", 1))
-    if leaf.log:
-        low, high = log(leaf.low), log(leaf.high)
-        return min(max(exp(chance.uniform(low, high)), leaf.low), leaf.high)
-    return chance.uniform(leaf.low, leaf.high)
 
 
 def parsed(entry: Point | Reference, place: str) -> Architecture:

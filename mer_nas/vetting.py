@@ -23,23 +23,22 @@ from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, shown
 from mer_nas.search.effects import is_idle, stands, value_of, values_of, ways
 from mer_nas.space import SearchSpace
-from mer_nas.space.domains import Block, Choice, Fixed, Leaf
-from mer_nas.space.settings import Setting, settings
-from mer_nas.space.walks import is_open
-from mer_nas.systems import draws, parsed, pick
+from mer_nas.space.domains import BlockNode, Choice, Constant, Leaf
+from mer_nas.space.settings import Setting
+from mer_nas.systems import draws, parsed
 from mer_nas.training.config import TrainerConfig
 
-DRAWS = 100
+MAX_DRAWS = 100
 """Draws after which a space without a feasible one counts as empty."""
-FEW = 5
+_MIN_FEASIBLE = 5
 """Feasible draws of these below which a search would mostly draw in vain."""
-POOL = 24
+_FIRST_DRAWS = 24
 """Draws in which most values are met, before those that are left are asked for."""
-TRIES = 64
+_MAX_TRIES = 64
 """Draws with a value of which one must keep it."""
-PATIENCE = 16
+_MAX_VAIN = 16
 """Draws with a value that may pass without its setting, or without a difference that it makes."""
-SAID = 5
+_MAX_LOST = 5
 """Settings with values that stand in no draw after which no more are looked for."""
 
 
@@ -70,7 +69,7 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
-    return lost + few + (found.without_effect() if len(lost) < SAID else [])
+    return lost + few + (found.without_effect() if len(lost) < _MAX_LOST else [])
 
 
 def _scarce(space: SearchSpace) -> Iterator[str]:
@@ -80,11 +79,11 @@ def _scarce(space: SearchSpace) -> Iterator[str]:
         Infeasible: None is.
     """
     feasible, reasons = 0, Counter[str]()
-    number = DRAWS if space.parameters() else 1
+    number = MAX_DRAWS if space.parameters() else 1
     for draw in draws(space, number):
         feasible += not draw.reason
         reasons.update([draw.reason] if draw.reason else [])
-        if feasible == FEW:
+        if feasible == _MIN_FEASIBLE:
             return
     often = "; ".join(f"{times} x {why}" for why, times in reasons.most_common(3))
     if not feasible:
@@ -100,9 +99,9 @@ def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
         ConfigError: Which setting, and what is wrong with its value.
     """
     entries = {key: node for key, node in space.tree.entries.items() if key == "trainer"}
-    part = _Asked(replace(space, tree=Block(entries)))
+    part = _Asked(replace(space, tree=BlockNode(entries)))
     wrong: list[str] = []
-    for setting in settings(part.space.tree):
+    for setting in Setting.of(part.space.tree):
         for value in values_of(setting.node):
             try:
                 tree = part.draw({setting.written: value, **dict(setting.within)}).tree
@@ -130,7 +129,7 @@ class _Asked:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self._written = {setting.name: setting.written for setting in settings(space.tree)}
+        self._written = {setting.name: setting.written for setting in Setting.of(space.tree)}
         self._chance = random.Random(0)
         self._all = False
 
@@ -147,7 +146,7 @@ class _Asked:
         self._all = not self._all
 
         def chosen(name: str, leaf: Leaf) -> Any:
-            params[name] = pick(leaf, self._chance)
+            params[name] = leaf.draw(self._chance)
             if self._written[name] in wanted and (self._all or self._chance.random() < 0.5):
                 params[name] = _label(leaf, wanted[self._written[name]])
             return params[name]
@@ -182,7 +181,7 @@ class _Values:
 
     def __post_init__(self) -> None:
         self._asked = _Asked(self.space)
-        every = settings(self.space.tree)
+        every = Setting.of(self.space.tree)
         network = (s for s in every if s.at[:1] == ("architecture",))
         self._settings = list({s.written: s for s in network}.values())
 
@@ -192,11 +191,11 @@ class _Values:
         Returns:
             The values that no draw keeps, by setting, with a reason.
         """
-        for _ in range(POOL):
+        for _ in range(_FIRST_DRAWS):
             self._look({})
         lost: list[str] = []
         for setting in self._settings:
-            if len(lost) < SAID:
+            if len(lost) < _MAX_LOST:
                 lost += self._lost(setting)
         return lost
 
@@ -204,15 +203,15 @@ class _Values:
         keys = {(setting.written, repr(value)): value for value in values_of(setting.node)}
         for key, value in keys.items():
             wanted = {setting.written: value, **dict(setting.within)}
-            for number in range(TRIES):
-                if key in self.kept or (number == PATIENCE and key not in self.changed):
+            for number in range(_MAX_TRIES):
+                if key in self.kept or (number == _MAX_VAIN and key not in self.changed):
                     break
                 self._look(wanted)
         gone = [key for key in keys if key in self.changed and key not in self.kept]
         if gone:
             values = ", ".join(value for _, value in gone)
             why = self.changed[gone[0]].removeprefix(f"{self.space.place}: ")
-            found = f"no draw of {TRIES} keeps {values}"
+            found = f"no draw of {_MAX_TRIES} keeps {values}"
             yield f"{self.space.place}: {setting.written}: {found}: {why}"
 
     def without_effect(self) -> list[str]:
@@ -221,8 +220,8 @@ class _Values:
         names = [
             s.written
             for s in self._settings
-            if not isinstance(s.node, Fixed)
-            and is_open(s.node)
+            if not isinstance(s.node, Constant)
+            and s.node.is_open
             and s.written not in self.matter | changed
         ]
         what = "this parameter changes" if len(names) == 1 else "these parameters change"
@@ -245,7 +244,7 @@ class _Values:
             self._try_own(network)
         except Infeasible as error:
             rules += str(error).splitlines()
-        for setting in settings(self.space.tree, draw.params):
+        for setting in Setting.of(self.space.tree, draw.params):
             if setting.at[:1] != ("architecture",):
                 continue
             self._compare(setting, draw.params, before, after, rules)
@@ -268,7 +267,7 @@ class _Values:
     ) -> None:
         """Note whether another value of a parameter would have made another network."""
         written = setting.written
-        if written in self.matter or self.tried[written] == PATIENCE:
+        if written in self.matter or self.tried[written] == _MAX_VAIN:
             return
         self.tried[written] += 1
         if not is_idle(self.space, params, network, tree, setting):

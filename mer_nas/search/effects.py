@@ -7,8 +7,8 @@ from mer_nas.architectures import Architecture, parse_drawn
 from mer_nas.config.base import Tree
 from mer_nas.errors import Infeasible
 from mer_nas.space import SearchSpace
-from mer_nas.space.domains import SHARED, Choice, Fixed, Int, Leaf, label
-from mer_nas.space.settings import Setting, settings
+from mer_nas.space.domains import SHARED, Choice, Constant, Int, Leaf, label
+from mer_nas.space.settings import Setting
 
 MANY = 8
 """Values of a range of whole numbers up to which each is looked at, and not its ends alone."""
@@ -29,7 +29,7 @@ def idle(space: SearchSpace, drawn: Mapping[str, Any], network: Architecture) ->
     tree = network.model_dump(mode="json")
     return [
         setting.name
-        for setting in settings(space.tree, drawn)
+        for setting in Setting.of(space.tree, drawn)
         if setting.name in drawn and is_idle(space, drawn, network, tree, setting)
     ]
 
@@ -65,10 +65,10 @@ def _again(
         return None
 
 
-def values_of(node: Leaf | Fixed) -> list[Any]:
+def values_of(node: Leaf | Constant) -> list[Any]:
     """Return the values of a setting that are looked at: all, or the ends of a range."""
     match node:
-        case Fixed(value):
+        case Constant(value):
             return [value]
         case Choice(values):
             return list(values)

@@ -13,7 +13,6 @@ from mer_nas.space.search_space import (
     SearchSpace,
     SpaceFile,
     WarmStart,
-    recipe_of,
 )
 
 __all__ = [
@@ -24,5 +23,4 @@ __all__ = [
     "SearchSpace",
     "SpaceFile",
     "WarmStart",
-    "recipe_of",
 ]

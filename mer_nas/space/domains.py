@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import exp, log
+from random import Random
 from typing import Any
 
 from mer_nas.space.relations import Relation
@@ -39,9 +41,18 @@ class Choice:
         """The values as a study stores them: a list becomes its text."""
         return tuple(map(label, self.values))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is more than one value; the others are no parameters."""
+        return len(self.values) > 1
+
     def value(self, of: Any) -> Any:
         """Return the value that a study stored as the label `of`."""
         return self.values[self.labels.index(of)]
+
+    def draw(self, chance: Random) -> Any:
+        """Return the label of a uniform random value."""
+        return chance.choice(self.labels)
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,15 @@ class Int:
     step: int = 1
     log: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is more than one value; the others are no parameters."""
+        return self.low < self.high
+
+    def draw(self, chance: Random) -> int:
+        """Return a uniform random value."""
+        return chance.randrange(self.low, self.high + 1, self.step)
+
 
 @dataclass(frozen=True)
 class Float:
@@ -62,20 +82,32 @@ class Float:
     high: float
     log: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is more than one value; the others are no parameters."""
+        return self.low < self.high
+
+    def draw(self, chance: Random) -> float:
+        """Return a uniform random value, on a log scale if `log`."""
+        if self.log:
+            low, high = log(self.low), log(self.high)
+            return min(max(exp(chance.uniform(low, high)), self.low), self.high)
+        return chance.uniform(self.low, self.high)
+
 
 @dataclass(frozen=True)
-class Blocks:
+class BlockChoice:
     """One of some blocks; the result names its option as `kind`."""
 
-    options: Mapping[str, Block]
+    options: Mapping[str, BlockNode]
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockNode:
     """Settings by their keys, and those of one of the options of `either`."""
 
     entries: Mapping[str, Node]
-    either: Mapping[str, Block] = field(default_factory=dict)
+    either: Mapping[str, BlockNode] = field(default_factory=dict)
     require: tuple[Relation, ...] = ()
 
     def names(self) -> list[str]:
@@ -83,9 +115,9 @@ class Block:
         optional = [key for option in self.either.values() for key in option.names()]
         return list(dict.fromkeys([*self.entries, *optional]))
 
-    def without(self, keys: Mapping[str, Node]) -> Block:
+    def without(self, keys: Mapping[str, Node]) -> BlockNode:
         """Return the block less the settings that `keys` names."""
-        return Block(
+        return BlockNode(
             {key: node for key, node in self.entries.items() if key not in keys},
             {name: option.without(keys) for name, option in self.either.items()},
             self.require,
@@ -97,15 +129,25 @@ class Repeat:
     """A list of blocks."""
 
     count: int | Int | Choice
-    each: Block
-    first: Block = field(default_factory=lambda: Block({}))
+    each: BlockNode
+    first: BlockNode = field(default_factory=lambda: BlockNode({}))
 
-    def at(self, index: int) -> Block:
+    @property
+    def longest(self) -> int:
+        """The largest number of repetitions that `count` allows."""
+        match self.count:
+            case Int(_, high):
+                return high
+            case Choice(values):
+                return int(max(values))
+        return self.count
+
+    def at(self, index: int) -> BlockNode:
         """Return what is drawn at `index`: `each`, with the changes of `first` at the start."""
         if index or not self.first.entries:
             return self.each
         rest = self.each.without(self.first.entries)
-        return Block({**rest.entries, **self.first.entries}, rest.either, rest.require)
+        return BlockNode({**rest.entries, **self.first.entries}, rest.either, rest.require)
 
 
 @dataclass(frozen=True)
@@ -116,14 +158,14 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Constant:
     """A plain value."""
 
     value: Any
 
 
 Leaf = Choice | Int | Float
-Node = Leaf | Blocks | Block | Repeat | Items | Fixed
+Node = Leaf | BlockChoice | BlockNode | Repeat | Items | Constant
 Pick = Callable[[str, Leaf], Any]
 """Gives a value for the open leaf of that name; for a Choice one of its labels."""
 
@@ -138,13 +180,3 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
-
-
-def longest(count: int | Int | Choice) -> int:
-    """Return the largest number of repetitions that `count` allows."""
-    match count:
-        case Int(_, high):
-            return high
-        case Choice(values):
-            return int(max(values))
-    return count

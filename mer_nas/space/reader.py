@@ -9,24 +9,23 @@ from typing import Any
 from mer_nas.errors import shown, unknown
 from mer_nas.space.domains import (
     RESERVED,
-    Block,
-    Blocks,
+    BlockChoice,
+    BlockNode,
     Choice,
-    Fixed,
+    Constant,
     Float,
     Int,
     Items,
     Node,
     Repeat,
     label,
-    longest,
     same,
 )
 from mer_nas.space.relations import Relation
 
-MAX_REPEAT = 100
+_MAX_REPEAT = 100
 """Blocks that a list may have."""
-MAX_SIZE = 100_000
+_MAX_SIZE = 100_000
 """Settings that a space may have, those of every block of a list counted."""
 
 
@@ -36,42 +35,42 @@ class Reader:
     def __init__(self) -> None:
         self.mistakes: list[str] = []
 
-    def space(self, parts: Mapping[str, Any], place: str) -> Block:
+    def space(self, parts: Mapping[str, Any], place: str) -> BlockNode:
         """Return the parts of a space, architecture and trainer, as one block."""
-        tree = Block({key: self.block(part, f"{place}: {key}") for key, part in parts.items()})
-        if (settings := size(tree)) > MAX_SIZE:
-            self.mistakes.append(f"{place}: {settings:,} settings; at most {MAX_SIZE:,} are read")
+        tree = BlockNode({key: self.block(part, f"{place}: {key}") for key, part in parts.items()})
+        if (settings := _size(tree)) > _MAX_SIZE:
+            self.mistakes.append(f"{place}: {settings:,} settings; at most {_MAX_SIZE:,} are read")
         return tree
 
     def node(self, tree: Any, place: str) -> Node:
         """Return `tree`, which stands at `place`, as a node."""
         if isinstance(tree, list):
             if not any(isinstance(item, dict | list) for item in tree):
-                return Fixed([self._plain(item, place) for item in tree])
+                return Constant([self._plain(item, place) for item in tree])
             return Items(tuple(self.node(item, f"{place}.{i}") for i, item in enumerate(tree)))
         if not isinstance(tree, dict):
-            return Fixed(self._plain(tree, place))
+            return Constant(self._plain(tree, place))
         reserved = [key for key in RESERVED if key in tree]
         if not reserved:
             return self.block(tree, place)
         read = {"choice": self._choice, "int": self._int, "float": self._float}
         return read.get(reserved[0], self._repeat)(tree, place)
 
-    def block(self, tree: Any, place: str) -> Block:
+    def block(self, tree: Any, place: str) -> BlockNode:
         """Return a mapping without reserved key as a block."""
         if not isinstance(tree, dict):
             self._wrong(place, "a mapping of settings would be right", tree)
-            return Block({})
+            return BlockNode({})
         entries = {
             self._name(key, place): self.node(value, f"{place}.{key}")
             for key, value in tree.items()
             if key not in {"require", "either"}
         }
         either = self._either(tree, entries, place)
-        block = Block(entries, either)
-        return Block(entries, either, self._relations(tree.get("require", []), block, place))
+        block = BlockNode(entries, either)
+        return BlockNode(entries, either, self._relations(tree.get("require", []), block, place))
 
-    def _either(self, tree: Any, entries: Mapping[str, Node], place: str) -> dict[str, Block]:
+    def _either(self, tree: Any, entries: Mapping[str, Node], place: str) -> dict[str, BlockNode]:
         options = tree.get("either", {})
         if not isinstance(options, dict) or ("either" in tree and not options):
             self._wrong(f"{place}.either", "a mapping of blocks would be right", options)
@@ -84,7 +83,7 @@ class Reader:
                 self.mistakes.append(f"{place}.{name}.{key}: the block around it sets {key!r} too")
         return either
 
-    def _options(self, options: Mapping[str, Any], place: str) -> dict[str, Block]:
+    def _options(self, options: Mapping[str, Any], place: str) -> dict[str, BlockNode]:
         return {
             self._name(name, place): self.block({} if block is None else block, f"{place}.{name}")
             for name, block in options.items()
@@ -94,11 +93,11 @@ class Reader:
         self._only(tree, place, ("choice",))
         options = tree["choice"]
         if isinstance(options, dict) and options:
-            return Blocks(self._options(options, place))
+            return BlockChoice(self._options(options, place))
         if not isinstance(options, list) or not options:
             right = "choice: a list of values or a mapping of blocks would be right"
             self._wrong(place, right, options)
-            return Fixed(None)
+            return Constant(None)
         values: list[Any] = []
         for option in options:
             if isinstance(option, dict):
@@ -111,7 +110,7 @@ class Reader:
                 values.append(self._of_values(option, place))
         if {bool} < {type(value) for value in values} & {bool, int, float}:
             self._wrong(place, "choice: truth values or numbers would be right, not both", values)
-        return Choice(tuple(values)) if values else Fixed(None)
+        return Choice(tuple(values)) if values else Constant(None)
 
     def _of_values(self, option: Any, place: str) -> Any:
         if isinstance(option, list):
@@ -153,17 +152,17 @@ class Reader:
 
     def _count(self, tree: Any, place: str) -> int | Int | Choice:
         match self.node(tree, place):
-            case Fixed(count) if _counts(count):
+            case Constant(count) if _counts(count):
                 return int(count)
             case Int(low, high) as count if _counts(low) and _counts(high):
                 return count
             case Choice(values) as count if all(map(_counts, values)):
                 return count
-        right = f"a whole number from 1 to {MAX_REPEAT} or {{int: [low, high]}} would be right"
+        right = f"a whole number from 1 to {_MAX_REPEAT} or {{int: [low, high]}} would be right"
         self._wrong(place, right, tree)
         return 1
 
-    def _relations(self, texts: Any, block: Block, place: str) -> tuple[Relation, ...]:
+    def _relations(self, texts: Any, block: BlockNode, place: str) -> tuple[Relation, ...]:
         if not isinstance(texts, list):
             self._wrong(f"{place}.require", "a list of relations would be right", texts)
             return ()
@@ -231,22 +230,22 @@ class Reader:
         self.mistakes.append(f"{place}: {right}, not {shown(found)}")
 
 
-def size(node: Node) -> int:
+def _size(node: Node) -> int:
     """Return how many settings a node has, those of every option and block of a list counted."""
     match node:
         case Items(nodes):
-            return sum(map(size, nodes))
-        case Blocks(options):
-            return 1 + sum(map(size, options.values()))
-        case Repeat(count, each, first):
-            return longest(count) * (size(each) + size(first))
-        case Block(entries, either):
-            return sum(map(size, [*entries.values(), *either.values()]))
+            return sum(map(_size, nodes))
+        case BlockChoice(options):
+            return 1 + sum(map(_size, options.values()))
+        case Repeat(_, each, first):
+            return node.longest * (_size(each) + _size(first))
+        case BlockNode(entries, either):
+            return sum(map(_size, [*entries.values(), *either.values()]))
     return 1
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_REPEAT
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_REPEAT
 
 
 def _is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import getitem
 from pathlib import Path
+from random import Random
 from typing import Any, Literal, Protocol
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -16,7 +17,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, Name, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, unknown
-from mer_nas.space.domains import Block, Choice, Float, Int, Leaf, Pick
+from mer_nas.space.domains import BlockNode, Choice, Float, Int, Leaf, Pick
 from mer_nas.space.published import PublishedTable
 from mer_nas.space.reader import Reader
 from mer_nas.space.walks import completed, encode, fill, leaves, narrow, values
@@ -68,8 +69,8 @@ _COSTS = {
 }
 
 
-class Point(Config):
-    """A candidate inside the space that is tried first."""
+class _PublishedSystem(Config):
+    """What a published system has, whether a search may draw it or not."""
 
     name: Name
     source: str
@@ -77,8 +78,34 @@ class Point(Config):
     fidelity: Fidelity
     """code: equal to public code; paper: specified by the text; reading: our interpretation."""
     recipe: str = ""
-    """Trainer preset that it was published with. In a search only the settings that are searched
-    come from it, where they are in range."""
+    """Trainer preset that it was published with."""
+
+    @property
+    def changes(self) -> Tree:
+        """What it has otherwise than its recipe."""
+        raise NotImplementedError
+
+    def training(self) -> Tree:
+        """Return how the system is trained, as changes to the trainer.
+
+        Raises:
+            ConfigError: It names a preset that does not exist.
+        """
+        if not self.recipe:
+            return self.changes
+        try:
+            preset = presets.read("trainer", self.recipe)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: recipe: {error}") from None
+        return merge(preset, self.changes)
+
+
+class Point(_PublishedSystem):
+    """A candidate inside the space that is tried first.
+
+    In a search only the settings that are searched come from its recipe, where they are in range.
+    """
+
     values: Tree
     """The candidate in the form of the result; what is left out is as the space fixes it, or is
     drawn."""
@@ -90,19 +117,12 @@ class Point(Config):
         return changes
 
 
-class Reference(Config):
+class Reference(_PublishedSystem):
     """A published system in closed form: built, shown, trained on request, never drawn."""
 
-    name: Name
-    source: str
-    """Where it was published: DOI, arXiv number or address of the code."""
-    fidelity: Fidelity
-    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
     classes: PositiveInt
     """Number of classes it was published for."""
     architecture: Tree
-    recipe: str = ""
-    """Trainer preset that it was published with."""
     trainer: Tree = Field(default_factory=dict)
     """What it has otherwise than its recipe, or than the trainer where it names none."""
 
@@ -153,7 +173,7 @@ class SearchSpace:
     file: SpaceFile
     place: str
     """How the user knows the space, for messages: "space=moe"."""
-    tree: Block
+    tree: BlockNode
     """`architecture` and `trainer` as nodes."""
     source: Tree = field(default_factory=dict)
     """The file as it was read."""
@@ -245,6 +265,14 @@ class SearchSpace:
         """
         return {key: fill(block, pick, key) for key, block in self.tree.entries.items()}
 
+    def draw(self, chance: Random) -> Tree:
+        """Return a uniform random draw.
+
+        Raises:
+            Infeasible: A `require` of the space does not hold.
+        """
+        return self.fill(lambda _, leaf: leaf.draw(chance))
+
     def combinations(self) -> Iterator[dict[str, Any]]:
         """Yield the parameters of every combination of the space's choices that keeps its rules.
 
@@ -329,7 +357,7 @@ class SearchSpace:
                 limits = _lowered(limits, rest, value, f"{self.place}: {key}")
             elif head in tree.entries and rest:
                 block = narrow(tree.entries[head], rest, value, f"{self.place}: {head}")
-                tree = Block({**tree.entries, head: block})
+                tree = BlockNode({**tree.entries, head: block})
             else:
                 known = unknown("part of a space", head, [*tree.entries, "limits"])
                 raise ConfigError(f"space.{key}: {known}")
@@ -340,11 +368,11 @@ class SearchSpace:
     def without_trainer(self, keys: Iterable[str]) -> SearchSpace:
         """Return the space less the trainer settings of these dotted keys, which are decided."""
         trainer = self.tree.entries.get("trainer")
-        if not isinstance(trainer, Block):
+        if not isinstance(trainer, BlockNode):
             return self
         for key in keys:
             trainer = _drop(trainer, key.split("."))
-        space = replace(self, tree=Block({**self.tree.entries, "trainer": trainer}))
+        space = replace(self, tree=BlockNode({**self.tree.entries, "trainer": trainer}))
         known = space.parameters()
         points = (
             replace(point, params={k: v for k, v in point.params.items() if k in known})
@@ -358,7 +386,7 @@ class SearchSpace:
         A value outside of the searched range stays open.
         """
         points = (
-            self._with_recipe(point, merge(trainer, recipe_of(self.point(point.name))))
+            self._with_recipe(point, merge(trainer, self.point(point.name).training()))
             for point in self.points
         )
         return replace(self, points=tuple(points))
@@ -400,21 +428,6 @@ class SearchSpace:
             raise ConfigError("\n".join(mistakes))
 
 
-def recipe_of(system: Point | Reference) -> Tree:
-    """Return how a system is trained, as changes to the trainer.
-
-    Raises:
-        ConfigError: It names a preset that does not exist.
-    """
-    if not system.recipe:
-        return system.changes
-    try:
-        preset = presets.read("trainer", system.recipe)
-    except ConfigError as error:
-        raise ConfigError(f"{system.name}: recipe: {error}") from None
-    return merge(preset, system.changes)
-
-
 def _lowered(limits: Limits, keys: list[str], value: Any, place: str) -> Limits:
     key = ".".join(keys)
     changed = validate(Limits, {**limits.model_dump(), key: value}, place.rsplit(".", 1)[0])
@@ -424,9 +437,9 @@ def _lowered(limits: Limits, keys: list[str], value: Any, place: str) -> Limits:
     return changed
 
 
-def _drop(block: Block, keys: list[str]) -> Block:
+def _drop(block: BlockNode, keys: list[str]) -> BlockNode:
     head, rest = keys[0], keys[1:]
     child = block.entries.get(head)
-    if not rest or not isinstance(child, Block):
+    if not rest or not isinstance(child, BlockNode):
         return block.without({head: block}) if not rest else block
-    return Block({**block.entries, head: _drop(child, rest)}, block.either, block.require)
+    return BlockNode({**block.entries, head: _drop(child, rest)}, block.either, block.require)

@@ -7,19 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mer_nas.space.domains import (
-    Block,
-    Blocks,
+    BlockChoice,
+    BlockNode,
     Choice,
-    Fixed,
+    Constant,
     Float,
     Int,
     Items,
     Leaf,
     Node,
     Repeat,
-    longest,
 )
-from mer_nas.space.walks import is_open
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,46 @@ class Setting:
     """The keys that lead to its value in the closed tree; none where it only decides others."""
     within: tuple[tuple[str, Any], ...] = ()
     """What must be chosen for it to be there, as `written` names and options."""
-    node: Leaf | Fixed = field(default_factory=lambda: Fixed(None))
+    node: Leaf | Constant = field(default_factory=lambda: Constant(None))
+
+    @classmethod
+    def of(
+        cls, node: Node, drawn: Mapping[str, Any] | None = None, at: Setting | None = None
+    ) -> Iterator[Setting]:
+        """Yield the settings of a space, in the order of its file.
+
+        Args:
+            node: The space, or a part of it.
+            drawn: Parameters; of every choice of blocks what they choose, else all options.
+            at: Where the part is.
+        """
+        here = at or cls("", "", ())
+        match node:
+            case Constant() | Choice() | Int() | Float():
+                yield replace(here, node=node)
+            case Items(nodes):
+                for index, item in enumerate(nodes):
+                    yield from cls.of(item, drawn, here._to(index))
+            case BlockChoice(options):
+                yield replace(here, at=(*here.at, "kind"), node=Choice(tuple(options)))
+                yield from _chosen(options, drawn, here, here)
+            case Repeat(count, each, first):
+                times = node.longest
+                if not isinstance(count, int) and count.is_open:
+                    number = replace(here._to("repeat"), at=(), node=count)
+                    times = times if drawn is None else drawn.get(number.name, 0)
+                    yield number
+                for index in range(times):
+                    changed = first.entries if index == 0 else {}
+                    yield from cls.of(each.without(changed), drawn, here._to(index, "each"))
+                    yield from cls.of(BlockNode(changed), drawn, here._to(index, "first"))
+            case BlockNode(entries, either):
+                for key, child in entries.items():
+                    yield from cls.of(child, drawn, here._to(key) if here.name else _root(key))
+                if either:
+                    decision = replace(here._to("either"), at=(), node=Choice(tuple(either)))
+                    yield decision
+                    yield from _chosen(either, drawn, decision, here)
 
     def _to(self, key: str | int, written: str = "") -> Setting:
         name, said = f"{self.name}.{key}", f"{self.written}.{written or key}"
@@ -46,51 +83,12 @@ class Setting:
         return replace(self, name=name, written=said, within=within)
 
 
-def settings(
-    node: Node, drawn: Mapping[str, Any] | None = None, at: Setting | None = None
-) -> Iterator[Setting]:
-    """Yield the settings of a space, in the order of its file.
-
-    Args:
-        node: The space, or a part of it.
-        drawn: Parameters; of every choice of blocks what they choose, else all options.
-        at: Where the part is.
-    """
-    here = at or Setting("", "", ())
-    match node:
-        case Fixed() | Choice() | Int() | Float():
-            yield replace(here, node=node)
-        case Items(nodes):
-            for index, item in enumerate(nodes):
-                yield from settings(item, drawn, here._to(index))
-        case Blocks(options):
-            yield replace(here, at=(*here.at, "kind"), node=Choice(tuple(options)))
-            yield from _chosen(options, drawn, here, here)
-        case Repeat(count, each, first):
-            times = longest(count)
-            if not isinstance(count, int) and is_open(count):
-                number = replace(here._to("repeat"), at=(), node=count)
-                times = times if drawn is None else drawn.get(number.name, 0)
-                yield number
-            for index in range(times):
-                changed = first.entries if index == 0 else {}
-                yield from settings(each.without(changed), drawn, here._to(index, "each"))
-                yield from settings(Block(changed), drawn, here._to(index, "first"))
-        case Block(entries, either):
-            for key, child in entries.items():
-                yield from settings(child, drawn, here._to(key) if here.name else _root(key))
-            if either:
-                decision = replace(here._to("either"), at=(), node=Choice(tuple(either)))
-                yield decision
-                yield from _chosen(either, drawn, decision, here)
-
-
 def _root(key: str) -> Setting:
     return Setting(key, key, (key,))
 
 
 def _chosen(
-    options: Mapping[str, Block],
+    options: Mapping[str, BlockNode],
     drawn: Mapping[str, Any] | None,
     decision: Setting,
     here: Setting,
@@ -100,4 +98,4 @@ def _chosen(
         if several and drawn is not None and drawn.get(decision.name) != name:
             continue
         inside = here._option(decision.written, name, chosen=several)
-        yield from settings(options[name], drawn, inside)
+        yield from Setting.of(options[name], drawn, inside)

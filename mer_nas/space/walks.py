@@ -11,10 +11,10 @@ from typing import Any
 from mer_nas.errors import ConfigError, Infeasible, shown, unknown
 from mer_nas.space.domains import (
     SHARED,
-    Block,
-    Blocks,
+    BlockChoice,
+    BlockNode,
     Choice,
-    Fixed,
+    Constant,
     Float,
     Int,
     Items,
@@ -23,7 +23,6 @@ from mer_nas.space.domains import (
     Pick,
     Repeat,
     label,
-    longest,
     same,
 )
 
@@ -35,42 +34,42 @@ def fill(node: Node, pick: Pick, path: str) -> Any:
         Infeasible: A `require` does not hold; the message names it.
     """
     match node:
-        case Fixed(value):
+        case Constant(value):
             return value
         case Choice() | Int() | Float():
             return _draw(node, pick, path)
         case Items(nodes):
             return [fill(item, pick, f"{path}.{index}") for index, item in enumerate(nodes)]
-        case Blocks(options):
+        case BlockChoice(options):
             kind = _draw(Choice(tuple(options)), pick, path)
             return {"kind": kind, **fill(options[kind], pick, f"{path}.{kind}")}
         case Repeat(count):
             times = count if isinstance(count, int) else fill(count, pick, f"{path}.repeat")
             return [fill(node.at(index), pick, f"{path}.{index}") for index in range(times)]
-        case Block():
+        case BlockNode():
             return _fill_block(node, pick, path)
 
 
-def _fill_block(block: Block, pick: Pick, path: str) -> dict[str, Any]:
+def _fill_block(block: BlockNode, pick: Pick, path: str) -> dict[str, Any]:
     shared = block.entries.get(SHARED)
-    last = {SHARED} if isinstance(shared, Block) else set()
+    last = {SHARED} if isinstance(shared, BlockNode) else set()
     tree = {k: fill(v, pick, f"{path}.{k}") for k, v in block.entries.items() if k not in last}
     if block.either:
         name = _draw(Choice(tuple(block.either)), pick, f"{path}.either")
         tree |= _fill_block(block.either[name], pick, f"{path}.{name}")
-    if isinstance(shared, Block):
-        tree[SHARED] = _fill_block(taken(shared, tree), pick, f"{path}.{SHARED}")
+    if isinstance(shared, BlockNode):
+        tree[SHARED] = _fill_block(_taken(shared, tree), pick, f"{path}.{SHARED}")
     for relation in block.require:
         if not relation.holds(tree):
             raise Infeasible(f"{path}: {relation.text!r} does not hold")
     return tree
 
 
-def taken(shared: Block, tree: Any) -> Block:
+def _taken(shared: BlockNode, tree: Any) -> BlockNode:
     """Return of settings by kind of block those that a block of the tree takes."""
     kinds = set(_kinds(tree))
     entries = {kind: child for kind, child in shared.entries.items() if kind in kinds}
-    return Block(entries, shared.either, shared.require)
+    return BlockNode(entries, shared.either, shared.require)
 
 
 def _kinds(tree: Any) -> Iterator[str]:
@@ -85,15 +84,8 @@ def _kinds(tree: Any) -> Iterator[str]:
 
 def _draw(leaf: Leaf, pick: Pick, path: str) -> Any:
     if isinstance(leaf, Choice):
-        return leaf.value(pick(path, leaf)) if is_open(leaf) else leaf.values[0]
-    return pick(path, leaf) if is_open(leaf) else leaf.low
-
-
-def is_open(leaf: Leaf) -> bool:
-    """Whether a leaf has more than one value; the others are no parameters."""
-    if isinstance(leaf, Choice):
-        return len(leaf.values) > 1
-    return leaf.low < leaf.high
+        return leaf.value(pick(path, leaf)) if leaf.is_open else leaf.values[0]
+    return pick(path, leaf) if leaf.is_open else leaf.low
 
 
 def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
@@ -105,7 +97,7 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
         ConfigError: The value lies outside the space; the message says where.
     """
     match node:
-        case Fixed(fixed):
+        case Constant(fixed):
             if not same(fixed, value):
                 raise ConfigError(
                     f"{path}: fixed to {shown(fixed)} in this space, not {shown(value)}"
@@ -114,7 +106,7 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
         case Choice(values):
             for option in values:
                 if same(option, value):
-                    return {path: label(option)} if is_open(node) else {}
+                    return {path: label(option)} if node.is_open else {}
             raise ConfigError(f"{path}: one of {_list(values)} would be right, not {shown(value)}")
         case Int(low, high) | Float(low, high):
             if not _inside(node, value):
@@ -123,7 +115,7 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
                     f"{path}: {kind} in [{low}, {high}] would be right, not {shown(value)}"
                 )
             number = float(value) if isinstance(node, Float) else int(value)
-            return {path: number} if is_open(node) else {}
+            return {path: number} if node.is_open else {}
         case Items(nodes):
             _want_list(value, path, [len(nodes)])
             return _merge(
@@ -133,11 +125,11 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
         case Repeat(count):
             _want_list(value, path, None)
             opened = encode(
-                Fixed(count) if isinstance(count, int) else count, len(value), f"{path}.repeat"
+                Constant(count) if isinstance(count, int) else count, len(value), f"{path}.repeat"
             )
             items = (encode(node.at(i), v, f"{path}.{i}") for i, v in enumerate(value))
             return opened | _merge(items)
-        case Blocks(options):
+        case BlockChoice(options):
             only = next(iter(options)) if len(options) == 1 else None
             kind = str(_want_block(value, path).get("kind", only))
             if kind not in options:
@@ -145,11 +137,11 @@ def encode(node: Node, value: Any, path: str) -> dict[str, Any]:
             inner = {key: v for key, v in value.items() if key != "kind"}
             chosen = {path: kind} if len(options) > 1 else {}
             return chosen | encode(options[kind], inner, f"{path}.{kind}")
-        case Block():
+        case BlockNode():
             return _encode_block(node, value, path)
 
 
-def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
+def _encode_block(block: BlockNode, value: Any, path: str) -> dict[str, Any]:
     tree = _want_block(value, path)
     for key in tree:
         if key not in block.names():
@@ -159,7 +151,7 @@ def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
         for key, child in block.entries.items()
         if key in tree
     }
-    if isinstance(block.entries.get(SHARED), Block) and SHARED in parts:
+    if isinstance(block.entries.get(SHARED), BlockNode) and SHARED in parts:
         kinds = [f"{path}.{SHARED}.{kind}." for kind in _kinds(tree)]
         shared = parts[SHARED].items()
         parts[SHARED] = {k: v for k, v in shared if any(map(k.startswith, kinds))}
@@ -172,7 +164,7 @@ def _encode_block(block: Block, value: Any, path: str) -> dict[str, Any]:
     return own | chosen | inner
 
 
-def _option(block: Block, rest: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
+def _option(block: BlockNode, rest: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
     """Return the option of `either` that these settings fit, and the parameters they are."""
     misfits = []
     for name, option in block.either.items():
@@ -190,11 +182,11 @@ def completed(node: Node, value: Any, path: str) -> Any:
             return [completed(n, v, path) for n, v in zip(nodes, value, strict=True)]
         case Repeat():
             return [completed(node.at(i), v, path) for i, v in enumerate(value)]
-        case Blocks(options):
+        case BlockChoice(options):
             kind = str(value.get("kind", next(iter(options))))
             inner = {key: v for key, v in value.items() if key != "kind"}
             return {"kind": kind, **completed(options[kind], inner, path)}
-        case Block(entries, either):
+        case BlockNode(entries, either):
             tree = _fixed(entries, value, path)
             rest = {key: v for key, v in value.items() if key not in entries}
             if either and (rest or len(either) == 1):
@@ -222,11 +214,11 @@ def _fixed(entries: Mapping[str, Node], value: Any, path: str) -> dict[str, Any]
 def _hollow(node: Node) -> Any:
     """Return a block that says nothing, or a list of such blocks; none for what is open itself."""
     match node:
-        case Block():
+        case BlockNode():
             return {}
         case Repeat(count) if isinstance(count, int):
             return [{}] * count
-        case Items(nodes) if all(isinstance(item, Block) for item in nodes):
+        case Items(nodes) if all(isinstance(item, BlockNode) for item in nodes):
             return [{}] * len(nodes)
     return None
 
@@ -245,17 +237,17 @@ def narrow(node: Node, keys: list[str], value: Any, place: str) -> Node:
     key, rest = keys[0], keys[1:]
     here = f"{place}.{key}"
     match node:
-        case Block():
+        case BlockNode():
             return _narrow_block(node, key, rest, value, place)
-        case Blocks(options):
+        case BlockChoice(options):
             if key not in options:
                 raise ConfigError(f"{place}: {unknown('option', key, options)}")
             inner = narrow(options[key], rest, value, here)
-            assert isinstance(inner, Block)
-            return Blocks({**options, key: inner})
+            assert isinstance(inner, BlockNode)
+            return BlockChoice({**options, key: inner})
         case Repeat(count, each, first):
             parts: dict[str, Node] = {
-                "repeat": Fixed(count) if isinstance(count, int) else count,
+                "repeat": Constant(count) if isinstance(count, int) else count,
                 "each": each,
                 "first": first,
             }
@@ -272,27 +264,29 @@ def narrow(node: Node, keys: list[str], value: Any, place: str) -> Node:
     raise ConfigError(f"{place}: {key!r} leads nowhere, the space ends here")
 
 
-def _narrow_block(block: Block, key: str, rest: list[str], value: Any, place: str) -> Block:
+def _narrow_block(
+    block: BlockNode, key: str, rest: list[str], value: Any, place: str
+) -> BlockNode:
     here = f"{place}.{key}"
     if key in block.entries:
         entries = {**block.entries, key: narrow(block.entries[key], rest, value, here)}
-        return Block(entries, block.either, block.require)
+        return BlockNode(entries, block.either, block.require)
     if key == "either" and block.either:
         kept = _names(value, block.either, here)
-        return Block(block.entries, {name: block.either[name] for name in kept}, block.require)
+        return BlockNode(block.entries, {name: block.either[name] for name in kept}, block.require)
     if key in block.either:
         inner = narrow(block.either[key], rest, value, here)
-        assert isinstance(inner, Block)
-        return Block(block.entries, {**block.either, key: inner}, block.require)
+        assert isinstance(inner, BlockNode)
+        return BlockNode(block.entries, {**block.either, key: inner}, block.require)
     known = [*block.entries, *block.either, *(["either"] if block.either else [])]
     raise ConfigError(f"{place}: {unknown('setting', key, known)}")
 
 
 def _repeat(parts: Mapping[str, Node]) -> Repeat:
     count, each, first = parts["repeat"], parts["each"], parts["first"]
-    assert isinstance(each, Block)
-    assert isinstance(first, Block)
-    if isinstance(count, Fixed):
+    assert isinstance(each, BlockNode)
+    assert isinstance(first, BlockNode)
+    if isinstance(count, Constant):
         return Repeat(count.value, each, first)
     assert isinstance(count, Int | Choice)
     return Repeat(count, each, first)
@@ -300,8 +294,8 @@ def _repeat(parts: Mapping[str, Node]) -> Repeat:
 
 def _narrow_leaf(node: Node, value: Any, place: str) -> Node:
     match node:
-        case Blocks(options):
-            return Blocks({name: options[name] for name in _names(value, options, place)})
+        case BlockChoice(options):
+            return BlockChoice({name: options[name] for name in _names(value, options, place)})
         case Choice(values) if isinstance(value, list) and not any(same(value, v) for v in values):
             for option in value:
                 encode(node, option, place)
@@ -318,15 +312,15 @@ def _narrow_leaf(node: Node, value: Any, place: str) -> Node:
             if isinstance(node, Int):
                 return Int(int(low), int(high), node.step, node.log)
             return Float(float(low), float(high), node.log)
-        case Block() | Repeat() | Items():
+        case BlockNode() | Repeat() | Items():
             raise ConfigError(
                 f"{place}: a block cannot be replaced by {shown(value)}; name a setting in it"
             )
     encode(node, value, place)
-    return Fixed(value)
+    return Constant(value)
 
 
-def _names(value: Any, options: Mapping[str, Block], place: str) -> list[str]:
+def _names(value: Any, options: Mapping[str, BlockNode], place: str) -> list[str]:
     kept = [str(name) for name in (value if isinstance(value, list) else [value])]
     for name in kept or [""]:
         if name not in options:
@@ -338,25 +332,25 @@ def leaves(node: Node, path: str) -> Iterator[tuple[str, Leaf]]:
     """Yield every open parameter of the space with its name, those of all options included."""
     match node:
         case Choice() | Int() | Float():
-            if is_open(node):
+            if node.is_open:
                 yield path, node
         case Items(nodes):
             for index, item in enumerate(nodes):
                 yield from leaves(item, f"{path}.{index}")
-        case Blocks(options):
+        case BlockChoice(options):
             yield from _options(options, path, path)
         case Repeat(count):
-            if not isinstance(count, int) and is_open(count):
+            if not isinstance(count, int) and count.is_open:
                 yield f"{path}.repeat", count
-            for index in range(longest(count)):
+            for index in range(node.longest):
                 yield from leaves(node.at(index), f"{path}.{index}")
-        case Block(entries, either):
+        case BlockNode(entries, either):
             for key, child in entries.items():
                 yield from leaves(child, f"{path}.{key}")
             yield from _options(either, f"{path}.either", path)
 
 
-def _options(options: Mapping[str, Block], name: str, path: str) -> Iterator[tuple[str, Leaf]]:
+def _options(options: Mapping[str, BlockNode], name: str, path: str) -> Iterator[tuple[str, Leaf]]:
     if len(options) > 1:
         yield name, Choice(tuple(options))
     for option, block in options.items():
@@ -372,7 +366,7 @@ def values(node: Node, keys: Sequence[str], default: Any) -> Iterator[Any]:
         default: What a block without the setting has.
     """
     match node:
-        case Fixed(value) if not keys:
+        case Constant(value) if not keys:
             yield value
         case Choice(options) if not keys:
             yield from options
@@ -381,13 +375,13 @@ def values(node: Node, keys: Sequence[str], default: Any) -> Iterator[Any]:
         case Items(nodes) if keys:
             for item in nodes:
                 yield from values(item, keys[1:], default)
-        case Repeat(count) if keys:
-            for index in range(longest(count)):
+        case Repeat() if keys:
+            for index in range(node.longest):
                 yield from values(node.at(index), keys[1:], default)
-        case Blocks(options) if keys:
+        case BlockChoice(options) if keys:
             for block in options.values():
                 yield from values(block, keys, default)
-        case Block(entries, either) if keys:
+        case BlockNode(entries, either) if keys:
             if keys[0] in entries:
                 yield from values(entries[keys[0]], keys[1:], default)
             elif either:

@@ -21,7 +21,7 @@ from mer_nas.evaluation.timing import BATCH, clock, clock_clip
 from mer_nas.search.config import RayConfig, Shares, StudyConfig
 from mer_nas.settings import Settings
 from mer_nas.study.state import StudyState, Trial
-from mer_nas.systems import draw_one, grid, trained_by
+from mer_nas.systems import grid, trained_by
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import count, duration
 
@@ -175,7 +175,7 @@ def _probes(settings: Settings) -> list[Candidate]:
 
 def _drawn(settings: Settings, chance: random.Random) -> Candidate | None:
     try:
-        tree = draw_one(settings.space, chance)
+        tree = settings.space.draw(chance)
         architecture = parse_drawn(tree["architecture"], settings.space.place)
     except Infeasible:
         return None

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from torch import Tensor, randn
 
-from mer_nas import systems
 from mer_nas.architectures import Architecture, Cost, parse_drawn
 from mer_nas.config import presets
 from mer_nas.errors import Infeasible
@@ -35,7 +34,7 @@ def closed() -> Draws:
         chance = random.Random(0)
         while True:
             try:
-                yield parse_drawn(systems.draw_one(space, chance)["architecture"])
+                yield parse_drawn(space.draw(chance)["architecture"])
             except Infeasible:
                 yield None
 

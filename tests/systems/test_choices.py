@@ -6,7 +6,16 @@ from typing import Any
 
 from mer_nas.architectures import Architecture
 from mer_nas.space import SearchSpace
-from mer_nas.space.domains import Block, Blocks, Choice, Fixed, Int, Items, Node, Repeat
+from mer_nas.space.domains import (
+    BlockChoice,
+    BlockNode,
+    Choice,
+    Constant,
+    Int,
+    Items,
+    Node,
+    Repeat,
+)
 
 OPEN = {
     "moe": 61,
@@ -58,7 +67,7 @@ def _offered(node: Node, key: str, owner: str = "") -> Iterator[Setting]:
         case Items(nodes):
             for item in nodes:
                 yield from _offered(item, key, owner)
-        case Blocks(options):
+        case BlockChoice(options):
             for kind, block in options.items():
                 yield owner, key, kind
                 yield from _inside(block, kind)
@@ -67,12 +76,12 @@ def _offered(node: Node, key: str, owner: str = "") -> Iterator[Setting]:
                 yield from ((key, "repeat", n) for n in range(count.low, count.high + 1))
             yield from _inside(each, key)
             yield from _inside(first, key)
-        case Block(entries):
+        case BlockNode(entries):
             kind = entries.get("kind")
-            yield from _inside(node, str(kind.value) if isinstance(kind, Fixed) else key)
+            yield from _inside(node, str(kind.value) if isinstance(kind, Constant) else key)
 
 
-def _inside(block: Block, owner: str) -> Iterator[Setting]:
+def _inside(block: BlockNode, owner: str) -> Iterator[Setting]:
     for name, child in block.entries.items():
         yield from _offered(child, name, owner)
     for option in block.either.values():

@@ -5,7 +5,7 @@ import pytest
 from mer_nas import systems
 from mer_nas.errors import ConfigError
 from mer_nas.settings import resolve
-from mer_nas.space import SearchSpace, recipe_of
+from mer_nas.space import SearchSpace
 from mer_nas.training.config import Augmentation, TrainerConfig
 
 # Optimizer, learning rate, weight decay, batch, length, loss: section 8 of the design notes.
@@ -91,7 +91,7 @@ def test_a_point_takes_from_its_recipe_what_is_searched_and_in_range() -> None:
 
 def test_a_recipe_that_does_not_exist_is_refused_with_the_point() -> None:
     with pytest.raises(ConfigError, match=r"p: recipe: trainer=duel: .* Did you mean 'dual'\?"):
-        recipe_of(space(recipe="duel").point("p"))
+        space(recipe="duel").point("p").training()
 
 
 def test_words_win_over_a_recipe() -> None:

@@ -29,13 +29,13 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
     mer-nas check space=./mine.yaml space.architecture.paths.0.stages.repeat=2
     """
     from mer_nas import systems
-    from mer_nas.vetting import DRAWS, vet
+    from mer_nas.vetting import MAX_DRAWS, vet
 
     settings = resolve(words)
     space = settings.space
     notes = vet(space, settings.trainer, drawn=settings.study.sampler != "points")
     found = systems.published_systems(space)
-    draws = list(systems.draws(space, DRAWS))
+    draws = list(systems.draws(space, MAX_DRAWS))
     kinds = Counter(_kind(draw) for draw in draws if draw.reason)
     examples = {_kind(draw): draw.reason for draw in reversed(draws)}
     reasons = {examples[kind]: times for kind, times in kinds.most_common()}
@@ -52,7 +52,7 @@ def verb(words: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     for system in found:
-        say(systems.line(system))
+        say(system.line)
     say(
         f"{space.name}: well formed, {count(len(space.parameters()), 'open parameter')}, "
         f"{feasible} of {len(draws)} draws feasible"

@@ -86,7 +86,7 @@ def _points(_: str, chosen: str | None) -> list[Row]:
     rows = []
     for name in [chosen] if chosen else presets.names("space"):
         for system in systems.published_systems(resolve([f"space={name}"]).space):
-            text = systems.line(system).removeprefix(system.name).strip()
+            text = system.line.removeprefix(system.name).strip()
             rows.append({"space": name, "text": f"{name:<12} {text}", **system._asdict()})
     return rows
 
