@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mer_nas.errors import DataError
 
-TOLERANCE = 2
+FRAME_TOLERANCE = 2
 """A frame that is missing may be stood in for by one this many frames away."""
 
 UNLABELLED = -1
@@ -73,7 +73,7 @@ class Record:
         return f"{self.group}/{self.name}"
 
     def frame(self, number: int) -> Frame:
-        """Return the frame of that number, or the nearest one within `TOLERANCE`.
+        """Return the frame of that number, or the nearest one within `FRAME_TOLERANCE`.
 
         Raises:
             DataError: There is none so near.
@@ -82,7 +82,8 @@ class Record:
         if found is None:
             there = f" in {self.frames[0].path.parent}" if self.frames else ""
             raise DataError(
-                f"{self.id}: there is no frame {number} nor one within {TOLERANCE} of it{there}"
+                f"{self.id}: there is no frame {number} nor one within {FRAME_TOLERANCE} of it"
+                f"{there}"
             )
         return found
 
@@ -99,7 +100,7 @@ class Record:
 
 
 def nearest(frames: tuple[Frame, ...], number: int) -> Frame | None:
-    """Return the frame nearest to `number` if it is within `TOLERANCE`; the later of two.
+    """Return the frame nearest to `number` if it is within `FRAME_TOLERANCE`; the later of two.
 
     >>> frames = (Frame(3, Path("3.png")), Frame(7, Path("7.png")))
     >>> nearest(frames, 5).number, nearest(frames, 10)
@@ -108,7 +109,7 @@ def nearest(frames: tuple[Frame, ...], number: int) -> Frame | None:
     at = bisect_left(frames, number, key=lambda frame: frame.number)
     near = frames[max(0, at - 1) : at + 1]
     found = min(near, key=lambda f: (abs(f.number - number), -f.number), default=None)
-    return found if found and abs(found.number - number) <= TOLERANCE else None
+    return found if found and abs(found.number - number) <= FRAME_TOLERANCE else None
 
 
 def dataset_of(clip: str) -> str:

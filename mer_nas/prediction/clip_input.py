@@ -9,7 +9,7 @@ import numpy as np
 from mer_nas.data.annotations.folders import readable
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.frames import Listing, list_frames
-from mer_nas.data.preprocess.images import ENDINGS, decode
+from mer_nas.data.preprocess.images import IMAGE_ENDINGS, decode
 from mer_nas.data.preprocess.pipeline import Keyframes
 from mer_nas.errors import DataError
 from mer_nas.files import place
@@ -78,7 +78,7 @@ def clip_input(word: str, given: Given) -> ClipInput:
         reader = Stills(str(path), tuple(frame.path for frame in listing.frames), given.fps)
         found = _whole(word, reader, numbers, given)
         return replace(found, notes=tuple(_notes(listing, found)))
-    if path.is_file() and path.suffix.lower() not in ENDINGS:
+    if path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS:
         video = Video.open(path)
         known = replace(video, fps=given.fps or video.fps)
         return _whole(word, known, range(len(video)), given)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from mer_nas.config.base import Tree
-from mer_nas.data.preprocess.images import ENDINGS
+from mer_nas.data.preprocess.images import IMAGE_ENDINGS
 from mer_nas.export.manifest import Manifest
 from mer_nas.prediction.clip_input import Given, clip_input, there
 from mer_nas.prediction.model import Inputs, Model
@@ -60,7 +60,7 @@ def predict(model: Model, word: str, given: Given = NOTHING) -> tuple[Prediction
         DataError: The clip cannot be read or prepared, or is not what the network needs.
     """
     path = there(word)
-    if model.manifest.how is None and path is not None and path.suffix.lower() in ENDINGS:
+    if model.manifest.how is None and path is not None and path.suffix.lower() in IMAGE_ENDINGS:
         inputs = model.make_flow_inputs(path)
         return _said(model, word, inputs, None, None, None), inputs
     found = clip_input(word, given)

@@ -20,7 +20,7 @@ from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
-from mer_nas.data.sources.faces import PIXELS, Face, render
+from mer_nas.data.sources.faces import PIXELS, Face, render_frame
 from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, UNITS, expression
 from mer_nas.data.sources.synthetic import Recording, recordings
 from mer_nas.errors import DataError
@@ -156,7 +156,9 @@ def test_a_face_that_does_not_move_stays_the_same_but_for_noise() -> None:
     rng = np.random.default_rng(0)
     image = Face.draw(rng).portrait()
     still = np.zeros((PIXELS, PIXELS), np.float32)
-    one, two = (render(image, (still, still), gain=1.0, noise=0.0, rng=rng) for _ in range(2))
+    one, two = (
+        render_frame(image, (still, still), gain=1.0, noise=0.0, rng=rng) for _ in range(2)
+    )
     assert np.array_equal(one, two)
     assert one.std() > 20
 

@@ -218,7 +218,7 @@ def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | Non
 def _from_folders(location: Location) -> Iterator[Annotation]:
     """Return a clip for every folder that fits the layout."""
     layout = location.layout
-    for values, folder in walk(location, Folders()):
+    for values, folder in matching_folders(location, Folders()):
         spelling = values["subject"]
         subject = layout.subject_of(spelling)
         assert subject is not None  # it fits the pattern
@@ -240,7 +240,9 @@ def _from_folders(location: Location) -> Iterator[Annotation]:
         )
 
 
-def walk(location: Location, folders: Folders) -> Iterator[tuple[dict[str, str], Path]]:
+def matching_folders(
+    location: Location, folders: Folders
+) -> Iterator[tuple[dict[str, str], Path]]:
     """Return every folder that fits a pattern of the release, with what the pattern stood for."""
     for pattern in location.release.clips:
         yield from _walk(location, folders, location.folder, pattern.split("/"), {})

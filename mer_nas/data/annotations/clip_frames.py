@@ -18,8 +18,8 @@ from mer_nas.data.annotations.layouts import PLACEHOLDER, Layout
 from mer_nas.data.annotations.locate import Location
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.frames import Listing, list_frames
-from mer_nas.data.preprocess.images import ENDINGS
-from mer_nas.data.records import TOLERANCE, Frame, Record, nearest
+from mer_nas.data.preprocess.images import IMAGE_ENDINGS
+from mer_nas.data.records import FRAME_TOLERANCE, Frame, Record, nearest
 from mer_nas.errors import DataError
 from mer_nas.wording import count, some
 
@@ -138,7 +138,7 @@ class FrameFinder:
 
 
 def _listed(path: Path) -> Listing:
-    if path.suffix.lower() in ENDINGS and path.is_file():
+    if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
         text = f"{path} is one image; a folder of frames or a video would be right"
         raise _Fault("no frames", text)
     try:
@@ -196,7 +196,7 @@ def _interval(annotation: Annotation, layout: Layout, listing: Listing) -> _Inte
         text = f"frames on disk are counted from {first}, in the table from {annotation.first}"
         notes.append(_Note("frames counted anew", text))
     onset, apex, offset = onset + shift, apex + shift, offset + shift
-    if offset > last + TOLERANCE and last >= apex:
+    if offset > last + FRAME_TOLERANCE and last >= apex:
         notes.append(_Note("a clip cut short", f"offset {offset}: the last frame is {last}"))
         offset = last
     return _Interval(onset, apex, offset, bool(inside), tuple(notes))
@@ -259,8 +259,8 @@ def _key(number: int, listing: Listing) -> Frame:
         first, last = listing.frames[0].number, listing.frames[-1].number
         raise _Fault(
             "frames are missing",
-            f"there is no frame {number} nor one within {TOLERANCE} of it in {listing.folder}, "
-            f"which holds {first} to {last}",
+            f"there is no frame {number} nor one within {FRAME_TOLERANCE} of it in "
+            f"{listing.folder}, which holds {first} to {last}",
         )
     return found
 

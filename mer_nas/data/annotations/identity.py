@@ -48,11 +48,11 @@ KNOWN = {
 """By layout, how its data set is written, in lower case and without blanks, hyphens and such."""
 _SETS = {word: name for name, words in KNOWN.items() for word in words.split()}
 
-FORMS = {"smic": "s{:02d}"}
+_FORMS = {"smic": "s{:02d}"}
 """Normal forms of subjects in tables of several sets, where they are not those of the layout: as
 MEGC 2019 has them."""
 
-WORDS = (
+_WORDS = (
     {"s", "sub", "subj", "subject", "sbj", "sp", "spno", "test", "testperson"},
     {"p", "pp", "part", "participant", "person", "pers", "proband", "vp"},
     {"id", "no", "nr", "n", "number"},
@@ -121,8 +121,8 @@ def subject_of(dataset: str, text: str) -> str | None:
     if dataset not in KNOWN or read_layout(dataset).subject == "{}":
         return None
     layout = read_layout(dataset)
-    if dataset in FORMS:
-        layout = layout.model_copy(update={"subject": FORMS[dataset]})
+    if dataset in _FORMS:
+        layout = layout.model_copy(update={"subject": _FORMS[dataset]})
     return layout.subject_of(plain(text))
 
 
@@ -229,5 +229,5 @@ def _same(one: str, other: str) -> bool:
     """Return whether two words before a number may mean the same."""
     if one == other:
         return True
-    groups = [group for group in WORDS if {one, other} - {""} <= group]
+    groups = [group for group in _WORDS if {one, other} - {""} <= group]
     return bool(groups)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mer_nas.data.annotations import layouts
 from mer_nas.data.annotations.folders import Folders, readable, spelled
-from mer_nas.data.annotations.layouts import Frames, Layout, Release
+from mer_nas.data.annotations.layouts import Layout, Release, ReleaseKind
 from mer_nas.data.config import RecordedData
 from mer_nas.errors import DataError
 from mer_nas.wording import some
@@ -59,7 +59,7 @@ def location_of(config: RecordedData, layout: Layout) -> Location:
 
 
 def _locate(
-    layout: Layout, root: Path | None, frames: Frames = "raw", table: str | None = None
+    layout: Layout, root: Path | None, frames: ReleaseKind = "raw", table: str | None = None
 ) -> Location:
     """Find a data set below the folder that the user named."""
     releases = layout.released(frames)
@@ -75,7 +75,7 @@ def _locate(
     return search.location(root, table)
 
 
-def _find_root(layout: Layout, above: Path, frames: Frames = "raw") -> Path:
+def _find_root(layout: Layout, above: Path, frames: ReleaseKind = "raw") -> Path:
     """Return the one folder at or below `above` that holds a data set.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mer_nas.data.annotations import identity
-from mer_nas.data.annotations.annotation import Annotation, read_annotations, walk
+from mer_nas.data.annotations.annotation import Annotation, matching_folders, read_annotations
 from mer_nas.data.annotations.clip_frames import FrameFinder
 from mer_nas.data.annotations.folders import readable
 from mer_nas.data.annotations.label_maps import AS_ANNOTATED, LabelMap, read_label_map
@@ -214,7 +214,7 @@ def _report_strangers(location: Location, finder: FrameFinder, findings: list[Fi
     ends = [pattern.split("/")[-1] for pattern in location.release.clips]
     if location.table is None or not all("{clip}" in end and "*" not in end for end in ends):
         return
-    for _, folder in walk(location, finder.folders):
+    for _, folder in matching_folders(location, finder.folders):
         if folder not in finder.used:
             where = str(folder.relative_to(location.folder))
             findings.append(Finding("warning", "a clip without annotation", where, "passed over"))

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.config import Alignment
+from mer_nas.data.preprocess.images import Image
 from mer_nas.errors import DataError
 
-Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
 EYES = (slice(36, 42), slice(42, 48))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mer_nas.errors import DataError
 
-Array = NDArray[Any]
+_Array = NDArray[Any]
 
 DIGEST = 32
 """Bytes of the checksum at the end of a file."""
@@ -70,15 +70,15 @@ class Cache:
                     file.unlink()
         return cache
 
-    def entry(self, key: str) -> Array | None:
+    def entry(self, key: str) -> _Array | None:
         """Return an entry; None where there is none that is whole."""
         return _read(self._entry(key))
 
-    def keep(self, key: str, array: Array) -> None:
+    def keep(self, key: str, array: _Array) -> None:
         """Keep an entry."""
         self._write(self._entry(key), lambda file: _write_array(file, array.shape, [array]))
 
-    def set(self, keys: Sequence[str]) -> Array | None:
+    def set(self, keys: Sequence[str]) -> _Array | None:
         """Return the entries of `keys` as one array (N, ...), mapped into memory, read-only.
 
         None where they were never joined, or what was joined is damaged.
@@ -109,7 +109,7 @@ class Cache:
     def _set(self, keys: Sequence[str]) -> Path:
         return self.folder / "sets" / f"{key_of(keys)}.npy"
 
-    def _whole(self, key: str) -> Array:
+    def _whole(self, key: str) -> _Array:
         array = self.entry(key)
         if array is None:
             raise DataError(
@@ -160,7 +160,7 @@ def key_of(parts: Iterable[str]) -> str:
     return summed.hexdigest()[:40]
 
 
-def _write_array(file: _Summed, shape: tuple[int, ...], rows: Iterable[Array]) -> None:
+def _write_array(file: _Summed, shape: tuple[int, ...], rows: Iterable[_Array]) -> None:
     rows = iter(rows)
     first = np.ascontiguousarray(next(rows))
     header = {"descr": first.dtype.str, "fortran_order": False, "shape": shape}
@@ -170,7 +170,7 @@ def _write_array(file: _Summed, shape: tuple[int, ...], rows: Iterable[Array]) -
         file.write(np.ascontiguousarray(row).data.cast("B"))
 
 
-def _read(path: Path) -> Array | None:
+def _read(path: Path) -> _Array | None:
     """Return the array in a file, mapped into memory; None where it is missing or damaged."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_:

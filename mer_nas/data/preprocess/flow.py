@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.config import DIS, TVL1, Farneback, Flow
 
-Image = NDArray[np.uint8]
-Field = NDArray[np.float32]
-Dense = Callable[[Image, Image], Field]
+_Grey = NDArray[np.uint8]
+_Field = NDArray[np.float32]
+Dense = Callable[[_Grey, _Grey], _Field]
 """From two grey frames (H, W) the flow (2, H, W) from the first to the second, in pixels."""
 
 
@@ -43,7 +43,7 @@ def dense_flow(settings: Flow | None = None) -> Dense:
             return partial(_farneback, settings or Farneback())
 
 
-def _farneback(settings: Farneback, onset: Image, apex: Image) -> Field:
+def _farneback(settings: Farneback, onset: _Grey, apex: _Grey) -> _Field:
     flow: Any = cv2.calcOpticalFlowFarneback(
         onset,
         apex,
@@ -56,11 +56,11 @@ def _farneback(settings: Farneback, onset: Image, apex: Image) -> Field:
         poly_sigma=1.2,
         flags=0,
     )
-    planes: Field = flow.transpose(2, 0, 1)
+    planes: _Field = flow.transpose(2, 0, 1)
     return planes
 
 
-def _tvl1(settings: TVL1, onset: Image, apex: Image) -> Field:
+def _tvl1(settings: TVL1, onset: _Grey, apex: _Grey) -> _Field:
     from skimage.registration import optical_flow_tvl1  # takes a second to import
 
     found: Any = optical_flow_tvl1(  # type: ignore[no-untyped-call]
@@ -76,15 +76,15 @@ def _tvl1(settings: TVL1, onset: Image, apex: Image) -> Field:
     return np.stack([right, down])
 
 
-def _dis(settings: DIS, onset: Image, apex: Image) -> Field:
+def _dis(settings: DIS, onset: _Grey, apex: _Grey) -> _Field:
     search: Any = cv2.DISOpticalFlow.create(_DIS_PRESETS[settings.preset])
     # OpenCV takes only frames that lie in memory in one piece.
     flow = search.calc(np.ascontiguousarray(onset), np.ascontiguousarray(apex), None)
-    planes: Field = flow.transpose(2, 0, 1)
+    planes: _Field = flow.transpose(2, 0, 1)
     return planes
 
 
-def flow_uvs(onset: Image, apex: Image, size: int, dense: Dense) -> Field:
+def flow_uvs(onset: _Grey, apex: _Grey, size: int, dense: Dense) -> _Field:
     """Return u, v and strain from `onset` to `apex`, both (H, W) grey, as (3, size, size).
 
     u and v are in pixels of the frames, strain has no unit; the motion keeps its magnitude.
@@ -101,11 +101,11 @@ def flow_uvs(onset: Image, apex: Image, size: int, dense: Dense) -> Field:
     return np.stack(small).astype(np.float32)
 
 
-def _strain(u: Field, v: Field) -> Field:
+def _strain(u: _Field, v: _Field) -> _Field:
     """Return the optical strain of a flow, (H, W), none of it negative."""
     u_y, u_x = np.gradient(u)
     v_y, v_x = np.gradient(v)
-    result: Field = np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2)
+    result: _Field = np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2)
     return result
 
 

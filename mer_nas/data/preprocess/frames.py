@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_nas.data.preprocess.frame_readers import Video
-from mer_nas.data.preprocess.images import ENDINGS
+from mer_nas.data.preprocess.images import IMAGE_ENDINGS
 from mer_nas.data.records import Frame
 from mer_nas.wording import some
 
@@ -50,7 +50,7 @@ class Listing:
             text = f"{self.rival} and more beside {self.frames[0].path.name} and more"
             return "frames of two names", f"in {self.folder}: {text}; give each clip a folder"
         if not self.frames:
-            text = f"ending in {', '.join(sorted(ENDINGS))} whose name ends in a number"
+            text = f"ending in {', '.join(sorted(IMAGE_ENDINGS))} whose name ends in a number"
             return "no frames", f"{self.folder} holds no image {text}"
         return None
 
@@ -105,7 +105,7 @@ def _most(called: Counter[str]) -> tuple[str, str | None]:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+    return file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".")
 
 
 def _in_video(file: Path) -> Listing:

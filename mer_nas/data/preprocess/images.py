@@ -29,15 +29,15 @@ Image = NDArray[np.uint8]
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 """An image as its file holds it, (H, W, 3), red first."""
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 """Endings of files that are taken for images."""
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 """What such a file may really be."""
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras use for a value."""
 MAX_PIXELS = 40_000_000
 """Of an image or a frame of a video: more than 8K footage has, and less than half a GB decoded."""
-MAX_FILE = 8 * MAX_PIXELS
+MAX_IMAGE_FILE = 8 * MAX_PIXELS
 """Bytes of the largest image file that is read."""
 
 MAX_SCANS = 100
@@ -75,7 +75,7 @@ def decode(file: Path) -> Samples:
         DataError: It is missing, empty, cut off, larger than `MAX_PIXELS`, several images in one,
             or no image that can be decoded.
     """
-    content = read_bytes(file, DataError, MAX_FILE)
+    content = read_bytes(file, DataError, MAX_IMAGE_FILE)
     if not content:
         raise DataError(f"{file}: this image file is empty (0 bytes); copy it again")
     if _is_cut(content):
@@ -124,7 +124,7 @@ def _refuse_header(file: Path, content: bytes) -> None:
     try:
         with _header, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit is lower
-            image = Header.open(io.BytesIO(content), formats=FORMATS)
+            image = Header.open(io.BytesIO(content), formats=_FORMATS)
     except Header.DecompressionBombError:  # which does not tell width and height
         raise DataError(f"{file}: {too_large('hundreds of millions of')}") from None
     except Exception:  # of a damaged header each format complains in its own way

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.config import Magnification
+from mer_nas.data.preprocess.images import Image
 from mer_nas.errors import DataError
 
-Image = NDArray[np.uint8]
 Band = NDArray[np.float32]
 
 

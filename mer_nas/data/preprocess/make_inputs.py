@@ -8,7 +8,7 @@
     keyframes_rgb   (3, 3, H, W)  the same in colour
     frames          (T, 1, H, W)  evenly spaced from onset to apex, in grey
 
-Functions of frames and nothing else. Frames are (T, H, W) grey or (T, H, W, 3) colour, red first,
+Functions of frames and nothing else. _Frames are (T, H, W) grey or (T, H, W, 3) colour, red first,
 0..255; what is made of them is float32. A grey level x becomes 2 x / 255 - 1 everywhere, so that a
 difference of key frames is the difference image. No input is stretched clip by clip: that would
 erase the size of a motion.
@@ -36,14 +36,14 @@ from mer_nas.rank_pooling import coefficients
 MEASURED = (FLOW, DIFFERENCE, DYNAMIC_IMAGE)
 """Those whose values are sizes of a change; the others are pictures, with a range of their own."""
 
-KEYS = (0.0, 1.0, 2.0)
+_KEYS = (0.0, 1.0, 2.0)
 """The moments onset, apex and offset; others lie between them."""
 
-FULL = 1 / 28
+_FULL = 1 / 28
 """Motion that is shown in full colour, in widths of the frame: 4 pixels of 112."""
 
 SCALING = {
-    FLOW_RGB: f"hue: direction, value: length of u, v, 1 at {FULL:.3f} of the frame's width",
+    FLOW_RGB: f"hue: direction, value: length of u, v, 1 at {_FULL:.3f} of the frame's width",
     DIFFERENCE: "apex minus onset, each 2 x / 255 - 1",
     DYNAMIC_IMAGE: "rank-pooling weights, divided by the sum of their sizes; frames 2 x / 255 - 1",
     KEYFRAMES: "2 x / 255 - 1",
@@ -52,7 +52,7 @@ SCALING = {
 }
 """By input, how its values follow from frames; that of flow_uvs is its source's own."""
 
-Frames = NDArray[np.uint8]
+_Frames = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 
 
@@ -63,10 +63,10 @@ class _Footage(Protocol):
     onset to apex.
     """
 
-    def grey(self, moments: Sequence[float]) -> Frames:
+    def grey(self, moments: Sequence[float]) -> _Frames:
         """Return the frames at these moments, (T, H, W)."""
 
-    def colour(self, moments: Sequence[float]) -> Frames:
+    def colour(self, moments: Sequence[float]) -> _Frames:
         """Return the frames at these moments, (T, H, W, 3), red first."""
 
 
@@ -79,21 +79,21 @@ def make_inputs(
         names: Which inputs.
         footage: The clip.
         size: H and W of the inputs, in pixels.
-        frames: Frames from onset to apex, both counted; at least 2.
+        frames: _Frames from onset to apex, both counted; at least 2.
         dense: Computes the flow; by default Farnebäck's.
     """
     seen: dict[str, Pixels] = {}
     if {FLOW, FLOW_RGB} & set(names):
-        onset, apex = footage.grey(KEYS[:2])
+        onset, apex = footage.grey(_KEYS[:2])
         seen[FLOW] = flow_uvs(onset, apex, size, dense or dense_flow())
         if FLOW_RGB in names:
-            seen[FLOW_RGB] = flow_rgb(seen[FLOW][:2], full=FULL * onset.shape[1])
+            seen[FLOW_RGB] = flow_rgb(seen[FLOW][:2], full=_FULL * onset.shape[1])
     if DIFFERENCE in names:
-        seen[DIFFERENCE] = _difference(footage.colour(KEYS[:2]), size)
+        seen[DIFFERENCE] = _difference(footage.colour(_KEYS[:2]), size)
     if KEYFRAMES in names:
-        seen[KEYFRAMES] = _pictures(footage.grey(KEYS), size)
+        seen[KEYFRAMES] = _pictures(footage.grey(_KEYS), size)
     if KEYFRAMES_RGB in names:
-        seen[KEYFRAMES_RGB] = _pictures(footage.colour(KEYS), size)
+        seen[KEYFRAMES_RGB] = _pictures(footage.colour(_KEYS), size)
     if FRAMES in names:
         seen[FRAMES] = _pictures(footage.grey(_moments(frames)), size)
     if DYNAMIC_IMAGE in names:
@@ -103,9 +103,9 @@ def make_inputs(
 
 def moments_needed(names: Sequence[str], frames: int) -> tuple[float, ...]:
     """Return the moments that `make_inputs` asks for, ascending."""
-    found = set(KEYS[:2])
+    found = set(_KEYS[:2])
     if {KEYFRAMES, KEYFRAMES_RGB} & set(names):
-        found.update(KEYS)
+        found.update(_KEYS)
     if FRAMES in names:
         found.update(_moments(frames))
     if DYNAMIC_IMAGE in names:
@@ -133,20 +133,20 @@ def _onset_apex_offset(count: int) -> list[float]:
     return spaced
 
 
-def _pictures(frames: Frames, size: int) -> Pixels:
+def _pictures(frames: _Frames, size: int) -> Pixels:
     """Return frames as (T, C, size, size) in [-1, 1]."""
     small = [_resized(frame, size) for frame in frames]
     return np.stack(small).astype(np.float32) * np.float32(2 / 255) - 1
 
 
-def _difference(frames: Frames, size: int) -> Pixels:
+def _difference(frames: _Frames, size: int) -> Pixels:
     """Return the last of two frames minus the first, (3, size, size) in [-2, 2]."""
     onset, apex = _pictures(frames, size)
     change: Pixels = apex - onset
     return change
 
 
-def _dynamic_image(frames: Frames, size: int) -> Pixels:
+def _dynamic_image(frames: _Frames, size: int) -> Pixels:
     """Return grey frames as one image (1, size, size) in [-1, 1]: what changed, and when.
 
     The sum of the frames, weighted by approximate rank pooling and divided by the sum of the

@@ -136,7 +136,7 @@ def pixel_grid(pixels: int = PIXELS) -> tuple[Field, Field]:
     return x, y
 
 
-def render(
+def render_frame(
     image: Field, motion: Motion, gain: float, noise: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return the portrait after a motion as a camera would record it, of the portrait's size.

@@ -32,7 +32,7 @@ from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
 from mer_nas.wording import count, lines, some
 
-COLUMNS = ("dataset", "sub", "filename_o", "label")
+_COLUMNS = ("dataset", "sub", "filename_o", "label")
 
 _SHOWN = 80
 """Letters that a message shows of a cell."""
@@ -150,7 +150,7 @@ def _table(path: Path) -> list[_Line]:
     sheet = read_csv(path)
     if not sheet.rows:
         raise DataError(f"{path}: the table is empty")
-    columns = sheet.columns(path, 0, {name: (name,) for name in COLUMNS})
+    columns = sheet.columns(path, 0, {name: (name,) for name in _COLUMNS})
     sheet.refuse_longer(path, 0)
     if len(sheet.rows) == 1:
         raise DataError(f"{path}: the table has a header but no clips")

@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 
 from mer_nas.data.annotations.read_records import labelled
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.needs import Needs
-from mer_nas.data.preprocess.cache import Array, Cache, default_folder, key_of
+from mer_nas.data.preprocess.cache import Cache, default_folder, key_of
 from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
-from mer_nas.data.preprocess.images import ENDINGS
+from mer_nas.data.preprocess.images import IMAGE_ENDINGS
 from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING
 from mer_nas.data.preprocess.pipeline import Keyframes, prepare, refuse_unready
 from mer_nas.data.records import Record
@@ -164,7 +164,7 @@ def _keyframes(record: Record) -> Keyframes:
 def frame_reader(record: Record) -> FrameReader:
     """Return the frames of a record: image files, or some frames of a video."""
     file = record.frames[0].path
-    if file.suffix.lower() in ENDINGS:
+    if file.suffix.lower() in IMAGE_ENDINGS:
         return Stills(record.id, tuple(frame.path for frame in record.frames), record.fps)
     numbers = tuple(frame.number for frame in record.frames)
     return Video(record.id, file, numbers[-1] + 1, record.fps, numbers)

@@ -43,7 +43,7 @@ from mer_nas.data.sources.faces import (
     Motion,
     coloured,
     draw_tint,
-    render,
+    render_frame,
 )
 from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, expression, head_motion, sway
 from mer_nas.errors import DataError
@@ -51,17 +51,17 @@ from mer_nas.inputs import FLOW
 
 CLASSES = tuple(EXPRESSIONS)
 
-COMPOSITE = (250, 109, 83)
+_COMPOSITE = (250, 109, 83)
 """Clips of each class in the MEGC 2019 composite."""
 
-UNIT = (1.0, 1.0, 0.2)
+_UNIT = (1.0, 1.0, 0.2)
 """What u, v (in pixels of a frame of 112) and strain are divided by, to be of the order of 1."""
 
-KNOTS = 4
+_KNOTS = 4
 """A head's motion in depth is given at this many points along each side of the image."""
 
-Image = NDArray[np.uint8]
-Counts = NDArray[np.int64]
+_Image = NDArray[np.uint8]
+_Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Subject:
     place: NDArray[np.float64]
     """(4,): where the face is in the picture (two), its turn and zoom, each in [-1, 1]."""
     habits: NDArray[np.float64]
-    """(classes, 2, KNOTS, KNOTS): the head's motion with each expression, deviation about 1."""
+    """(classes, 2, _KNOTS, _KNOTS): the head's motion with each expression, deviation about 1."""
     fading: NDArray[np.float64]
     """(classes,): share of the clips that catch the expression on its way back."""
     leaning: NDArray[np.float64]
@@ -122,7 +122,7 @@ class Subject:
             face=Face.draw(rng),
             balance=float(rng.uniform(-0.3, 0.3)),
             place=rng.uniform(-1, 1, 4),
-            habits=rng.standard_normal((len(CLASSES), 2, KNOTS, KNOTS)),
+            habits=rng.standard_normal((len(CLASSES), 2, _KNOTS, _KNOTS)),
             fading=rng.choice([0.2, 0.8], size=len(CLASSES)),
             leaning=rng.gamma(2.0, size=len(CLASSES)),
             tint=draw_tint(rng),
@@ -153,7 +153,7 @@ class Recording:
     """Standard deviation of the sensor's noise, in grey levels."""
     grain: int
     """Seed of that noise, but for onset and apex."""
-    taken: dict[float, Image] = field(default_factory=dict)
+    taken: dict[float, _Image] = field(default_factory=dict)
     """The frames that have been asked for, by moment."""
 
     @classmethod
@@ -177,7 +177,7 @@ class Recording:
             rng: Draws what differs from clip to clip.
         """
         place = hard.place * person.place + 4 * rng.uniform(-1, 1, 4)
-        knots = hard.head * rng.standard_normal((2, KNOTS, KNOTS))
+        knots = hard.head * rng.standard_normal((2, _KNOTS, _KNOTS))
         units, skin = _skin(person, label, hard, rng)
         gains = 1 + 0.02 * rng.standard_normal(2)
         recording = cls(
@@ -197,11 +197,11 @@ class Recording:
             recording._take(moment, rng)
         return recording
 
-    def grey(self, moments: Sequence[float]) -> Image:
+    def grey(self, moments: Sequence[float]) -> _Image:
         """Return the frames at these moments, (T, H, W)."""
         return np.stack([self._frame(moment) for moment in moments])
 
-    def colour(self, moments: Sequence[float]) -> Image:
+    def colour(self, moments: Sequence[float]) -> _Image:
         """Return the frames at these moments in colour, (T, H, W, 3)."""
         return coloured(self.grey(moments), self.person.tint)
 
@@ -211,9 +211,9 @@ class Recording:
         if moment:
             parts += [_times(moment, self.drift), _times(shown, self.skin)]
         gain = np.interp(moment, (0, 1), self.gains)  # of float64, and so is all that it scales
-        self.taken[moment] = render(self.image, _sum(parts), gain, self.noise, rng)
+        self.taken[moment] = render_frame(self.image, _sum(parts), gain, self.noise, rng)
 
-    def _frame(self, moment: float) -> Image:
+    def _frame(self, moment: float) -> _Image:
         if moment not in self.taken:
             # Of its own seed, so that a frame does not depend on which others were asked for.
             self._take(moment, np.random.default_rng([self.grain, round(1e6 * moment)]))
@@ -236,10 +236,10 @@ def load_synthetic(config: SyntheticData, needs: Needs) -> ClipSet:
     arrays = {name: np.stack([clip[name] for clip in seen]) for name in seen[0]}
     scaling = {name: SCALING[name] for name in needs.inputs if name != FLOW}
     wider = _side(config) / PIXELS
-    unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(UNIT, dtype=np.float32)
+    unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(_UNIT, dtype=np.float32)
     if FLOW in arrays:
         arrays[FLOW] = (arrays[FLOW] / unit[:, None, None]).astype(np.float32)
-        scaling[FLOW] = f"u, v (pixels of the frame) and strain divided by {UNIT}"
+        scaling[FLOW] = f"u, v (pixels of the frame) and strain divided by {_UNIT}"
     return ClipSet(
         config.name,
         CLASSES,
@@ -327,7 +327,7 @@ def _schedule(config: SyntheticData, people: list[Subject]) -> tuple[list[int], 
     rng = np.random.default_rng([config.seed, 0])
     shares = 1 / np.arange(2, config.subjects + 2) ** 0.8
     sizes = 2 + _portions(config.clips - 2 * config.subjects, shares)
-    left = _portions(config.clips, np.array(COMPOSITE, dtype=np.float64))
+    left = _portions(config.clips, np.array(_COMPOSITE, dtype=np.float64))
     owners = np.repeat(np.arange(config.subjects), sizes)
     labels = np.zeros(len(owners), dtype=np.int64)
     for slot in rng.permutation(len(owners)):
@@ -337,7 +337,7 @@ def _schedule(config: SyntheticData, people: list[Subject]) -> tuple[list[int], 
     return owners.tolist(), labels.tolist()
 
 
-def _portions(total: int, shares: NDArray[np.float64]) -> Counts:
+def _portions(total: int, shares: NDArray[np.float64]) -> _Counts:
     """Divide `total` by `shares` into whole numbers, the largest remainders rounded up.
 
     >>> _portions(442, np.array([250.0, 109.0, 83.0])).tolist()
@@ -346,7 +346,7 @@ def _portions(total: int, shares: NDArray[np.float64]) -> Counts:
     [2, 2, 1]
     """
     exact = total * shares / shares.sum()
-    whole: Counts = np.floor(exact).astype(np.int64)
+    whole: _Counts = np.floor(exact).astype(np.int64)
     order = np.argsort(whole - exact, kind="stable")
     whole[order[: total - whole.sum()]] += 1
     return whole

@@ -6,7 +6,7 @@ clips, subjects and emotions as the real set has, so that its counts can be chec
 quick, clips of one subject and class look alike there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ from annotated_types import Interval
 from pydantic import Field, NonNegativeInt
 
 from mer_nas.config.base import Config
+from mer_nas.data.synthesis.population import PlannedClip, population
 from mer_nas.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -46,7 +47,6 @@ def synthesize(synthesis: Synthesis, progress: Progress = lambda done, of: None)
         DataError: The folder holds something, or cannot be written.
     """
     from mer_nas.data.synthesis.official import write_official
-    from mer_nas.data.synthesis.population import population
     from mer_nas.data.synthesis.synthetic_writer import SyntheticWriter
 
     out = synthesis.out.expanduser()
@@ -55,7 +55,14 @@ def synthesize(synthesis: Synthesis, progress: Progress = lambda done, of: None)
     clips = population(synthesis.layout, official=synthesis.counts == "official")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_official(synthesis.layout, SyntheticWriter(synthesis, out), clips, progress)
+        write_official(synthesis.layout, SyntheticWriter(synthesis, out), _told(clips, progress))
     except OSError as error:
         raise DataError(f"out: {out} cannot be written: {error.strerror}") from None
     return len(clips)
+
+
+def _told(clips: Sequence[PlannedClip], progress: Progress) -> Iterator[PlannedClip]:
+    """Yield each clip, and say so once it is written."""
+    for done, clip in enumerate(clips, start=1):
+        yield clip
+        progress(done, len(clips))

@@ -1,9 +1,8 @@
 """The official forms of the licensed data sets, each with what is odd about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from mer_nas.data.synthesis import Progress
-from mer_nas.data.synthesis.population import CASME_SQ_SUBJECTS, RESERVED, PlannedClip
+from mer_nas.data.synthesis.population import CASME_SQ_SUBJECTS, RESERVED_CLIPS, PlannedClip
 from mer_nas.data.synthesis.synthetic_writer import (
     Cell,
     SyntheticWriter,
@@ -12,9 +11,7 @@ from mer_nas.data.synthesis.synthetic_writer import (
 )
 
 
-def write_official(
-    layout: str, writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress
-) -> None:
+def write_official(layout: str, writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
     """Write frames and table in the form of a data set, by the name of its layout."""
     writers = {
         "casme2": _write_casme2,
@@ -23,7 +20,7 @@ def write_official(
         "casme_sq": _write_casme_sq,
         "casme3": _write_casme3,
     }
-    writers[layout](writer, clips, progress)
+    writers[layout](writer, clips)
 
 
 _CASME2_HEADER = (
@@ -31,13 +28,11 @@ _CASME2_HEADER = (
     "Estimated Emotion",
 )  # fmt: skip
 
-_CASME2_NAMED = dict(zip(RESERVED["casme2"], ("EP12_01f", "EP09_05f"), strict=True))
+_CASME2_NAMED = dict(zip(RESERVED_CLIPS["casme2"], ("EP12_01f", "EP09_05f"), strict=True))
 """By subject and emotion, the name of the clip that MEGC 2019 leaves out."""
 
 
-def _write_casme2(
-    writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress
-) -> None:
+def _write_casme2(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
     """Write the frames and the coding file of CASME II.
 
     Odd as there: columns C and G without a header, frame numbers without padding, single action
@@ -59,7 +54,6 @@ def _write_casme2(
                 int(units) if units.isdecimal() else units, clip.emotion,
             )
         )  # fmt: skip
-        progress(clip.index + 1, len(clips))
     sheets = {"Sheet1": rows, "Sheet2": [], "Sheet3": []}
     save_workbook(writer.out / "CASME2-coding-20140508.xlsx", sheets)
 
@@ -91,7 +85,7 @@ _SAMM_OUTSIDE = ("028_4_1", "032_3_1")
 """Clips whose apex is no frame of theirs."""
 
 
-def _write_samm(writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress) -> None:
+def _write_samm(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
     """Write the frames and the codes of SAMM.
 
     Odd as there: the header in row 14, a formula for the duration, four digits in some clips and
@@ -113,7 +107,6 @@ def _write_samm(writer: SyntheticWriter, clips: Sequence[PlannedClip], progress:
                 _samm_spelled(clip.emotion), 7, None,
             )
         )  # fmt: skip
-        progress(clip.index + 1, len(clips))
     save_workbook(writer.out / "SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": rows})
 
 
@@ -131,7 +124,7 @@ def _samm_spelled(emotion: str) -> str:
 _SMIC_SHORT = {"negative": "ne", "positive": "po", "surprise": "sur"}
 
 
-def _write_smic(writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress) -> None:
+def _write_smic(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
     """Write the frames, which say everything of SMIC-HS.
 
     Odd as there: no table, frames that are counted on from clip to clip in six digits, and in
@@ -147,7 +140,6 @@ def _write_smic(writer: SyntheticWriter, clips: Sequence[PlannedClip], progress:
             still = person / "non_micro" / f"{clip.subject}_non_01"
             writer.write(clip, 1, still, pattern)
         counted += writer.frames + 100
-        progress(clip.index + 1, len(clips))
 
 
 _CASME_SQ_FILMS = {
@@ -167,9 +159,7 @@ _CASME_SQ_MACRO = 300
 """Rows of macro-expressions in the official table, beside 57 of micro-expressions."""
 
 
-def _write_casme_sq(
-    writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress
-) -> None:
+def _write_casme_sq(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
     """Write the frames and the code of CAS(ME)^2.
 
     Odd as there: no headers, people and films named by rules in further sheets, a code that Excel
@@ -194,10 +184,9 @@ def _write_casme_sq(
                 clip.emotion, "micro-expression", film.rstrip("12345"),
             )
         )  # fmt: skip
-        progress(clip.index + 1, len(clips))
     people = [(number, f"s{number}", index) for index, number in enumerate(CASME_SQ_SUBJECTS, 1)]
     sheets: dict[str, Sequence[Sequence[Cell]]] = {
-        "CASFEcode_final": [*_casme_sq_macro(len(clips)), *rows],
+        "CASFEcode_final": [*_casme_sq_macro(len(rows)), *rows],
         "naming rule1": people,
         "naming rule2": [(code, film) for film, (code, _) in _CASME_SQ_FILMS.items()],
     }
@@ -234,9 +223,7 @@ _CASME3_FAULTY = {("spNO.216", 1): "d", ("spNO.149", 1): "d", ("spNO.214", 1): "
 """Film of the clips that are written with their known faults."""
 
 
-def _write_casme3(
-    writer: SyntheticWriter, clips: Sequence[PlannedClip], progress: Progress
-) -> None:
+def _write_casme3(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
     """Write the frames and the labels of CAS(ME)^3.
 
     Odd as there: every cell a text, frames without padding in long videos of several clips,
@@ -258,7 +245,6 @@ def _write_casme3(
         rows.append(
             (clip.subject, film, onset, apex, offset, "+".join(written.units), "VII", emotion)
         )
-        progress(clip.index + 1, len(clips))
     table = writer.out / "annotation" / "partA" / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
     save_workbook(table, {"label": rows})
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mer_nas.data.annotations.label_maps import read_label_map
 from mer_nas.data.annotations.layouts import Layout, read_layout
 
-FEW = {
+_FEW = {
     "casme2": ("sub01", "sub02", "sub04", "sub05"),
     "samm": ("006", "007", "028", "032"),
     "smic": ("s1", "s3", "s9", "s20"),
@@ -21,22 +21,22 @@ FEW = {
 }
 """Subjects of a small set; among them those with odd clips."""
 
-RESERVED = {"casme2": (("sub04", "disgust"), ("sub05", "disgust"))}
+RESERVED_CLIPS = {"casme2": (("sub04", "disgust"), ("sub05", "disgust"))}
 """Clips that MEGC 2019 leaves out although their emotion is in its map."""
 
-ONLY = {"samm": {"024": ("fear",), "036": ("sadness",)}}
+_ONLY = {"samm": {"024": ("fear",), "036": ("sadness",)}}
 """Two subjects of SAMM have no clip in the map of five classes."""
 
-CASME_SQ = {"negative": 21, "others": 18, "surprise": 9, "positive": 9}
+_CASME_SQ = {"negative": 21, "others": 18, "surprise": 9, "positive": 9}
 """Emotions of CAS(ME)^2's 57 clips: assumed, for the real ones are not published."""
 
 CASME_SQ_SUBJECTS = (15, 16, *range(19, 28), *range(29, 39), 40)
 """Numbers of its subjects' folders, in the order of its first naming rule."""
 
-CASME3_SUBJECTS = (*range(1, 92), 149, 214, 216)
+_CASME3_SUBJECTS = (*range(1, 92), 149, 214, 216)
 """94 numbers of subjects, among them all that a known fault names."""
 
-CASME3_OTHERS_ONLY = 6
+_CASME3_OTHERS_ONLY = 6
 """Subjects of CAS(ME)^3 without a clip in the map of three classes."""
 
 
@@ -76,19 +76,19 @@ def population(name: str, *, official: bool) -> list[PlannedClip]:
 
 def _few(layout: Layout) -> list[tuple[str, str]]:
     emotions = list(layout.emotions)
-    reserved = RESERVED.get(layout.name, ())
+    reserved = RESERVED_CLIPS.get(layout.name, ())
     dealt = [
         (subject, emotions[(4 * place + turn) % len(emotions)])
-        for place, subject in enumerate(FEW[layout.name])
+        for place, subject in enumerate(_FEW[layout.name])
         for turn in range(4)
     ]
     return [*reserved, *dealt]
 
 
 def _official(layout: Layout) -> list[tuple[str, str]]:
-    pool = layout.official.emotions or CASME_SQ
+    pool = layout.official.emotions or _CASME_SQ
     sizes = _sizes(layout)
-    reserved = RESERVED.get(layout.name, ())
+    reserved = RESERVED_CLIPS.get(layout.name, ())
     taken = Counter(subject for subject, _ in reserved)
     inside, mapped = _composite(layout, sizes)
     within = {name: number for name, number in pool.items() if name in mapped}
@@ -100,7 +100,7 @@ def _official(layout: Layout) -> list[tuple[str, str]]:
         within[emotion] -= 1
     return [
         *reserved,
-        *_deal(within, inside, ONLY.get(layout.name, {})),
+        *_deal(within, inside, _ONLY.get(layout.name, {})),
         *_deal(without, outside),
     ]
 
@@ -109,7 +109,7 @@ def _sizes(layout: Layout) -> Mapping[str, int]:
     """Return how many clips each subject has."""
     if layout.official.per_subject:
         return layout.official.per_subject
-    numbers = CASME3_SUBJECTS if layout.name == "casme3" else CASME_SQ_SUBJECTS
+    numbers = _CASME3_SUBJECTS if layout.name == "casme3" else CASME_SQ_SUBJECTS
     people = [layout.subject.format(number) for number in numbers]
     assert layout.official.clips is not None
     return dict(zip(people, _even(layout.official.clips, len(people)), strict=True))
@@ -125,7 +125,7 @@ def _composite(layout: Layout, sizes: Mapping[str, int]) -> tuple[Mapping[str, i
         return sizes, set(layout.emotions)
     three = read_label_map("three")
     mapped = {name for names in three.emotions["casme3"].values() for name in names}
-    some = list(sizes)[:-CASME3_OTHERS_ONLY]
+    some = list(sizes)[:-_CASME3_OTHERS_ONLY]
     total = three.official["casme3"]["clips"]
     return dict(zip(some, _even(total, len(some)), strict=True)), mapped
 

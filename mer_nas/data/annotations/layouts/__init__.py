@@ -17,7 +17,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, validate
 from mer_nas.errors import ConfigError, unknown
 
-Frames = Literal["raw", "cropped"]
+ReleaseKind = Literal["raw", "cropped"]
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}|\*")
 """What stands open in a pattern: the name of a value, or any text."""
@@ -30,7 +30,7 @@ def _list(value: object) -> object:
 class Release(Config):
     """One form in which a data set is given out."""
 
-    frames: Frames = "raw"
+    frames: ReleaseKind = "raw"
     """raw: as recorded; cropped: registered faces, which need no alignment."""
     folders: tuple[str, ...]
     """Where it may lie below the root, most usual first; case does not matter."""
@@ -111,7 +111,7 @@ class Layout(Config):
     title: str
     paper: str
     fps: PositiveFloat | None = None
-    """Frames a second, where the table does not say."""
+    """ReleaseKind a second, where the table does not say."""
     people: str = ""
     """Data sets with the same people carry the same word; by default the name."""
     subject: str
@@ -192,7 +192,7 @@ class Layout(Config):
             end = found.end()
         return re.compile(text + re.escape(part[end:]), re.IGNORECASE)
 
-    def released(self, frames: Frames) -> tuple[Release, ...]:
+    def released(self, frames: ReleaseKind) -> tuple[Release, ...]:
         """Return the releases of that kind.
 
         Raises:
