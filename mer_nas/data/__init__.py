@@ -1,10 +1,20 @@
 """Clips: where they come from, what is known of each, and who is held out when.
 
-A loader returns a `ClipSet` with what is needed of it (`needs`) and nothing else;
+The way of a recorded clip, in three records:
+
+    Annotation   one row of a licensed table, put right: `annotations.annotation.read_annotations`
+    Record       one clip as the product knows it, its subject, its frames:
+                 `annotations.clip_frames.FrameFinder.record`; its class:
+                 `annotations.read_records.classified`
+    Clip         its tensors: `preprocess.pipeline.prepare`, which `sources.recorded` keeps in a
+                 cache and joins to the arrays of a `clips.ClipSet`
+
+A source returns a `ClipSet` with what is needed of it (`needs`) and nothing else;
 `protocols.plan` divides it by subject; nothing above this package knows which data set it works
 on. A new set of recorded clips is one YAML file in `annotations.layouts`; a new kind of data is
 one module of `sources` with one function, a configuration that says what it provides, and one line
-in `load`.
+in `load`. What decides no score lies apart: `checks` of copies, and `synthesis`, which writes
+clips in the official forms.
 """
 
 from dataclasses import replace
