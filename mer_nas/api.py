@@ -24,7 +24,7 @@ from mer_nas.prediction.predict import predict as _predict
 from mer_nas.report import Report, read_report
 from mer_nas.search.events import Listener, ignore
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import create, export, extended, find, load_clips, run, tentative
+from mer_nas.study import create, export, extended, find_study, load_clips, run, tentative
 from mer_nas.study.compare import ComparedCandidates, compare_candidates
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.evaluate import evaluate as _evaluate
@@ -143,7 +143,7 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
         StudyError: There is none.
         Untrusted: It wants to do so, and you have not agreed.
     """
-    found = find(str(folder))
+    found = find_study(str(folder))
     with asking(trust):
         require(map(to_run, found.settings().space.extensions))
     return Study(found.path)

@@ -6,17 +6,17 @@ line. What happened is read back from the Optuna storage and the ledger alone.
 
 from mer_nas.study.clips import load_clips
 from mer_nas.study.exports import export
-from mer_nas.study.folder import StudyFolder, create, find, tentative
+from mer_nas.study.folder import StudyFolder, create, find_study, tentative
 from mer_nas.study.resume import extended
-from mer_nas.study.run import Outcome, rewrite_report, run
+from mer_nas.study.run import StudyOutcome, rewrite_report, run
 
 __all__ = [
-    "Outcome",
     "StudyFolder",
+    "StudyOutcome",
     "create",
     "export",
     "extended",
-    "find",
+    "find_study",
     "load_clips",
     "rewrite_report",
     "run",

@@ -26,10 +26,9 @@ from mer_nas.architectures.layers.routing import Router, Routing
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.evaluation.metrics import Values
 from mer_nas.report import Attribution, ExpertAttribution, GateAttribution
 from mer_nas.training.fit import pick_device
-
-Values = NDArray[np.float64]
 
 MAX_SIDE = 14
 """Larger maps are averaged down to so many rows and columns."""

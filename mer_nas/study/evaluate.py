@@ -42,7 +42,7 @@ BY_DATA = ("LOSO", "LODO")
 """Protocols whose folds follow from the data; the others also depend on the seed of the study."""
 
 
-class Evaluation(CandidateSummary):
+class _Evaluation(CandidateSummary):
     """`evaluation.json`: what one candidate came to, under each protocol it was taken through."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -70,7 +70,7 @@ def folds_of(protocol: str, seed: int) -> str:
     return protocol if protocol in BY_DATA else f"{protocol}, study.seed={seed}"
 
 
-def read_evaluation(file: Path) -> Evaluation:
+def read_evaluation(file: Path) -> _Evaluation:
     """Return what an evaluation left.
 
     Raises:
@@ -78,7 +78,7 @@ def read_evaluation(file: Path) -> Evaluation:
         ConfigError: It has been edited into something else, with every mistake.
     """
     remedy = "the command that evaluated it writes it anew, and trains no fold twice"
-    return read_document(Evaluation, file, SCHEMA, remedy)
+    return read_document(_Evaluation, file, SCHEMA, remedy)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def evaluate(
             raise TrainingFailed(f"{label} cannot be trained: {reason}")
         entry = settings.space.point(point) if point is not None else None
         data, found = DataSummary.of(clips), list(measurement.results.values())
-        evaluation = Evaluation(
+        evaluation = _Evaluation(
             name=name,
             origin=name,
             warm_start=entry is not None,
@@ -213,7 +213,7 @@ def evaluate(
     )
 
 
-def _keep(evaluation: Evaluation, file: Path) -> None:
+def _keep(evaluation: _Evaluation, file: Path) -> None:
     """Write an evaluation down, beside other protocols of the same clips and code."""
     before: dict[str, tuple[SeedScores, ...]] = {}
     if file.is_file():

@@ -316,7 +316,7 @@ def tentative(folder: StudyFolder) -> Iterator[None]:
         raise
 
 
-def find(word: str) -> StudyFolder:
+def find_study(word: str) -> StudyFolder:
     """Return the study that `word` names: a folder, or a name under `runs`.
 
     Raises:

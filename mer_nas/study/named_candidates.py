@@ -40,7 +40,7 @@ MeasuredIn = Literal["final", "search", "evaluation"]
 
 
 @dataclass(frozen=True)
-class ResultFile:
+class _ResultFile:
     """Where candidates were measured."""
 
     file: Path
@@ -74,7 +74,7 @@ class NamedCandidate:
     """A candidate that a word names."""
 
     word: str
-    source: ResultFile
+    source: _ResultFile
     label: str
     facts: CandidateSummary
     measured: tuple[Measured, ...]
@@ -159,7 +159,7 @@ def _file(word: str) -> Path | None:
     return None
 
 
-def _study(file: Path) -> ResultFile:
+def _study(file: Path) -> _ResultFile:
     """Return the study that a report tells of."""
     if (file.parent / "origin.json").is_file() and file.name == JSON:
         refuse_driven(file.parent)
@@ -171,26 +171,26 @@ def _study(file: Path) -> ResultFile:
     report = read_report(file)
     study = report.study
     settings = study.settings.get("data", {})
-    return ResultFile(
+    return _ResultFile(
         file, study.name, study.data, settings, study.code_version, study.headline, report
     )
 
 
 def _evaluated(word: str, file: Path) -> NamedCandidate:
     found = read_evaluation(file)
-    source = ResultFile(file, "evaluated", found.data, found.data_settings, found.code_version)
+    source = _ResultFile(file, "evaluated", found.data, found.data_settings, found.code_version)
     measured = tuple(Measured("evaluation", *item) for item in found.protocols.items())
     return NamedCandidate(word, source, found.name, found, measured, chosen=not found.warm_start)
 
 
-def _winner(word: str, source: ResultFile) -> NamedCandidate:
+def _winner(word: str, source: _ResultFile) -> NamedCandidate:
     best = next(_candidates(word, source), None)
     if best is None:
         raise StudyError(f"{word}: no trial is complete, so there is no winner to compare")
     return replace(best, chosen=True)
 
 
-def _candidate(word: str, source: ResultFile, name: str) -> NamedCandidate:
+def _candidate(word: str, source: _ResultFile, name: str) -> NamedCandidate:
     known = []
     for candidate in _candidates(word, source):
         facts = candidate.facts
@@ -203,7 +203,7 @@ def _candidate(word: str, source: ResultFile, name: str) -> NamedCandidate:
     raise StudyError(f"{word}: {unknown(f'candidate of {source.name}', name, known)}")
 
 
-def _candidates(word: str, source: ResultFile) -> Iterator[NamedCandidate]:
+def _candidates(word: str, source: _ResultFile) -> Iterator[NamedCandidate]:
     """Yield the finalists by rank, then the other complete trials, the best first."""
     assert source.report is not None
     study = source.report.study

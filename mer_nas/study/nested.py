@@ -54,7 +54,7 @@ class _Asked(NamedTuple):
     """Of the search and the answers."""
 
 
-def measure(
+def measure_outer_groups(
     state: StudyState, clips: ClipSet, workers: Workers, search: Search, on_event: Listener
 ) -> None:
     """Search without each outer group in turn and ask the winner about it; nothing twice.

@@ -42,7 +42,7 @@ from mer_nas.systems import grid
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyOutcome:
     """What a study came to."""
 
     folder: StudyFolder
@@ -60,7 +60,7 @@ def run(
     changed: Settings | None = None,
     *,
     anew: bool = False,
-) -> Outcome:
+) -> StudyOutcome:
     """Bring a study to its end: what is missing of the search, the final stage, export and report.
 
     A study that was interrupted goes on where it was; one that is complete is only reported anew.
@@ -93,7 +93,7 @@ def run(
     with kept(folder):
         written = _write_report(state)
     failed = written.outcomes["failed"] + len(written.study.final_failures)
-    return Outcome(folder, written, failed + unexported + bool(written.study.nested_note))
+    return StudyOutcome(folder, written, failed + unexported + bool(written.study.nested_note))
 
 
 def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> bool:
@@ -121,7 +121,9 @@ def _trained(
     with workers:
         state = _search(folder, clips, settings, workers, on_event)
         if outer is not None:
-            nested.measure(state, clips, workers, partial(_inner_search, workers), on_event)
+            nested.measure_outer_groups(
+                state, clips, workers, partial(_inner_search, workers), on_event
+            )
     return StudyState(folder, state.origin)
 
 

@@ -37,7 +37,7 @@ class _Session:
 _LINE = TypeAdapter(_Session)
 
 
-class Sessions(NamedTuple):
+class _Sessions(NamedTuple):
     """What the finished sessions of a study come to."""
 
     seconds: float
@@ -46,7 +46,7 @@ class Sessions(NamedTuple):
     """The most that one of them had; None where none trained anything, or it is not known."""
 
 
-def sessions(folder: StudyFolder) -> Sessions:
+def sessions(folder: StudyFolder) -> _Sessions:
     """Return what the finished sessions of a study come to; one that was cut short counts nothing.
 
     Raises:
@@ -62,7 +62,7 @@ def sessions(folder: StudyFolder) -> Sessions:
                 "time of its session is not counted"
             ) from None
     most = max((row.workers for row in rows), default=0)
-    return Sessions(sum(row.seconds for row in rows), most or None)
+    return _Sessions(sum(row.seconds for row in rows), most or None)
 
 
 def add_session(folder: StudyFolder, seconds: float, command: str, workers: int) -> None:

@@ -12,7 +12,7 @@ from mer_nas.errors import MerNasError, StudyError
 from mer_nas.report import Attribution, DataSummary, ExpertAttribution, SeedScores
 from mer_nas.study.evaluate import read_evaluation
 from mer_nas.study.folder import Origin, StudyFolder
-from mer_nas.study.sessions import Sessions, add_session, sessions
+from mer_nas.study.sessions import add_session, sessions
 
 BYTES = {
     "nothing": b"",
@@ -86,14 +86,14 @@ def test_a_changed_origin_is_refused_with_the_place(
 
 def test_sessions_add_up_and_one_that_was_cut_short_counts_nothing(tmp_path: Path) -> None:
     folder, file = StudyFolder(tmp_path), tmp_path / "sessions.jsonl"
-    assert sessions(folder) == Sessions(0, None)
+    assert sessions(folder) == (0, None)
     file.write_text('{"seconds": 60.0, "command": "an older version wrote this"}\n')
     add_session(folder, 1.26, "mer-nas resume s", workers=3)
-    assert sessions(folder) == Sessions(61.3, 3)
+    assert sessions(folder) == (61.3, 3)
     file.write_text(file.read_text() + '{"seconds": 5.0, "wor')
-    assert sessions(folder) == Sessions(61.3, 3)
+    assert sessions(folder) == (61.3, 3)
     add_session(folder, 2.0, "mer-nas resume s", workers=2)
-    assert sessions(folder) == Sessions(63.3, 3)
+    assert sessions(folder) == (63.3, 3)
     assert len(file.read_text().splitlines()) == 3
 
 

@@ -20,7 +20,7 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     """
     from mer_nas.cli.loading import load
     from mer_nas.search.lock import refuse_driven
-    from mer_nas.study import export, extended, find
+    from mer_nas.study import export, extended, find_study
 
     read, known = overrides.parse(words), ["rank", "data.root"]
     for key in (*read.plain, *read.dotted):
@@ -29,7 +29,7 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     rank = overrides.value(read.plain.get("rank", "1"), "rank")
     if not isinstance(rank, int):
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
-    folder = find(study)
+    folder = find_study(study)
     refuse_driven(folder.path)
     roots = [word for word in words if word.startswith("data.root")]
     clips = load(extended(folder.settings(), roots))

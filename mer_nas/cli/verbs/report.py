@@ -17,9 +17,9 @@ def verb(study: str, as_json: bool) -> None:
     mer-nas report runs/moe-synthetic-1
     """
     from mer_nas.cli.sessions import closing
-    from mer_nas.study import find, rewrite_report
+    from mer_nas.study import find_study, rewrite_report
 
-    folder = find(study)
+    folder = find_study(study)
     written = rewrite_report(folder)
     if as_json:
         click.echo(written.to_json(), nl=False)

@@ -29,9 +29,9 @@ def verb(study: str, words: tuple[str, ...], anew: bool, as_json: bool, quiet: b
     """
     from mer_nas.cli import sessions
     from mer_nas.cli.loading import load
-    from mer_nas.study import extended, find
+    from mer_nas.study import extended, find_study
 
-    folder = find(study)
+    folder = find_study(study)
     settings = extended(folder.settings(), words)
     clips = load(settings, quiet=quiet)
     command = shlex.join(["mer-nas", "resume", study, *words, *["--anew"] * anew])
