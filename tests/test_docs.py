@@ -3,12 +3,15 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from mer_nas import api, testing
 from mer_nas.cli import main
 from mer_nas.config.overrides import parse
 from mer_nas.config.presets import FOLDERS
@@ -18,7 +21,8 @@ from mer_nas.testing import block_checks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ["README.md", *sorted(f"docs/{file.name}" for file in ROOT.glob("docs/*.md"))]
+GUIDES = sorted(f"docs/{file.name}" for file in ROOT.glob("docs/*.md") if file.stem != "index")
+DOCUMENTS = ["README.md", *GUIDES]
 OWN_BLOCK = (ROOT / "docs" / "own_block.md").read_text(encoding="utf-8")
 
 
@@ -132,6 +136,49 @@ def test_every_command_shown_is_one(document: str) -> None:
         own = Synthesis.model_fields if "synthesize" in rest else {"point", "seeds", "rank", "out"}
         assert set(words.plain) <= {*FOLDERS, *own}, command
         assert {key.split(".")[0] for key in words.dotted} <= {*FOLDERS, "ray"}, command
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as a site; every warning is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    words = ["-q", "-W", "--keep-going", "-d", str(folder / "state"), "docs", str(folder / "html")]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "html"
+
+
+def test_the_site_has_every_guide_and_the_whole_python_interface(site: Path) -> None:
+    for document in GUIDES:
+        assert (site / document.removeprefix("docs/")).with_suffix(".html").is_file()
+    said = (site / "reference/api.html").read_text(encoding="utf-8")
+    assert all(f'id="mer_nas.api.{name}"' in said for name in api.__all__)
+    said = (site / "reference/testing.html").read_text(encoding="utf-8")
+    assert all(
+        re.search(rf'id="mer_nas\.testing\.(\w+\.)?{name}"', said) for name in testing.__all__
+    )
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(
+            r"""<(?:script|img|link)\b[^>]*(?:src|href)=["'](?:https?:)?//""", text
+        )
+
+
+def test_links_of_the_site_lead_to_a_place_in_it(site: Path) -> None:
+    pages = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    for page, text in pages.items():
+        for link, anchor in re.findall(
+            r'<a [^>]*href="(?!https?:|mailto:)([^"#]*)(?:#([^"]*))?"', text
+        ):
+            target = (page.parent / link).resolve() if link else page
+            assert target.exists(), f"{page.name}: {link}"
+            if anchor and target in pages:
+                assert f'id="{anchor}"' in pages[target], f"{page.name}: {link}#{anchor}"
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])

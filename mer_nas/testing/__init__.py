@@ -1,7 +1,7 @@
 """What mer-nas promises of its parts, as checks that the author of a part can run.
 
 A block, a pruner or a layout of your own is held to the promises that those of mer-nas keep. Each
-promise is a `Check`; in a test of pytest:
+promise is a `Check`; in a test of pytest::
 
     from mer_nas.testing import block_checks
 
