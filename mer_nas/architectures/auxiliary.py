@@ -37,6 +37,19 @@ _STILL = 1e-4
 """Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
 
 
+class ModelOutput(NamedTuple):
+    """What a network in training mode says about a batch."""
+
+    logits: Tensor
+    """(B, K)."""
+    losses: Mapping[str, Tensor] = {}
+    """Auxiliary losses by name, scalars; averaged over the layers that give one, and not yet
+    weighed by `Architecture.losses`."""
+    auxiliary_logits: Mapping[str, Tensor] = {}
+    """What auxiliary heads say about labels that only the trainer knows, by the name of their
+    loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
+
+
 def auxiliary_tasks(
     architecture: Architecture, visits: list[Visit], classes: int
 ) -> "_Tasks | None":
@@ -74,35 +87,19 @@ class AuxiliaryInputs(NamedTuple):
     """(B, D, h, w), the maps of two paths as the fusion has brought them together."""
 
 
-class ModelOutput(NamedTuple):
-    """What a network in training mode says about a batch."""
-
-    logits: Tensor
-    """(B, K)."""
-    losses: Mapping[str, Tensor] = {}
-    """Auxiliary losses by name, scalars; averaged over the layers that give one, and not yet
-    weighed by `Architecture.losses`."""
-    auxiliary_logits: Mapping[str, Tensor] = {}
-    """What auxiliary heads say about labels that only the trainer knows, by the name of their
-    loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
-
-
 class _Tasks(nn.Module):
     """Runs the tasks of a network, each of which is called like its loss."""
 
-    def __init__(self, auxiliary_tasks: dict[str, nn.Module]) -> None:
+    def __init__(self, tasks: dict[str, nn.Module]) -> None:
         super().__init__()
-        self.tasks = nn.ModuleDict(auxiliary_tasks)
+        self.tasks = nn.ModuleDict(tasks)
 
     def forward(self, output: ModelOutput, seen: AuxiliaryInputs) -> ModelOutput:
         """Return the output with what every task says."""
-        said = {name: task(seen) for name, task in self.tasks.items()}
-        heads = {name for name, task in self.tasks.items() if isinstance(task, _PathHead)}
-        return ModelOutput(
-            output.logits,
-            {**output.losses, **{name: said[name] for name in said if name not in heads}},
-            {name: said[name] for name in said if name in heads},
-        )
+        losses, logits = dict(output.losses), dict(output.auxiliary_logits)
+        for name, task in self.tasks.items():
+            (logits if isinstance(task, _PathHead) else losses)[name] = task(seen)
+        return ModelOutput(output.logits, losses, logits)
 
 
 class _DynamicImageTask(nn.Module):

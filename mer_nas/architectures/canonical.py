@@ -163,7 +163,7 @@ def _skipped(visit: Visit) -> bool:
 
 
 def _passed(architecture: Architecture, how: Literal["repair", "canonical"]) -> Architecture:
-    """Return the architecture after one walk along which every part was repaired or settled."""
+    """Return the architecture after one walk: every part repaired, or in canonical form."""
     index, visits = 0, walk(architecture)
     while index < len(visits):
         visit = visits[index]

@@ -20,7 +20,6 @@ from mer_nas.architectures.blocks.fusion import AlignAndFuse, Fusion
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.paths import Stage
 from mer_nas.architectures.state import State, StatefulSequential, advance
-from mer_nas.architectures.user_blocks import ask_block
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 
 M = TypeVar("M", bound=nn.Module)
@@ -93,22 +92,20 @@ def _path(visits: list[Visit]) -> StatefulSequential:
     _, stem, *rest = visits
     assert isinstance(stem.part, Stem)
     stages = stage = StatefulSequential({})
-    for part, context, slot, _ in rest:
+    for visit in rest:
+        part, context = visit.part, visit.context
         if isinstance(part, Stage):
             stage = StatefulSequential({})
             stages.add_module(str(context.stage), stage)
         elif isinstance(part, Block):
-            steps = stages if slot == "temporal" else stage
-            if (
-                slot == "global_"
-                and part.depth
-                and (level := stem.part.level(context)) is not None
-            ):
+            steps = stages if visit.slot == "temporal" else stage
+            level = stem.part.level(context) if visit.slot == "global_" and part.depth else None
+            if level is not None:
                 steps.add_module("level", level)
-            module = ask_block(part, context, "build")
+            module = visit.build()
             if not isinstance(module, nn.Identity):
                 # "global" is no name for an attribute: ONNX export refuses it.
-                steps.add_module(slot, module)
+                steps.add_module(visit.slot, module)
     return StatefulSequential({"stem": stem.build(), "stages": stages})
 
 

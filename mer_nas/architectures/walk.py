@@ -25,7 +25,7 @@ MAX_LAYERS = 1_000
 
 
 class Visit(NamedTuple):
-    """One part of an architecture at its context."""
+    """One part of an architecture, and where it stands."""
 
     part: Block | Stage | Path
     context: BuildContext
@@ -104,7 +104,7 @@ class _Way:
         self.visits: list[Visit] = [Visit(path, start, "paths", start.path)]
 
     def context(self, place: str, **changes: Any) -> BuildContext:
-        """Return the context that comes next."""
+        """Return where the next block stands."""
         return replace(
             self.start,
             place=f"{self.start.place}.{place}",

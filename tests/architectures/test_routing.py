@@ -13,17 +13,15 @@ from mer_nas.architectures.layers.routing import (
     Router,
     Routing,
     RoutingLevel,
-    gate_weights,
     selection_probability,
     squared_variation,
-    top_k_mask,
 )
 
 
 def gates(kind: GateKind, odds: list[float], top_k: int) -> Tensor:
     """Return the gates of a token whose scores are the logarithms of `odds`."""
     scores = torch.tensor([[odds]]).log()
-    return gate_weights(scores, top_k_mask(scores, top_k), top_k, kind)
+    return Routing.of(scores, top_k, kind).gates
 
 
 @pytest.mark.parametrize("top_k", [2, 3, 5])
@@ -71,12 +69,8 @@ def test_a_clip_that_is_sent_as_one_goes_where_its_mean_token_goes(frames: int) 
     clips = torch.randn(5, frames, 7, 8)
     routing: Routing = router(clips.flatten(0, 1))
     for clip in range(5):
-        alone = gate_weights(
-            scores := router.score(clips[clip].mean((0, 1))),
-            top_k_mask(scores, 2),
-            2,
-            "softmax_topk",
-        )
+        scores = router.score(clips[clip].mean((0, 1)))
+        alone = Routing.of(scores, 2, "softmax_topk").gates
         for frame in range(frames):
             assert torch.allclose(routing.gates[clip * frames + frame], alone, atol=1e-6)
     assert (routing.gates.amax((0, 1)) > 0).sum() > 2  # clips differ
@@ -172,8 +166,7 @@ def _parts(experts: int) -> tuple[MLPExperts, Tensor, Routing]:
         nn.init.normal_(parameter)
     x = torch.randn(2, 5, 8)
     scores = torch.randn(2, 5, experts)
-    chosen = top_k_mask(scores, 2)
-    return perceptrons, x, Routing(gate_weights(scores, chosen, 2, "softmax_topk"), chosen, None)
+    return perceptrons, x, Routing.of(scores, 2, "softmax_topk")
 
 
 def _one_by_one(perceptrons: MLPExperts, x: Tensor) -> list[Tensor]:

@@ -38,8 +38,28 @@ class Routing(NamedTuple):
     token, the others 0."""
     chosen: Tensor
     """The same shape: 1 for the K chosen experts, 0 for the others."""
-    imbalance: Tensor | None
+    imbalance: Tensor | None = None
     """(): 0 where all experts are used evenly; None in evaluation and where K is E."""
+
+    @classmethod
+    def of(
+        cls, scores: Tensor, top_k: int, gates: GateKind, order: Tensor | None = None
+    ) -> "Routing":
+        """Return what is decided by scores.
+
+        Args:
+            scores: (..., E), which the chosen experts are weighed by.
+            top_k: K.
+            gates: How.
+            order: The same shape: what the chosen ones are highest in, if not in the scores.
+        """
+        best = (scores if order is None else order).topk(top_k, dim=-1).indices
+        chosen = torch.zeros_like(scores).scatter(-1, best, 1.0)
+        if gates == "sigmoid":
+            return cls(scores.sigmoid() * chosen, chosen)
+        if gates == "soft" or top_k == 1:
+            return cls(scores.softmax(-1) * chosen, chosen)
+        return cls(scores.masked_fill(chosen == 0, -torch.inf).softmax(-1), chosen)
 
 
 class Router(nn.Module):
@@ -109,15 +129,14 @@ class Router(nn.Module):
         noisy = clean
         if deviation is not None:
             noisy = clean + torch.randn_like(clean) * deviation
-        chosen = top_k_mask(self._within_reach(noisy), self.top_k)
-        gates = gate_weights(noisy, chosen, self.top_k, self.gates)
-        imbalance = None
-        if self.training and self.top_k < self.experts:
-            load = chosen
-            if deviation is not None:
-                load = selection_probability(clean, noisy, deviation, self.top_k)
-            imbalance = squared_variation(gates) + squared_variation(load)
-        return Routing(gates, chosen, imbalance)
+        routing = Routing.of(noisy, self.top_k, self.gates, self._within_reach(noisy))
+        if not self.training or self.top_k == self.experts:
+            return routing
+        load = routing.chosen
+        if deviation is not None:
+            load = selection_probability(clean, noisy, deviation, self.top_k)
+        imbalance = squared_variation(routing.gates) + squared_variation(load)
+        return routing._replace(imbalance=imbalance)
 
     def _within_reach(self, scores: Tensor) -> Tensor:
         if not self.training or not self.drop:
@@ -133,21 +152,6 @@ class Router(nn.Module):
         if self.noise_std:
             return torch.full_like(tokens[..., :1], self.noise_std)
         return None
-
-
-def top_k_mask(scores: Tensor, top_k: int) -> Tensor:
-    """Return 1 for the `top_k` highest of scores (..., E), 0 for the others."""
-    best = scores.topk(top_k, dim=-1).indices
-    return torch.zeros_like(scores).scatter(-1, best, 1.0)
-
-
-def gate_weights(scores: Tensor, chosen: Tensor, top_k: int, gates: GateKind) -> Tensor:
-    """Return the gates (..., E) of the `top_k` chosen experts by their scores."""
-    if gates == "sigmoid":
-        return scores.sigmoid() * chosen
-    if gates == "soft" or top_k == 1:
-        return scores.softmax(-1) * chosen
-    return scores.masked_fill(chosen == 0, -torch.inf).softmax(-1)
 
 
 def selection_probability(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:
