@@ -37,7 +37,7 @@ from mer_nas.architectures.blocks.base import (
 from mer_nas.architectures.blocks.fusion import Fusion
 from mer_nas.architectures.blocks.orth import Orth
 from mer_nas.architectures.blocks.temporal import TemporalPool
-from mer_nas.architectures.canonical import parse, parse_drawn, refresh, schema
+from mer_nas.architectures.canonical import architecture_schema, parse, parse_drawn, refresh
 from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import load_extensions, loaded_sources
 from mer_nas.architectures.grammar import Architecture
@@ -76,13 +76,13 @@ __all__ = [
     "Stateful",
     "Stem",
     "TemporalPool",
+    "architecture_schema",
     "deployed",
     "load_extensions",
     "loaded_sources",
     "parse",
     "parse_drawn",
     "refresh",
-    "schema",
 ]
 
 

@@ -71,7 +71,7 @@ def refresh() -> None:
         _known[:] = known
 
 
-def schema() -> dict[str, Any]:
+def architecture_schema() -> dict[str, Any]:
     """Return the JSON schema of the closed form, with every block registered so far."""
     refresh()
     return Architecture.model_json_schema()

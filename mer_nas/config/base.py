@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from annotated_types import Interval
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,6 +26,9 @@ from mer_nas.wording import brief
 
 Tree = dict[str, Any]
 """A mapping as YAML gives it: strings to scalars, lists and further mappings."""
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+"""A part of a whole, from 0 to 1."""
 
 
 class Config(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval, Len
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config, Name, Place
+from mer_nas.config.base import Config, Name, Place, Share
 from mer_nas.data.needs import Provides
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.inputs import FLOW, INPUTS
@@ -22,7 +22,7 @@ class SyntheticData(Config):
     """Number of subjects; their numbers of clips differ as those of real sets do."""
     clips: Annotated[int, Interval(ge=1, le=100_000)] = 108
     """Number of clips in all, at least two a subject."""
-    difficulty: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    difficulty: Share = 0.5
     """0: large motion and still heads; 1: motion near the noise of the flow."""
     size: Annotated[int, Interval(ge=2, le=224)] = 28
     """Height and width of every input in pixels."""

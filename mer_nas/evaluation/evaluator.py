@@ -29,7 +29,7 @@ from mer_nas.evaluation.hindsight import Watched
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.evaluation.timing import rehearse
 from mer_nas.provenance import code_version
-from mer_nas.training.fit import Observer, TrainingDiverged, fit, pick_device, predict
+from mer_nas.training.fit import Observer, TrainingDiverged, fit, pick_device, predict_proba
 from mer_nas.training.losses import Targets
 
 _REHEARSED: set[str] = set()
@@ -89,7 +89,7 @@ class Evaluator:
         with deterministic(seed, device):
             units = self._units(candidate, train)
             network, losses = self._trained(candidate, train, units, seed, device, on_epoch)
-            probabilities = predict(network, self._inputs(candidate, test, units, device))
+            probabilities = predict_proba(network, self._inputs(candidate, test, units, device))
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
         return FoldResult(

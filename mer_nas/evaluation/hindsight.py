@@ -27,7 +27,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.metrics import Scores, scores
 from mer_nas.evaluation.results import FoldKey, FoldResult
-from mer_nas.training.fit import Observer, pick_device, predict
+from mer_nas.training.fit import Observer, pick_device, predict_proba
 from mer_nas.training.weights import EpochWeights
 
 
@@ -182,7 +182,7 @@ def look_back(
         )
         for epoch in weights:
             network.load_state_dict(epoch)
-            answers.append(tuple(predict(network, inputs).argmax(1).tolist()))
+            answers.append(tuple(predict_proba(network, inputs).argmax(1).tolist()))
     return Hindsight(
         *result.key,
         epochs=weights.epochs,

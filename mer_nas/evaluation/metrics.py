@@ -22,14 +22,13 @@ from annotated_types import Interval
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Share
 
 Labels = Sequence[int] | NDArray[np.int64]
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
 Metric = Callable[[Counts | Values], Values]
 
-Share = Annotated[float, Interval(ge=0, le=1)]
 _Clips = Annotated[int, Interval(ge=0, le=10**9)]
 
 

@@ -6,8 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, PositiveInt, model_validator
 
-from mer_nas.config.base import Config
-from mer_nas.evaluation.metrics import Share
+from mer_nas.config.base import Config, Share
 
 
 def _rectangle(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:

@@ -10,9 +10,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config, Tree
+from mer_nas.config.base import Config, Share, Tree
 from mer_nas.evaluation.hindsight import Pairs, best_of_each, learning_curve
-from mer_nas.evaluation.metrics import Share
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.report.scores import SeedScores
 from mer_nas.search.events import Outcome

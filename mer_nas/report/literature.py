@@ -13,8 +13,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from mer_nas.config import presets
-from mer_nas.config.base import Config, Tree, validate
-from mer_nas.evaluation.metrics import Share
+from mer_nas.config.base import Config, Share, Tree, validate
 from mer_nas.space.search_space import Fidelity
 
 Part = Literal["full", "smic", "casme2", "samm"]

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import NonNegativeFloat, NonNegativeInt
 
-from mer_nas.config.base import Config
-from mer_nas.evaluation.metrics import Share
+from mer_nas.config.base import Config, Share
 from mer_nas.report.candidates import TrialSummary
 
 MAX_AXES = 8

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config, Tree
-from mer_nas.evaluation.metrics import METRICS, Share
+from mer_nas.config.base import Config, Share, Tree
+from mer_nas.evaluation.metrics import METRICS
 from mer_nas.report.candidates import CandidateSummary, FinalistSummary, TrialSummary
 from mer_nas.report.scores import ALL_SCORES, Spread, spreads
 from mer_nas.report.summary import StudySummary

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config
-from mer_nas.evaluation.metrics import METRICS, Confusion, Counts, Scores, Share
+from mer_nas.config.base import Config, Share
+from mer_nas.evaluation.metrics import METRICS, Confusion, Counts, Scores
 from mer_nas.evaluation.results import FoldResult, confusions_by_dataset, fold_average
 from mer_nas.statistics import by_subject
 

@@ -10,8 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from mer_nas.architectures import Block, parse
 from mer_nas.architectures.walk import walk
-from mer_nas.config.base import Config, Tree
-from mer_nas.evaluation.metrics import Share
+from mer_nas.config.base import Config, Share, Tree
 from mer_nas.report.candidates import TrialSummary
 
 MIN_NETWORKS = 4

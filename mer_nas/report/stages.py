@@ -8,8 +8,7 @@ from torch import nn
 
 from mer_nas.architectures import Block, Network, parse
 from mer_nas.architectures.walk import BEHIND, Visit, walk
-from mer_nas.config.base import Config, Tree
-from mer_nas.evaluation.metrics import Share
+from mer_nas.config.base import Config, Share, Tree
 
 
 class StageRow(Config):

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Share
 from mer_nas.data.records import dataset_of
-from mer_nas.evaluation.metrics import Counts, Share
+from mer_nas.evaluation.metrics import Counts
 from mer_nas.report.scores import (
     ALL_SCORES,
     ConfusionMatrix,

@@ -19,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from mer_nas.config.base import Config, Tree
+from mer_nas.config.base import Config, Share, Tree
 from mer_nas.data.clips import ClipSet
-from mer_nas.evaluation.metrics import METRICS, Share
+from mer_nas.evaluation.metrics import METRICS
 from mer_nas.export.manifest import Exported
 from mer_nas.report.attribution import Attribution
 from mer_nas.report.candidates import FinalistSummary, TrialSummary

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from mer_nas.config.base import Config, Name, Place, Tree
+from mer_nas.config.base import Config, Name, Place, Share, Tree
 from mer_nas.errors import ConfigError
 from mer_nas.search.objectives import Objectives
 
@@ -103,7 +103,7 @@ class StudyConfig(Config):
     pruner: PrunerName = "bootstrap"
     """When a trial is stopped before its last fold; never with several objectives, nor in a closed
     list of candidates (grid, points)."""
-    chance: Annotated[float, Interval(ge=0, le=1)] = 0.05
+    chance: Share = 0.05
     """Share of draws of its subjects in which a trial must be at least as good as the best for the
     bootstrap to let it go on."""
     margin: NonNegativeFloat = 0.02
@@ -177,7 +177,7 @@ class RayConfig(Config):
     workers: NonNegativeInt | None = None
     """Jobs at a time; by default one a CPU core, or four a GPU where there is one. 0: one fold
     after another in the process of the command, without Ray."""
-    gpu: Annotated[float, Interval(ge=0, le=1)] | None = None
+    gpu: Share | None = None
     """Share of a GPU that a trial takes; by default the GPUs divided by the workers."""
     dashboard: bool = True
     """Whether the Ray dashboard is started, bound to 127.0.0.1."""

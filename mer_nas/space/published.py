@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from annotated_types import Interval
 from pydantic import Field
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Share
 from mer_nas.errors import unknown
-
-Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 class PublishedScores(Config):

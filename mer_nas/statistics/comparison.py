@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from mer_nas.config.base import Config
-from mer_nas.evaluation.metrics import Counts, Share, uf1
+from mer_nas.config.base import Config, Share
+from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.statistics.bootstrap import (
     Estimate,
     around,

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Share
 from mer_nas.errors import DataError
-from mer_nas.evaluation.metrics import METRICS, Counts, Scores, Share, Values, uf1
+from mer_nas.evaluation.metrics import METRICS, Counts, Scores, Values, uf1
 from mer_nas.statistics.bootstrap import (
     DRAWS,
     Difference,

@@ -14,11 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Share
 from mer_nas.wording import count
-
-Share = Annotated[float, Interval(ge=0, le=1)]
-
 
 Scale = Share | tuple[PositiveFloat, PositiveFloat]
 

@@ -136,7 +136,9 @@ def fit(
     return history
 
 
-def predict(network: nn.Module, inputs: InputTensors, batch: int = 128) -> NDArray[np.float64]:
+def predict_proba(
+    network: nn.Module, inputs: InputTensors, batch: int = 128
+) -> NDArray[np.float64]:
     """Return the probability that `network` gives each class, (N, K), in eval mode."""
     network.eval()
     (count,) = {len(clips) for clips in inputs.values()}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.architectures import Cost, parse, parse_drawn, schema
+from mer_nas.architectures import Cost, architecture_schema, parse, parse_drawn
 from mer_nas.errors import ConfigError, Infeasible
 
 Tree = dict[str, Any]
@@ -145,7 +145,7 @@ def test_the_rate_of_stochastic_depth_of_a_single_block_is_none(small: Make) -> 
 
 
 def test_the_schema_lists_every_block_of_a_slot() -> None:
-    definitions = schema()["$defs"]
+    definitions = architecture_schema()["$defs"]
     gate = definitions["Stage"]["properties"]["gate"]
     assert set(gate["discriminator"]["mapping"]) == {
         "none",

@@ -24,7 +24,7 @@ from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import Manifest, Provenance, export_network
 from mer_nas.export.manifest import read_manifest
 from mer_nas.inputs import FLOW
-from mer_nas.training.fit import predict
+from mer_nas.training.fit import predict_proba
 
 DATA = SyntheticData(subjects=3, clips=24)
 FACTS = Provenance(
@@ -65,7 +65,7 @@ def trained(
     export_network(network, candidate, clips, folder, FACTS)
     units = divisors(clips, FLOW, np.arange(len(clips)))
     seen = {FLOW: torch.tensor(divided(clips.inputs[FLOW], units))}
-    return folder, predict(network, seen)
+    return folder, predict_proba(network, seen)
 
 
 @pytest.fixture(scope="session")

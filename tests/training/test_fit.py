@@ -19,7 +19,7 @@ from mer_nas.training.fit import (
     build_optimizer,
     fit,
     pick_device,
-    predict,
+    predict_proba,
 )
 from mer_nas.training.losses import Targets
 from mer_nas.training.weights import EpochWeights
@@ -92,7 +92,7 @@ def test_a_fold_is_learned(clips: Clips) -> None:
     losses = fit(network, *clips, RECIPE, seed=1)
     assert len(losses) == 20
     assert losses[-1] < losses[0] / 2
-    assert predict(network, clips[0]).argmax(1).tolist() == clips[1].labels.tolist()
+    assert predict_proba(network, clips[0]).argmax(1).tolist() == clips[1].labels.tolist()
 
 
 def test_the_held_out_clips_are_no_argument_of_fit() -> None:
@@ -106,7 +106,7 @@ def test_one_seed_gives_one_network(clips: Clips) -> None:
     for seed in (1, 1, 2):
         network = Linear()
         fit(network, *clips, RECIPE, seed=seed)
-        found.append(predict(network, clips[0]).tolist())
+        found.append(predict_proba(network, clips[0]).tolist())
     assert found[0] == found[1] != found[2]
 
 
@@ -151,7 +151,7 @@ def test_a_loss_that_is_no_number_is_a_failure_that_says_where(
 def test_probabilities_are_float64_and_sum_to_one(
     clips: Clips,
 ) -> None:
-    found = predict(Linear(), clips[0])
+    found = predict_proba(Linear(), clips[0])
     assert found.dtype == np.float64
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-12)
 
@@ -160,9 +160,9 @@ def test_predictions_do_not_depend_on_the_other_clips(
     clips: Clips,
 ) -> None:
     network = Linear()
-    alone = predict(network, {FLOW: clips[0][FLOW][:1]})
-    np.testing.assert_allclose(predict(network, clips[0])[:1], alone, atol=1e-6)
-    np.testing.assert_allclose(predict(network, clips[0], batch=3)[:1], alone, atol=1e-6)
+    alone = predict_proba(network, {FLOW: clips[0][FLOW][:1]})
+    np.testing.assert_allclose(predict_proba(network, clips[0])[:1], alone, atol=1e-6)
+    np.testing.assert_allclose(predict_proba(network, clips[0], batch=3)[:1], alone, atol=1e-6)
 
 
 def whole(count: int, size: int) -> Loader:
@@ -264,7 +264,7 @@ def test_blended_clips_are_learned_too(clips: Clips) -> None:
     network = Linear()
     losses = fit(network, *clips, trainer, seed=1)
     assert losses[-1] < losses[0]
-    assert predict(network, clips[0]).argmax(1).tolist() == clips[1].labels.tolist()
+    assert predict_proba(network, clips[0]).argmax(1).tolist() == clips[1].labels.tolist()
 
 
 def test_biases_norms_and_position_tables_are_not_decayed() -> None:

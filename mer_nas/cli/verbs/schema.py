@@ -24,6 +24,6 @@ def verb(group: str, space: str | None) -> None:
         from mer_nas.architectures.extensions import load_extensions
 
         load_extensions(resolve([f"space={space}"]).space.extensions if space else [])
-        click.echo(json.dumps(architectures.schema(), indent=2))
+        click.echo(json.dumps(architectures.architecture_schema(), indent=2))
         return
     click.echo(json.dumps(schema(group), indent=2))

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 from pydantic import Field, NonNegativeInt
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Share
 from mer_nas.data.synthesis.population import PlannedClip, population
 from mer_nas.errors import DataError
 
@@ -34,7 +34,7 @@ class Synthesis(Config):
     """Frames of a clip; by default 11, or 3 for official counts."""
     size: Annotated[int, Interval(ge=16, le=112)] | None = None
     """Height and width of a frame in pixels; by default 112, or 32 for official counts."""
-    difficulty: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    difficulty: Share = 0.5
     """0: large motion and still heads; 1: motion near the noise of the flow."""
     seed: NonNegativeInt = Field(default=0)
     """Decides every face and motion."""
