@@ -11,7 +11,6 @@ The trainer is that of the study's final stage with each candidate's own learnin
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,10 +19,11 @@ from mer_nas.config import overrides
 from mer_nas.data.clips import ClipSet
 from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldResult
+from mer_nas.search.events import Event, FoldDone, Listener
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
 from mer_nas.statistics import by_subject, compare_pairs
-from mer_nas.study import find, load_clips
+from mer_nas.study import find_study, load_clips
 from mer_nas.study.evaluate import Evaluated, evaluate
 
 
@@ -41,7 +41,7 @@ def counts(found: Evaluated, clips: ClipSet, seeds: int) -> Counts:
 
 def main(words: list[str]) -> None:
     """Evaluate, compare, print."""
-    folder = find(words[0])
+    folder = find_study(words[0])
     read_words = overrides.parse(words[1:])
     seeds = int(read_words.plain.get("seeds", "2"))
     stored = folder.settings()
@@ -72,9 +72,11 @@ def _like(stored: Settings, settings: Settings) -> Settings:
     return replace(settings, trainer=stored.trainer, study=study)
 
 
-def _progress(name: str) -> Callable[[FoldResult, int, int], None]:
-    def tell(result: FoldResult, done: int, of: int) -> None:
-        print(f"{name}: {done}/{of} {result.fold_name} {result.seconds:.1f} s", file=sys.stderr)
+def _progress(name: str) -> Listener:
+    def tell(event: Event) -> None:
+        if isinstance(event, FoldDone):
+            line = f"{name}: {event.done}/{event.of} {event.fold} {event.seconds:.1f} s"
+            print(line, file=sys.stderr)
 
     return tell
 

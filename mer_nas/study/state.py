@@ -23,7 +23,6 @@ from mer_nas.data.protocols import Protocol
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
-from mer_nas.evaluation.metrics import Counts
 from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.evaluation.timing import Timing
 from mer_nas.export.manifest import Exported
@@ -32,7 +31,6 @@ from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_storage, opening
-from mer_nas.statistics import by_subject
 from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.systems import trained_by
 from mer_nas.wording import count
@@ -243,19 +241,6 @@ class StudyState:
         inside = {entry.number for entry in best}
         missing = max(0, final.warm_starts - sum(entry.warm_start for entry in best))
         return best + [entry for entry in warm if entry.number not in inside][:missing]
-
-    def keys(self, outcome: str) -> list[str]:
-        """Return the candidates of the trials that came to an end, earliest first."""
-        ended = [trial.user_attrs for trial in self.trials]
-        return [known["candidate"] for known in ended if known["outcome"] == outcome]
-
-    def counts(self, protocol: Protocol, candidate: str, repetition: int = 0) -> Counts | None:
-        """Return the confusions (S, K, K) of a candidate, or none while a fold is missing."""
-        results = self.under(protocol, candidate, repetition)
-        if len(results) < len(protocol.folds):
-            return None
-        data = self.origin.data
-        return by_subject(results, list(data.subjects), len(data.classes))
 
     def trial(self, trial: FrozenTrial) -> Trial:
         """Return a trial that was trained, as the final stage would train it."""
