@@ -15,6 +15,15 @@ needed for it.
 
 from mer_nas.testing.blocks import block_checks, check_block
 from mer_nas.testing.checks import Check
+from mer_nas.testing.layouts import check_layout, layout_checks
 from mer_nas.testing.pruners import check_pruner, pruner_checks
 
-__all__ = ["Check", "block_checks", "check_block", "check_pruner", "pruner_checks"]
+__all__ = [
+    "Check",
+    "block_checks",
+    "check_block",
+    "check_layout",
+    "check_pruner",
+    "layout_checks",
+    "pruner_checks",
+]
