@@ -144,13 +144,13 @@ def test_the_held_out_fold_is_asked_once(
     evaluator: Evaluator, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ask = module.predict
+    ask = module.predict_proba
 
     def watched(network, inputs):  # type: ignore[no-untyped-def]
         asked.append(len(inputs[FLOW]))
         return ask(network, inputs)
 
-    monkeypatch.setattr(module, "predict", watched)
+    monkeypatch.setattr(module, "predict_proba", watched)
     evaluator.fold(candidate, 0)
     assert asked == [evaluator.protocol.folds[0].clips]
 
