@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from mer_nas.architectures import ModelOutput, Network, deployed, parse
+from mer_nas.architectures import ORTHS, BuildContext, ModelOutput, Network, deployed, parse
 from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resize_by_area
 from mer_nas.architectures.blocks.dyn_image import SegNet
-from mer_nas.architectures.blocks.orth import _Correlations, _SquaredCosine
 
 Tree = dict[str, Any]
 
@@ -43,21 +42,25 @@ def clips(count: int = 4) -> tuple[Tensor, Tensor]:
     return torch.randn(count, 3, 28, 28), torch.randn(count, 3, 1, 28, 28)
 
 
+def orthogonality(kind: str) -> nn.Module:
+    return ORTHS[kind](kind=kind).build(BuildContext("here", 2, 2, (1, 1)))
+
+
 def test_features_that_have_nothing_in_common_are_orthogonal() -> None:
     one = torch.tensor([[1.0, 0, 2], [0, 3, 0]])
     other = torch.tensor([[-2.0, 5, 1], [4, 0, -1]])
-    assert _SquaredCosine()(one, other).item() == pytest.approx(0, abs=1e-12)
+    assert orthogonality("cos2")(one, other).item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("factor", [3.0, -0.5])
 def test_parallel_features_are_not(factor: float) -> None:
     one = torch.randn(4, 6)
-    assert _SquaredCosine()(one, factor * one).item() == pytest.approx(1, abs=1e-5)
+    assert orthogonality("cos2")(one, factor * one).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_the_squared_cosine_is_averaged_over_clips() -> None:
     one, other = torch.tensor([[1.0, 0], [1, 0]]), torch.tensor([[1.0, 1], [0, 1]])
-    assert _SquaredCosine()(one, other).item() == pytest.approx((0.5 + 0) / 2)
+    assert orthogonality("cos2")(one, other).item() == pytest.approx((0.5 + 0) / 2)
 
 
 def test_correlations_are_of_features_over_the_batch() -> None:
@@ -65,8 +68,8 @@ def test_correlations_are_of_features_over_the_batch() -> None:
     # its scale, and has nothing to do with the second.
     one = torch.tensor([[1.0], [1], [-1], [-1]])
     other = torch.tensor([[7.0, 1], [7, -1], [5, 1], [5, -1]])
-    assert _Correlations()(one, other).item() == pytest.approx(1, abs=1e-4)
-    assert _Correlations()(one, other[:, 1:]).item() == pytest.approx(0, abs=1e-6)
+    assert orthogonality("frob")(one, other).item() == pytest.approx(1, abs=1e-4)
+    assert orthogonality("frob")(one, other[:, 1:]).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
