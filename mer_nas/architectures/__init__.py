@@ -44,7 +44,6 @@ from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.network import Network, deployed
 from mer_nas.architectures.paths import Path, Stage
 from mer_nas.architectures.state import State, Stateful
-from mer_nas.inputs import INPUTS, Input
 
 __all__ = [
     "DOWNS",
@@ -53,7 +52,6 @@ __all__ = [
     "GATES",
     "GLOBALS",
     "HEADS",
-    "INPUTS",
     "LOCALS",
     "MULTI_SCALES",
     "ORTHS",
@@ -65,7 +63,6 @@ __all__ = [
     "BuildContext",
     "Cost",
     "Fusion",
-    "Input",
     "ModelOutput",
     "Network",
     "Orth",

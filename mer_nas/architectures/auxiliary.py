@@ -31,8 +31,6 @@ from mer_nas.rank_pooling import coefficients
 
 _UNITS = len(ACTION_UNITS)
 """Number of action units that are learned."""
-
-
 _STILL = 1e-4
 """Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
 

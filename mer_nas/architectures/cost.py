@@ -23,8 +23,6 @@ from mer_nas.errors import Infeasible
 
 _Operator: TypeAlias = Any
 """An operator of ATen; torch has no public type for it."""
-
-
 MAX_WEIGHTS = 10**10
 """Weights of the largest network: 40 GB."""
 

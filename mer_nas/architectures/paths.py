@@ -119,8 +119,6 @@ _EYE = (0.34, 0.38)
 """Where an aligned face has the eye on its left: across and down, in sides of the image."""
 _MOUTH = (0.37, 0.71)
 """The same of the corner of the mouth. What lies on the right mirrors both."""
-
-
 _OUTSIDE = frozenset({"fusion", "head", "dyn_image", "orth"})
 """Slots that are no part of a path."""
 

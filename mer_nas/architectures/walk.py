@@ -18,8 +18,6 @@ from mer_nas.inputs import INPUTS
 
 BEHIND = frozenset({"fusion", "head", "dyn_image"})
 """Slots of what stands behind all paths."""
-
-
 MAX_LAYERS = 1_000
 """Layers that a path may have: what is deeper is a slip, and would take minutes to lay out."""
 

@@ -250,37 +250,16 @@ def non_empty(items: tuple[T, ...]) -> tuple[T, ...]:
 
 
 STEMS = Registry[Stem]("stem")
-
-
 MULTI_SCALES = Registry[Block]("multi-scale module")
-
-
 DOWNS = Registry[Block]("down")
-
-
 LOCALS = Registry[Block]("local block")
-
-
 GLOBALS = Registry[Block]("global block")
-
-
 GATES = Registry[Block]("gate")
-
-
 TEMPORALS = Registry[Block]("temporal pool")
-
-
 FUSIONS = Registry[Block]("fusion")
-
-
 HEADS = Registry[Block]("head")
-
-
 DYN_IMAGES = Registry[Block]("decoder of dynamic images")
-
-
 ORTHS = Registry[Block]("orthogonality")
-
 
 for _slot in (MULTI_SCALES, DOWNS, LOCALS, GLOBALS, GATES, TEMPORALS, DYN_IMAGES, ORTHS):
     _slot.register(Identity)
