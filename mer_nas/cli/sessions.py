@@ -21,7 +21,7 @@ from mer_nas.search.config import Folds
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study import StudyFolder, create, run, tentative
-from mer_nas.study.forecast import Forecast, machine_shares
+from mer_nas.study.forecast import Forecast
 from mer_nas.study.state import StudyState
 from mer_nas.vetting import vet
 from mer_nas.wording import count, duration, signed
@@ -40,8 +40,7 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
     """Return what a search would do and how long it would take; nothing is made or trained."""
     for line in vet(settings.space, settings.trainer, drawn=settings.study.sampler != "points"):
         say(line, err=True)
-    workers = machine_shares(settings.ray).workers
-    planned = Forecast.of(settings, clips, workers)
+    planned = Forecast.of(settings, clips)
     if as_json:
         return json.dumps(_plan_tree(settings, clips, planned), indent=2)
     study = settings.study
@@ -50,7 +49,7 @@ def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
         clips.describe(),
         _budget(settings),
         f"{count(len(planned.protocol.folds), 'fold')} a trial ({planned.protocol.name}), "
-        f"{count(workers, 'worker')}",
+        f"{count(planned.workers, 'worker')}",
         f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker",
     ]
     if planned.search_seconds is not None:

@@ -80,9 +80,14 @@ class TrialSummary(CandidateSummary):
     """Why it failed or is infeasible."""
 
     @property
+    def label(self) -> str:
+        """How people call it: "trial 17"."""
+        return f"trial {self.number}"
+
+    @property
     def name(self) -> str:
-        """The published point that it is, else its number."""
-        return self.origin if self.warm_start else f"trial {self.number}"
+        """The published point that it is, else its label."""
+        return self.origin if self.warm_start else self.label
 
     @property
     def search_score(self) -> float | None:

@@ -1,7 +1,7 @@
 """All that is known of a study when its report is written, as its storage and ledger tell it.
 
-`mer_nas.study.summary` computes it; `mer_nas.report.build` turns it into a `Report`, in which it
-stands as it is.
+`mer_nas.study.summary` computes it; `mer_nas.report.build_report` turns it into a `Report`, in
+which it stands as it is.
 """
 
 from __future__ import annotations

@@ -60,11 +60,11 @@ class Forecast:
         return self.searches * (min(known) + self.final_seconds) if known else None
 
     @classmethod
-    def of(cls, settings: Settings, clips: ClipSet, workers: int) -> Forecast:
+    def of(cls, settings: Settings, clips: ClipSet) -> Forecast:
         """Time a training step of a few random candidates and add up what the study would take."""
         study, final = settings.study, settings.study.final
         protocol = plan(clips, study.folds, study.seed, study.block)
-        probes = _probes(settings)
+        probes, workers = _probes(settings), _machine_shares(settings.ray).workers
         steps = [clock(probe, len(clips.classes)).step_ms / 1000 for probe in probes]
         per_clip = statistics.fmean(steps) / BATCH
         trial = per_clip * _visits(protocol, settings.trainer)
@@ -105,7 +105,7 @@ def evaluation_seconds(
     shape = plan(clips, study.folds, study.seed, study.block)
     step = clock(candidate, len(clips.classes)).step_ms / 1000
     seconds = seeds * step / BATCH * _visits(shape, candidate.trainer)
-    return seconds / machine_shares(settings.ray).workers
+    return seconds / _machine_shares(settings.ray).workers
 
 
 def _visits(protocol: Protocol, trainer: TrainerConfig) -> int:
@@ -122,7 +122,7 @@ def _trials(settings: Settings) -> int | None:
     return min(everything, settings.study.trials or everything)
 
 
-def machine_shares(config: RayConfig) -> Shares:
+def _machine_shares(config: RayConfig) -> Shares:
     """Return how the workers would share this machine, without starting Ray."""
     if config.workers == 0:
         return Shares(1, 1.0, 0.0)

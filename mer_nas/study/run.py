@@ -32,7 +32,7 @@ from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import export_winner
 from mer_nas.study.folder import Origin, StudyFolder, settle
-from mer_nas.study.forecast import Forecast, announcement, clock_candidates, machine_shares
+from mer_nas.study.forecast import Forecast, announcement, clock_candidates
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session, kept
@@ -116,7 +116,7 @@ def _trained(
     """Do all that trains; return what is known once Ray has ended."""
     outer = settings.study.outer
     if outer is not None and nested.unasked(folder, outer):
-        planned = Forecast.of(settings, clips, machine_shares(settings.ray).workers)
+        planned = Forecast.of(settings, clips)
         on_event(Note(planned.outlay(settings.study)))
     with workers:
         state = _search(folder, clips, settings, workers, on_event)

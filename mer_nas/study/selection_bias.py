@@ -98,18 +98,17 @@ def _comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
         return ()
     winner, runner_up, *rest = ranked
     others = [runner_up, *(entry for entry in rest if entry.warm_start)]
-    counts = {_label(entry): counts_by_subject(entry.repetitions) for entry in others}
+    counts = {entry.label: counts_by_subject(entry.repetitions) for entry in others}
     found = compare_pairs(counts_by_subject(winner.repetitions), counts)
-    final = facts.final_protocol if facts.finalists else None
     return tuple(
         Comparison(
-            label=_label(entry),
+            label=entry.label,
             origin=entry.origin,
             warm_start=entry.warm_start,
-            protocol=final or facts.search_protocol,
-            uf1=float(uf1(counts[_label(entry)].sum(-3)).mean()),
-            seeds=len(counts[_label(entry)]),
-            **dict(found[_label(entry)]),
+            protocol=facts.protocol if facts.finalists else facts.search_protocol,
+            uf1=float(uf1(counts[entry.label].sum(-3)).mean()),
+            seeds=len(entry.repetitions),
+            **dict(found[entry.label]),
         )
         for entry in others
     )
@@ -122,10 +121,6 @@ def _ranked(facts: StudySummary) -> Sequence[FinalistSummary | TrialSummary]:
     return [
         each for each in known if each.repetitions and all(s.subjects for s in each.repetitions)
     ]
-
-
-def _label(entry: FinalistSummary | TrialSummary) -> str:
-    return entry.label if isinstance(entry, FinalistSummary) else f"trial {entry.number}"
 
 
 def _caveat(study: StudyConfig, complete: int) -> str:
