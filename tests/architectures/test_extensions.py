@@ -10,11 +10,11 @@ from mer_nas.architectures import (
     GATES,
     Cost,
     Network,
+    architecture_schema,
     extensions,
     load_extensions,
     loaded_sources,
     parse,
-    schema,
 )
 from mer_nas.architectures.user_blocks import BlockError
 from mer_nas.errors import ConfigError
@@ -133,7 +133,9 @@ def test_a_block_of_a_file_is_written_built_counted_and_listed(
     assert Network(architecture, 3)(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
     extra = Cost.of(architecture, 3).parameters - Cost.of(parse(tree("none")), 3).parameters
     assert extra == 16
-    mapping = schema()["$defs"]["Stage"]["properties"]["gate"]["discriminator"]["mapping"]
+    mapping = architecture_schema()["$defs"]["Stage"]["properties"]["gate"]["discriminator"][
+        "mapping"
+    ]
     assert {"none", "prog", "scale"} <= set(mapping)
 
 
