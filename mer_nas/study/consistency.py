@@ -332,7 +332,7 @@ def _metrics(counts: Counts, stored: Scores) -> Tree:
 # Candidates from what was drawn ------------------------------------------------------------------
 
 
-class _Told(Suggester):
+class _KnownDraws(Suggester):
     """Draws what a trial is known to have drawn, as far as the space can give it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -364,7 +364,7 @@ class _Told(Suggester):
 
 def _drawn(trial: TrialSummary, settings: Settings) -> Tree:
     """Return architecture and trainer as the parameters of a trial draw them, and these."""
-    place, told = f"trial {trial.number}", _Told(trial.params)
+    place, told = f"trial {trial.number}", _KnownDraws(trial.params)
     try:
         tree = settings.space.suggest(told)
         architecture = parse_drawn(tree["architecture"], place)

@@ -290,7 +290,7 @@ def create(
     return folder
 
 
-def settle(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Origin:
+def keep_settings(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Origin:
     """Write down the settings that hold from now on, with their final stage and outer groups.
 
     Raises:
@@ -353,7 +353,7 @@ def outer_plan(study: StudyConfig, clips: ClipSet) -> Protocol:
     return plan(clips, study.outer, study.seed, blind=True)
 
 
-def without(clips: ClipSet, fold: Fold) -> ClipSet:
+def without_fold(clips: ClipSet, fold: Fold) -> ClipSet:
     """Return the clips of a search that never sees the subjects of an outer fold."""
     return replace(
         clips.subset(fold.train(clips)), name=f"{clips.name} without {fold.name}", official=None
@@ -367,7 +367,7 @@ def _outer(settings: Settings, clips: ClipSet) -> Protocol | None:
         return None
     protocol, bare = outer_plan(study, clips), replace(clips, inputs={})
     for fold in protocol.folds:
-        inside = without(bare, fold)
+        inside = without_fold(bare, fold)
         plan(inside, study.folds, study.seed, study.block)
         if study.final is not None:
             plan(inside, study.final.folds, study.seed, study.block)

@@ -36,7 +36,7 @@ from mer_nas.search.measure import Measurement
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
-from mer_nas.study.folder import StudyFolder, create, outer_plan, without
+from mer_nas.study.folder import StudyFolder, create, outer_plan, without_fold
 from mer_nas.study.state import StudyState, Trial
 from mer_nas.wording import count
 
@@ -72,7 +72,7 @@ def measure_outer_groups(
     with Ledger(state.folder.answers, on_event) as ledger:
         for number, fold in enumerate(protocol.folds, start=1):
             tell = _noted(on_event, f"outer group {number} of {of}")
-            inside = without(clips, fold)
+            inside = without_fold(clips, fold)
             settings = _inner(state.settings, state.folder.inner(number, of))
             found = search(_opened(settings, inside, state, fold.name), inside, settings, tell)
             if (winner := found.winner) is None:

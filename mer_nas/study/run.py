@@ -31,13 +31,13 @@ from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import export_winner
-from mer_nas.study.folder import Origin, StudyFolder, settle
+from mer_nas.study.folder import Origin, StudyFolder, keep_settings
 from mer_nas.study.forecast import Forecast, announcement, clock_candidates
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
-from mer_nas.study.sessions import add_session, kept
+from mer_nas.study.sessions import add_session, saying_what_is_kept
 from mer_nas.study.state import StudyState
-from mer_nas.study.summary import stamp, summary
+from mer_nas.study.summary import note_end, summary
 from mer_nas.systems import grid
 
 
@@ -80,7 +80,7 @@ def run(
     load_extensions(settings.space.extensions)
     if not anew:
         unchanged(folder, begun, clips, settings.space.extensions)
-    with kept(folder), StudyLock(folder.path, on_event) as lock:
+    with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
         if anew:
             begun = renewed(folder, begun, clips, settings.space.extensions)
         files = settings.space.extensions
@@ -89,8 +89,8 @@ def run(
             state = _trained(folder, clips, settings, workers, on_event)
             clock_candidates(state)
             unexported = _exported(state, clips, on_event)
-            stamp(state)
-    with kept(folder):
+            note_end(state)
+    with saying_what_is_kept(folder):
         written = _write_report(state)
     failed = written.outcomes["failed"] + len(written.study.final_failures)
     return StudyOutcome(folder, written, failed + unexported + bool(written.study.nested_note))
@@ -142,7 +142,7 @@ def _search(
         with closing(_driver(folder, begun, settings, clips, ledger, on_event)) as driver:
             if not driver.idle:
                 workers.start()  # before the new settings are kept
-            origin = settle(folder, settings, clips)
+            origin = keep_settings(folder, settings, clips)
             evaluator = _evaluator(settings, clips, driver.protocol)
             workers.run(driver, evaluator, needed=not driver.idle)
         state = StudyState(folder, origin)
@@ -174,7 +174,7 @@ def rewrite_report(folder: StudyFolder) -> Report:
     """
     refuse_driven(folder.path)
     state = StudyState(folder, folder.origin())
-    with kept(folder):
+    with saying_what_is_kept(folder):
         return _write_report(state)
 
 

@@ -86,7 +86,7 @@ def _whole_lines(file: Path) -> list[str]:
 
 
 @contextmanager
-def kept(folder: StudyFolder) -> Iterator[None]:
+def saying_what_is_kept(folder: StudyFolder) -> Iterator[None]:
     """Make of a full disk or a locked database one message that says what is kept.
 
     Raises:

@@ -81,7 +81,7 @@ def summary(state: StudyState) -> StudySummary:
     return assessed(found, study)
 
 
-def stamp(state: StudyState) -> None:
+def note_end(state: StudyState) -> None:
     """Keep when and on which machine a session of the study ended, for its reports to say."""
     state.note("made", _made(state, datetime.now(UTC)))
 

@@ -15,7 +15,7 @@ from mer_nas.search import storage
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.storage import close_storage, dashboard, open_study, sqlite_url
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.sessions import kept
+from mer_nas.study.sessions import saying_what_is_kept
 
 NAMES = [
     "what?",
@@ -101,7 +101,7 @@ def test_a_database_that_is_taken_in_mid_search_is_said_to_be(
         opened(folder) as study,
         held(folder),
         pytest.raises(StudyError, match=says),
-        kept(StudyFolder(folder)),
+        saying_what_is_kept(StudyFolder(folder)),
     ):
         study.set_user_attr("seconds", 1.0)
 
@@ -112,11 +112,11 @@ def test_a_database_without_room_is_said_to_be_full(tmp_path: Path) -> None:
         with backend.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count=1")
             says = "is full; make room on that disk"
-            with pytest.raises(StudyError, match=says), kept(StudyFolder(tmp_path)):
+            with pytest.raises(StudyError, match=says), saying_what_is_kept(StudyFolder(tmp_path)):
                 connection.exec_driver_sql("CREATE TABLE more AS SELECT zeroblob(1000000)")
 
 
 def test_a_bug_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     for bug in (FileNotFoundError(2, "No such file"), ValueError("?"), KeyError("outcome")):
-        with pytest.raises(type(bug)), kept(StudyFolder(tmp_path)):
+        with pytest.raises(type(bug)), saying_what_is_kept(StudyFolder(tmp_path)):
             raise bug
