@@ -32,7 +32,7 @@ from mer_nas.study.folder import StudyFolder
 from mer_nas.study.reproduce import Reproduction, read_reported_result
 from mer_nas.study.reproduce import reproduce as _reproduce
 from mer_nas.study.state import StudyState
-from mer_nas.trust import asking, require, to_run
+from mer_nas.trust import Wish, asking, require
 
 __all__ = [
     "Study",
@@ -145,7 +145,7 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
     """
     found = find_study(str(folder))
     with asking(trust):
-        require(map(to_run, found.settings().space.extensions))
+        require(map(Wish.to_run, found.settings().space.extensions))
     return Study(found.path)
 
 

@@ -8,7 +8,9 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,10 +92,10 @@ def read_json(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> An
     Raises:
         raises: Also where it is no JSON, nested deeper than `MAX_DEPTH`, or holds NaN or Infinity.
     """
-    return parse_json(read_text(path, raises, most), str(path), raises)
+    return _parse_json(read_text(path, raises, most), str(path), raises)
 
 
-def parse_json(text: str, place: str, raises: type[MerNasError]) -> Any:
+def _parse_json(text: str, place: str, raises: type[MerNasError]) -> Any:
     """Return the tree of a JSON text; `place` is how the user knows it.
 
     Raises:
@@ -104,11 +106,11 @@ def parse_json(text: str, place: str, raises: type[MerNasError]) -> Any:
     except (ValueError, RecursionError) as error:
         deep = isinstance(error, RecursionError)
         raise raises(f"{place}: this is no JSON: {'nested too deep' if deep else error}") from None
-    check_depth(tree, place, raises)
+    _check_depth(tree, place, raises)
     return tree
 
 
-def check_depth(tree: object, place: str, raises: type[MerNasError]) -> None:
+def _check_depth(tree: object, place: str, raises: type[MerNasError]) -> None:
     """Refuse what is nested deeper than `MAX_DEPTH`; no call goes deeper for it.
 
     Raises:
@@ -127,9 +129,16 @@ def check_depth(tree: object, place: str, raises: type[MerNasError]) -> None:
     raise raises(f"{place}: nested deeper than {MAX_DEPTH} levels")
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content, however large it is, in 64 hexadecimal digits."""
-    with path.open("rb") as stream:
+def digest(content: Path | bytes | str) -> str:
+    """Return a SHA-256 in 64 hexadecimal digits: of a file, however large, or of its content.
+
+    A text is taken as UTF-8.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogatepass")
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -160,6 +169,78 @@ def write(path: Path, text: str, mode: int = 0o666) -> None:
         except BaseException:
             new.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def whole_folder(
+    folder: Path, names: Collection[str], raises: type[MerNasError]
+) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of `folder` when the block ends well.
+
+    Whatever interrupts the block, `folder` is as it was before. An earlier folder of the same kind
+    is replaced.
+
+    Args:
+        folder: Where the files shall lie.
+        names: What an earlier one may hold.
+        raises: What a mistake is to the caller.
+
+    Raises:
+        raises: The folder holds something else, which would be lost.
+        OSError: The disk does not take it; the error names the folder.
+    """
+    _refuse_strangers(folder, names, raises)
+    with naming(folder):
+        yield from _beside(folder)
+
+
+def _beside(folder: Path) -> Iterator[Path]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        new = beside / "new"
+        new.mkdir()
+        yield new
+        for path in (*new.iterdir(), new):
+            _sync(path)
+        _replace(folder, new, beside / "old")
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _refuse_strangers(folder: Path, names: Collection[str], raises: type[MerNasError]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise raises(f"{folder}: a file is in the way; name a folder that does not exist yet")
+    strangers = sorted({path.name for path in folder.glob("*")} - set(names))
+    if strangers:
+        raise raises(
+            f"{folder}: holds {strangers[0]!r}, which is no part of an export and would be lost; "
+            "name a folder that does not exist yet"
+        )
+
+
+def _replace(folder: Path, new: Path, old: Path) -> None:
+    if not folder.exists():
+        new.rename(folder)
+        return
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Make a file or a renaming survive a loss of power, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

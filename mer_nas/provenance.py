@@ -1,6 +1,5 @@
 """Which code and which machine a result comes from."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from mer_nas import files
 from mer_nas.architectures.extensions import loaded_sources
 from mer_nas.sources import Sources, sources
 
@@ -49,7 +49,7 @@ def code_version(extensions: Sequence[Path] = ()) -> str:
 
 def version_of(code: Sources) -> str:
     """Return the version of these modules, by what they mean and not by their names."""
-    return hashlib.sha256("\n".join(sorted(code.values())).encode()).hexdigest()[:12]
+    return files.digest("\n".join(sorted(code.values())))[:12]
 
 
 def code(extensions: Sequence[Path] = ()) -> Sources:

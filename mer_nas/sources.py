@@ -6,7 +6,6 @@ same are the same, wherever their files lie.
 """
 
 import ast
-import hashlib
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,8 @@ from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
+
+from mer_nas import files
 
 _UNREAD = frozenset({"ctx", "kind", "type_comment"})
 """Fields of a syntax tree that follow from others."""
@@ -74,7 +75,7 @@ def meaning(content: bytes) -> str:
     Raises:
         SyntaxError: It is no Python.
     """
-    return hashlib.sha256(repr(_plain(ast.parse(content))).encode()).hexdigest()
+    return files.digest(repr(_plain(ast.parse(content))))
 
 
 # Who imports what --------------------------------------------------------------------------------

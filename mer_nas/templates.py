@@ -32,7 +32,7 @@ def templates(package: str, *, html: bool) -> Environment:
     )
     environment.filters |= {"shell": lambda word: line(shlex.quote(str(word)))}
     if not html:
-        environment.filters |= {"code": code, "fenced": fenced, "line": line}
+        environment.filters |= {"code": code, "fenced": _fenced, "line": line}
     return environment
 
 
@@ -54,7 +54,7 @@ def code(said: object) -> Markup:
     return Markup(f"{ticks}{pad}{shown}{pad}{ticks}")
 
 
-def fenced(shown: str) -> Markup:
+def _fenced(shown: str) -> Markup:
     """Return YAML as a block of code."""
     ticks = _ticks(shown, 3)
     return Markup(f"{ticks}yaml\n{shown.strip()}\n{ticks}")

@@ -11,12 +11,11 @@ is one's own by what it says and not by where it lies. One's own are those that 
 own words: going on with a study of somebody's makes it nobody else's.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from mer_nas import files
 from mer_nas.errors import ConfigError, Untrusted
@@ -32,6 +31,21 @@ class Wish(NamedTuple):
     """SHA-256 of the content that decides what it does."""
     text: str
     """What it is, in words."""
+
+    @classmethod
+    def to_run(cls, file: Path, content: bytes | None = None) -> Self:
+        """Return the wish to run a Python file.
+
+        Args:
+            file: Where it lies.
+            content: What was read of it; without, it is read.
+
+        Raises:
+            ConfigError: It cannot be read.
+        """
+        content = files.read_bytes(file, ConfigError) if content is None else content
+        digest = files.digest(content)
+        return cls(digest, f"run the Python file {file} (SHA-256 {digest})")
 
 
 Answer = Callable[[str], bool]
@@ -98,21 +112,6 @@ def agree(digest: str, text: str) -> None:
         files.write(files.own_folder(FOLDER) / digest, f"{digest}\n{text}\n", mode=0o600)
 
 
-def to_run(file: Path, content: bytes | None = None) -> Wish:
-    """Return the wish to run a Python file.
-
-    Args:
-        file: Where it lies.
-        content: What was read of it; without, it is read.
-
-    Raises:
-        ConfigError: It cannot be read.
-    """
-    content = files.read_bytes(file, ConfigError) if content is None else content
-    digest = hashlib.sha256(content).hexdigest()
-    return Wish(digest, f"run the Python file {file} (SHA-256 {digest})")
-
-
 def to_reach(tree: object) -> Iterator[Wish]:
     """Yield the wishes to open paths of other machines that stand anywhere in a plain tree.
 
@@ -124,14 +123,14 @@ def to_reach(tree: object) -> Iterator[Wish]:
             yield from to_reach(child)
     elif isinstance(tree, str) and tree.replace("\\", "/").startswith(("//", "/net/")):
         text = f"open {tree}, which may be on another machine"
-        yield Wish(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), text)
+        yield Wish(files.digest(text), text)
 
 
 def name_files(named: Iterable[Path]) -> None:
     """Agree to run files that the user's own words name; those that are missing fail later."""
     for file in named:
         with suppress(ConfigError):
-            wish = to_run(file)
+            wish = Wish.to_run(file)
             if not known(wish.digest):
                 agree(*wish)
 

@@ -21,7 +21,7 @@ from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, shown
-from mer_nas.search.effects import is_idle, stands, value_of, values_of, ways
+from mer_nas.search.effects import is_idle, stands, ways
 from mer_nas.space import SearchSpace
 from mer_nas.space.domains import BlockNode, Choice, Constant, Leaf
 from mer_nas.space.settings import Setting
@@ -102,7 +102,7 @@ def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
     part = _Asked(replace(space, tree=BlockNode(entries)))
     wrong: list[str] = []
     for setting in Setting.of(part.space.tree):
-        for value in values_of(setting.node):
+        for value in setting.values:
             try:
                 tree = part.draw({setting.written: value, **dict(setting.within)}).tree
                 recipe = merge(trainer.model_dump(mode="json"), tree.get("trainer", {}))
@@ -200,7 +200,7 @@ class _Values:
         return lost
 
     def _lost(self, setting: Setting) -> Iterator[str]:
-        keys = {(setting.written, repr(value)): value for value in values_of(setting.node)}
+        keys = {(setting.written, repr(value)): value for value in setting.values}
         for key, value in keys.items():
             wanted = {setting.written: value, **dict(setting.within)}
             for number in range(_MAX_TRIES):
@@ -282,7 +282,7 @@ class _Values:
         rules: list[str],
     ) -> None:
         """Note whether a value is after all repairs what it was before."""
-        key = setting.written, repr(value_of(setting, params))
+        key = setting.written, repr(setting.value(params))
         if key in self.kept:
             return
         for way in ways(setting, before):

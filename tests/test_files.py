@@ -44,19 +44,23 @@ def nested(levels: int) -> str:
     ],
     ids=["torn", "nan", "deep", "very deep"],
 )
-def test_json_is_whole_finite_and_of_a_sane_depth(text: str, found: str) -> None:
-    with pytest.raises(StudyError, match=f"^report.json: .*{found}"):
-        files.parse_json(text, "report.json", StudyError)
+def test_json_is_whole_finite_and_of_a_sane_depth(text: str, found: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(text)
+    with pytest.raises(StudyError, match=f"^{file}: .*{found}"):
+        files.read_json(file, StudyError)
 
 
-def test_json_of_the_greatest_depth_is_read() -> None:
-    assert files.parse_json(nested(files.MAX_DEPTH), "here", StudyError) is not None
+def test_json_of_the_greatest_depth_is_read(tmp_path: Path) -> None:
+    (tmp_path / "here").write_text(nested(files.MAX_DEPTH))
+    assert files.read_json(tmp_path / "here", StudyError) is not None
 
 
 def test_a_digest_is_sha_256(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"abc")  # the example of FIPS 180-2, appendix B.1
-    assert files.digest(file).startswith("ba7816bf8f01cfea414140de5dae2223")
+    for content in (file, b"abc", "abc"):
+        assert files.digest(content).startswith("ba7816bf8f01cfea414140de5dae2223")
 
 
 def test_a_file_is_replaced_whole_and_nothing_lies_beside_it(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_home_that_cannot_be_written_holds_for_the_process(tmp_path: Path) -> 
 def test_a_file_wishes_to_run_by_its_content(tmp_path: Path) -> None:
     file = tmp_path / "blocks.py"
     file.write_bytes(b"abc")
-    assert trust.to_run(file).digest == hashlib.sha256(b"abc").hexdigest()
+    assert trust.Wish.to_run(file).digest == hashlib.sha256(b"abc").hexdigest()
 
 
 @pytest.mark.usefixtures("registries")

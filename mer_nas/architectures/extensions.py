@@ -10,7 +10,6 @@ the installed distributions, as all of them were when they were loaded.
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -19,9 +18,9 @@ from typing import NamedTuple
 
 from mer_nas.architectures.canonical import refresh
 from mer_nas.errors import ConfigError
-from mer_nas.files import read_bytes
+from mer_nas.files import digest, read_bytes
 from mer_nas.sources import Sources, sources
-from mer_nas.trust import asking, require, to_run
+from mer_nas.trust import Wish, asking, require
 
 GROUP = "mer_nas.blocks"
 
@@ -53,7 +52,7 @@ def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) ->
     _load_packages()
     new = _contents(files)
     with asking(trust):
-        require(to_run(path, content) for path, content in new.items())
+        require(Wish.to_run(path, content) for path, content in new.items())
     _load_files(new)
 
 
@@ -69,7 +68,7 @@ def load_again(files: Mapping[str, str]) -> None:
     _load_packages()
     new = _contents(files)
     for path, content in new.items():
-        if (found := sha256(content).hexdigest()) != files[str(path)]:
+        if (found := digest(content)) != files[str(path)]:
             raise ConfigError(
                 f"extensions: {path} is not the file that this search began with: its SHA-256 is "
                 f"{found[:12]}..., not {files[str(path)][:12]}..."
@@ -94,7 +93,7 @@ def _contents(files: Iterable[str | Path]) -> dict[Path, bytes]:
 def _load_files(new: Mapping[Path, bytes]) -> None:
     for path, content in new.items():
         found = _load_file(path, content)
-        _loaded[path] = _Loaded(sha256(content).hexdigest(), found)
+        _loaded[path] = _Loaded(digest(content), found)
     try:
         refresh()
     except Exception as error:
@@ -135,7 +134,7 @@ def _load_package(entry: EntryPoint) -> Sources:
 def _load_file(path: Path, content: bytes) -> Sources:
     """Import a file that holds this; return what stands behind it."""
     # Two spaces may each have their own blocks.py.
-    name = f"mer_nas_extension_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"mer_nas_extension_{path.stem}_{digest(str(path))[:8]}"
     loader = _AsRead(path, content)
     module = ModuleType(name)
     module.__file__, module.__loader__ = str(path), loader

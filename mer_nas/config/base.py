@@ -5,6 +5,7 @@ looked up twice.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,10 +18,9 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from mer_nas import files
-from mer_nas.config.exact import exact
 from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.wording import brief
 
@@ -29,6 +29,35 @@ Tree = dict[str, Any]
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 """A part of a whole, from 0 to 1."""
+
+
+def _exact(schema: Any) -> Any:
+    """Return a schema whose numbers and truth values are taken from nothing else.
+
+    Pydantic would make one of the other.
+    """
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_exact, schema))
+    if not isinstance(schema, Mapping):
+        return schema
+    inner = {key: value if key in _OPAQUE else _exact(value) for key, value in schema.items()}
+    if inner.get("type") in {"bool", "float"}:
+        return {**inner, "strict": True}
+    if inner.get("type") == "int":
+        return core_schema.no_info_before_validator_function(_whole, inner)
+    return inner
+
+
+_OPAQUE = frozenset({"metadata", "default", "serialization", "expected"})
+
+
+def _whole(value: object) -> object:
+    """Refuse what pydantic would make a whole number of; 1e3 is one."""
+    if isinstance(value, bool | str | bytes):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise PydanticCustomError("int_size", "Input should be a whole number of 64 bits")
+    return value
 
 
 class Config(BaseModel):
@@ -61,7 +90,7 @@ class Config(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        schema: CoreSchema = exact(handler(source))
+        schema: CoreSchema = _exact(handler(source))
         return schema
 
 

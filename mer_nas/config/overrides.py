@@ -11,7 +11,7 @@ from mer_nas.files import MAX_DEPTH
 
 
 @dataclass(frozen=True)
-class Words:
+class Overrides:
     """The words of one command, told apart."""
 
     plain: dict[str, str] = field(default_factory=dict)
@@ -29,11 +29,11 @@ class Words:
         }
 
 
-def parse(words: Iterable[str]) -> Words:
+def parse(words: Iterable[str]) -> Overrides:
     """Tell `group=preset` from `dotted.key=value`; a later word takes the place of an earlier.
 
     >>> parse(["space=moe", "trainer.lr=1e-3"])
-    Words(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
+    Overrides(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
 
     Raises:
         ConfigError: A word holds no `=`, or nothing before it.
@@ -50,7 +50,7 @@ def parse(words: Iterable[str]) -> Words:
             dotted[key] = value(text, key)
         else:
             plain[key] = text
-    return Words(plain, dotted)
+    return Overrides(plain, dotted)
 
 
 def value(text: str, key: str) -> Any:

@@ -11,7 +11,6 @@ Sources: MEGC 2019 guideline (LOSO over the subjects of all data sets together);
 StratifiedGroupKFold of scikit-learn.
 """
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
+from mer_nas import files
 from mer_nas.config.base import Config
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
@@ -193,7 +193,7 @@ def _fold(
             name = clips.records[test[0]].dataset
         case _:
             name = f"group {number} ({count(len(subjects), 'subject')})"
-    key = hashlib.sha256("\n".join(subjects).encode()).hexdigest()[:12]
+    key = files.digest("\n".join(subjects))[:12]
     return Fold(name=name, key=key, clips=len(test), subjects=subjects)
 
 

@@ -1,6 +1,5 @@
 """What a search proposes and an evaluation measures: an architecture and its training recipe."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas import files
 from mer_nas.architectures import Architecture, parse
 from mer_nas.config.base import Tree, validate
 from mer_nas.data.clips import Array, ClipSet
@@ -42,7 +42,7 @@ class Candidate:
         for word in ("device", "name"):
             del tree["trainer"][word]
         text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return files.digest(text)[:12]
 
     def needs(self, place: str) -> Needs:
         """Return what the network reads of a clip; `place` is how the user knows it."""

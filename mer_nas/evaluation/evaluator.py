@@ -8,7 +8,6 @@ measured again, and it does not matter where it was measured.
 This module knows neither Ray nor Optuna.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -19,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mer_nas import files
 from mer_nas.architectures import Network
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
-from mer_nas.evaluation.hindsight import Watched
+from mer_nas.evaluation.hindsight import EpochRecorder
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.evaluation.timing import rehearse
 from mer_nas.provenance import code_version
@@ -129,9 +129,9 @@ class Evaluator:
         """
         candidate.needs("the architecture").refuse_misfit(self.clips.provides)
 
-    def watched(self) -> Watched:
+    def recording(self) -> EpochRecorder:
         """Return the same evaluator, ready to look back at each fold that it trains."""
-        return Watched(self)
+        return EpochRecorder(self)
 
     def inputs(
         self,
@@ -204,4 +204,4 @@ def fold_seed(study_seed: int, repetition: int, subjects: Iterable[str]) -> int:
     True
     """
     text = json.dumps([study_seed, repetition, *sorted(subjects)])
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+    return int(files.digest(text)[:8], 16)

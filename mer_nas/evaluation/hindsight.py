@@ -102,11 +102,11 @@ class Hindsight:
 _HINDSIGHTS = TypeAdapter(Hindsight)
 
 
-class Watched:
+class EpochRecorder:
     """An evaluator that can look back at the fold which it has just trained.
 
     Args:
-        evaluator: Trains and reads the folds; its results are the same as without being watched.
+        evaluator: Trains and reads the folds; its results are the same as without a recorder.
     """
 
     def __init__(self, evaluator: Trains) -> None:
@@ -138,7 +138,7 @@ class Watched:
             raise RuntimeError("no fold has been trained")
         candidate, index, result, weights = self._last
         try:
-            return look_back(self._evaluator, candidate, index, result, weights)
+            return _look_back(self._evaluator, candidate, index, result, weights)
         finally:
             self.forget()
 
@@ -149,7 +149,7 @@ class Watched:
             self._last = None
 
 
-def look_back(
+def _look_back(
     evaluator: Trains,
     candidate: Candidate,
     index: int,

@@ -12,13 +12,14 @@ from torch import nn
 from mer_nas import architectures, files
 from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import load_extensions
+from mer_nas.config import presets
+from mer_nas.config.base import Tree
+from mer_nas.data.annotations.layouts import layout_names, read_layout
 from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
-from mer_nas.export.card import write_card
-from mer_nas.export.folder import whole
 from mer_nas.export.manifest import (
     AGAIN,
     GRAPH,
@@ -31,6 +32,7 @@ from mer_nas.export.manifest import (
     read_manifest,
 )
 from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
+from mer_nas.templates import line, templates
 from mer_nas.trust import require, to_reach
 from mer_nas.wording import brief
 
@@ -81,7 +83,7 @@ def export_network(
     units = _units(clips)
     seen = candidate.inputs_for(clips, _spread(clips, max(BATCHES)))
     examples = [divided(images, units.get(name)) for name, images in seen.items()]
-    with whole(folder, FILES) as new:
+    with files.whole_folder(folder, FILES, ExportError) as new:
         write_onnx(deployed, names, examples, _notes(clips, facts), new / GRAPH)
         difference = check_onnx(deployed, names, examples, new / GRAPH)
         _write_weights(deployed.network, new / WEIGHTS)
@@ -225,3 +227,34 @@ def _rebuild(folder: Path, found: Manifest) -> nn.Module:
     architecture = architectures.parse(found.architecture, f"{folder}: architecture")
     network: nn.Module = architectures.Network(architecture, len(found.classes), auxiliary=False)
     return network
+
+
+def write_card(manifest: Manifest, difference: float, path: Path) -> None:
+    """Write the card of the network that `manifest` describes, for the people who will use it.
+
+    Headings after Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
+
+    Args:
+        manifest: What is known of the network.
+        difference: Largest difference of a logit between the ONNX graph and the network.
+        path: The Markdown file.
+    """
+    environment = templates("mer_nas.export", html=False)
+    environment.filters["yaml"] = lambda tree: presets.dump(tree, compact=True).strip()
+    environment.filters["python"] = lambda value: line(repr(value))
+    card = environment.get_template("card.md.jinja").render(
+        model=manifest,
+        difference=difference,
+        sets=[_known(portion) for portion in manifest.portions],
+        aligned=manifest.how is not None and manifest.how.pipeline.align is not None,
+    )
+    path.write_text(card, encoding="utf-8")
+
+
+def _known(portion: Portion) -> Tree:
+    """Return what is known of a data set: its proper name, its paper, its terms."""
+    if portion.name not in layout_names():
+        return {"part": portion, "title": portion.name, "paper": "", "terms": ""}
+    layout = read_layout(portion.name)
+    told = {"title": layout.title, "paper": layout.paper, "terms": layout.terms}
+    return {"part": portion, **told}

@@ -6,7 +6,6 @@ to deceive can write all of them anew; what a manifest says of scores is proven 
 reproduce` on the report alone.
 """
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -197,10 +196,45 @@ class Manifest(Config):
             raise ValueError(f"`how` prepares {self.how.frames} frames of faces of {face} pixels")
         return self
 
+    def expectation(self) -> str:
+        """Say which score is to be expected on people whom the network has never seen."""
+        origin = self.provenance
+        if origin.uf1 is None:
+            return (
+                f"no score on unseen people is known: {origin.label} of {origin.study} was never "
+                f"measured under a final protocol; it was trained on {self.data}"
+            )
+        if origin.worth is not None:
+            return (
+                f"to be expected of networks of this architecture on people of the kind of "
+                f"{self.data}: {origin.worth.said}; less still on other footage"
+            )
+        spread = f" ± {origin.uf1_spread:.3f}" if origin.uf1_spread is not None else ""
+        return (
+            f"on unseen people of {self.data} networks of this architecture reach UF1 "
+            f"{origin.uf1:.3f}{spread} ({origin.protocol}, {count(origin.seeds, 'seed')}); it was "
+            "chosen on these people, so expect less, and less still on other footage"
+        )
+
+    def expected_scores(self) -> Tree:
+        """Return the scores to be expected on unseen people as a plain tree."""
+        origin = self.provenance
+        return {
+            "protocol": origin.protocol,
+            "data": self.data,
+            "seeds": origin.seeds,
+            "uf1": origin.uf1,
+            "uf1_spread": origin.uf1_spread,
+            "uar": origin.uar,
+            "accuracy": origin.accuracy,
+            "on_new_subjects": origin.worth.model_dump() if origin.worth else None,
+            "selected_on_these_subjects": True,
+        }
+
     def write(self, folder: Path) -> None:
         """Write `model.yaml` into `folder`."""
         text = presets.dump(self.model_dump(mode="json"), compact=True)
-        checksum = f"checksum: {_sha256(text.encode())}\n"
+        checksum = f"checksum: {files.digest(text)}\n"
         (folder / FILE).write_text(text + checksum, encoding="utf-8")
 
     def content(self, folder: Path, name: str) -> bytes:
@@ -217,7 +251,7 @@ class Manifest(Config):
         if not path.exists():
             raise ExportError(f"{path}: the file is missing, and {FILE} names it; {AGAIN}")
         content = files.read_bytes(path, ExportError, MAX_PART)
-        expected, found = self.files.get(name, "none"), _sha256(content)
+        expected, found = self.files.get(name, "none"), files.digest(content)
         if found != expected:
             raise ExportError(
                 f"{path}: this is not what was exported: its SHA-256 is {found[:12]}..., but "
@@ -244,14 +278,10 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: format is {shown(found)}, but this version reads {FORMAT!r}; {AGAIN}"
         )
     line = _CHECKSUM.search(text)
-    if line is None or _sha256(text[: line.start()].encode()) != line[1]:
+    if line is None or files.digest(text[: line.start()]) != line[1]:
         raise ExportError(
             f"{path}: the file was changed after it was written: its last line, the checksum, "
             f"does not fit the others; put the file back, or {AGAIN}"
         )
     del tree["checksum"]
     return validate(Manifest, tree, str(path))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 
 from mer_nas.config.base import Tree
 from mer_nas.data.preprocess.images import IMAGE_ENDINGS
-from mer_nas.export.manifest import Manifest
 from mer_nas.prediction.clip_input import Given, clip_input, there
 from mer_nas.prediction.model import Inputs, Model
-from mer_nas.wording import brief, count
+from mer_nas.wording import brief
 
 NOTHING = Given()
 
@@ -89,40 +88,3 @@ def _said(
         apex,
         source,
     )
-
-
-def expectation(manifest: Manifest) -> str:
-    """Say which score is to be expected on people whom the network has never seen."""
-    origin = manifest.provenance
-    if origin.uf1 is None:
-        return (
-            f"no score on unseen people is known: {origin.label} of {origin.study} was never "
-            f"measured under a final protocol; it was trained on {manifest.data}"
-        )
-    if origin.worth is not None:
-        return (
-            f"to be expected of networks of this architecture on people of the kind of "
-            f"{manifest.data}: {origin.worth.said}; less still on other footage"
-        )
-    spread = f" ± {origin.uf1_spread:.3f}" if origin.uf1_spread is not None else ""
-    return (
-        f"on unseen people of {manifest.data} networks of this architecture reach UF1 "
-        f"{origin.uf1:.3f}{spread} ({origin.protocol}, {count(origin.seeds, 'seed')}); it was "
-        "chosen on these people, so expect less, and less still on other footage"
-    )
-
-
-def expected(manifest: Manifest) -> Tree:
-    """Return the scores to be expected on unseen people as a plain tree."""
-    origin = manifest.provenance
-    return {
-        "protocol": origin.protocol,
-        "data": manifest.data,
-        "seeds": origin.seeds,
-        "uf1": origin.uf1,
-        "uf1_spread": origin.uf1_spread,
-        "uar": origin.uar,
-        "accuracy": origin.accuracy,
-        "on_new_subjects": origin.worth.model_dump() if origin.worth else None,
-        "selected_on_these_subjects": True,
-    }

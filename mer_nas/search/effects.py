@@ -7,11 +7,9 @@ from mer_nas.architectures import Architecture, parse_drawn
 from mer_nas.config.base import Tree
 from mer_nas.errors import Infeasible
 from mer_nas.space import SearchSpace
-from mer_nas.space.domains import SHARED, Choice, Constant, Int, Leaf, label
+from mer_nas.space.domains import SHARED, label
 from mer_nas.space.settings import Setting
 
-MANY = 8
-"""Values of a range of whole numbers up to which each is looked at, and not its ends alone."""
 NOTHING = object()
 """What stands where nothing is."""
 Way = tuple[str | int, ...]
@@ -47,10 +45,10 @@ def is_idle(
     """
     if setting.at[:1] != ("architecture",) or setting.at[-1] == "kind":
         return False
-    value = value_of(setting, drawn)
+    value = setting.value(drawn)
     if any(stands(tree, way) == value for way in ways(setting, tree)):
         return False
-    others = [other for other in values_of(setting.node) if repr(other) != repr(value)]
+    others = [other for other in setting.values if repr(other) != repr(value)]
     return all(_again(space, drawn, setting.name, other) == network for other in others)
 
 
@@ -63,27 +61,6 @@ def _again(
         return parse_drawn(space.fill(lambda name, _: changed[name])["architecture"])
     except Infeasible:
         return None
-
-
-def values_of(node: Leaf | Constant) -> list[Any]:
-    """Return the values of a setting that are looked at: all, or the ends of a range."""
-    match node:
-        case Constant(value):
-            return [value]
-        case Choice(values):
-            return list(values)
-        case Int(low, high, step) if (high - low) // step < MANY:
-            return list(range(low, high + 1, step))
-    return [node.low, node.high]
-
-
-def value_of(setting: Setting, drawn: Mapping[str, Any]) -> Any:
-    """Return the value that a setting has in a draw."""
-    node = setting.node
-    if setting.name not in drawn:
-        return values_of(node)[0]
-    found = drawn[setting.name]
-    return node.value(found) if isinstance(node, Choice) else found
 
 
 def ways(setting: Setting, tree: Tree) -> list[Way]:

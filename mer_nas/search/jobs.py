@@ -59,15 +59,15 @@ class FoldEvaluator(Protocol):
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
         """Train `candidate` without the held-out subjects of fold `index` and predict those."""
 
-    def watched(self) -> "WatchedEvaluator":
+    def recording(self) -> "_Recorder":
         """Return the same evaluator, ready to look back at each fold that it trains."""
 
 
-class WatchedEvaluator(Protocol):
+class _Recorder(Protocol):
     """Can look back at the fold it has just trained; see `evaluation.hindsight`."""
 
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
-        """Train and read a fold, as without being watched."""
+        """Train and read a fold, as without a recorder."""
 
     def look_back(self) -> Hindsight:
         """Return what the fold just trained would have said after each of its epochs."""
@@ -102,9 +102,9 @@ def describe(error: BaseException) -> str:
     return f"{own}: {said}" if own else said
 
 
-def looked_back(watched: WatchedEvaluator) -> tuple[Hindsight | None, str]:
+def looked_back(recorder: _Recorder) -> tuple[Hindsight | None, str]:
     """Look back at a fold; return what was seen, or why nothing was: a diagnostic fails nobody."""
     try:
-        return watched.look_back(), ""
+        return recorder.look_back(), ""
     except Exception as error:  # the fold itself is safe
         return None, describe(error)

@@ -53,15 +53,15 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _error(source: Source, evaluator: FoldEvaluator, job: Job) -> str | None:
     """Run the folds of a job; return what it failed of, if it did."""
-    watched = None if job.hindsight is None else evaluator.watched()
+    recorder = None if job.hindsight is None else evaluator.recording()
     for index in job.folds:
         try:
-            result = (watched or evaluator).fold(job.candidate, index, job.repetition)
+            result = (recorder or evaluator).fold(job.candidate, index, job.repetition)
         except Exception as error:  # a network may fail of anything; the search goes on
             return describe(error)
         stop = source.observe(job.id, result)
-        if watched is not None and job.hindsight is not None:
-            back, _ = looked_back(watched)
+        if recorder is not None and job.hindsight is not None:
+            back, _ = looked_back(recorder)
             if back is not None:
                 job.hindsight(back)
         if stop:

@@ -10,7 +10,6 @@ A sampler that models scores learns nothing from proposals that were infeasible 
 may make the same one for ever. So after a few in a row the next are drawn at random.
 """
 
-import hashlib
 import warnings
 from typing import Any
 
@@ -21,6 +20,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from mer_nas import files
 from mer_nas.search.config import SamplerName
 
 POPULATION = 12
@@ -120,4 +120,4 @@ def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
 def _draw_seed(study_seed: int, number: int, parameter: str) -> int:
     """Return the seed of one draw, in [0, 2**32)."""
     text = f"{study_seed}/{number}/{parameter}"
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+    return int(files.digest(text)[:8], 16)

@@ -170,7 +170,7 @@ _sessions: dict[int, _Session] = {}
 _numbers = itertools.count()
 
 
-class JobSearcher(Searcher):
+class _JobSearcher(Searcher):
     """Tells Tune what to run next.
 
     Args:
@@ -201,7 +201,7 @@ class JobSearcher(Searcher):
         """Read nothing from Tune's snapshot."""
 
 
-class JobScheduler(FIFOScheduler):
+class _JobScheduler(FIFOScheduler):
     """Tells Tune whether a trial goes on.
 
     Args:
@@ -228,7 +228,7 @@ class JobScheduler(FIFOScheduler):
         _guarded(session, lambda: session.lost(trial.trial_id, _cause(trial)), None)
 
 
-class SourceStopper(Stopper):
+class _SourceStopper(Stopper):
     """Ends the run once the source has failed.
 
     Args:
@@ -273,7 +273,7 @@ class Worker(tune.Trainable):
         self._job = new_config
         self._rest = list(new_config["folds"])
         self._candidate: Any = None
-        self._watched = self._evaluator.watched() if new_config["hindsight"] else None
+        self._recorder = self._evaluator.recording() if new_config["hindsight"] else None
         self._behind = False
         return True
 
@@ -290,7 +290,7 @@ class Worker(tune.Trainable):
         try:
             if self._candidate is None:
                 self._candidate = self._parse(self._job["candidate"], label)
-            evaluator = self._watched or self._evaluator
+            evaluator = self._recorder or self._evaluator
             result = evaluator.fold(self._candidate, index, self._job["repetition"])
         except Exception as error:  # a network may fail of anything; the search goes on
             self._log.exception("%s: fold %d failed", label, index)
@@ -298,13 +298,13 @@ class Worker(tune.Trainable):
             return report | {"error": describe(error)}
         self._log.info("%s: %s done in %.1f s", label, result.fold_name, result.seconds)
         self._folds.inc(tags={"trial": label, "outcome": "done"})
-        self._behind = self._watched is not None
+        self._behind = self._recorder is not None
         return report | {"result": result.to_json()}
 
     def _look_back(self, label: str) -> str:
-        assert self._watched is not None
+        assert self._recorder is not None
         self._behind = False
-        back, why = looked_back(self._watched)
+        back, why = looked_back(self._recorder)
         if why:
             self._log.info("%s: no look back: %s", label, why)
         return "" if back is None else back.to_json()
@@ -351,8 +351,8 @@ def _tuner(
     return tune.Tuner(
         worker,
         tune_config=tune.TuneConfig(
-            search_alg=JobSearcher(number),
-            scheduler=JobScheduler(number),
+            search_alg=_JobSearcher(number),
+            scheduler=_JobScheduler(number),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -362,7 +362,7 @@ def _tuner(
             name=place.name,
             storage_path=str(place.parent),
             verbose=0,
-            stop=SourceStopper(number),
+            stop=_SourceStopper(number),
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),

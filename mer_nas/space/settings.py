@@ -19,6 +19,9 @@ from mer_nas.space.domains import (
     Repeat,
 )
 
+MANY = 8
+"""Values of a range of whole numbers up to which each is looked at, and not its ends alone."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -72,6 +75,25 @@ class Setting:
                     decision = replace(here._to("either"), at=(), node=Choice(tuple(either)))
                     yield decision
                     yield from _chosen(either, drawn, decision, here)
+
+    @property
+    def values(self) -> list[Any]:
+        """Its values that are looked at: all, or the ends of a range."""
+        match self.node:
+            case Constant(value):
+                return [value]
+            case Choice(values):
+                return list(values)
+            case Int(low, high, step) if (high - low) // step < MANY:
+                return list(range(low, high + 1, step))
+        return [self.node.low, self.node.high]
+
+    def value(self, drawn: Mapping[str, Any]) -> Any:
+        """Return the value that it has in a draw."""
+        if self.name not in drawn:
+            return self.values[0]
+        found = drawn[self.name]
+        return self.node.value(found) if isinstance(self.node, Choice) else found
 
     def _to(self, key: str | int, written: str = "") -> Setting:
         name, said = f"{self.name}.{key}", f"{self.written}.{written or key}"

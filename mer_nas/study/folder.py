@@ -16,7 +16,6 @@ runs/moe-synthetic-1/
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import secrets
@@ -30,7 +29,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mer_nas import trust
+from mer_nas import files, trust
 from mer_nas.config import presets
 from mer_nas.config.base import Config, validate
 from mer_nas.data.clips import ClipSet
@@ -227,7 +226,7 @@ def _refuse_lead(path: Path, root: Path) -> None:
 
 def _digest(what: str, text: str) -> str:
     """Return what stands for one meaning of a text: to run it, or to keep it, is another."""
-    return hashlib.sha256(f"{what}\n{text}".encode()).hexdigest()
+    return files.digest(f"{what}\n{text}")
 
 
 def _outside(settings: Settings, text: str) -> list[trust.Wish]:

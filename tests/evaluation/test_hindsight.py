@@ -30,16 +30,16 @@ def test_being_watched_changes_no_bit_of_the_result(
     evaluator: Evaluator, candidate: Candidate
 ) -> None:
     alone = evaluator.fold(candidate, 1)
-    watched = evaluator.watched().fold(candidate, 1)
-    assert dataclasses.replace(watched, seconds=alone.seconds) == alone
+    recorder = evaluator.recording().fold(candidate, 1)
+    assert dataclasses.replace(recorder, seconds=alone.seconds) == alone
 
 
 def test_each_epoch_says_what_a_training_that_ended_there_says(
     evaluator: Evaluator, candidate: Candidate
 ) -> None:
-    watched = evaluator.watched()
-    result = watched.fold(trained(candidate), 0)
-    back = watched.look_back()
+    recorder = evaluator.recording()
+    result = recorder.fold(trained(candidate), 0)
+    back = recorder.look_back()
     assert back.key == result.key
     assert back.epochs == (1, 2, 3)
     short = [evaluator.fold(trained(candidate, epochs=epochs), 0) for epochs in (1, 2)]
@@ -48,11 +48,11 @@ def test_each_epoch_says_what_a_training_that_ended_there_says(
 
 
 def test_a_fold_is_looked_back_at_once(evaluator: Evaluator, candidate: Candidate) -> None:
-    watched = evaluator.watched()
-    watched.fold(candidate, 0)
-    watched.look_back()
+    recorder = evaluator.recording()
+    recorder.fold(candidate, 0)
+    recorder.look_back()
     with pytest.raises(RuntimeError, match="no fold has been trained"):
-        watched.look_back()
+        recorder.look_back()
 
 
 def result(fold: str, labels: tuple[int, ...], last: tuple[int, ...]) -> FoldResult:

@@ -30,7 +30,7 @@ from mer_nas.errors import ExportError, MerNasError, Untrusted
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import Exported, Provenance, export_network, load
 from mer_nas.export import onnx as onnx_files
-from mer_nas.export.card import write_card
+from mer_nas.export.bundle import write_card
 from mer_nas.export.manifest import ExpectedScore, Manifest, Portion, read_manifest
 from mer_nas.space import SearchSpace
 from mer_nas.trust import asking

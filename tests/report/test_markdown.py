@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 
 from mer_nas.report import StudySummary, build_report
 from mer_nas.report.files import as_markdown
-from mer_nas.templates import code, fenced, line, text
+from mer_nas.templates import code, line, templates, text
 
 HOSTILE = (
     "x | <script>a</script> <img src=x> [a](http://e) ![b](http://e/p) [c]: http://e `d` *e* __f__ "
@@ -81,6 +81,7 @@ def test_in_a_table_it_is_one_cell() -> None:
 def test_code_is_code_to_its_end(said: str) -> None:
     (_, words, _) = READER.parse(f"before {code(said)} after")
     assert [child.type for child in words.children or ()] == ["text", "code_inline", "text"]
+    fenced = templates("mer_nas.export", html=False).filters["fenced"]
     (block,) = READER.parse(str(fenced(f"a: |\n  b\n{said}\n```\nc")))
     assert (block.type, block.content.endswith("```\nc\n")) == ("fence", True)
     (command,) = READER.parse(f"    mer-nas {line(said)}\n")

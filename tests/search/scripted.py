@@ -133,13 +133,13 @@ class ScriptedEvaluator:
             ],
         )
 
-    def watched(self) -> "Watched":
+    def recording(self) -> "EpochRecorder":
         """Return what a runner takes for jobs that look back."""
-        return Watched(self)
+        return EpochRecorder(self)
 
 
 @dataclass
-class Watched:
+class EpochRecorder:
     """Looks back at two epochs of each fold: none right, then what the fold said."""
 
     evaluator: ScriptedEvaluator

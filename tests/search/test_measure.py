@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from conftest import Heard
-from scripted import ScriptedEvaluator, Sketch, Watched, evaluator, search
+from scripted import EpochRecorder, ScriptedEvaluator, Sketch, evaluator, search
 
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.hindsight import Hindsight
@@ -153,12 +153,12 @@ def test_a_fold_that_the_ledger_holds_is_not_trained_to_be_looked_back_at(tmp_pa
 
 
 def test_the_ledger_is_the_same_whether_anyone_looks_back_or_fails_to(tmp_path: Path) -> None:
-    class Failing(Watched):
+    class Failing(EpochRecorder):
         def look_back(self) -> Hindsight:
             raise MemoryError("out of memory")
 
     class Unlucky(ScriptedEvaluator):
-        def watched(self) -> Watched:
+        def recording(self) -> EpochRecorder:
             return Failing(self)
 
     base, ledgers, seen = evaluator(), [], []

@@ -23,7 +23,7 @@ import pytest
 from conftest import Heard
 from killed import TRIALS, Parsing
 from optuna.trial import TrialState
-from scripted import Sketch, Watched, evaluator, history, search
+from scripted import EpochRecorder, Sketch, evaluator, history, search
 
 from mer_nas.architectures import load_extensions
 from mer_nas.errors import ConfigError, StudyError
@@ -73,7 +73,7 @@ class Telling(Parsing):
             file.write(json.dumps([candidate.key, index, place, time.time()]) + "\n")
         return super().fold(candidate, index, repetition)
 
-    def watched(self) -> Watched:
+    def recording(self) -> EpochRecorder:
         """Look back, or die of it."""
         return Dying(self)
 
@@ -86,7 +86,7 @@ class Telling(Parsing):
         return time.monotonic() < end
 
 
-class Dying(Watched):
+class Dying(EpochRecorder):
     """Dies while it looks back at the fold that the candidate names."""
 
     def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:

@@ -73,7 +73,9 @@ def test_a_file_that_a_study_of_somebody_names_does_not_run(
     result = call(verb, str(study))
     assert result.exit_code == 2
     assert REFUSED in result.stderr
-    assert f"run the Python file {code} (SHA-256 {trust.to_run(code).digest})" in result.stderr
+    assert (
+        f"run the Python file {code} (SHA-256 {trust.Wish.to_run(code).digest})" in result.stderr
+    )
     assert not (here / "ran").exists()
 
 
@@ -129,7 +131,7 @@ def test_ones_own_study_is_known_by_what_it_says_wherever_it_lies(
 ) -> None:
     edited(study, naming(code))
     folder = StudyFolder(study)
-    trust.agree(trust.to_run(code).digest, "")
+    trust.agree(trust.Wish.to_run(code).digest, "")
     folder.save(replace(folder.settings(), own=True))  # as a search of mine does
     code.write_text(code.read_text() + "# altered by me\n")
     shutil.move(study, here / "moved")

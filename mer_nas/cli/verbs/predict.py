@@ -64,7 +64,7 @@ def verb(
         raise ConfigError(f"--fps {fps}: a finite number above 0 would be right")
     from mer_nas.prediction.clip_input import Given
     from mer_nas.prediction.model import Model
-    from mer_nas.prediction.predict import expectation, expected, predict
+    from mer_nas.prediction.predict import predict
 
     if picture is not None:
         _make(Path(picture))
@@ -84,7 +84,7 @@ def verb(
                 say(f"{clip}: {note}", err=True)
     if as_json:
         tree = {
-            "expected": expected(network.manifest),
+            "expected": network.manifest.expected_scores(),
             "clips": [prediction.tree() for prediction in found],
         }
         click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
@@ -92,7 +92,7 @@ def verb(
         click.echo(_csv(network.manifest, found), nl=False)
     elif found:
         click.echo(_table(network.manifest, found))
-        say(expectation(network.manifest))
+        say(network.manifest.expectation())
     for message in failed:
         say(f"mer-nas: {message}", err=True)
     if failed:

@@ -4,7 +4,6 @@ A clip is prepared by itself, in any process, and what is made of it lies in the
 nothing has to be done again when the work is interrupted.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING
 from mer_nas.data.preprocess.pipeline import Keyframes, prepare, refuse_unready
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
+from mer_nas.files import digest
 from mer_nas.inputs import FLOW
 from mer_nas.wording import lines
 
@@ -189,7 +189,7 @@ def _code() -> str:
     """Return what stands for the code that prepares clips, and the libraries that it uses."""
     here = Path(__file__)
     files = [here, *sorted((here.parents[1] / "preprocess").glob("*.py"))]
-    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    sums = [digest(file) for file in files]
     return key_of([*sums, cv2.__version__, version("scikit-image")])
 
 
