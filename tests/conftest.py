@@ -120,6 +120,7 @@ SLOW = (
     "statistics/test_simulated.py",
     "study/",
     "test_bad_input.py",
+    "test_contributing.py",
     "test_docs.py",
     "test_packaging.py",
     "testing/",

@@ -557,20 +557,21 @@ def _require_stacked(networks: list[Network], architecture: Architecture, where:
 
 def _exports_to_onnx(case: _Case) -> None:
     """The exported graph answers as the network does, for one clip and for many."""
-    for name, architecture in _each_shape(case.networks):
-        used, names = Deployed(_network(architecture)), architecture.inputs
-        clips = [clip.numpy().astype(np.float32) for clip in _clips(architecture, 7)]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.onnx"
-            try:
-                write_onnx(used, names, clips, {}, path)
-                check_onnx(used, names, clips, path)
-            except Exception as error:
-                raise AssertionError(f"{name}: {error}") from error
+    # Exporting takes seconds, so the smallest network has to do.
+    name, architecture = min(case.networks.items(), key=lambda item: len(str(item[1])))
+    used, names = Deployed(_network(architecture)), architecture.inputs
+    clips = [clip.numpy().astype(np.float32) for clip in _clips(architecture, 7)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        try:
+            write_onnx(used, names, clips, {}, path)
+            check_onnx(used, names, clips, path)
+        except Exception as error:
+            raise AssertionError(f"{name}: {error}") from error
 
 
 def _each_shape(networks: Mapping[str, Architecture]) -> Iterator[tuple[str, Architecture]]:
-    """Yield the first network of images, and the first of frames: some checks take seconds."""
+    """Yield the first network of images, and the first of frames."""
     met = set()
     for name, architecture in networks.items():
         timed = any(path.frames > 1 for path in architecture.paths)

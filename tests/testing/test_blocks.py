@@ -19,8 +19,9 @@ OURS = [
     (slot, kind, NARROW.get(kind, {}))
     for slot, registry in SLOTS.items()
     for kind, block in registry.items()
-    if block.__module__.startswith("mer_nas.")
+    if block.__module__.startswith("mer_nas.") and (kind != "none" or slot == "gate")
 ]
+"""Of the one empty block for all slots, once."""
 
 QUIET = {"noise": "off"}  # so that stacked copies can be compared in training, too
 OTHERWISE: list[tuple[str, str, dict[str, Any]]] = [
