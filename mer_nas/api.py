@@ -1,51 +1,90 @@
-"""The public functions: what the command line does, as calls.
+"""The public functions: all that the command line does, as calls.
 
-from mer_nas import api
+Whatever takes `key=value` words takes keywords too: a group (`space`, `trainer`, `data`, `study`,
+`ray`) as the name or path of a preset, as a mapping of settings that differ from it, or as its
+typed configuration; and every setting of the study under its own name.
 
-study = api.search("space=moe", "study.trials=20")
-print(study.report.answer.uf1.mean)
-network = api.load_model(study.export()).network
+>>> from mer_nas import api
+>>> small = {"data": {"subjects": 3, "clips": 12}, "folds": 3, "ray": {"workers": 0}}
+>>> study = api.search(space="moe", trials=1, final={"candidates": 1, "seeds": 1}, **small)
+>>> study.report.answer.uf1.seeds, str(study.folder)
+(1, 'runs/moe-synthetic-1')
+>>> network = api.load_model(study.export()).network
+>>> api.reproduce(study.folder, "ray.workers=0").verdict
+'identical'
+>>> api.evaluate(point="prog_s", trainer={"epochs": 1}, **small).protocol
+'3 subject groups'
+
+Long work tells `on_event` what happens (`mer_nas.search.events`). What is heavy is imported when
+it is called for.
 """
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from mer_nas.errors import ConfigError, unknown
+from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.trust import asking
 
-from mer_nas import architectures, systems
-from mer_nas.evaluation.candidate import Candidate
-from mer_nas.export import LoadedModel, load
-from mer_nas.prediction.model import Model
-from mer_nas.prediction.predict import Prediction
-from mer_nas.prediction.predict import predict as _predict
-from mer_nas.report import Report, read_report
-from mer_nas.search.events import Listener, ignore
-from mer_nas.settings import Settings, resolve
-from mer_nas.study import create, export, extended, find_study, load_clips, run, tentative
-from mer_nas.study.compare import ComparedCandidates, compare_candidates
-from mer_nas.study.evaluate import Evaluated
-from mer_nas.study.evaluate import evaluate as _evaluate
-from mer_nas.study.folder import StudyFolder
-from mer_nas.study.reproduce import Reproduction, read_reported_result
-from mer_nas.study.reproduce import reproduce as _reproduce
-from mer_nas.study.state import StudyState
-from mer_nas.trust import Wish, asking, require
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mer_nas.config.base import Tree
+    from mer_nas.data.checks.check import CheckReport
+    from mer_nas.evaluation.candidate import Candidate
+    from mer_nas.evaluation.timing import Timing
+    from mer_nas.export import LoadedModel
+    from mer_nas.prediction.model import Model
+    from mer_nas.prediction.predict import Prediction
+    from mer_nas.report import Report
+    from mer_nas.settings import Settings
+    from mer_nas.study.compare import ComparedCandidates
+    from mer_nas.study.evaluate import Evaluated
+    from mer_nas.study.plan import Plan
+    from mer_nas.study.reproduce import Reproduction
+    from mer_nas.systems import System
+    from mer_nas.vetting import CheckedSpace
+
+GROUPS = ("space", "trainer", "data", "study")
+"""The groups of settings that have presets."""
 
 __all__ = [
+    "GROUPS",
     "Study",
+    "as_yaml",
+    "asking",
+    "blocks",
     "build",
+    "check",
+    "check_data",
     "compare",
+    "copy_preset",
+    "diagram",
+    "draw_clips",
     "evaluate",
+    "layouts",
     "load_model",
     "load_study",
+    "open_export",
+    "plan",
+    "plan_evaluation",
     "point",
     "predict",
+    "presets",
     "reproduce",
+    "schema",
     "search",
+    "setting_names",
     "settings",
+    "synthesize",
+    "system",
+    "systems",
+    "time_candidate",
 ]
 
 
@@ -54,6 +93,9 @@ class Study:
     """A search that has been run, or that was interrupted."""
 
     folder: Path
+    failed: int = field(default=0, compare=False)
+    """What failed in the session that returned it: trials, repetitions of the final stage, outer
+    groups, the export."""
 
     @property
     def report(self) -> Report:
@@ -62,73 +104,371 @@ class Study:
         Raises:
             StudyError: The study never came to its report.
         """
+        from mer_nas.report import read_report
+
         return read_report(self.folder / "report.json")
 
     @property
     def finalists(self) -> list[Candidate]:
         """The candidates of the final stage, best first; without one, the complete trials."""
+        from mer_nas.study.folder import StudyFolder
+        from mer_nas.study.state import StudyState
+
         folder = StudyFolder(self.folder)
         state = StudyState(folder, folder.origin())
         entries = [finalist for finalist, _ in state.finalists] or state.ranked()
         return [entry.candidate for entry in entries]
 
-    def resume(self, *words: str, anew: bool = False, on_event: Listener = ignore) -> Study:
-        """Go on with the search; `words` such as "study.trials=60" may extend it.
+    def resume(
+        self, *words: str, anew: bool = False, on_event: Listener = ignore, **settings: Any
+    ) -> Study:
+        """Go on with the search; `trials=60` or the word "study.trials=60" may extend it.
 
         Args:
             *words: As on the command line.
             anew: Where other code began the study, measure its candidates again with this one.
             on_event: Is told what happens.
+            **settings: As for `search`.
 
         Raises:
+            ConfigError: A setting would change what the finished trials were measured with.
+            StudyError: Another process runs the study, or the clips or the code are not its own.
             Untrusted: The study is somebody else's and wants to act here; see `load_study`.
         """
+        from mer_nas.settings import worded
+        from mer_nas.study import StudyFolder, extended, load_clips, run
+
+        more, given = worded(settings)
+        if given:
+            raise ConfigError(f"{', '.join(given)}: what goes on takes single settings alone")
+        folder, words = StudyFolder(self.folder), (*words, *more)
+        changed = extended(folder.settings(), words)
+        flags = ["--anew"] * anew
+        command = shlex.join(["mer-nas", "resume", str(self.folder), *words, *flags])
+        clips = load_clips(changed, on_event=on_event)
+        done = run(folder, clips, on_event, command, changed, anew=anew)
+        return Study(self.folder, done.failed)
+
+    def export(self, rank: int = 1, *words: str, on_event: Listener = ignore) -> Path:
+        """Train a finalist on all clips and export it; return the folder of its files.
+
+        Args:
+            rank: 1 is the winner.
+            *words: Where the data lie here, such as "data.root=DIR".
+            on_event: Is told of the training.
+
+        Raises:
+            ExportError: There is no finalist of this rank.
+            StudyError: The study still runs, or the clips or the code are not its own.
+        """
+        from mer_nas.study import StudyFolder, export, extended, load_clips
+
         folder = StudyFolder(self.folder)
-        settings = extended(folder.settings(), words)
-        command = shlex.join(["mer-nas", "resume", str(self.folder), *words])
-        run(folder, load_clips(settings), on_event, command, settings, anew=anew)
-        return self
+        clips = load_clips(extended(folder.settings(), words), on_event=on_event)
+        return export(folder, clips, rank, on_event)
 
-    def export(self, rank: int = 1) -> Path:
-        """Train a finalist on all clips and export it; return the folder of its files."""
-        folder = StudyFolder(self.folder)
-        return export(folder, load_clips(folder.settings()), rank)
+    def write_report(self) -> Report:
+        """Write the report anew from storage and ledger, train nothing; return it.
+
+        Raises:
+            StudyError: The study still runs, or a file of it is damaged.
+        """
+        from mer_nas.study import StudyFolder, rewrite_report
+
+        return rewrite_report(StudyFolder(self.folder))
 
 
-def settings(*words: str) -> Settings:
-    """Return what `key=value` words such as "space=moe" or "trainer.lr=1e-3" resolve to.
+# Settings and presets -------------------------------------------------------------------------
+
+
+def settings(*words: str, point: str | None = None, **settings: Any) -> Settings:
+    """Return what words such as "space=moe" or "trainer.lr=1e-3", and keywords, resolve to.
+
+    >>> settings("trainer.lr=1e-3", space="moe", trials=5).study.trials
+    5
+
+    Args:
+        *words: As on the command line.
+        point: Where no space is named, the first one that has this point is meant.
+        **settings: As for `search`.
 
     Raises:
         ConfigError: Every mistake of the words and of the files they name, one a line.
     """
-    return resolve(words)
+    return _resolved(words, settings, point=point, also=("point",))[0]
 
 
-def search(*words: str, on_event: Listener = ignore) -> Study:
+def setting_names(group: str) -> list[str]:
+    """Return the names of the settings of trainer, data, study or ray, sorted."""
+    from mer_nas.settings import setting_names
+
+    return setting_names(group)
+
+
+def presets(group: str) -> dict[str, str]:
+    """Return the presets of a group and what each is, in a sentence.
+
+    >>> "moe" in presets("space")
+    True
+
+    Raises:
+        ConfigError: There is no such group.
+    """
+    from mer_nas.config import presets
+
+    if group not in presets.FOLDERS:
+        raise ConfigError(unknown("group", group, presets.FOLDERS))
+    return {name: presets.summary(group, name) for name in presets.names(group)}
+
+
+def copy_preset(group: str, name: str, folder: Path = Path()) -> Path:
+    """Copy a preset to a folder, to be changed there; return the file.
+
+    Raises:
+        ConfigError: There is no such preset, or the file exists.
+    """
+    from mer_nas.config import presets
+    from mer_nas.files import write
+
+    if group not in presets.FOLDERS:
+        raise ConfigError(
+            f"{group}{'=' * bool(name)}{name}: {unknown('group', group, presets.FOLDERS)}; "
+            "space=moe would be right"
+        )
+    file = presets.find(group, name)
+    target = folder / file.name
+    if target.exists():
+        raise ConfigError(f"{target}: the file exists and is left as it is")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(target, file.read_text(encoding="utf-8"))
+    return target
+
+
+def as_yaml(tree: Tree) -> str:
+    """Return a plain tree as YAML that every group's files are read from."""
+    from mer_nas.config.presets import dump
+
+    return dump(tree)
+
+
+def schema(group: str, space: str | None = None) -> Tree:
+    """Return the JSON schema of a group's YAML files, or of an architecture in closed form.
+
+    Args:
+        group: space, trainer, data, study or architecture.
+        space: A space whose extensions count too.
+
+    Raises:
+        ConfigError: There is no such group.
+    """
+    from mer_nas import architectures
+    from mer_nas.settings import schema
+
+    if group != "architecture":
+        return schema(group)
+    _load_blocks(space)
+    return architectures.architecture_schema()
+
+
+# Spaces and candidates ------------------------------------------------------------------------
+
+
+def check(*words: str, **settings: Any) -> CheckedSpace:
+    """Read a space, build its points and references, draw from it; train nothing.
+
+    >>> check(space="moe").feasible > 0.9
+    True
+
+    Raises:
+        ConfigError: The space is not well formed; every mistake.
+        Infeasible: A point, or every draw, breaks a rule of the grammar.
+    """
+    from mer_nas.vetting import check
+
+    resolved, _ = _resolved(words, settings)
+    return check(resolved.space, resolved.trainer, drawn=resolved.study.sampler != "points")
+
+
+def systems(space: str) -> list[System]:
+    """Return the published systems of a space: its points and references, built and counted.
+
+    >>> "prog_s" in [system.name for system in systems("moe")]
+    True
+    """
+    from mer_nas.systems import published_systems
+
+    return published_systems(settings(space=space).space)
+
+
+def blocks(space: str | None = None) -> dict[str, dict[str, type[Any]]]:
+    """Return the blocks of each slot by their `kind`, those of a space's extensions among them.
+
+    >>> "none" in blocks()["gate"]
+    True
+    """
+    from mer_nas.architectures import SLOTS
+
+    _load_blocks(space)
+    return {slot: dict(registry.items()) for slot, registry in SLOTS.items()}
+
+
+def point(name: str, *words: str, **settings: Any) -> Candidate:
+    """Return a published point or reference of a space as a candidate.
+
+    >>> point("prog_s").architecture.inputs
+    ('flow_uvs',)
+
+    Args:
+        name: Such as "prog_s".
+        *words: As on the command line; without `space=`, of the first space that has the point.
+        **settings: As for `search`.
+    """
+    from mer_nas.systems import candidate
+
+    resolved, _ = _resolved(words, settings, point=name)
+    return candidate(resolved.space, name, resolved.trainer, resolved.trainer_words)
+
+
+def system(name: str, *words: str, **settings: Any) -> System:
+    """Return a published point or reference of a space, built and counted; see `point`."""
+    from mer_nas.systems import published_systems
+
+    resolved, _ = _resolved(words, settings, point=name)
+    return next(each for each in published_systems(resolved.space) if each.name == name)
+
+
+def build(candidate: Candidate, classes: int) -> nn.Module:
+    """Return the freshly initialised network of a candidate.
+
+    >>> sum(weights.numel() for weights in build(point("prog_s"), classes=3).parameters()) > 0
+    True
+
+    Its `forward` takes one tensor (B, channels, size, size) for each of
+    `candidate.architecture.inputs` and returns the logits (B, classes); in training mode a
+    `ModelOutput`, with auxiliary losses.
+    """
+    from mer_nas import architectures
+
+    network: nn.Module = architectures.Network(candidate.architecture, classes)
+    return network
+
+
+def diagram(candidate: Candidate, classes: int = 3) -> str:
+    """Return the network of a candidate as a drawing of text.
+
+    >>> "head" in diagram(point("prog_s"))
+    True
+    """
+    from mer_nas.diagram import Diagram
+
+    return Diagram.of(candidate.architecture, classes).as_text()
+
+
+def time_candidate(candidate: Candidate, classes: int = 3) -> Timing:
+    """Measure how long a training step and a clip at inference take on this machine."""
+    from mer_nas.evaluation.timing import clock
+
+    return clock(candidate, classes)
+
+
+# Data -----------------------------------------------------------------------------------------
+
+
+def layouts() -> list[Any]:
+    """Return what the official layouts of recorded data provide, a row each."""
+    from mer_nas.data.checks.overview import overview
+
+    return list(overview())
+
+
+def check_data(
+    *words: str, progress: Callable[[int, int], None] | None = None, **settings: Any
+) -> CheckReport:
+    """Read a data set and every frame of it; compare with the official counts.
+
+    Args:
+        *words: As on the command line.
+        progress: Is told how many clips are done, and of how many.
+        **settings: As for `search`.
+    """
+    from mer_nas.data.checks.check import check_data
+
+    resolved, _ = _resolved(words, settings)
+    study = resolved.study
+    return check_data(resolved.data, progress or _no_progress, study.folds, study.seed)
+
+
+def synthesize(progress: Callable[[int, int], None] | None = None, **options: Any) -> int:
+    """Write synthetic clips in the official form of a data set; return how many there are.
+
+    Args:
+        progress: Is told how many clips are done, and of how many.
+        **options: `layout`, `out`, `counts` and the other fields of `data.synthesis.Synthesis`.
+
+    Raises:
+        ConfigError: An option is unknown or wrong.
+        DataError: The folder holds something, or cannot be written.
+    """
+    from mer_nas.config.base import validate
+    from mer_nas.data.synthesis import Synthesis, synthesize
+
+    return synthesize(validate(Synthesis, options, "synthesize"), progress or _no_progress)
+
+
+def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
+    """Draw a typical clip of each class: onset, apex, flow, strain and dynamic image.
+
+    Args:
+        file: Ends in .svg, .png or .pdf.
+        *words: As on the command line.
+        **settings: As for `search`.
+    """
+    from mer_nas import data
+    from mer_nas.data.needs import Needs
+    from mer_nas.report.charts.canvas import check_picture
+    from mer_nas.report.gallery import GALLERY_INPUTS, draw_gallery
+    from mer_nas.search.preparing import preparer
+
+    resolved, _ = _resolved(words, settings, also=("out",))
+    check_picture(Path(file), "out=")
+    # Only synthetic clips are sure to have action units; who asks others in vain is refused.
+    units = resolved.data.kind == "synthetic"
+    needs = Needs("the picture", GALLERY_INPUTS, action_units=units)
+    draw_gallery(data.load(resolved.data, needs, preparer(resolved.ray)), Path(file))
+
+
+# Studies --------------------------------------------------------------------------------------
+
+
+def search(*words: str, on_event: Listener = ignore, **settings: Any) -> Study:
     """Search, retrain the best, export the winner and write the report, as `mer-nas search` does.
 
     Args:
         *words: As on the command line.
         on_event: Is told what happens.
+        **settings: Groups (`space`, `trainer`, `data`, `study`, `ray`) and settings of the study
+            (`trials=20`).
     """
-    resolved = resolve(words)
+    from mer_nas.study import create, load_clips, run, tentative
+
+    resolved, words = _resolved(words, settings)
     clips = load_clips(resolved, on_event=on_event)
-    folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]))
+    folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]), on_event)
     with tentative(folder):
-        run(folder, clips, on_event)
-    return Study(folder.path)
+        return Study(folder.path, run(folder, clips, on_event).failed)
 
 
-def compare(*words: str) -> ComparedCandidates:
-    """Compare studies, candidates of a study and reports, as `mer-nas compare` does.
+def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
+    """Return what `search` would do and how long it would take; make and train nothing.
 
-    Args:
-        *words: Two or more, such as "runs/moe-synthetic-1", "prog_s" and "other/report.json".
-
-    Raises:
-        StudyError: They were not measured on the same clips under one protocol.
+    >>> plan(space="moe", study="standard").tree["folds"]
+    8
     """
-    return compare_candidates(words)
+    from mer_nas.study import load_clips
+    from mer_nas.study.plan import plan
+
+    resolved, _ = _resolved(words, settings)
+    return plan(resolved, load_clips(resolved, on_event=on_event), on_event)
 
 
 def load_study(folder: str | Path, *, trust: bool = False) -> Study:
@@ -143,44 +483,80 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
         StudyError: There is none.
         Untrusted: It wants to do so, and you have not agreed.
     """
+    from mer_nas.study import find_study
+    from mer_nas.trust import Wish, require
+
     found = find_study(str(folder))
     with asking(trust):
         require(map(Wish.to_run, found.settings().space.extensions))
     return Study(found.path)
 
 
-def point(name: str, *words: str) -> Candidate:
-    """Return a published point or reference of a space as a candidate.
-
-    Args:
-        name: Such as "prog_s".
-        *words: As on the command line; `space=` says where the point is.
-    """
-    resolved = resolve(words)
-    return systems.candidate(resolved.space, name, resolved.trainer, resolved.trainer_words)
-
-
-def build(candidate: Candidate, classes: int) -> nn.Module:
-    """Return the freshly initialised network of a candidate.
-
-    Its `forward` takes one tensor (B, channels, size, size) for each of
-    `candidate.architecture.inputs` and returns the logits (B, classes); in training mode a
-    `ModelOutput`, with auxiliary losses.
-    """
-    network: nn.Module = architectures.Network(candidate.architecture, classes)
-    return network
-
-
-def evaluate(*words: str, point: str | None = None, seeds: int = 1) -> Evaluated:
+def evaluate(
+    *words: str,
+    point: str | None = None,
+    seeds: int = 1,
+    on_event: Listener = ignore,
+    **settings: Any,
+) -> Evaluated:
     """Measure one candidate under the protocol of `study.folds`; finished folds are kept.
 
     Args:
         *words: As on the command line.
         point: A point or reference of the space; without, the space must have no open leaf.
         seeds: Repetitions of the protocol.
+        on_event: Is told what happens.
+        **settings: As for `search`.
+
+    Raises:
+        ConfigError: The space is open and no point is named, or a reference does not fit the data.
+        TrainingFailed: A fold cannot be trained; those that can are kept.
     """
-    resolved = resolve(words)
-    return _evaluate(resolved, load_clips(resolved, point), point, seeds)
+    from mer_nas.study import load_clips
+    from mer_nas.study.evaluate import evaluate
+
+    resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
+    clips = load_clips(resolved, point, on_event)
+    on_event(Note(clips.describe()))
+    return evaluate(resolved, clips, point, seeds, on_event)
+
+
+def plan_evaluation(
+    *words: str,
+    point: str | None = None,
+    seeds: int = 1,
+    on_event: Listener = ignore,
+    **settings: Any,
+) -> Plan:
+    """Return what `evaluate` would measure and how long that takes; make and train nothing."""
+    from mer_nas.study import load_clips
+    from mer_nas.study.plan import plan_evaluation
+
+    resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
+    return plan_evaluation(resolved, load_clips(resolved, point, on_event), point, seeds)
+
+
+def compare(*words: str, picture: str | Path | None = None) -> ComparedCandidates:
+    """Compare studies, candidates of a study and reports, as `mer-nas compare` does.
+
+    Args:
+        *words: Two or more, such as "runs/moe-synthetic-1", "prog_s" and "other/report.json".
+        picture: File for a picture of the scores and differences: .svg, .png or .pdf.
+
+    Raises:
+        StudyError: They were not measured on the same clips under one protocol.
+    """
+    from mer_nas.report.charts.canvas import check_picture
+    from mer_nas.study.compare import compare_candidates
+
+    if picture is not None:
+        check_picture(Path(picture), "--picture ")
+    found = compare_candidates(words)
+    if picture is not None:
+        from mer_nas.study.forest_plot import forest_plot
+
+        forest_plot(found, Path(picture))
+    return found
 
 
 def reproduce(
@@ -197,21 +573,71 @@ def reproduce(
     Raises:
         StudyError: There is no report, another version wrote it, or it names no winner.
         DataError: The clips here are others than the report's.
+        TrainingFailed: A fold cannot be trained here, so that nothing can be compared.
         Untrusted: It names Python files, and you have not agreed to run them.
     """
+    from mer_nas.study import load_clips
+    from mer_nas.study.reproduce import contradicted, read_reported_result, reproduce
+
     with asking(trust):
         reported = read_reported_result(str(report), words)
-        return _reproduce(reported, load_clips(reported.settings, on_event=on_event), on_event)
+        if (refuted := contradicted(reported, on_event)) is not None:
+            return refuted
+        clips = load_clips(reported.settings, on_event=on_event)
+        return reproduce(reported, clips, on_event)
 
 
-def predict(folder: str | Path, clip: str | Path) -> Prediction:
+# Exports --------------------------------------------------------------------------------------
+
+
+def open_export(folder: str | Path) -> Model:
+    """Return an exported network, or a study's winner, ready to run without torch.
+
+    Raises:
+        ExportError: The folder holds no export, or its files are not those that were exported.
+    """
+    from mer_nas.prediction.model import Model
+
+    return Model.open(Path(folder))
+
+
+def predict(
+    model: str | Path | Model,
+    clip: str | Path,
+    *,
+    onset: int | None = None,
+    apex: int | None = None,
+    offset: int | None = None,
+    fps: float | None = None,
+    cropped: bool = False,
+    picture: str | Path | None = None,
+) -> Prediction:
     """Return what an exported network says of a video, a folder of frames, or "ONSET,APEX".
+
+    Args:
+        model: What `open_export` returned; or an export, or a study that has one.
+        clip: The clip.
+        onset: Number of the frame where the motion begins.
+        apex: Number of the frame where it is largest; by default it is looked for.
+        offset: Number of the frame where it has ended.
+        fps: Frames per second.
+        cropped: Whether frames show nothing but the face.
+        picture: File for a picture of the flow, and of where the network looked.
 
     Raises:
         ExportError: The folder holds no export.
         DataError: The clip cannot be read or prepared.
     """
-    return _predict(Model.open(Path(folder)), str(clip))[0]
+    from mer_nas.prediction.clip_input import Given
+    from mer_nas.prediction.predict import predict
+
+    opened = open_export(model) if isinstance(model, str | Path) else model
+    found, inputs = predict(opened, str(clip), Given(onset, apex, offset, fps, cropped))
+    if picture is not None:
+        from mer_nas.prediction.picture import draw
+
+        draw(opened.folder, found, inputs, Path(picture))
+    return found
 
 
 def load_model(folder: str | Path, *, trust: bool = False) -> LoadedModel:
@@ -225,5 +651,35 @@ def load_model(folder: str | Path, *, trust: bool = False) -> LoadedModel:
         ExportError: A file is missing, or is not the one that was exported.
         Untrusted: It names Python files, and you have not agreed to run them.
     """
+    from mer_nas.export import load
+
     with asking(trust):
         return load(Path(folder))
+
+
+def _resolved(
+    words: Sequence[str],
+    keywords: dict[str, Any],
+    *,
+    point: str | None = None,
+    also: Sequence[str] = (),
+) -> tuple[Settings, tuple[str, ...]]:
+    """Return settings, and all that was asked for as words; a point finds its space."""
+    from mer_nas.settings import resolve, with_space_of, worded
+
+    more, given = worded(keywords)
+    known = [*words, *more]
+    if point is not None and "space" not in given:
+        known = with_space_of(point, known)
+    resolved = resolve(known, also, given)
+    return resolved, (*known, *(f"{group}=(given from Python)" for group in given))
+
+
+def _load_blocks(space: str | None) -> None:
+    from mer_nas.architectures.extensions import load_extensions
+
+    load_extensions(settings(space=space).space.extensions if space else [])
+
+
+def _no_progress(done: int, of: int) -> None:
+    """Tell nobody."""

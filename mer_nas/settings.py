@@ -6,18 +6,20 @@ the quick search on the embedded data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
 from mer_nas import trust
 from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, Tree, validate
-from mer_nas.data.config import DataConfig
-from mer_nas.errors import ConfigError, unknown
+from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
+from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
@@ -104,12 +106,25 @@ class Settings:
         )
 
 
-def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
+GROUPS: Mapping[str, type[Any] | UnionType] = {
+    "space": SearchSpace,
+    "trainer": TrainerConfig,
+    "data": SyntheticData | PrecomputedFlow | RecordedData,
+    "study": StudyConfig,
+    "ray": RayConfig,
+}
+"""What can be set, by the typed configuration of each group."""
+
+
+def resolve(
+    words: Iterable[str], also: Iterable[str] = (), given: Mapping[str, Any] | None = None
+) -> Settings:
     """Return the settings that `key=value` words ask for.
 
     Args:
         words: Such as `space=moe`, `data.root=/faces`, `trainer.lr=1e-3`.
         also: Plain keys besides the groups that the command understands itself.
+        given: Typed configuration in place of a preset, by group (see `worded`).
 
     Raises:
         ConfigError: Every mistake of the words and of the files they name, one a line.
@@ -131,8 +146,9 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
         "ray": _ray,
     }
     for group, reader in readers.items():
+        word = (given or {}).get(group, read.plain.get(group, DEFAULTS.get(group, "")))
         try:
-            parts[group] = reader(read.plain.get(group, DEFAULTS.get(group, "")), read.of(group))
+            parts[group] = reader(word, read.of(group))
         except ConfigError as error:
             mistakes += str(error).splitlines()
     if mistakes:
@@ -141,6 +157,75 @@ def resolve(words: Iterable[str], also: Iterable[str] = ()) -> Settings:
     trust.name_files(parts["space"].extensions)
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
     return Settings(**parts, trainer_words=trainer_words, own=True)
+
+
+def worded(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return keywords of Python as `key=value` words, and the typed configuration among them.
+
+    A group takes the name or path of a preset, a mapping of settings that differ from the preset,
+    or its typed configuration; a space also the mapping that its YAML would be. Every other
+    keyword is a setting of the study.
+
+    >>> worded({"space": "moe", "trials": 20, "trainer": {"augment": {"flip": True}}})
+    (['space=moe', 'study.trials=20', 'trainer.augment.flip=true'], {})
+
+    Raises:
+        ConfigError: A keyword is no setting, or its value is of no such kind.
+    """
+    words: list[str] = []
+    given: dict[str, Any] = {}
+    for key, value in keywords.items():
+        if key not in GROUPS and key not in StudyConfig.model_fields:
+            raise ConfigError(_unknown_keyword(key))
+        if key not in GROUPS:
+            words.append(f"study.{key}={_as_word(value, key)}")
+        elif isinstance(value, GROUPS[key]):
+            given[key] = value
+        elif key == "space" and isinstance(value, Mapping):
+            given[key] = SearchSpace.read(dict(value), "space", Path())
+        elif isinstance(value, Mapping):
+            words += [f"{key}.{name}={text}" for name, text in _leaves(value)]
+        elif isinstance(value, str | Path) and key in DEFAULTS:
+            words.append(f"{key}={value}")
+        else:
+            raise ConfigError(
+                f"{key}={shown(value)}: the name of a preset, a mapping of settings or its typed "
+                "configuration would be right"
+            )
+    return words, given
+
+
+def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of a mapping by dotted name, each as a word has it."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            for name, text in _leaves(value):
+                yield f"{key}.{name}", text
+        else:
+            yield key, _as_word(value, key)
+
+
+def _as_word(value: Any, key: str) -> str:
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        if isinstance(value, str) and overrides.value(value, key) == value:
+            return value
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (ConfigError, TypeError, ValueError):
+        raise ConfigError(f"{key}={shown(value)}: no setting can have such a value") from None
+
+
+def _unknown_keyword(key: str) -> str:
+    of = {
+        "trainer": TrainerConfig.model_fields,
+        "ray": RayConfig.model_fields,
+        "data": {**RecordedData.model_fields, **SyntheticData.model_fields},
+    }
+    for group, fields in of.items():
+        if key in fields:
+            return f"{key}: a setting of {group}, so {group}={{{key!r}: ...}} would be right"
+    return unknown("keyword", key, [*GROUPS, *StudyConfig.model_fields])
 
 
 def with_space_of(point: str, words: Sequence[str]) -> list[str]:
@@ -172,20 +257,27 @@ def _prepared(space: SearchSpace, trainer: TrainerConfig, words: Mapping[str, An
     return space.without_trainer(words).trained_with(trainer.model_dump(mode="json"))
 
 
-def _space(word: str, changes: dict[str, Any]) -> SearchSpace:
+def _space(word: str | SearchSpace, changes: dict[str, Any]) -> SearchSpace:
+    if isinstance(word, SearchSpace):
+        return word.narrowed(changes)
     file = presets.find("space", word)
     folder = file.parent if isinstance(file, Path) else Path()
     tree = presets.read("space", word)
     return SearchSpace.read(tree, f"space={word}", folder).narrowed(changes)
 
 
-def _trainer(word: str, changes: dict[str, Any]) -> TrainerConfig:
-    tree = presets.read("trainer", word)
-    return validate(TrainerConfig, overrides.apply(tree, changes), "trainer")
+def _tree(group: str, word: str | Config, changes: dict[str, Any]) -> Tree:
+    """Return a preset, or what was given in place of one, with some settings changed."""
+    tree = word.model_dump(mode="json") if isinstance(word, Config) else presets.read(group, word)
+    return overrides.apply(tree, changes)
 
 
-def _preset_data(word: str, changes: dict[str, Any]) -> DataConfig:
-    return validate_data(overrides.apply(presets.read("data", word), changes), "data")
+def _trainer(word: str | Config, changes: dict[str, Any]) -> TrainerConfig:
+    return validate(TrainerConfig, _tree("trainer", word, changes), "trainer")
+
+
+def _preset_data(word: str | Config, changes: dict[str, Any]) -> DataConfig:
+    return validate_data(_tree("data", word, changes), "data")
 
 
 def validate_data(tree: Tree, place: str) -> DataConfig:
@@ -198,12 +290,23 @@ def validate_data(tree: Tree, place: str) -> DataConfig:
         raise ConfigError(text) from None
 
 
-def _study(word: str, changes: dict[str, Any]) -> StudyConfig:
-    return validate(StudyConfig, overrides.apply(presets.read("study", word), changes), "study")
+def _study(word: str | Config, changes: dict[str, Any]) -> StudyConfig:
+    return validate(StudyConfig, _tree("study", word, changes), "study")
 
 
-def _ray(_: str, changes: dict[str, Any]) -> RayConfig:
-    return validate(RayConfig, overrides.apply({}, changes), "ray")
+def _ray(word: str | Config, changes: dict[str, Any]) -> RayConfig:
+    tree = word.model_dump(mode="json") if isinstance(word, Config) else {}
+    return validate(RayConfig, overrides.apply(tree, changes), "ray")
+
+
+def setting_names(group: str) -> list[str]:
+    """Return the names of the settings of trainer, data, study or ray, sorted.
+
+    >>> "workers" in setting_names("ray")
+    True
+    """
+    kinds = get_args(GROUPS[group]) or (GROUPS[group],)
+    return sorted({name for kind in kinds for name in getattr(kind, "model_fields", ())})
 
 
 def schema(group: str) -> Tree:

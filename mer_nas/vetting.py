@@ -8,6 +8,7 @@ feasible draw, or a value that every draw turns into another.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from mer_nas.search.effects import is_idle, stands, ways
 from mer_nas.space import SearchSpace
 from mer_nas.space.domains import BlockNode, Choice, Constant, Leaf
 from mer_nas.space.settings import Setting
-from mer_nas.systems import draws, parsed
+from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
 
 MAX_DRAWS = 100
@@ -40,6 +41,51 @@ _MAX_VAIN = 16
 """Draws with a value that may pass without its setting, or without a difference that it makes."""
 _MAX_LOST = 5
 """Settings with values that stand in no draw after which no more are looked for."""
+
+
+@dataclass(frozen=True)
+class CheckedSpace:
+    """A space that is well formed, and what is in it."""
+
+    space: SearchSpace
+    systems: tuple[System, ...]
+    draws: int
+    """How often it was drawn from at random."""
+    reasons: Mapping[str, int]
+    """Why draws were infeasible, the likes of one example counted together, the most first."""
+    notes: tuple[str, ...]
+    """What a reader should know though it can be searched, a sentence each."""
+
+    @property
+    def feasible(self) -> float:
+        """Share of the draws that is feasible, in [0, 1]."""
+        return 1 - sum(self.reasons.values()) / self.draws
+
+
+def check(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> CheckedSpace:
+    """Vet a space, build its points and references, and draw from it.
+
+    Args:
+        space: The space.
+        trainer: What it does not draw of the training recipe.
+        drawn: Whether the search will draw from it, and not only try its points.
+
+    Raises:
+        ConfigError: An unknown block or setting, or a value of a wrong type or range.
+        Infeasible: A point breaks a rule of the grammar, or no draw is feasible.
+    """
+    notes = tuple(vet(space, trainer, drawn=drawn))
+    found = tuple(published_systems(space))
+    lost = [draw.reason for draw in draws(space, MAX_DRAWS) if draw.reason]
+    kinds = Counter(map(_kind, lost))
+    examples = {_kind(reason): reason for reason in reversed(lost)}
+    reasons = {examples[kind]: times for kind, times in kinds.most_common()}
+    return CheckedSpace(space, found, MAX_DRAWS, reasons, notes)
+
+
+def _kind(reason: str) -> str:
+    """Return why a draw is infeasible without the numbers, so that like reasons count together."""
+    return re.sub(r"\d[\d,.]*", "#", reason)
 
 
 def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> list[str]:

@@ -121,6 +121,7 @@ SLOW = (
     "study/",
     "test_bad_input.py",
     "test_contributing.py",
+    "test_api.py",
     "test_docs.py",
     "test_packaging.py",
     "testing/",

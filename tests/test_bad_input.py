@@ -526,11 +526,11 @@ def test_an_address_without_a_cluster_leaves_no_study(refused: Refused, tiny: li
     with socket.socket() as listener:  # a port that was free a moment ago
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    assert refused("search", *tiny, f"ray.address=127.0.0.1:{port}") == (
+    assert refused("search", *tiny, "ray.workers=1", f"ray.address=127.0.0.1:{port}") == (
         f"ray.address=127.0.0.1:{port}: there is no Ray cluster (connection refused); start one with "
         "`ray start --head`, or leave ray.address out to use this machine"
     )
-    assert refused("search", *tiny, "ray.address=somewhere") == (
+    assert refused("search", *tiny, "ray.workers=1", "ray.address=somewhere") == (
         "ray.address=somewhere: this is no address of a Ray cluster; right is HOST:PORT as `ray start "
         "--head` prints it, or auto for the one that runs on this machine"
     )

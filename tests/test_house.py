@@ -110,6 +110,33 @@ def test_the_evaluator_and_what_it_stands_on_know_neither_ray_nor_optuna() -> No
         assert not {"ray", "optuna"} & {name.split(".")[0] for name in imports(file)}, file
 
 
+def runtime_imports(file: Path) -> set[str]:
+    """What a file imports of the house, but for type checkers."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return {
+        node.module if node.module != "mer_nas" else f"mer_nas.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
+        for alias in node.names
+        if node.module.split(".")[0] == "mer_nas"
+    }
+
+
+def test_the_command_line_calls_the_public_functions_and_nothing_beside_them() -> None:
+    """Besides them it knows how words are written, what events there are, and how one says so."""
+    known = {
+        "api", "__version__", "errors", "files", "wording",
+        "config", "config.overrides", "search.events",
+    }  # fmt: skip
+    for file in (PACKAGE / "cli").rglob("*.py"):
+        found = {name.removeprefix("mer_nas.") for name in runtime_imports(file)}
+        beside = {name for name in found - known if name.split(".")[0] != "cli"}
+        assert not beside, f"{file}: {beside}"
+
+
 def test_every_package_says_what_it_is() -> None:
     for file in modules():
         assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), file

@@ -15,12 +15,11 @@ from typing import Any
 
 import click
 
-from mer_nas import __version__
+from mer_nas import __version__, api
 from mer_nas.cli.lines import say
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, TrainingFailed, unknown
 from mer_nas.files import refused
-from mer_nas.trust import asking
 
 
 class SubVerbs(click.Group):
@@ -54,7 +53,7 @@ class Verbs(SubVerbs):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; show a user's mistake as one message and keep the traceback of a bug."""
         try:
-            with asking(_asked):
+            with api.asking(_asked):
                 return super().invoke(ctx)
         except MerNasError as error:
             say(f"mer-nas: {error}", err=True)

@@ -22,6 +22,7 @@ from mer_nas.search.events import (
     Ended,
     Event,
     Note,
+    Opened,
     SearchEnded,
     WorkersReady,
 )
@@ -49,11 +50,11 @@ class View(Protocol):
         """End, and leave the terminal as it was."""
 
 
-def view(tally: Tally, *, quiet: bool) -> View:
-    """Return the view that fits where stderr goes."""
+def view(*, quiet: bool) -> View:
+    """Return the view of a search that fits where stderr goes."""
     if quiet:
         return Silent()
-    return Terminal(tally) if sys.stderr.isatty() else Lines(tally)
+    return Terminal(Tally()) if sys.stderr.isatty() else Lines(Tally())
 
 
 class Silent:
@@ -175,6 +176,6 @@ def sentence(event: Event, tally: Tally) -> str:
             if dashboard and token:
                 lines.append(f"  it asks for a token: the content of {token}")
             return "\n".join(lines)
-        case Note(text):
+        case Note(text) | Opened(text=text):
             return text
     return ""  # the others pass by

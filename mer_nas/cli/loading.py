@@ -1,4 +1,4 @@
-"""Loading clips as people watch it: a bar while they are prepared, nothing where they are."""
+"""How clips are watched that are prepared: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -10,32 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mer_nas.cli.output import drawn
-from mer_nas.data.clips import ClipSet
 from mer_nas.search.events import Event, Preparing
-from mer_nas.settings import Settings
-from mer_nas.study import load_clips
 from mer_nas.wording import count, duration
 
-INTERRUPTED = 130
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
 
 
-def load(settings: Settings, point: str | None = None, *, quiet: bool = False) -> ClipSet:
-    """Return the clips that a command works on; on Ctrl-C say how to go on, and end."""
-    view = Bar() if sys.stderr.isatty() and not quiet else Lines(quiet=quiet)
-    try:
-        with view:
-            return load_clips(settings, point, view)
-    except KeyboardInterrupt:
-        click.echo(
-            "interrupted; the clips that are prepared are kept, and the same command goes on",
-            err=True,
-        )
-        sys.exit(INTERRUPTED)
-
-
-class Lines:
+class ClipLines:
     """Prints now and then how far the preparation is."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -60,7 +42,7 @@ class Lines:
                 err=True,
             )
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> ClipLines:
         """Begin."""
         return self
 
@@ -68,7 +50,7 @@ class Lines:
         """End."""
 
 
-class Bar(Lines):
+class ClipBar(ClipLines):
     """Draws a bar on a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:

@@ -1,126 +1,88 @@
-"""A search or a resumed search as the command line runs it: watched, interruptible, summed up."""
+"""What a verb that takes long has in common: it is watched, interruptible, and summed up."""
 
 from __future__ import annotations
 
-import json
+import sys
 from collections import Counter
-from functools import partial
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from mer_nas import systems
-from mer_nas.cli.console import View, view
+from mer_nas import api
+from mer_nas.cli.console import View
 from mer_nas.cli.lines import say
-from mer_nas.cli.tally import Tally
-from mer_nas.config import presets
-from mer_nas.config.base import Tree
-from mer_nas.data.clips import ClipSet
-from mer_nas.provenance import code_version
-from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias, Winner
-from mer_nas.search.config import Folds
-from mer_nas.search.storage import dashboard
-from mer_nas.settings import Settings
-from mer_nas.study import StudyFolder, create, run, tentative
-from mer_nas.study.forecast import Forecast
-from mer_nas.study.state import StudyState
-from mer_nas.vetting import vet
-from mer_nas.wording import count, duration, signed
+from mer_nas.cli.loading import ClipBar, ClipLines
+from mer_nas.search.events import Event, Listener, Opened, Preparing
+from mer_nas.wording import count, signed
+
+if TYPE_CHECKING:
+    from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias, Winner
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+T = TypeVar("T")
 
 
-def begin(settings: Settings, clips: ClipSet, command: str, *, as_json: bool, quiet: bool) -> int:
-    """Make a study and run it; return the exit status."""
-    folder = create(settings, clips, command, partial(say, err=True))
-    with tentative(folder):
-        return go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet)
+class _Watch:
+    """Shows how clips are prepared, and then what a view shows of all that follows."""
 
-
-def plan(settings: Settings, clips: ClipSet, *, as_json: bool) -> str:
-    """Return what a search would do and how long it would take; nothing is made or trained."""
-    for line in vet(settings.space, settings.trainer, drawn=settings.study.sampler != "points"):
-        say(line, err=True)
-    planned = Forecast.of(settings, clips)
-    if as_json:
-        return json.dumps(_plan_tree(settings, clips, planned), indent=2)
-    study = settings.study
-    lines = [
-        presets.dump(settings.dump()),
-        clips.describe(),
-        _budget(settings),
-        f"{count(len(planned.protocol.folds), 'fold')} a trial ({planned.protocol.name}), "
-        f"{count(planned.workers, 'worker')}",
-        f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker",
-    ]
-    if planned.search_seconds is not None:
-        lines.append(
-            f"search: at most about {duration(planned.search_seconds)}"
-            + ("" if study.unpruned else "; pruning shortens it")
+    def __init__(self, view: View, *, quiet: bool) -> None:
+        self.view = view
+        self.clips = ClipBar() if sys.stderr.isatty() and not quiet else ClipLines(quiet=quiet)
+        self.begun = False
+        self.interrupted = (
+            "interrupted; the clips that are prepared are kept, and the same command goes on"
         )
-    if study.final is not None:
-        lines.append(
-            f"final stage: {count(study.final.candidates, 'candidate')}"
-            f"{_beside(settings)} x {count(study.final.seeds, 'seed')}, "
-            f"about {duration(planned.final_seconds)}"
-        )
-    if study.outer is not None:
-        lines.append(planned.outlay(settings.study))
-    return "\n".join(lines)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Preparing):
+            self.clips(event)
+            return
+        if not self.begun:
+            self.begun = True
+            self.clips.__exit__()
+            self.view.__enter__()
+            self.interrupted = "interrupted; the same command goes on from here"
+        if isinstance(event, Opened):
+            self.interrupted = f"interrupted; `{event.resume}` goes on from here"
+        self.view(event)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self.begun:
+            self.view.__exit__(None, None, None)
+        else:
+            self.clips.__exit__()
 
 
-def _plan_tree(settings: Settings, clips: ClipSet, planned: Forecast) -> Tree:
-    return {
-        "settings": settings.dump(),
-        "data": clips.counts(),
-        "protocol": planned.protocol.name,
-        "folds": len(planned.protocol.folds),
-        "trials": planned.trials,
-        "minutes": settings.study.minutes,
-        "workers": planned.workers,
-        "seconds_per_trial": planned.seconds_per_trial,
-        "search_seconds": planned.search_seconds,
-        "final_repetitions": planned.final_jobs,
-        "final_seconds": planned.final_seconds,
-        "searches": planned.searches,
-        "total_seconds": planned.total_seconds(settings.study.minutes),
-    }
+def watched(action: Callable[[Listener], T], view: View, *, quiet: bool) -> T:
+    """Do what takes long and return what it does; on Ctrl-C say how to go on, and end.
 
-
-def go_on(
-    folder: StudyFolder,
-    settings: Settings,
-    clips: ClipSet,
-    command: str,
-    *,
-    as_json: bool,
-    quiet: bool,
-    anew: bool = False,
-) -> int:
-    """Run what is left of a study; return the exit status."""
-    final = settings.study.final
-    tally = Tally(
-        settings.study.trials,
-        settings.study.minutes,
-        final.jobs(len(settings.space.points)) if final else 0,
-    )
-    past = StudyState(folder, folder.origin())
-    if not anew or past.origin.code == code_version(settings.space.extensions):
-        for event in past.events():
-            tally.add(event)
-        tally.begin(past.search_seconds)
-    watching = view(tally, quiet=quiet)
-    _opening(watching, folder, settings, clips)
+    Args:
+        action: Is given what to tell its events to.
+        view: Shows the events, but for those of clips that are prepared.
+        quiet: Whether nothing is shown of these either.
+    """
+    watch = _Watch(view, quiet=quiet)
     try:
-        with watching:
-            outcome = run(folder, clips, watching, command, settings, anew=anew)
+        return action(watch)
     except KeyboardInterrupt:
-        say(f"interrupted; `{folder.resume}` goes on from here", err=True)
-        return INTERRUPTED
+        watch.close()
+        say(watch.interrupted, err=True)
+        sys.exit(INTERRUPTED)
+    finally:
+        watch.close()
+
+
+def conclude(study: api.Study, *, as_json: bool) -> int:
+    """Print what a study came to; return the exit status."""
+    report = study.report
     if as_json:
-        click.echo(outcome.report.to_json(), nl=False)
+        click.echo(report.to_json(), nl=False)
     else:
-        say(closing(outcome.report, folder))
-    return FAILED if outcome.failed else DONE
+        say(closing(report, study.folder))
+    return FAILED if study.failed else DONE
 
 
 def _failures(report: Report) -> list[str]:
@@ -138,55 +100,7 @@ def _failures(report: Report) -> list[str]:
     return lines
 
 
-def _under(folds: Folds) -> str:
-    return f"{folds} subject groups" if isinstance(folds, int) else f"full {folds.upper()}"
-
-
-def _beside(settings: Settings) -> str:
-    """Return which warm starts are trained beside the finalists, in words; empty for none."""
-    final = settings.study.final
-    warm = min(final.warm_starts, len(settings.space.points)) if final else 0
-    return f" and at most {count(warm, 'warm start')}" if warm else ""
-
-
-def _opening(watching: View, folder: StudyFolder, settings: Settings, clips: ClipSet) -> None:
-    folds = settings.study.folds
-    protocol = _under(folds) + (" instead of LOSO, for speed" if isinstance(folds, int) else "")
-    final = settings.study.final
-    after = " and no final stage"
-    if final is not None:
-        seeds = count(final.seeds, "seed")
-        after = (
-            f"; the best {final.candidates}{_beside(settings)} then under "
-            f"{_under(final.folds)} with {seeds}"
-        )
-    watching.say(f"{folder.name}: {protocol}{after}")
-    watching.say(f"{settings.space.place} on {clips.describe()}")
-    watching.say(
-        f"{_budget(settings)}; {', '.join(settings.study.objectives)}; {settings.study.sampler} "
-        f"sampler, {'no' if settings.study.unpruned else settings.study.pruner} pruner, "
-        f"seed {settings.study.seed}"
-    )
-    if settings.study.unpruned and settings.study.pruner != "none":
-        watching.say(
-            f"study.pruner={settings.study.pruner} has no effect: {settings.study.unpruned}"
-        )
-    watching.say(f"everything lies in {folder.path}; Ctrl-C stops, `{folder.resume}` goes on")
-    watching.say(f"watch the trials: {dashboard(folder.storage(settings.study))}")
-
-
-def _budget(settings: Settings) -> str:
-    study = settings.study
-    listed = systems.grid(settings.space, study.sampler)
-    parts = [
-        *([] if listed is None else [count(len(settings.space.points) + len(listed), "row")]),
-        *([count(study.trials, "trial")] if study.trials else []),
-        *([f"{study.minutes:g} minutes of search"] if study.minutes else []),
-    ]
-    return " or ".join(parts) or "no bound on the search"
-
-
-def closing(report: Report, folder: StudyFolder) -> str:
+def closing(report: Report, folder: Path) -> str:
     """Return the last lines of a search: what won, how good it is, where it lies, what is next."""
     study, outcomes = report.study, report.outcomes
     lines = [
@@ -198,11 +112,11 @@ def closing(report: Report, folder: StudyFolder) -> str:
         *_worth(report),
         *_front(report),
         *(table.to_text() for table in report.tables),
-        f"report    {folder.path / 'report.html'}",
+        f"report    {folder / 'report.html'}",
     ]
     if study.export:
         lines.append(f"exported  {study.export.folder}: {', '.join(study.export.files)}")
-    lines += [f"all       {folder.path}", "next:"]
+    lines += [f"all       {folder}", "next:"]
     width = min(72, max((len(step.command) for step in study.next_steps), default=0))
     lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]
     return "\n".join(lines)

@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mer_nas.search.events import Ended, Event, FoldDone, Rejected, SearchEnded, Stage, Started
+from mer_nas.search.events import (
+    Ended,
+    Event,
+    FoldDone,
+    Opened,
+    Rejected,
+    SearchEnded,
+    Stage,
+    Started,
+)
 
 
 @dataclass
@@ -62,6 +71,12 @@ class Tally:
     def add(self, event: Event) -> None:
         """Take one event in."""
         match event:
+            case Opened():
+                self.trials, self.minutes = event.trials, event.minutes
+                self.final_jobs = event.final_jobs
+                for ended in event.past:
+                    self.add(ended)
+                self.begin(event.seconds)
             case Started(stage, job, label, _, done, of):
                 if stage != self.stage:
                     self.stage, self.stage_began, self.folds_here = stage, self.clock(), 0

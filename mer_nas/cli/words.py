@@ -6,19 +6,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mer_nas import trust
-from mer_nas.config import presets
-from mer_nas.config.base import Config
-from mer_nas.data.config import PrecomputedFlow, RecordedData, SyntheticData
-from mer_nas.search.config import RayConfig, StudyConfig
-from mer_nas.training.config import TrainerConfig
+from mer_nas import api
 
-SETTINGS: dict[str, tuple[type[Config], ...]] = {
-    "trainer": (TrainerConfig,),
-    "data": (SyntheticData, PrecomputedFlow, RecordedData),
-    "study": (StudyConfig,),
-    "ray": (RayConfig,),
-}
+SETTINGS = ("trainer", "data", "study", "ray")
+"""Groups whose settings are completed."""
 
 
 class Word(click.ParamType[str]):
@@ -32,14 +23,13 @@ class Word(click.ParamType[str]):
         """Return what `incomplete` may become."""
         group, equals, _ = incomplete.partition("=")
         if equals:
-            known = presets.names(group) if group in presets.FOLDERS else []
+            known = api.presets(group) if group in api.GROUPS else ()
             words = [f"{group}={name}" for name in known]
         elif "." in group:
-            models = SETTINGS.get(group.partition(".")[0], ())
-            keys = {key for model in models for key in model.model_fields}
-            words = [f"{group.partition('.')[0]}.{key}=" for key in sorted(keys)]
+            of = group.partition(".")[0]
+            words = [f"{of}.{key}=" for key in api.setting_names(of)] if of in SETTINGS else []
         else:
-            words = [f"{name}=" for name in presets.FOLDERS] + [f"{name}." for name in SETTINGS]
+            words = [f"{name}=" for name in api.GROUPS] + [f"{name}." for name in SETTINGS]
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
@@ -67,7 +57,7 @@ def trusting(function: F) -> F:
     """Give a verb the option --trust, for files of somebody else."""
 
     def decide(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        ctx.with_resource(trust.asking(value))
+        ctx.with_resource(api.asking(value))
 
     return click.option(
         "--trust",

@@ -41,6 +41,18 @@ def names(group: str) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
+def summary(group: str, name: str) -> str:
+    """Return a preset's `summary`, or the first sentence of the comment that opens it."""
+    if (told := read(group, name).get("summary")) is not None:
+        return str(told)
+    text = find(group, name).read_text(encoding="utf-8")
+    lines = [line.lstrip("# ").rstrip() for line in text.splitlines() if line.startswith("#")]
+    prose = " ".join(
+        x for x in lines if x and not x.startswith(("yaml-language-server", "mer-nas "))
+    )
+    return prose.split(". ")[0].rstrip(".")
+
+
 def find(group: str, word: str) -> Traversable:
     """Return the file that `group=word` means.
 

@@ -39,6 +39,11 @@ class Timing(NamedTuple):
     machine: str
     """Where it was measured: the processor or GPU, and the threads."""
 
+    @property
+    def batch(self) -> int:
+        """Clips of a training step."""
+        return BATCH
+
 
 def clock(candidate: Candidate, classes: int) -> Timing:
     """Return how long a candidate computes on the device that its trainer names.

@@ -6,6 +6,7 @@ exists once the last fold of a candidate has been read.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Stage = Literal["search", "final"]
@@ -91,6 +92,36 @@ class WorkersReady:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A session of a study begins, or goes on with it."""
+
+    folder: Path
+    resume: str
+    """The line of a shell that goes on with the study."""
+    trials: int | None
+    """Total trials of the search; none without a bound."""
+    minutes: float | None
+    """Total minutes of the search; none without a bound."""
+    final_jobs: int
+    """Repetitions that the final stage will measure at most."""
+    past: tuple["Ended | Rejected", ...]
+    """How the trials of earlier sessions ended."""
+    seconds: float
+    """How long earlier sessions have searched."""
+    text: str
+    """What will be done, for people."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """A measurement without pruning begins: a final stage, an evaluation, a reproduction."""
+
+    repetitions: int
+    missing: int
+    """Folds that remain to be trained, of all of them."""
+
+
+@dataclass(frozen=True)
 class Note:
     """Something a person may want to know: a repaired file, a lost worker, ended processes."""
 
@@ -105,7 +136,18 @@ class Preparing:
     of: int
 
 
-Event = Preparing | Started | FoldDone | Ended | Rejected | SearchEnded | WorkersReady | Note
+Event = (
+    Preparing
+    | Opened
+    | Measuring
+    | Started
+    | FoldDone
+    | Ended
+    | Rejected
+    | SearchEnded
+    | WorkersReady
+    | Note
+)
 Listener = Callable[[Event], None]
 
 

@@ -18,7 +18,7 @@ from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult, pool
-from mer_nas.search.events import Ended, FoldDone, Listener, Started, ignore
+from mer_nas.search.events import Ended, FoldDone, Listener, Measuring, Started, ignore
 from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import FoldStore, Ledger
 
@@ -154,6 +154,7 @@ class Measurement:
 
     def _given(self) -> Iterator[Job]:
         """Yield the jobs of each repetition; none of one that has failed by then."""
+        self._emit(Measuring(len(self._repetitions), self.missing))
         open_ones = sum(bool(each.missing) for each in self._repetitions)
         parts = math.ceil(self._workers / max(1, open_ones))
         for each in self._repetitions:

@@ -21,8 +21,7 @@ import os
 import secrets
 import shlex
 import stat
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from mer_nas.files import read_json, read_text, refused, write
 from mer_nas.provenance import code, code_version
 from mer_nas.report import DataSummary
 from mer_nas.search.config import StudyConfig
+from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
@@ -246,7 +246,7 @@ def _outside(settings: Settings, text: str) -> list[trust.Wish]:
 
 
 def create(
-    settings: Settings, clips: ClipSet, command: str, note: Callable[[str], None] = warnings.warn
+    settings: Settings, clips: ClipSet, command: str, on_event: Listener = ignore
 ) -> StudyFolder:
     """Make the folder of a new study and write down what it begins with.
 
@@ -254,7 +254,7 @@ def create(
         settings: What was asked for.
         clips: The data that the settings mean.
         command: The command line, for the report.
-        note: Is told what a reader should know of the space.
+        on_event: Is told what a reader should know of the space.
 
     Raises:
         StudyError: A study of the name that was asked for exists.
@@ -266,7 +266,7 @@ def create(
     """
     study = settings.study
     for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
-        note(line)
+        on_event(Note(line))
     grid(settings.space, study.sampler)  # or there is nothing to make a folder for
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(

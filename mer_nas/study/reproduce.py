@@ -46,7 +46,7 @@ from mer_nas.report import DataSummary, LossCurve, Report, SeedScores, Spread, W
 from mer_nas.report.files import JSON
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import Folds, RayConfig
-from mer_nas.search.events import Listener, ignore
+from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.measure import Measurement
@@ -56,7 +56,7 @@ from mer_nas.statistics import estimate
 from mer_nas.study.consistency import contradictions, differing, followed, numbers_of, why_taken
 from mer_nas.study.folder import RUNS
 from mer_nas.training.fit import pick_device
-from mer_nas.wording import brief
+from mer_nas.wording import brief, count, duration
 
 Verdict = Literal["identical", "within tolerance", "different"]
 WORDS = ("data.root", "data.roots", "data.cache", "trainer.device", "ray")
@@ -342,10 +342,27 @@ def held_against(reported: ReportedResult, clips: ClipSet) -> tuple[Change, ...]
     )
 
 
-def contradicted(reported: ReportedResult) -> Reproduction | None:
-    """Return what is to be said of a report whose numbers contradict one another, or None."""
-    numbers = reported.contradictions
-    return Reproduction(reported, changes(reported), numbers, None) if numbers else None
+def contradicted(reported: ReportedResult, on_event: Listener = ignore) -> Reproduction | None:
+    """Return what is to be said of a report whose numbers contradict one another, or None.
+
+    Args:
+        reported: What the report says.
+        on_event: Is told what is looked at, and what is not here as it was.
+    """
+    answer, study = reported.answer, reported.report.study
+    on_event(
+        Note(
+            f"{study.name}: {answer.label} ({answer.origin}) again, {answer.protocol} on "
+            f"{study.data.name}, {count(len(reported.scores), 'seed')}; the search is not repeated"
+        )
+    )
+    found = changes(reported)
+    for change in found:
+        on_event(Note(f"not as it was: {change}"))
+    if numbers := reported.contradictions:
+        return Reproduction(reported, found, numbers, None)
+    on_event(Note(f"{reported.following:,} numbers of the report follow from one another"))
+    return None
 
 
 def reproduce(
@@ -370,7 +387,13 @@ def reproduce(
     study, files = reported.settings.study, reported.settings.space.extensions
     if (refuted := contradicted(reported)) is not None:
         return refuted
-    found = (*changes(reported), *held_against(reported, clips))
+    other = held_against(reported, clips)
+    for change in other:
+        on_event(Note(f"not as it was: {change}"))
+    found = (*changes(reported), *other)
+    if not found:
+        on_event(Note("settings, code, packages, machine and clips are as they were"))
+    on_event(Note(f"training took {duration(reported.seconds)} then, on one worker"))
     protocol = plan(clips, reported.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
     evaluator.check(reported.candidate)

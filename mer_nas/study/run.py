@@ -33,6 +33,7 @@ from mer_nas.study import nested
 from mer_nas.study.exports import export_winner
 from mer_nas.study.folder import Origin, StudyFolder, keep_settings
 from mer_nas.study.forecast import Forecast, announcement, clock_candidates
+from mer_nas.study.plan import opened
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session, saying_what_is_kept
@@ -83,6 +84,7 @@ def run(
     with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
         if anew:
             begun = renewed(folder, begun, clips, settings.space.extensions)
+        on_event(opened(folder, settings, clips))
         files = settings.space.extensions
         workers = Workers(settings.ray, folder.path, on_event, lock, files)
         with _session(folder, command or begun.command, workers):

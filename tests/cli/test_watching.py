@@ -210,9 +210,9 @@ def test_the_terminal_keeps_lines_above_the_drawing_and_clears_it(
     assert hidden == shown == 1  # the cursor
 
 
-def test_the_view_fits_where_stderr_goes(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert type(view(tally, quiet=True)) is Silent
+def test_the_view_fits_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(view(quiet=True)) is Silent
     monkeypatch.setattr("sys.stderr", StringIO())
-    assert type(view(tally, quiet=False)) is Lines
+    assert type(view(quiet=False)) is Lines
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert type(view(tally, quiet=False)) is Terminal
+    assert type(view(quiet=False)) is Terminal

@@ -227,7 +227,9 @@ def test_the_report_with_its_estimate_comes_back_byte_for_byte(
 def test_the_last_lines_say_what_the_outer_groups_came_to(nested: Nested) -> None:
     found = nested.report["study"]["nested"]
     uf1 = found["uf1"]
-    lines = closing(read_report(nested.folder.path / "report.json"), nested.folder).splitlines()
+    lines = closing(
+        read_report(nested.folder.path / "report.json"), nested.folder.path
+    ).splitlines()
     assert (
         f"nested    UF1 {uf1['value']:.3f} [{uf1['low']:.3f}, {uf1['high']:.3f}] on 2 outer groups "
         "that their searches never saw, 1 seed"

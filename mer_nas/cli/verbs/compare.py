@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json
 from mer_nas.wording import count, signed
@@ -37,17 +38,8 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
     mer-nas compare runs/moe-synthetic-1 prog_s dre_s --picture compare.svg
     mer-nas compare runs/moe-synthetic-1:17 other/report.json --json
     """
-    from mer_nas.study.compare import compare_candidates
-
+    found = api.compare(*words, picture=picture)
     if picture is not None:
-        from mer_nas.report.charts.canvas import check_picture
-
-        check_picture(picture, "--picture ")
-    found = compare_candidates(words)
-    if picture is not None:
-        from mer_nas.study.forest_plot import forest_plot
-
-        forest_plot(found, picture)
         click.echo(f"picture: {picture}", err=True)
     if as_json:
         click.echo(found.to_json(), nl=False)

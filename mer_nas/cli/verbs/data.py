@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mer_nas import api
 from mer_nas.cli import SubVerbs
 from mer_nas.cli.lines import say
 from mer_nas.cli.output import drawn
 from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config.overrides import parse, value
 from mer_nas.errors import ConfigError
-from mer_nas.settings import resolve
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
@@ -51,11 +51,8 @@ def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) 
     mer-nas data check data=casme2 data.root=DIR
     mer-nas data check data=smic data.root=DIR data.frames=cropped
     """
-    from mer_nas.data.checks.check import check_data
-
-    settings = resolve(words)
     with _bar("clips", quiet=quiet) as progress:
-        report = check_data(settings.data, progress, settings.study.folds, settings.study.seed)
+        report = api.check_data(*words, progress=progress)
     if as_json:
         click.echo(json.dumps(_tree(report), indent=2))
     else:
@@ -74,11 +71,9 @@ def _tree(report: CheckReport) -> dict[str, Any]:
 
 
 def _text(report: CheckReport, everything: bool) -> str:
-    from mer_nas.data.findings import tally
-
     lines = [f"{name}: {place}" for name, place in report.places.items()]
     lines += ["", *_table(report.counts)] if report.counts else []
-    for (severity, kind), times in tally(report.findings).items():
+    for (severity, kind), times in report.tally.items():
         lines += ["", f"{severity}: {kind} ({times})"]
         found = [f for f in report.findings if (f.severity, f.kind) == (severity, kind)]
         shown = found if everything else found[:SHOWN]
@@ -112,18 +107,13 @@ def synthesize(words: tuple[str, ...], quiet: bool) -> None:
     mer-nas data synthesize layout=casme2 out=DIR
     mer-nas data synthesize layout=samm out=DIR counts=official
     """
-    from mer_nas.config.base import validate
-    from mer_nas.data.synthesis import Synthesis
-    from mer_nas.data.synthesis import synthesize as write
-
     read = parse(words)
     tree = {key: value(text, key) for key, text in read.plain.items()} | dict(read.dotted)
-    synthesis = validate(Synthesis, tree, "synthesize")
     with _bar("clips", quiet=quiet) as progress:
-        clips = write(synthesis, progress)
+        clips = api.synthesize(progress, **tree)
     # Drawn faces fill the picture, and no detector knows them.
-    words_of_it = f"data={synthesis.layout} data.root={synthesis.out} data.pipeline.align=none"
-    click.echo(f"{count(clips, 'clip')} in {synthesis.out}; next:")
+    words_of_it = f"data={tree['layout']} data.root={tree['out']} data.pipeline.align=none"
+    click.echo(f"{count(clips, 'clip')} in {tree['out']}; next:")
     click.echo(f"  mer-nas data check {words_of_it}")
     click.echo(f"  mer-nas search {words_of_it}")
 
@@ -142,19 +132,8 @@ def picture(words: tuple[str, ...]) -> None:
     read = parse(words)
     if "out" not in read.plain:
         raise ConfigError("data picture: out= is missing; out=FILE names the picture")
-    settings, file = resolve(words, also=("out",)), Path(read.plain["out"])
-    from mer_nas import data
-    from mer_nas.data.needs import Needs
-    from mer_nas.report import gallery
-    from mer_nas.report.charts.canvas import check_picture
-    from mer_nas.search.preparing import preparer
-
-    check_picture(file, "out=")
-    # Only synthetic clips are sure to have action units; who asks others in vain is refused.
-    units = settings.data.kind == "synthetic"
-    needs = Needs("the picture", gallery.GALLERY_INPUTS, action_units=units)
-    clips = data.load(settings.data, needs, preparer(settings.ray))
-    gallery.draw_gallery(clips, file)
+    file = Path(read.plain["out"])
+    api.draw_clips(file, *(word for word in words if not word.startswith("out=")))
     click.echo(str(file))
 
 

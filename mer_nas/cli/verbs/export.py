@@ -2,6 +2,7 @@
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.words import study_folder, trusting, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError, unknown
@@ -18,9 +19,8 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     mer-nas export runs/moe-synthetic-1
     mer-nas export runs/moe-synthetic-1 rank=2
     """
-    from mer_nas.cli.loading import load
-    from mer_nas.search.lock import refuse_driven
-    from mer_nas.study import export, extended, find_study
+    from mer_nas.cli.console import Silent
+    from mer_nas.cli.sessions import watched
 
     read, known = overrides.parse(words), ["rank", "data.root"]
     for key in (*read.plain, *read.dotted):
@@ -29,8 +29,7 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     rank = overrides.value(read.plain.get("rank", "1"), "rank")
     if not isinstance(rank, int):
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
-    folder = find_study(study)
-    refuse_driven(folder.path)
+    found = api.load_study(study)
     roots = [word for word in words if word.startswith("data.root")]
-    clips = load(extended(folder.settings(), roots))
-    click.echo(str(export(folder, clips, rank)))
+    folder = watched(lambda on: found.export(rank, *roots, on_event=on), Silent(), quiet=False)
+    click.echo(str(folder))

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.output import drawn
 from mer_nas.cli.words import as_json
-from mer_nas.config import presets
 from mer_nas.errors import ConfigError, unknown
 
 
@@ -27,7 +27,7 @@ def verb(what: str | None, space: str | None, as_json: bool) -> None:
     mer-nas list blocks --space ./mine.yaml
     """
     parts = {
-        **dict.fromkeys(presets.FOLDERS, _presets),
+        **dict.fromkeys(api.GROUPS, _presets),
         "layouts": _layouts,
         "points": _points,
         "blocks": _blocks,
@@ -50,24 +50,10 @@ Row = dict[str, Any]
 
 
 def _presets(group: str, _: str | None) -> list[Row]:
-    return [{"name": name, "text": _summary(group, name)} for name in presets.names(group)]
-
-
-def _summary(group: str, name: str) -> str:
-    """Return a preset's `summary`, or the first sentence of the comment that opens it."""
-    if (summary := presets.read(group, name).get("summary")) is not None:
-        return str(summary)
-    text = presets.find(group, name).read_text(encoding="utf-8")
-    lines = [line.lstrip("# ").rstrip() for line in text.splitlines() if line.startswith("#")]
-    prose = " ".join(
-        x for x in lines if x and not x.startswith(("yaml-language-server", "mer-nas "))
-    )
-    return prose.split(". ")[0].rstrip(".")
+    return [{"name": name, "text": text} for name, text in api.presets(group).items()]
 
 
 def _layouts(_: str, __: str | None) -> list[Row]:
-    from mer_nas.data.checks.overview import overview
-
     return [
         {
             "text": f"{row.title:<18} {row.clips:>5} clips, {row.subjects:>3} subjects, fps "
@@ -75,28 +61,20 @@ def _layouts(_: str, __: str | None) -> list[Row]:
             f"labels: {row.labels}",
             **row._asdict(),
         }
-        for row in overview()
+        for row in api.layouts()
     ]
 
 
 def _points(_: str, chosen: str | None) -> list[Row]:
-    from mer_nas import systems
-    from mer_nas.settings import resolve
-
     rows = []
-    for name in [chosen] if chosen else presets.names("space"):
-        for system in systems.published_systems(resolve([f"space={name}"]).space):
+    for name in [chosen] if chosen else api.presets("space"):
+        for system in api.systems(name):
             text = system.line.removeprefix(system.name).strip()
             rows.append({"space": name, "text": f"{name:<12} {text}", **system._asdict()})
     return rows
 
 
 def _blocks(_: str, chosen: str | None) -> list[Row]:
-    from mer_nas.architectures import SLOTS
-    from mer_nas.architectures.extensions import load_extensions
-    from mer_nas.settings import resolve
-
-    load_extensions(resolve([f"space={chosen}"]).space.extensions if chosen else [])
     return [
         {
             "name": f"{slot}.{kind}",
@@ -105,6 +83,6 @@ def _blocks(_: str, chosen: str | None) -> list[Row]:
             "text": (block.__doc__ or "").strip().splitlines()[0],
             "source": block.source,
         }
-        for slot, registry in SLOTS.items()
-        for kind, block in registry.items()
+        for slot, kinds in api.blocks(chosen).items()
+        for kind, block in kinds.items()
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.words import trusting
 from mer_nas.errors import ConfigError, MerNasError
@@ -62,20 +63,26 @@ def verb(
         raise ConfigError("--json --csv: one of them would be right")
     if fps is not None and not math.isfinite(fps):
         raise ConfigError(f"--fps {fps}: a finite number above 0 would be right")
-    from mer_nas.prediction.clip_input import Given
-    from mer_nas.prediction.model import Model
-    from mer_nas.prediction.predict import predict
-
     if picture is not None:
         _make(Path(picture))
-    network, given = Model.open(Path(model)), Given(onset, apex, offset, fps, cropped)
+    network = api.open_export(model)
     found: list[Prediction] = []
     failed: list[str] = []
     for clip in clips:
         try:
-            prediction, inputs = predict(network, clip, given)
-            if picture is not None:
-                _draw(network.folder, prediction, inputs, Path(picture), len(found))
+            file = None if picture is None else Path(picture) / _picture(clip, len(found))
+            prediction = api.predict(
+                network,
+                clip,
+                onset=onset,
+                apex=apex,
+                offset=offset,
+                fps=fps,
+                cropped=cropped,
+                picture=file,
+            )
+            if file is not None:
+                say(f"picture: {file}", err=True)
         except MerNasError as error:
             failed.append(str(error))
         else:
@@ -107,13 +114,10 @@ def _make(folder: Path) -> None:
         raise ConfigError(f"--picture {folder}: no folder can be made there: {text}") from None
 
 
-def _draw(model: Path, prediction: Prediction, inputs: object, folder: Path, place: int) -> None:
-    from mer_nas.prediction.picture import draw
-
-    name = Path(prediction.clip.partition(",")[0]).name[:60]  # a disk takes 255 bytes
-    file = folder / f"{place + 1:03d}_{name}.png"
-    draw(model, prediction, inputs, file)  # type: ignore[arg-type]
-    say(f"picture: {file}", err=True)
+def _picture(clip: str, place: int) -> str:
+    """Return what the picture of a clip is called."""
+    name = Path(clip.partition(",")[0]).name[:60]  # a disk takes 255 bytes
+    return f"{place + 1:03d}_{name}.png"
 
 
 def _table(manifest: Manifest, found: list[Prediction]) -> str:

@@ -2,6 +2,7 @@
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, study_folder, trusting
 
@@ -17,11 +18,10 @@ def verb(study: str, as_json: bool) -> None:
     mer-nas report runs/moe-synthetic-1
     """
     from mer_nas.cli.sessions import closing
-    from mer_nas.study import find_study, rewrite_report
 
-    folder = find_study(study)
-    written = rewrite_report(folder)
+    found = api.load_study(study)
+    written = found.write_report()
     if as_json:
         click.echo(written.to_json(), nl=False)
     else:
-        say(closing(written, folder))
+        say(closing(written, found.folder))

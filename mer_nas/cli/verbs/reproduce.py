@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mer_nas.cli import lines
+from mer_nas import api
+from mer_nas.cli.lines import say
 from mer_nas.cli.words import as_json, quiet, trusting, words
-from mer_nas.wording import count, duration
+from mer_nas.wording import count
 
 if TYPE_CHECKING:
-    from mer_nas.study.reproduce import Number, ReportedResult, Reproduction
+    from mer_nas.study.reproduce import Number, Reproduction
 
-REPRODUCED, DIFFERENT, INTERRUPTED = 0, 1, 130
+REPRODUCED, DIFFERENT = 0, 1
 
 
 @click.command()
@@ -36,52 +37,19 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     mer-nas reproduce runs/moe-synthetic-1/report.json
     mer-nas reproduce report.json data.root=DIR ray.workers=4
     """
+    from mer_nas.cli.console import Silent
     from mer_nas.cli.folds import FoldLines
-    from mer_nas.cli.loading import load
-    from mer_nas.search.events import ignore
-    from mer_nas.study.reproduce import (
-        changes,
-        contradicted,
-        held_against,
-        read_reported_result,
-        reproduce,
-    )
+    from mer_nas.cli.sessions import watched
 
-    reported = read_reported_result(report, words)
-    say = _silent if quiet else _say
-    say(_opening(reported))
-    found = changes(reported)
-    for change in found:
-        say(f"not as it was: {change}")
-    if (refuted := contradicted(reported)) is not None:
-        click.echo(json.dumps(refuted.tree(), indent=2) if as_json else _refutation(refuted))
-        sys.exit(DIFFERENT)
-    say(f"{reported.following:,} numbers of the report follow from one another")
-    clips = load(reported.settings, quiet=quiet)
-    for change in (other := held_against(reported, clips)):
-        say(f"not as it was: {change}")
-    if not (*found, *other):
-        say("settings, code, packages, machine and clips are as they were")
-    say(f"training took {duration(reported.seconds)} then, on one worker")
-    try:
-        done = reproduce(reported, clips, ignore if quiet else FoldLines(reported.repetitions))
-    except KeyboardInterrupt:
-        click.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+    view = Silent() if quiet else FoldLines()
+    done = watched(lambda on: api.reproduce(report, *words, on_event=on), view, quiet=quiet)
     if as_json:
         click.echo(json.dumps(done.tree(), indent=2))
+    elif done.folder is None:
+        click.echo(_refutation(done))
     else:
-        lines.say(_table(done))
+        say(_table(done))
     sys.exit(DIFFERENT if done.verdict == "different" else REPRODUCED)
-
-
-def _opening(reported: ReportedResult) -> str:
-    answer, study = reported.answer, reported.report.study
-    seeds = count(len(reported.scores), "seed")
-    return (
-        f"{study.name}: {answer.label} ({answer.origin}) again, {answer.protocol} on "
-        f"{study.data.name}, {seeds}; the search is not repeated"
-    )
 
 
 def _table(done: Reproduction) -> str:
@@ -136,11 +104,3 @@ def _value(value: float) -> str:
     if not isinstance(value, float):
         return f"{value:,}"
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.4g}"
-
-
-def _say(text: str) -> None:
-    lines.say(text, err=True)
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""

@@ -1,10 +1,10 @@
 """`mer-nas resume`: go on with a study that was interrupted, or search on."""
 
-import shlex
 import sys
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.words import as_json, quiet, study_folder, trusting, words
 
 
@@ -27,14 +27,11 @@ def verb(study: str, words: tuple[str, ...], anew: bool, as_json: bool, quiet: b
     mer-nas resume runs/moe-synthetic-1 study.trials=60
     mer-nas resume runs/moe-synthetic-1 --anew
     """
-    from mer_nas.cli import sessions
-    from mer_nas.cli.loading import load
-    from mer_nas.study import extended, find_study
+    from mer_nas.cli.console import view
+    from mer_nas.cli.sessions import conclude, watched
 
-    folder = find_study(study)
-    settings = extended(folder.settings(), words)
-    clips = load(settings, quiet=quiet)
-    command = shlex.join(["mer-nas", "resume", study, *words, *["--anew"] * anew])
-    sys.exit(
-        sessions.go_on(folder, settings, clips, command, as_json=as_json, quiet=quiet, anew=anew)
+    begun = api.load_study(study)
+    done = watched(
+        lambda on: begun.resume(*words, anew=anew, on_event=on), view(quiet=quiet), quiet=quiet
     )
+    sys.exit(conclude(done, as_json=as_json))

@@ -1,12 +1,11 @@
 """`mer-nas search`: the main job."""
 
-import shlex
 import sys
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.words import as_json, quiet, words
-from mer_nas.settings import resolve
 
 
 @click.command()
@@ -21,13 +20,13 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     mer-nas search space=moe.yaml
     mer-nas search space=moe data=megc2019_flow data.root=DIR study=standard trainer=proxy
     """
-    settings = resolve(words)
-    from mer_nas.cli import sessions
-    from mer_nas.cli.loading import load
+    from mer_nas.cli.console import view
+    from mer_nas.cli.folds import FoldLines
+    from mer_nas.cli.sessions import conclude, watched
 
-    clips = load(settings, quiet=quiet)
     if plan:
-        click.echo(sessions.plan(settings, clips, as_json=as_json))
+        found = watched(lambda on: api.plan(*words, on_event=on), FoldLines(), quiet=quiet)
+        click.echo(found.to_json() if as_json else found.text)
         return
-    command = shlex.join(["mer-nas", "search", *words])
-    sys.exit(sessions.begin(settings, clips, command, as_json=as_json, quiet=quiet))
+    study = watched(lambda on: api.search(*words, on_event=on), view(quiet=quiet), quiet=quiet)
+    sys.exit(conclude(study, as_json=as_json))

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mer_nas import api
 from mer_nas.cli.words import as_json, words
-from mer_nas.config import overrides, presets
-from mer_nas.settings import Settings, resolve, with_space_of
+from mer_nas.config import overrides
 
 if TYPE_CHECKING:
     from mer_nas.evaluation.candidate import Candidate
+    from mer_nas.settings import Settings
     from mer_nas.systems import System
 
 FIDELITY = {
@@ -35,14 +36,12 @@ def verb(words: tuple[str, ...], as_yaml: bool, as_json: bool) -> None:
     mer-nas show point=dre_s --yaml
     """
     point = overrides.parse(words).plain.get("point")
+    rest = [word for word in words if not word.startswith("point=")]
+    settings = api.settings(*rest, point=point)
     if point is None:
-        _print(resolve(words).dump(), as_json=as_json)
+        _print(settings.dump(), as_json=as_json)
         return
-    settings = resolve(with_space_of(point, words), also=("point",))
-    from mer_nas import systems
-
-    candidate = systems.candidate(settings.space, point, settings.trainer, settings.trainer_words)
-    system = next(s for s in systems.published_systems(settings.space) if s.name == point)
+    candidate, system = api.point(point, *rest), api.system(point, *rest)
     if as_yaml or as_json:
         _print({**system._asdict(), **candidate.dump()}, as_json=as_json)
     else:
@@ -50,23 +49,20 @@ def verb(words: tuple[str, ...], as_yaml: bool, as_json: bool) -> None:
 
 
 def _print(tree: dict[str, object], *, as_json: bool) -> None:
-    click.echo(json.dumps(tree, indent=2) if as_json else presets.dump(tree), nl=as_json)
+    click.echo(json.dumps(tree, indent=2) if as_json else api.as_yaml(tree), nl=as_json)
 
 
 def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
     """Return what a reader wants to know of a point, with its diagram."""
-    from mer_nas.diagram import Diagram
-    from mer_nas.evaluation.timing import BATCH, clock
-
-    click.echo(f"timing a training step of {BATCH} clips", err=True)
-    timing = clock(candidate, system.classes)
+    click.echo("timing a training step", err=True)
+    timing = api.time_candidate(candidate, system.classes)
     trainer = candidate.trainer
     facts = {
         "source": system.source,
         "fidelity": f"{system.fidelity}: {FIDELITY[system.fidelity]}",
         "weights": f"{system.params:,} trained, {system.deployed:,} deployed",
         "work": f"{system.macs:,} multiply-accumulates a clip (nominal, deployed)",
-        "measured": f"{timing.step_ms:.1f} ms a training step of {BATCH} clips, "
+        "measured": f"{timing.step_ms:.1f} ms a training step of {timing.batch} clips, "
         f"{timing.clip_ms:.1f} ms a clip at inference; {timing.machine}",
         "recipe": f"{trainer.optimizer}, {trainer.duration}, batch {trainer.batch}, "
         f"lr {trainer.lr:g}, weight decay {trainer.weight_decay:g}",
@@ -76,6 +72,6 @@ def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
             f"{system.name}: {system.role} of {settings.space.place}, {system.classes} classes",
             *(f"  {name:<10}{text}" for name, text in facts.items()),
             "",
-            Diagram.of(candidate.architecture, system.classes).as_text(),
+            api.diagram(candidate, system.classes),
         ]
     )

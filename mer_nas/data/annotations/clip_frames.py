@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
 from unicodedata import normalize
 
 from mer_nas.data.annotations.annotation import Annotation
@@ -34,8 +35,11 @@ class _Fault(Exception):
         self.kind = kind
 
 
-_Note = tuple[str, str]
-"""What was made good: its kind, and a text."""
+class _Note(NamedTuple):
+    """What was made good."""
+
+    kind: str
+    text: str
 
 
 class FrameFinder:
@@ -176,7 +180,7 @@ def _interval(annotation: Annotation, layout: Layout, listing: Listing) -> _Inte
     offset = _bound(annotation, "offset", annotation.offset, last if whole else None)
     if offset == 0 and annotation.apexes:
         offset = max(annotation.apexes)
-        notes.append(("no offset", f"offset 0: the apex {offset} ends the clip"))
+        notes.append(_Note("no offset", f"offset 0: the apex {offset} ends the clip"))
     if offset <= onset:
         raise _Fault("no interval", f"onset {onset} is not before offset {offset}")
     inside = [apex for apex in annotation.apexes if onset < apex <= offset]
@@ -186,14 +190,14 @@ def _interval(annotation: Annotation, layout: Layout, listing: Listing) -> _Inte
         text = (
             f"apex {told!r} is not between {onset} and {offset}: the middle frame {apex} is taken"
         )
-        notes.append(("an estimated apex", text))
+        notes.append(_Note("an estimated apex", text))
     shift = _shift(annotation, listing)
     if shift:
         text = f"frames on disk are counted from {first}, in the table from {annotation.first}"
-        notes.append(("frames counted anew", text))
+        notes.append(_Note("frames counted anew", text))
     onset, apex, offset = onset + shift, apex + shift, offset + shift
     if offset > last + FRAME_TOLERANCE and last >= apex:
-        notes.append(("a clip cut short", f"offset {offset}: the last frame is {last}"))
+        notes.append(_Note("a clip cut short", f"offset {offset}: the last frame is {last}"))
         offset = last
     return _Interval(onset, apex, offset, bool(inside), tuple(notes))
 
@@ -270,9 +274,9 @@ def _lacks(interval: _Interval, listing: Listing, inside: int) -> Iterator[_Note
         found = _key(number, listing).number
         if found != number:
             text = f"{name} {number} is missing: frame {found} is taken"
-            yield ("a frame that stands in", text)
+            yield _Note("a frame that stands in", text)
     whole = interval.offset - interval.onset + 1
     if inside < whole:
-        yield ("frames are missing", f"{whole - inside} of {whole} in {listing.folder}")
+        yield _Note("frames are missing", f"{whole - inside} of {whole} in {listing.folder}")
     if len(listing.suffixes) > 1:
-        yield ("mixed kinds of image", f"{listing.kinds} in {listing.folder}")
+        yield _Note("mixed kinds of image", f"{listing.kinds} in {listing.folder}")

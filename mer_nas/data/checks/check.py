@@ -25,7 +25,7 @@ from mer_nas.data.annotations.read_records import (
 from mer_nas.data.checks.duplicates import ClipView, shared_frames
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
-from mer_nas.data.findings import Finding
+from mer_nas.data.findings import Finding, Severity, tally
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.preprocess.frame_readers import Video
 from mer_nas.data.preprocess.images import bits_of, decode
@@ -76,6 +76,11 @@ class CheckReport:
     def errors(self) -> int:
         """How many findings are errors."""
         return sum(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def tally(self) -> Mapping[tuple[Severity, str], int]:
+        """How often each kind of finding occurs, errors first, the most frequent first."""
+        return tally(self.findings)
 
     @property
     def differing(self) -> int:

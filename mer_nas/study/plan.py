@@ -1,0 +1,197 @@
+"""What a command will do, in words: before it begins, and where it is only planned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from mer_nas.config import presets
+from mer_nas.config.base import Tree
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Scheme
+from mer_nas.data.protocols import plan as divide
+from mer_nas.search.events import Listener, Note, Opened, ignore
+from mer_nas.search.storage import dashboard
+from mer_nas.settings import Settings
+from mer_nas.study.evaluate import chosen
+from mer_nas.study.folder import StudyFolder
+from mer_nas.study.forecast import Forecast, evaluation_seconds
+from mer_nas.study.state import StudyState
+from mer_nas.systems import grid
+from mer_nas.vetting import vet
+from mer_nas.wording import count, duration
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done and how long it would take."""
+
+    text: str
+    """For people: the resolved settings, the data, the protocol, the times."""
+    tree: Tree
+    """The same, for programs; times in seconds."""
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return self.text
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        return json.dumps(self.tree, indent=2)
+
+
+def plan(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Plan:
+    """Return what a search would do and how long it would take; nothing is made or trained.
+
+    Args:
+        settings: What was asked for.
+        clips: The data that the settings mean.
+        on_event: Is told what a reader should know of the space.
+
+    Raises:
+        ConfigError: The space names a block or setting that there is not.
+        Infeasible: A point, or every draw, breaks a rule of the grammar.
+    """
+    study = settings.study
+    for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
+        on_event(Note(line))
+    planned = Forecast.of(settings, clips)
+    lines = [
+        presets.dump(settings.dump()),
+        clips.describe(),
+        _budget(settings),
+        f"{count(len(planned.protocol.folds), 'fold')} a trial ({planned.protocol.name}), "
+        f"{count(planned.workers, 'worker')}",
+        f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker",
+    ]
+    if planned.search_seconds is not None:
+        shorter = "" if study.unpruned else "; pruning shortens it"
+        lines.append(f"search: at most about {duration(planned.search_seconds)}{shorter}")
+    if study.final is not None:
+        lines.append(
+            f"final stage: {count(study.final.candidates, 'candidate')}"
+            f"{_beside(settings)} x {count(study.final.seeds, 'seed')}, "
+            f"about {duration(planned.final_seconds)}"
+        )
+    if study.outer is not None:
+        lines.append(planned.outlay(study))
+    tree = {
+        "settings": settings.dump(),
+        "data": clips.counts(),
+        "protocol": planned.protocol.name,
+        "folds": len(planned.protocol.folds),
+        "trials": planned.trials,
+        "minutes": study.minutes,
+        "workers": planned.workers,
+        "seconds_per_trial": planned.seconds_per_trial,
+        "search_seconds": planned.search_seconds,
+        "final_repetitions": planned.final_jobs,
+        "final_seconds": planned.final_seconds,
+        "searches": planned.searches,
+        "total_seconds": planned.total_seconds(study.minutes),
+    }
+    return Plan("\n".join(lines), tree)
+
+
+def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds: int) -> Plan:
+    """Return what would be measured and how long that takes; nothing is made or trained.
+
+    Args:
+        settings: What was asked for.
+        clips: The data that the settings mean.
+        point: A point or reference of the space; without, the space must have no open leaf.
+        seeds: Repetitions of the protocol.
+
+    Raises:
+        ConfigError: The space is open and no point is named.
+    """
+    name, candidate = chosen(settings, point)
+    study = settings.study
+    protocol = divide(clips, study.folds, study.seed, study.block)
+    seconds = evaluation_seconds(settings, candidate, clips, seeds)
+    text = "\n".join(
+        [
+            presets.dump(candidate.dump()),
+            clips.describe(),
+            f"{name}: {count(len(protocol.folds), 'fold')} ({protocol.name}) x "
+            f"{count(seeds, 'seed')}, about {duration(seconds)}",
+        ]
+    )
+    tree = {
+        "name": name,
+        "data": clips.counts(),
+        "protocol": protocol.name,
+        "folds": len(protocol.folds),
+        "seeds": seeds,
+        "seconds": seconds,
+        **candidate.dump(),
+    }
+    return Plan(text, tree)
+
+
+def opened(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Opened:
+    """Return what a session of a study begins with.
+
+    Args:
+        folder: The study.
+        settings: As they hold from now on.
+        clips: Its data.
+    """
+    final, past = settings.study.final, StudyState(folder, folder.origin())
+    return Opened(
+        folder=folder.path,
+        resume=folder.resume,
+        trials=settings.study.trials,
+        minutes=settings.study.minutes,
+        final_jobs=final.jobs(len(settings.space.points)) if final else 0,
+        past=tuple(past.events()),
+        seconds=past.search_seconds,
+        text=_opening(folder, settings, clips),
+    )
+
+
+def _opening(folder: StudyFolder, settings: Settings, clips: ClipSet) -> str:
+    study, final = settings.study, settings.study.final
+    protocol = _under(study.folds)
+    protocol += " instead of LOSO, for speed" if isinstance(study.folds, int) else ""
+    after = " and no final stage"
+    if final is not None:
+        after = (
+            f"; the best {final.candidates}{_beside(settings)} then under "
+            f"{_under(final.folds)} with {count(final.seeds, 'seed')}"
+        )
+    lines = [
+        f"{folder.name}: {protocol}{after}",
+        f"{settings.space.place} on {clips.describe()}",
+        f"{_budget(settings)}; {', '.join(study.objectives)}; {study.sampler} sampler, "
+        f"{'no' if study.unpruned else study.pruner} pruner, seed {study.seed}",
+    ]
+    if study.unpruned and study.pruner != "none":
+        lines.append(f"study.pruner={study.pruner} has no effect: {study.unpruned}")
+    lines += [
+        f"everything lies in {folder.path}; Ctrl-C stops, `{folder.resume}` goes on",
+        f"watch the trials: {dashboard(folder.storage(study))}",
+    ]
+    return "\n".join(lines)
+
+
+def _under(folds: Scheme) -> str:
+    return f"{folds} subject groups" if isinstance(folds, int) else f"full {folds.upper()}"
+
+
+def _beside(settings: Settings) -> str:
+    """Return which warm starts are trained beside the finalists, in words; empty for none."""
+    final = settings.study.final
+    warm = min(final.warm_starts, len(settings.space.points)) if final else 0
+    return f" and at most {count(warm, 'warm start')}" if warm else ""
+
+
+def _budget(settings: Settings) -> str:
+    study = settings.study
+    listed = grid(settings.space, study.sampler)
+    parts = [
+        *([] if listed is None else [count(len(settings.space.points) + len(listed), "row")]),
+        *([count(study.trials, "trial")] if study.trials else []),
+        *([f"{study.minutes:g} minutes of search"] if study.minutes else []),
+    ]
+    return " or ".join(parts) or "no bound on the search"

@@ -1,0 +1,56 @@
+"""The public functions: their examples run, and keywords mean what words mean."""
+
+import re
+from doctest import DocTest, DocTestFinder, DocTestRunner
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mer_nas import api
+from mer_nas.config import presets
+from mer_nas.errors import ConfigError
+
+EXAMPLES = [test for test in DocTestFinder().find(api) if test.examples]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_examples_of_the_public_functions_run(example: DocTest, here: Path) -> None:
+    said: list[str] = []
+    assert DocTestRunner().run(example, out=said.append, clear_globs=False).failed == 0, said
+
+
+def test_keywords_words_and_typed_configuration_ask_for_the_same(here: Path) -> None:
+    by_words = api.settings("space=moe", "study.trials=20", "trainer.lr=1e-3", "ray.workers=0")
+    assert (
+        api.settings(space="moe", trials=20, trainer={"lr": 1e-3}, ray={"workers": 0}) == by_words
+    )
+    typed = api.settings(study=by_words.study, ray=by_words.ray, trainer=by_words.trainer)
+    assert (typed.study, typed.ray, typed.trainer) == (
+        by_words.study,
+        by_words.ray,
+        by_words.trainer,
+    )
+    (here / "mine.yaml").write_text("{trials: 7}")
+    assert api.settings(study=here / "mine.yaml", seed=3).study.trials == 7
+    space = presets.read("space", "moe")
+    assert api.settings(space=space).space.parameters() == api.settings().space.parameters()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"epochs": 3}, "epochs: a setting of trainer, so trainer={'epochs': ...} would be right"),
+        ({"trails": 3}, "no keyword is called 'trails'; known: "),
+        ({"trainer": 3}, "trainer=3: the name of a preset, a mapping of settings or its typed"),
+        ({"trials": object}, "trials=<class 'object'>: no setting can have such a value"),
+        ({"trainer": {"lr": "fast"}}, "trainer.lr: "),
+        ({"trials": 0}, "study.trials: "),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_keyword_that_means_nothing_is_refused_in_a_line(
+    keywords: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        api.settings(**keywords)
