@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import time
+import typing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, TypeAdapter
@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from mer_nas.architectures import Network
 from mer_nas.config.base import parse_line
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Indices
-from mer_nas.data.protocols import Protocol as Folds
+from mer_nas.data.protocols import Indices, Protocol
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.metrics import Scores, scores
@@ -31,7 +30,7 @@ from mer_nas.training.fit import Observer, pick_device, predict_proba
 from mer_nas.training.weights import EpochWeights
 
 
-class Trains(Protocol):
+class Trains(typing.Protocol):
     """Trains and reads folds: an `Evaluator`."""
 
     @property
@@ -39,7 +38,7 @@ class Trains(Protocol):
         """The data."""
 
     @property
-    def protocol(self) -> Folds:
+    def protocol(self) -> Protocol:
         """Its folds."""
 
     def fold(

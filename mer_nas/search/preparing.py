@@ -18,7 +18,7 @@ from mer_nas.search.events import Listener, Preparing, ignore
 from mer_nas.search.local import interruptible
 from mer_nas.search.ray_runner import Cluster, cluster
 
-FEW = 16
+MAX_ALONE = 16
 """So many clips are prepared in this process before Ray's workers would have started."""
 
 
@@ -32,7 +32,7 @@ def preparer(config: RayConfig, on_event: Listener = ignore) -> Runner:
 
     def run(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
         workers = config.workers if config.workers is not None else os.cpu_count() or 1
-        many = len(records) > FEW and workers > 1
+        many = len(records) > MAX_ALONE and workers > 1
         carry_out = _on_ray(config, work, records) if many else one_by_one(work, records)
         if records:
             on_event(Preparing(0, len(records)))

@@ -23,7 +23,7 @@ QUIET: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.CRI
 """What goes wrong in a worker is reported as an event; Ray would log it on top."""
 FOLDER = "r"
 """Ray's own folder in the one that is made for it, which Ray opens to everybody."""
-LONGEST = (107 if sys.platform == "linux" else 103) - len(
+MAX_FOLDER = (107 if sys.platform == "linux" else 103) - len(
     f"/{FOLDER}/session_2026-11-28_12-00-00_000000_4194304/sockets/dash_MetricsHead"
 )
 """Bytes that the path of the folder made for Ray may have: a socket in it has no longer one."""
@@ -44,7 +44,7 @@ def start(dashboard: bool, folder: Path, cpus: int | None, gpus: int | None) -> 
 
     Args:
         dashboard: Whether to start the dashboard too.
-        folder: Where its sockets and logs lie; no longer than `LONGEST`.
+        folder: Where its sockets and logs lie; no longer than `MAX_FOLDER`.
         cpus: What this machine is taken to have; by default what Ray finds.
         gpus: What this machine is taken to have; by default what Ray finds.
 

@@ -24,7 +24,7 @@ from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, end, make_folder
-from mer_nas.search.ray_connect import LONGEST, join, protect_token, shown_token, start
+from mer_nas.search.ray_connect import MAX_FOLDER, join, protect_token, shown_token, start
 
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
@@ -117,7 +117,7 @@ def cluster(
         StudyError: There is no cluster at the address, or Ray does not start.
         ConfigError: The workers ask for more than there is.
     """
-    temporary = make_folder(LONGEST)
+    temporary = make_folder(MAX_FOLDER)
     prepare_environment(temporary)
     import ray
 

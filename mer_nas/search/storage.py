@@ -62,16 +62,30 @@ def dashboard(storage: str) -> str:
 
 
 def open_study(
-    storage: str, name: str, settings: StudyConfig
+    storage: str, name: str, settings: StudyConfig | None = None
 ) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
-    """Open the Optuna study `name`, or make it.
+    """Open an Optuna study.
+
+    Args:
+        storage: Its URL or file.
+        name: Of the study within the storage.
+        settings: What it is made with if it is not there; without them it must be.
+
+    Returns:
+        The study, and its storage; `close_storage` lets go of that.
 
     Raises:
-        StudyError: The storage cannot be opened.
+        StudyError: The storage cannot be opened, or does not hold the study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with opening(storage):
-        backend = open_storage(storage)
+    with _opening(storage):
+        backend = _open_storage(storage)
+        if settings is None:
+            try:
+                return optuna.load_study(study_name=name, storage=backend), backend
+            except BaseException:
+                close_storage(backend)
+                raise
         study = optuna.create_study(
             storage=backend,
             sampler=RepeatableSampler(settings.sampler, settings.startup, settings.seed),
@@ -84,7 +98,7 @@ def open_study(
 
 
 @contextmanager
-def opening(storage: str) -> Iterator[None]:
+def _opening(storage: str) -> Iterator[None]:
     """Say of what goes wrong in a `with` statement that the storage cannot be opened.
 
     Raises:
@@ -119,7 +133,7 @@ def refusal(error: BaseException) -> str | None:
     return "; ".join([said, *advice[:1]])
 
 
-def open_storage(storage: str) -> optuna.storages.BaseStorage:
+def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     """Open the storage of that URL or file name; each kind has errors of its own."""
     if storage.startswith(_SQLITE):
         return optuna.storages.get_storage(_sqlite(storage))
@@ -178,16 +192,15 @@ def drawn_before(storage: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
         StudyError: The storage cannot be opened.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    if not names:
-        return []
-    with opening(storage):
-        backend = open_storage(storage)
-        for name in names:
-            for trial in optuna.load_study(study_name=name, storage=backend).get_trials():
-                listed = {"point", "row"} & trial.user_attrs.keys()
-                if trial.state.is_finished() and trial.params and not listed:
-                    found.setdefault(repr(sorted(trial.params.items())), trial.params)
+    for name in names:
+        study, backend = open_study(storage, name)
+        with _opening(storage):
+            trials = study.get_trials()
         close_storage(backend)
+        for trial in trials:
+            listed = {"point", "row"} & trial.user_attrs.keys()
+            if trial.state.is_finished() and trial.params and not listed:
+                found.setdefault(repr(sorted(trial.params.items())), trial.params)
     return list(found.values())
 
 

@@ -30,7 +30,7 @@ from mer_nas.report import SeedScores
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
-from mer_nas.search.storage import close_storage, open_storage, opening
+from mer_nas.search.storage import close_storage, open_study
 from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.systems import trained_by
 from mer_nas.wording import count
@@ -75,12 +75,10 @@ class StudyState:
     @cached_property
     def optuna(self) -> optuna.Study:
         """The Optuna study, whose storage is let go when nobody remembers it any more."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         place = self.folder.storage(self.settings.study)
-        with opening(place):
-            storage = open_storage(place)
-            weakref.finalize(self, close_storage, storage)
-            return optuna.load_study(study_name=self.origin.optuna, storage=storage)
+        study, storage = open_study(place, self.origin.optuna)
+        weakref.finalize(self, close_storage, storage)
+        return study
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:

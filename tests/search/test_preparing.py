@@ -18,7 +18,7 @@ from mer_nas.errors import DataError
 from mer_nas.search import preparing
 from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.events import Event, Preparing
-from mer_nas.search.preparing import FEW, by_workers, preparer
+from mer_nas.search.preparing import MAX_ALONE, by_workers, preparer
 
 HOW = Preparation(pipeline=Pipeline(align=None, face=16, flow=Farneback()), size=8, frames=2)
 
@@ -55,14 +55,14 @@ def load(found: ClipSet, folder: Path, run: Runner) -> ClipSet:
 
 
 def test_workers_prepare_what_one_process_does_and_name_what_they_cannot(tmp_path: Path) -> None:
-    found = records(tmp_path / "data", FEW + 4)
+    found = records(tmp_path / "data", MAX_ALONE + 4)
     heard: list[Event] = []
     broken = found.records[3].frames[1].path
     content = broken.read_bytes()
     broken.write_bytes(b"")
     with pytest.raises(DataError, match=r"demo: 1 of 20 clips cannot be prepared(?s:.*)3_1\.png"):
         load(found, tmp_path / "ray", preparer(RayConfig(workers=2), heard.append))
-    assert heard == [Preparing(done, FEW + 4) for done in range(FEW + 5)]
+    assert heard == [Preparing(done, MAX_ALONE + 4) for done in range(MAX_ALONE + 5)]
     broken.write_bytes(content)
     again: list[Event] = []
     by_workers = load(found, tmp_path / "ray", preparer(RayConfig(workers=2), again.append))
@@ -76,8 +76,8 @@ def test_few_clips_do_not_wait_for_ray(tmp_path: Path, monkeypatch: pytest.Monke
         pytest.fail("Ray was started")
 
     monkeypatch.setattr(preparing, "_on_ray", never)
-    load(records(tmp_path / "a", FEW), tmp_path / "cache", preparer(RayConfig()))
-    many = records(tmp_path / "b", FEW + 1)
+    load(records(tmp_path / "a", MAX_ALONE), tmp_path / "cache", preparer(RayConfig()))
+    many = records(tmp_path / "b", MAX_ALONE + 1)
     load(many, tmp_path / "cache", preparer(RayConfig(workers=1)))
     heard: list[Event] = []
     load(many, tmp_path / "cache", preparer(RayConfig(), heard.append))

@@ -40,7 +40,7 @@ from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.lock import FILE, StudyLock
 from mer_nas.search.measure import Measurement
 from mer_nas.search.processes import NOTES, Process
-from mer_nas.search.ray_connect import LONGEST
+from mer_nas.search.ray_connect import MAX_FOLDER
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.storage import sqlite_url
 
@@ -404,7 +404,7 @@ def test_a_folder_that_may_be_ever_so_long_holds_every_socket_of_ray(session: Cl
     sockets = [path for path in session.scratch.rglob("*") if path.is_socket()]
     assert sockets
     longest = max(len(os.fsencode(path.relative_to(session.scratch))) for path in sockets)
-    assert LONGEST + len("/") + longest <= (107 if sys.platform == "linux" else 103)
+    assert MAX_FOLDER + len("/") + longest <= (107 if sys.platform == "linux" else 103)
 
 
 def test_no_process_of_ray_reports_to_anybody(session: Cluster) -> None:

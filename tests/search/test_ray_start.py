@@ -17,7 +17,7 @@ import mer_nas
 from mer_nas.errors import StudyError
 from mer_nas.search import ray_connect
 from mer_nas.search.processes import end, make_folder
-from mer_nas.search.ray_connect import LONGEST, MODE, PLACE, start
+from mer_nas.search.ray_connect import MAX_FOLDER, MODE, PLACE, start
 from mer_nas.search.ray_runner import prepare_environment
 
 SECRET = "0123456789abcdef"
@@ -119,9 +119,9 @@ def test_a_temporary_place_with_a_long_path_is_passed_over_for_a_short_one(
 ) -> None:
     (tmp_path / ("long" * 10)).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 10)))
-    folder = make_folder(LONGEST)
+    folder = make_folder(MAX_FOLDER)
     assert folder.parent != tmp_path / ("long" * 10)
-    assert len(os.fsencode(folder)) <= LONGEST
+    assert len(os.fsencode(folder)) <= MAX_FOLDER
     assert end((), folder) == ()
     assert not folder.exists()
     with pytest.raises(StudyError, match=r"long.* find no place there: .*TMPDIR=FOLDER names"):

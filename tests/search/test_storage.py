@@ -13,7 +13,7 @@ import pytest
 from mer_nas.errors import StudyError
 from mer_nas.search import storage
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.storage import close_storage, dashboard, open_study, sqlite_url
+from mer_nas.search.storage import close_storage, dashboard, drawn_before, open_study, sqlite_url
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.sessions import saying_what_is_kept
 
@@ -120,3 +120,16 @@ def test_a_bug_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     for bug in (FileNotFoundError(2, "No such file"), ValueError("?"), KeyError("outcome")):
         with pytest.raises(type(bug)), saying_what_is_kept(StudyFolder(tmp_path)):
             raise bug
+
+
+def test_what_a_sampler_drew_is_read_from_a_study_that_must_be_there(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    study, backend = open_study(url, "search", StudyConfig())
+    for drawn in ({"x": 1.0}, {"x": 2.0}, {"x": 1.0}):
+        study.enqueue_trial(drawn)
+        study.tell(study.ask({"x": optuna.distributions.FloatDistribution(0, 3)}), 0.5)
+    close_storage(backend)
+    assert drawn_before(url, ["search"]) == [{"x": 1.0}, {"x": 2.0}]
+    assert drawn_before(url, []) == []
+    with pytest.raises(StudyError, match="it does not hold the trials of this study"):
+        open_study(url, "another")
