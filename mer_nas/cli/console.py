@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mer_nas.cli.lines import fitted
 from mer_nas.cli.output import drawn, harmless
-from mer_nas.cli.tally import Tally
+from mer_nas.cli.progress import Progress
 from mer_nas.search.events import (
     Ended,
     Event,
@@ -54,7 +54,7 @@ def view(*, quiet: bool) -> View:
     """Return the view of a search that fits where stderr goes."""
     if quiet:
         return Silent()
-    return Terminal(Tally()) if sys.stderr.isatty() else Lines(Tally())
+    return Terminal(Progress()) if sys.stderr.isatty() else Lines(Progress())
 
 
 class Silent:
@@ -77,8 +77,8 @@ class Silent:
 class Lines(Silent):
     """Prints a line for every job that ends."""
 
-    def __init__(self, tally: Tally, console: Console | None = None) -> None:
-        self.tally = tally
+    def __init__(self, progress: Progress, console: Console | None = None) -> None:
+        self.progress = progress
         self.console = console or Console(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
@@ -93,16 +93,16 @@ class Lines(Silent):
 
     def __call__(self, event: Event) -> None:
         """Print what the event says, if people care."""
-        self.tally.add(event)
-        if text := sentence(event, self.tally):
+        self.progress.add(event)
+        if text := sentence(event, self.progress):
             self.say(text)
 
 
 class Terminal(Lines):
     """Redraws a few lines in place, and prints those that should stay above them."""
 
-    def __init__(self, tally: Tally, console: Console | None = None) -> None:
-        super().__init__(tally, console or Console(file=drawn(sys.stderr), highlight=False))
+    def __init__(self, progress: Progress, console: Console | None = None) -> None:
+        super().__init__(progress, console or Console(file=drawn(sys.stderr), highlight=False))
         self.live = Live(
             console=self.console, get_renderable=self.draw, refresh_per_second=4, transient=True
         )
@@ -118,56 +118,64 @@ class Terminal(Lines):
 
     def draw(self) -> Group:
         """Return what the terminal shows now."""
-        tally = self.tally
+        progress = self.progress
         jobs = Table.grid(padding=(0, 2))
-        for job in tally.running.values():
+        for job in progress.running.values():
             bar = ProgressBar(total=max(1, job.of), completed=job.done, width=24)
             jobs.add_row(
                 Text(harmless(f"  {job.label}")),
                 bar,
                 Text(f"{job.done}/{count(job.of, 'fold')}", "dim"),
             )
-        return Group(Text(harmless(status(tally)), style="bold"), jobs)
+        return Group(Text(harmless(status(progress)), style="bold"), jobs)
 
 
-def status(tally: Tally) -> str:
+def status(progress: Progress) -> str:
     """Return the state of the search in a line."""
-    left = tally.seconds_left
+    left = progress.seconds_left
     parts = []
-    if tally.stage == "final":
+    if progress.stage == "final":
         parts.append(
-            f"final stage: {tally.final_ended} of {count(tally.final_jobs, 'repetition')}"
+            f"final stage: {progress.final_ended} of {count(progress.final_jobs, 'repetition')}"
         )
     else:
-        of = f"{tally.ended} of " if tally.trials else ""
-        parts.append(f"search: {of}{count(tally.trials or tally.ended, 'trial')}")
-        parts.append(f"{tally.outcomes['complete']} complete, {tally.outcomes['pruned']} pruned")
-        if tally.outcomes["failed"]:
-            parts.append(f"{tally.outcomes['failed']} failed")
-        if tally.kept + tally.spared:
-            parts.append(f"{tally.saved:.0%} of the folds saved")
-    if tally.best is not None:
-        parts.append(f"best {tally.best:.3f} ({tally.best_label})")
+        of = f"{progress.ended} of " if progress.trials else ""
+        parts.append(f"search: {of}{count(progress.trials or progress.ended, 'trial')}")
+        parts.append(
+            f"{progress.outcomes['complete']} complete, {progress.outcomes['pruned']} pruned"
+        )
+        if progress.outcomes["failed"]:
+            parts.append(f"{progress.outcomes['failed']} failed")
+        if progress.kept + progress.spared:
+            parts.append(f"{progress.saved:.0%} of the folds saved")
+    if progress.best is not None:
+        parts.append(f"best {progress.best:.3f} ({progress.best_label})")
     parts.append(f"about {duration(left)} left" if left is not None else "measuring the pace")
     return " | ".join(parts)
 
 
-def sentence(event: Event, tally: Tally) -> str:
+def sentence(event: Event, progress: Progress) -> str:
     """Return an event as a line that stays, or nothing where it passes by."""
     match event:
         case Ended("search", _, label, "complete", _, of, value, _):
-            left = f", about {duration(tally.seconds_left)} left" if tally.seconds_left else ""
+            left = (
+                f", about {duration(progress.seconds_left)} left" if progress.seconds_left else ""
+            )
             folds = count(of, "fold")
-            return f"{label}: complete, UF1 {value:.3f} over {folds}; best {tally.best:.3f}{left}"
+            return (
+                f"{label}: complete, UF1 {value:.3f} over {folds}; best {progress.best:.3f}{left}"
+            )
         case Ended("search", _, label, outcome, done, of, _, reason):
             return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
         case Ended("final", _, label, "complete", _, _, value, _):
-            left = f"; about {duration(tally.seconds_left)} left" if tally.seconds_left else ""
+            left = (
+                f"; about {duration(progress.seconds_left)} left" if progress.seconds_left else ""
+            )
             return f"{label}: UF1 {value:.3f}{left}"
         case Ended("final", _, label, outcome, done, of, _, reason):
             return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
         case SearchEnded(reason):
-            return f"search ended: {reason}; {tally.saved:.0%} of the folds saved by pruning"
+            return f"search ended: {reason}; {progress.saved:.0%} of the folds saved by pruning"
         case WorkersReady(workers, gpu, dashboard, token):
             share = f" with {gpu:g} of a GPU each" if gpu else ""
             lines = [f"{count(workers, 'worker')}{share}"]

@@ -84,7 +84,15 @@ class Cluster:
         from mer_nas.search import tuning
 
         with interruptible():
-            tuning.run(source, evaluator, extensions, self)
+            tuning.run(
+                source,
+                evaluator,
+                extensions,
+                shares=self.shares,
+                folder=self.folder,
+                emit=self.emit,
+                note_workers=self.note_workers,
+            )
 
     def note_workers(self) -> None:
         """Record the processes of Ray, so that a later session can end what is left of them."""

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -45,25 +45,6 @@ RETRIES = 1
 """How often a job is taken up again after its worker died."""
 
 
-class Workers(Protocol):
-    """Ray, as a run needs to know it (see `ray_runner.Cluster`)."""
-
-    @property
-    def shares(self) -> Shares:
-        """What each worker gets."""
-
-    @property
-    def folder(self) -> Path:
-        """Where Tune keeps what it wants to."""
-
-    @property
-    def emit(self) -> Listener:
-        """Is told what happens."""
-
-    def note_workers(self) -> None:
-        """Record the processes of Ray."""
-
-
 Parse = Callable[[Tree, str], Any]
 T = TypeVar("T")
 
@@ -82,7 +63,11 @@ class _Session:
     """What one run knows; the searcher, the scheduler and the stopper ask it."""
 
     source: Source
-    cluster: Workers
+    workers: int
+    """Jobs at a time."""
+    emit: Listener
+    note_workers: Callable[[], None]
+    """Records the processes of Ray."""
     assigned: dict[str, _Assignment] = field(default_factory=dict)
     """By Tune's trial."""
     again: list[_Assignment] = field(default_factory=list)
@@ -96,7 +81,7 @@ class _Session:
         """Return the next trial's configuration, None for none now, or that there are no more."""
         if self.failure is not None:
             return str(Searcher.FINISHED)
-        if len(self.assigned) >= self.cluster.shares.workers:
+        if len(self.assigned) >= self.workers:
             return None
         if self.again:
             assignment = self.again.pop()
@@ -122,7 +107,7 @@ class _Session:
             return str(TrialScheduler.STOP)
         if report["pid"] not in self.heard:
             self.heard.add(report["pid"])
-            self.cluster.note_workers()
+            self.note_workers()
         if report["error"]:
             return self._end(trial, report["error"])
         job = assignment.job
@@ -155,7 +140,7 @@ class _Session:
         label = assignment.job.label
         if assignment.deaths <= RETRIES:
             self.again.append(assignment)
-            self.cluster.emit(Note(f"{label}: its worker died and another goes on ({cause})"))
+            self.emit(Note(f"{label}: its worker died and another goes on ({cause})"))
         elif self.heard:
             self.source.finish(assignment.job.id, f"its worker died twice: {cause}")
         else:
@@ -311,16 +296,36 @@ class Worker(tune.Trainable):
 
 
 def run(
-    source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path], cluster: Workers
+    source: Source,
+    evaluator: FoldEvaluator,
+    extensions: Sequence[Path],
+    *,
+    shares: Shares,
+    folder: Path,
+    emit: Listener,
+    note_workers: Callable[[], None],
 ) -> None:
-    """Run every job that `source` gives out (see `Cluster.run`)."""
+    """Run every job that `source` gives out (see `ray_runner.Cluster.run`).
+
+    Args:
+        source: The search, or a measurement.
+        evaluator: Trains and reads a fold; it is shared with the workers once.
+        extensions: Files with blocks of the user's, loaded by each worker.
+        shares: What each worker gets.
+        folder: Where Tune keeps what it wants to.
+        emit: Is told of workers that died.
+        note_workers: Records the processes of Ray, once a new one has worked.
+
+    Raises:
+        StudyError: No worker can start.
+    """
     number = next(_numbers)
-    session = _sessions[number] = _Session(source, cluster)
-    place = cluster.folder.resolve() / "ray-tune"
+    session = _sessions[number] = _Session(source, shares.workers, emit, note_workers)
+    place = folder.resolve() / "ray-tune"
     # Else Tune starts one worker after another. `_Session.next` asks for no more than there are.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.shares.workers)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(shares.workers)
     try:
-        _tuner(number, evaluator, extensions, place, cluster).fit()
+        _tuner(number, evaluator, extensions, place, shares).fit()
     except BaseException as error:
         # What the source raised, or a Ctrl-C, and not what Tune made of it.
         if session.failure is None:
@@ -338,12 +343,11 @@ def _tuner(
     evaluator: FoldEvaluator,
     extensions: Sequence[Path],
     place: Path,
-    cluster: Workers,
+    shares: Shares,
 ) -> tune.Tuner:
     shutil.rmtree(place, ignore_errors=True)
     parse = getattr(evaluator, "parse", Candidate.parse)
     files = loaded_files(extensions)
-    shares = cluster.shares
     worker = tune.with_resources(
         tune.with_parameters(Worker, evaluator=evaluator, extensions=files, parse=parse),
         {"cpu": shares.cpu, "gpu": shares.gpu},

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mer_nas.cli import output
 from mer_nas.cli.console import Terminal
-from mer_nas.cli.tally import Tally
+from mer_nas.cli.progress import Progress
 from mer_nas.search.events import Note, Started
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def test_what_is_printed_is_text_and_what_is_drawn_steers(tmp_path: Path) -> Non
 def test_the_live_view_shows_names_as_text() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=200)
-    with Terminal(Tally(trials=1, final_jobs=0), console) as view:
+    with Terminal(Progress(trials=1, final_jobs=0), console) as view:
         view(Note(HOSTILE))
         view(Started("search", "0", HOSTILE, "0123", 0, 4))
     assert "\x1b]0" not in shown.getvalue()

@@ -183,7 +183,7 @@ def test_the_schema_of_an_architecture_knows_every_block(call: Call) -> None:
 
 
 def complete(word: str) -> list[str]:
-    from mer_nas.cli.words import Word
+    from mer_nas.cli.options import Word
 
     return [item.value for item in Word().shell_complete(None, None, word)]  # type: ignore[arg-type]
 

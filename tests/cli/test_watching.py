@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from mer_nas.cli.console import Lines, Silent, Terminal, status, view
-from mer_nas.cli.tally import Tally
+from mer_nas.cli.progress import Progress
 from mer_nas.search.events import (
     Ended,
     Event,
@@ -34,9 +34,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tally(clock: Clock) -> Tally:
+def progress(clock: Clock) -> Progress:
     """4 trials of 4 folds each, then 2 repetitions."""
-    return Tally(trials=4, final_jobs=2, clock=clock)
+    return Progress(trials=4, final_jobs=2, clock=clock)
 
 
 def started(job: int) -> Event:
@@ -75,76 +75,76 @@ def tell(listener: object, clock: Clock, story: list[tuple[float, Event]]) -> No
         listener(event)  # type: ignore[operator]
 
 
-def test_a_search_adds_up(tally: Tally, clock: Clock) -> None:
-    assert status(tally) == "search: 0 of 4 trials | 0 complete, 0 pruned | measuring the pace"
-    tell(tally.add, clock, STORY)
-    assert tally.ended == 3
+def test_a_search_adds_up(progress: Progress, clock: Clock) -> None:
+    assert status(progress) == "search: 0 of 4 trials | 0 complete, 0 pruned | measuring the pace"
+    tell(progress.add, clock, STORY)
+    assert progress.ended == 3
     # 4 folds of the complete and 2 of the pruned trial were run, 2 of 8 were not; the failed one
     # does not count. 20 s for 3 trials leave 20 / 3 s for the fourth.
-    assert status(tally) == (
+    assert status(progress) == (
         "search: 3 of 4 trials | 1 complete, 1 pruned | 1 failed | 25% of the folds saved | "
         "best 0.500 (trial 0) | about 7 s left"
     )
 
 
 def test_minutes_bound_the_time_left(clock: Clock) -> None:
-    tally = Tally(trials=100, minutes=0.5, clock=clock)
-    tell(tally.add, clock, STORY)
-    assert tally.seconds_left == 10.0
-    assert Tally(minutes=2, clock=clock).seconds_left == 120.0
+    progress = Progress(trials=100, minutes=0.5, clock=clock)
+    tell(progress.add, clock, STORY)
+    assert progress.seconds_left == 10.0
+    assert Progress(minutes=2, clock=clock).seconds_left == 120.0
 
 
 def test_what_comes_before_the_first_fold_is_no_part_of_the_pace(clock: Clock) -> None:
-    tally = Tally(trials=10, clock=clock)
+    progress = Progress(trials=10, clock=clock)
     told = [(20.0, fold(0, 1)), (26.0, ended(0, "complete", 4, 0.5))]
-    tell(tally.add, clock, [(18.0, started(0)), *told])
-    assert tally.seconds_left == 9 * 8.0  # the first fold began 2 s before its end
+    tell(progress.add, clock, [(18.0, started(0)), *told])
+    assert progress.seconds_left == 9 * 8.0  # the first fold began 2 s before its end
 
 
 def test_a_resumed_search_counts_all_trials_and_takes_its_pace_from_its_own(clock: Clock) -> None:
-    tally = Tally(trials=10, clock=clock)
+    progress = Progress(trials=10, clock=clock)
     for event in (
         ended(0, "complete", 4, 0.5),
         ended(1, "pruned", 1),
         ended(2, "complete", 4, 0.4),
     ):
-        tally.add(event)
-    tally.begin(seconds=60.0)
-    assert tally.seconds_left is None
-    tell(tally.add, clock, [(5.0, ended(3, "complete", 4, 0.3))])
-    assert tally.seconds_left == 5.0 * 6
-    assert status(tally).startswith(
+        progress.add(event)
+    progress.begin(seconds=60.0)
+    assert progress.seconds_left is None
+    tell(progress.add, clock, [(5.0, ended(3, "complete", 4, 0.3))])
+    assert progress.seconds_left == 5.0 * 6
+    assert status(progress).startswith(
         "search: 4 of 10 trials | 3 complete, 1 pruned | 19% of the folds"
     )
-    late = Tally(minutes=2, clock=clock)
+    late = Progress(minutes=2, clock=clock)
     late.begin(seconds=60.0)
     assert late.seconds_left == 60.0
 
 
 def test_the_final_stage_counts_repetitions_and_all_their_folds(
-    tally: Tally, clock: Clock
+    progress: Progress, clock: Clock
 ) -> None:
-    tell(tally.add, clock, STORY)
+    tell(progress.add, clock, STORY)
     begun = Started("final", "a/0", "trial 0, seed 1 of 2", "0123", 0, 6)
-    tell(tally.add, clock, [(30, begun)])
-    assert status(tally) == (
+    tell(progress.add, clock, [(30, begun)])
+    assert status(progress) == (
         "final stage: 0 of 2 repetitions | best 0.500 (trial 0) | measuring the pace"
     )
     done = FoldDone("final", "a/0", "trial 0, seed 1 of 2", "s1", 1, 6, 3.0)
-    tell(tally.add, clock, [(33, done)])
+    tell(progress.add, clock, [(33, done)])
     # 3 s for a fold, and 5 of this repetition and 6 of the other to go
-    assert status(tally).endswith("| about 33 s left")
+    assert status(progress).endswith("| about 33 s left")
     tell(
-        tally.add,
+        progress.add,
         clock,
         [(48, Ended("final", "a/0", "trial 0, seed 1 of 2", "complete", 6, 6, 0.4, ""))],
     )
-    assert status(tally).startswith("final stage: 1 of 2 repetitions | best 0.500 (trial 0)")
+    assert status(progress).startswith("final stage: 1 of 2 repetitions | best 0.500 (trial 0)")
 
 
-def test_without_a_terminal_each_end_is_a_line(tally: Tally, clock: Clock) -> None:
+def test_without_a_terminal_each_end_is_a_line(progress: Progress, clock: Clock) -> None:
     paper = StringIO()
-    lines = Lines(tally, Console(file=paper, width=200, highlight=False))
+    lines = Lines(progress, Console(file=paper, width=200, highlight=False))
     with lines:
         tell(lines, clock, [*STORY, (21, Note("[a] note"))])
         tell(lines, clock, [(22, SearchEnded("4 trials are done"))])
@@ -163,26 +163,28 @@ def test_without_a_terminal_each_end_is_a_line(tally: Tally, clock: Clock) -> No
     ]
 
 
-def test_a_partial_score_is_never_printed(tally: Tally, clock: Clock) -> None:
+def test_a_partial_score_is_never_printed(progress: Progress, clock: Clock) -> None:
     paper = StringIO()
-    lines = Lines(tally, Console(file=paper, width=200))
+    lines = Lines(progress, Console(file=paper, width=200))
     tell(lines, clock, [(0, started(0)), (1, fold(0, 1)), (2, fold(0, 2))])
     assert paper.getvalue() == ""
 
 
-def test_without_a_dashboard_no_token_is_spoken_of(tally: Tally, clock: Clock) -> None:
+def test_without_a_dashboard_no_token_is_spoken_of(progress: Progress, clock: Clock) -> None:
     paper = StringIO()
-    lines = Lines(tally, Console(file=paper, width=200))
+    lines = Lines(progress, Console(file=paper, width=200))
     lines(WorkersReady(1, 0.0, "", "/home/me/.ray/auth_token"))
     assert paper.getvalue() == "1 worker\n"
 
 
-def test_the_terminal_shows_the_state_and_the_running_trials(tally: Tally, clock: Clock) -> None:
+def test_the_terminal_shows_the_state_and_the_running_trials(
+    progress: Progress, clock: Clock
+) -> None:
     console = Console(
         file=StringIO(), width=140, force_terminal=True, record=True, highlight=False
     )
-    terminal = Terminal(tally, console)
-    tell(tally.add, clock, [*STORY, (20, started(4)), (22, fold(4, 3))])
+    terminal = Terminal(progress, console)
+    tell(progress.add, clock, [*STORY, (20, started(4)), (22, fold(4, 3))])
     console.print(terminal.draw())
     first, second = (line.rstrip() for line in console.export_text().splitlines())
     assert first == (
@@ -196,11 +198,11 @@ def test_the_terminal_shows_the_state_and_the_running_trials(tally: Tally, clock
 
 
 def test_the_terminal_keeps_lines_above_the_drawing_and_clears_it(
-    tally: Tally, clock: Clock
+    progress: Progress, clock: Clock
 ) -> None:
     paper = StringIO()
     console = Console(file=paper, width=140, force_terminal=True, highlight=False)
-    with Terminal(tally, console) as terminal:
+    with Terminal(progress, console) as terminal:
         tell(terminal, clock, STORY)
     assert (
         "trial 0: complete, UF1 0.500 over 4 folds; best 0.500, about 30 s left"

@@ -6,7 +6,7 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
-from mer_nas.cli.words import as_json, words
+from mer_nas.cli.options import as_json, words
 from mer_nas.wording import count
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mer_nas import api
-from mer_nas.cli.words import Word
+from mer_nas.cli.options import Word
 
 
 @click.command()

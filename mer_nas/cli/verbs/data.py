@@ -14,8 +14,8 @@ import click
 from mer_nas import api
 from mer_nas.cli import SubVerbs
 from mer_nas.cli.lines import say
+from mer_nas.cli.options import as_json, quiet, words
 from mer_nas.cli.output import drawn
-from mer_nas.cli.words import as_json, quiet, words
 from mer_nas.config.overrides import parse, value
 from mer_nas.errors import ConfigError
 from mer_nas.wording import count

@@ -3,7 +3,7 @@
 import click
 
 from mer_nas import api
-from mer_nas.cli.words import study_folder, trusting, words
+from mer_nas.cli.options import study_folder, trusting, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError, unknown
 

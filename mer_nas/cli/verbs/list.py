@@ -8,8 +8,8 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
+from mer_nas.cli.options import as_json
 from mer_nas.cli.output import drawn
-from mer_nas.cli.words import as_json
 from mer_nas.errors import ConfigError, unknown
 
 

@@ -14,7 +14,7 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
-from mer_nas.cli.words import trusting
+from mer_nas.cli.options import trusting
 from mer_nas.errors import ConfigError, MerNasError
 
 if TYPE_CHECKING:

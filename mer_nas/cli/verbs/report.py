@@ -4,7 +4,7 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
-from mer_nas.cli.words import as_json, study_folder, trusting
+from mer_nas.cli.options import as_json, study_folder, trusting
 
 
 @click.command()

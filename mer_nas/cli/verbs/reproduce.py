@@ -10,7 +10,7 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
-from mer_nas.cli.words import as_json, quiet, trusting, words
+from mer_nas.cli.options import as_json, quiet, trusting, words
 from mer_nas.wording import count
 
 if TYPE_CHECKING:

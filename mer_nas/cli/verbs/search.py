@@ -5,7 +5,7 @@ import sys
 import click
 
 from mer_nas import api
-from mer_nas.cli.words import as_json, quiet, words
+from mer_nas.cli.options import as_json, quiet, words
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mer_nas import api
-from mer_nas.cli.words import as_json, words
+from mer_nas.cli.options import as_json, words
 from mer_nas.config import overrides
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ class Running:
 
 
 @dataclass
-class Tally:
+class Progress:
     """Adds events up; the views only read it."""
 
     trials: int | None = None
