@@ -152,3 +152,21 @@ def test_the_public_names_are_sorted_documented_and_there() -> None:
 def test_preset_folders_hold_no_python(folder: str) -> None:
     assert list((ROOT / folder).glob("*.yaml"))
     assert not list((ROOT / folder).rglob("*.py"))
+
+
+SHARED_NAMES = {"code", "load", "parse", "plan", "read", "run", "summary", "Workers"}
+"""Top-level names that still stand in two files; none is to be added."""
+
+
+def test_no_top_level_name_is_defined_twice() -> None:
+    """Beside what `api` and the command line offer under the names of what they call."""
+    homes: dict[str, set[str]] = {}
+    for file in modules():
+        place = file.relative_to(PACKAGE).as_posix()
+        if place == "api.py" or place.startswith("cli/"):
+            continue
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, set()).add(place)
+    twice = {name: places for name, places in homes.items() if len(places) > 1}
+    assert set(twice) <= SHARED_NAMES, twice

@@ -38,7 +38,7 @@ from mer_nas.config.base import Tree
 from mer_nas.config.presets import dump
 from mer_nas.errors import Infeasible
 from mer_nas.export.onnx import Deployed, check_onnx, write_onnx
-from mer_nas.testing.checks import Check, no_global_chance, require, run_all, seeded
+from mer_nas.testing.checks import Check, expect, no_global_chance, run_all, seeded
 
 CLASSES = 3
 CLIPS = 5
@@ -109,7 +109,7 @@ class _Case:
                 found[name] = parse(tree)
             except Infeasible:
                 continue
-        require(found, f"{self.tree} is refused in every network:\n{self._refusals()}")
+        expect(found, f"{self.tree} is refused in every network:\n{self._refusals()}")
         return found
 
     def visits(self, architecture: Architecture) -> list[Visit]:
@@ -290,24 +290,24 @@ def _clips(architecture: Architecture, count: int = CLIPS, seed: int = 0) -> lis
 def _logits(network: nn.Module, clips: list[Tensor]) -> Tensor:
     with torch.no_grad():
         found = network.eval()(*clips)
-    require(isinstance(found, Tensor), f"in evaluation a network gives {type(found).__name__}")
+    expect(isinstance(found, Tensor), f"in evaluation a network gives {type(found).__name__}")
     logits: Tensor = found
     return logits
 
 
-def _require_close(found: Tensor, right: Tensor, what: str) -> None:
+def _expect_close(found: Tensor, right: Tensor, what: str) -> None:
     largest = float((found - right).abs().max())
     limit = CLOSE * (1 + float(right.abs().max()))
-    require(largest <= limit, f"{what}: differ by {largest:.2g}; at most {limit:.2g} is rounding")
+    expect(largest <= limit, f"{what}: differ by {largest:.2g}; at most {limit:.2g} is rounding")
 
 
 def _says_what_it_is(case: _Case) -> None:
     """A block has a docstring, its settings have one each, and the schema knows its kind."""
-    require((case.type.__doc__ or "").strip(), f"{case.type.__name__} has no docstring")
+    expect((case.type.__doc__ or "").strip(), f"{case.type.__name__} has no docstring")
     for name, field in case.type.model_fields.items():
-        require(name == "kind" or field.description, f"the setting {name} has no docstring")
+        expect(name == "kind" or field.description, f"the setting {name} has no docstring")
     kind = case.type.model_json_schema()["properties"]["kind"]
-    require(kind.get("const") == case.tree["kind"], f"the schema knows the kind as {kind}")
+    expect(kind.get("const") == case.tree["kind"], f"the schema knows the kind as {kind}")
 
 
 def _refuses_with_a_way_out(case: _Case) -> None:
@@ -318,7 +318,7 @@ def _refuses_with_a_way_out(case: _Case) -> None:
         except Infeasible as error:
             for line in str(error).splitlines():
                 said = line.startswith("architecture.") and "right: " in line
-                require(said, f"{name}: the message names no place, or nothing right: {line}")
+                expect(said, f"{name}: the message names no place, or nothing right: {line}")
 
 
 def _is_repaired_for_good(case: _Case) -> None:
@@ -327,13 +327,13 @@ def _is_repaired_for_good(case: _Case) -> None:
         try:
             repaired = parse_drawn(tree)
         except Infeasible:
-            require(name not in case.networks, f"{name}: fits as written, and is refused as drawn")
+            expect(name not in case.networks, f"{name}: fits as written, and is refused as drawn")
             continue
         written = repaired.model_dump(mode="json")
-        require(parse(written) == repaired, f"{name}: what was repaired is not what it says")
+        expect(parse(written) == repaired, f"{name}: what was repaired is not what it says")
         if name in case.networks:
             same = repaired == case.networks[name]
-            require(same, f"{name}: what fits is changed by repair")
+            expect(same, f"{name}: what fits is changed by repair")
 
 
 def _has_a_canonical_form(case: _Case) -> None:
@@ -341,8 +341,8 @@ def _has_a_canonical_form(case: _Case) -> None:
     for name, architecture in case.networks.items():
         tree = architecture.model_dump(mode="json")
         again = parse(yaml.safe_load(dump(tree)))
-        require(again == architecture, f"{name}: {again} is read for {architecture}")
-        require(again.model_dump(mode="json") == tree, f"{name}: is written otherwise again")
+        expect(again == architecture, f"{name}: {again} is read for {architecture}")
+        expect(again.model_dump(mode="json") == tree, f"{name}: is written otherwise again")
 
 
 def _gives_the_shape_it_says(case: _Case) -> None:
@@ -354,10 +354,10 @@ def _gives_the_shape_it_says(case: _Case) -> None:
             for count in (1, 2, CLIPS):
                 with seeded(0):
                     module = visit.build().eval()
-                _require_shape(f"{name}, {count} clips", visit, module, count)
+                _expect_shape(f"{name}, {count} clips", visit, module, count)
 
 
-def _require_shape(where: str, visit: Visit, module: nn.Module, count: int) -> None:
+def _expect_shape(where: str, visit: Visit, module: nn.Module, count: int) -> None:
     context, block = visit.context, visit.part
     assert isinstance(block, Block)
     given = torch.randn(count * context.frames, context.channels, *context.size)
@@ -368,8 +368,8 @@ def _require_shape(where: str, visit: Visit, module: nn.Module, count: int) -> N
     if visit.slot != "head":
         shape = block.shape(context)
         right = (count * block.frames(context), shape.channels, *shape.size)
-    require(isinstance(found, Tensor), f"{where}: gives {type(found).__name__}, not a tensor")
-    require(tuple(found.shape) == right, f"{where}: gives {tuple(found.shape)}, says {right}")
+    expect(isinstance(found, Tensor), f"{where}: gives {type(found).__name__}, not a tensor")
+    expect(tuple(found.shape) == right, f"{where}: gives {tuple(found.shape)}, says {right}")
 
 
 def _answers_with_finite_logits(case: _Case) -> None:
@@ -378,16 +378,16 @@ def _answers_with_finite_logits(case: _Case) -> None:
         network, noise = _network(architecture), _clips(architecture)
         still = [torch.cat([torch.zeros_like(clip[:1]), clip[1:]]) for clip in noise]
         large = [100 * clip for clip in noise]
-        for kind, clips in (("noise", noise), ("a still one", still), ("large values", large)):
+        for kind, clips in (("a still one", still), ("noise", noise), ("large values", large)):
             where = f"{name}, clips of {kind}"
             found = _logits(network, clips)
-            require(found.shape == (CLIPS, CLASSES), f"{where}: logits {tuple(found.shape)}")
-            require(found.isfinite().all(), f"{where}: logits that are no numbers")
+            expect(found.shape == (CLIPS, CLASSES), f"{where}: logits {tuple(found.shape)}")
+            expect(found.isfinite().all(), f"{where}: logits that are no numbers")
             network.zero_grad(set_to_none=True)
             _loss(network.train()(*clips), 0).backward()  # type: ignore[no-untyped-call]
             for weight, parameter in network.named_parameters():
                 whole = parameter.grad is None or parameter.grad.isfinite().all()
-                require(whole, f"{where}: the slope of {weight} is no number")
+                expect(whole, f"{where}: the slope of {weight} is no number")
 
 
 def _learns_in_every_weight(case: _Case) -> None:
@@ -408,7 +408,7 @@ def _learns_in_every_weight(case: _Case) -> None:
             if len(reached) == len(weights):
                 break
         idle = sorted(set(weights) - reached)
-        require(not idle, f"{name}: no slope reaches {', '.join(idle)}")
+        expect(not idle, f"{name}: no slope reaches {', '.join(idle)}")
 
 
 def _loss(output: ModelOutput, seed: int) -> Tensor:
@@ -432,7 +432,7 @@ def _gives_the_losses_it_says(case: _Case) -> None:
             _, state = module(given, State())
             found = {loss for loss, _ in state.losses}
             unsaid = found - visit.part.losses
-            require(not unsaid, f"{name}: adds {sorted(unsaid)}, which `losses` does not name")
+            expect(not unsaid, f"{name}: adds {sorted(unsaid)}, which `losses` does not name")
 
 
 def _answers_the_same_twice(case: _Case) -> None:
@@ -445,11 +445,11 @@ def _answers_the_same_twice(case: _Case) -> None:
             first = _logits(network, clips)
             drawn = not torch.equal(before, torch.get_rng_state())
             second = _logits(network, clips)
-        require(torch.equal(first, second), f"{name}: two answers to the same clips")
-        require(not drawn, f"{name}: torch's global generator is drawn from in evaluation")
+        expect(torch.equal(first, second), f"{name}: two answers to the same clips")
+        expect(not drawn, f"{name}: torch's global generator is drawn from in evaluation")
         for key, value in network.named_buffers():
             same = torch.equal(value, buffers[key])
-            require(same, f"{name}: the buffer {key} changes in evaluation")
+            expect(same, f"{name}: the buffer {key} changes in evaluation")
 
 
 def _keeps_clips_apart(case: _Case) -> None:
@@ -458,9 +458,9 @@ def _keeps_clips_apart(case: _Case) -> None:
         network, clips = _network(architecture), _clips(architecture)
         together = _logits(network, clips)
         alone = [_logits(network, [clip[n : n + 1] for clip in clips]) for n in range(CLIPS)]
-        _require_close(torch.cat(alone), together, f"{name}: clips alone and in a batch")
+        _expect_close(torch.cat(alone), together, f"{name}: clips alone and in a batch")
         turned = _logits(network, [clip.flip(0) for clip in clips])
-        _require_close(turned.flip(0), together, f"{name}: a batch and the same one turned round")
+        _expect_close(turned.flip(0), together, f"{name}: a batch and the same one turned round")
 
 
 def _starts_from_torchs_seed_alone(case: _Case) -> None:
@@ -474,8 +474,8 @@ def _starts_from_torchs_seed_alone(case: _Case) -> None:
             found.append((network.state_dict(), output.logits))
         for key, value in found[0][0].items():
             same = torch.equal(value, found[1][0][key])
-            require(same, f"{name}: two starts of {key} from one seed")
-        require(torch.equal(found[0][1], found[1][1]), f"{name}: two answers from one seed")
+            expect(same, f"{name}: two starts of {key} from one seed")
+        expect(torch.equal(found[0][1], found[1][1]), f"{name}: two answers from one seed")
 
 
 def _is_counted_exactly(case: _Case) -> None:
@@ -485,13 +485,13 @@ def _is_counted_exactly(case: _Case) -> None:
         network = Network(architecture, CLASSES)
         for said, counted in ((cost.parameters, network), (cost.deployed, deployed(network))):
             has = sum(parameter.numel() for parameter in counted.parameters())
-            require(said == has, f"{name}: {said:,} weights are counted of {has:,}")
+            expect(said == has, f"{name}: {said:,} weights are counted of {has:,}")
         done = _macs(deployed(network).eval(), _clips(architecture, 1))
         partly = any(
             isinstance(getattr(m, "active_share", None), float) for m in network.modules()
         )
         right = cost.macs <= done if partly else cost.macs == done
-        require(right, f"{name}: {cost.macs:,} multiply-accumulates are counted of {done:,}")
+        expect(right, f"{name}: {cost.macs:,} multiply-accumulates are counted of {done:,}")
 
 
 def _macs(network: nn.Module, clips: list[Tensor]) -> int:
@@ -510,11 +510,11 @@ def _survives_its_state(case: _Case) -> None:
         with torch.no_grad():
             same = torch.equal(_logits(network, clips), _logits(other, clips))
         trained = any(True for _ in network.parameters())
-        require(not (same and trained), f"{name}: two starts give the same answers")
+        expect(not (same and trained), f"{name}: two starts give the same answers")
         other.load_state_dict(copy.deepcopy(network.state_dict()))
         right = _logits(network, clips)
         for taken, how in ((other, "loaded from its state"), (copy.deepcopy(network), "copied")):
-            require(torch.equal(_logits(taken, clips), right), f"{name}: {how}, answers otherwise")
+            expect(torch.equal(_logits(taken, clips), right), f"{name}: {how}, answers otherwise")
 
 
 def _runs_stacked(case: _Case) -> None:
@@ -526,7 +526,7 @@ def _runs_stacked(case: _Case) -> None:
                 continue  # what is dropped out of a network differs, as it should
             for network in networks:
                 network.train(training)
-            _require_stacked(networks, architecture, f"{name}, training {training}")
+            _expect_stacked(networks, architecture, f"{name}, training {training}")
 
 
 def _draws(network: Network, clips: list[Tensor]) -> bool:
@@ -537,7 +537,7 @@ def _draws(network: Network, clips: list[Tensor]) -> bool:
         return not torch.equal(before, torch.get_rng_state())
 
 
-def _require_stacked(networks: list[Network], architecture: Architecture, where: str) -> None:
+def _expect_stacked(networks: list[Network], architecture: Architecture, where: str) -> None:
     batches = [_clips(architecture, seed=seed) for seed in range(len(networks))]
     parameters, buffers = stack_module_state(networks)
     skeleton = copy.deepcopy(networks[0]).to("meta")
@@ -552,7 +552,7 @@ def _require_stacked(networks: list[Network], architecture: Architecture, where:
         for index, network in enumerate(networks):
             found = network(*batches[index])
             alone = found if isinstance(found, Tensor) else found.logits
-            _require_close(together[index], alone, f"{where}: stacked and alone")
+            _expect_close(together[index], alone, f"{where}: stacked and alone")
 
 
 def _exports_to_onnx(case: _Case) -> None:

@@ -50,10 +50,10 @@ def run_all(checks: Iterable[Check]) -> None:
             check()
         except AssertionError as error:
             broken.append(str(error))
-    require(not broken, "\n".join(broken))
+    expect(not broken, "\n".join(broken))
 
 
-def require(holds: object, otherwise: str) -> None:
+def expect(holds: object, otherwise: str) -> None:
     """Raise AssertionError, with what is wrong, unless something holds.
 
     A statement `assert` would be left out under `python -O`, and so would the check.
@@ -80,9 +80,9 @@ def no_global_chance() -> Iterator[None]:
     before = random.getstate(), np.random.get_state(legacy=False)
     yield
     after = random.getstate(), np.random.get_state(legacy=False)
-    require(before[0] == after[0], "Python's global generator `random` was drawn from or seeded")
+    expect(before[0] == after[0], "Python's global generator `random` was drawn from or seeded")
     same = str(before[1]) == str(after[1]) and _position(before[1]) == _position(after[1])
-    require(same, "numpy's global generator `numpy.random` was drawn from or seeded")
+    expect(same, "numpy's global generator `numpy.random` was drawn from or seeded")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError, MerNasError
-from mer_nas.testing.checks import Check, require, run_all
+from mer_nas.testing.checks import Check, expect, run_all
 
 Write = Callable[[Path], int]
 """Writes a small copy into a folder that does not exist; returns the number of its clips."""
@@ -110,17 +110,17 @@ def _is_consistent(case: _Case) -> None:
         for name in ("emotions", "per_subject"):
             counts = getattr(official, name)
             total = sum(counts.values())
-            require(not counts or total == official.clips, f"{name}: {total} of {official.clips}")
+            expect(not counts or total == official.clips, f"{name}: {total} of {official.clips}")
     if official.subjects is not None and official.per_subject:
         found = len(official.per_subject)
-        require(found == official.subjects, f"{found} of {official.subjects} subjects are counted")
+        expect(found == official.subjects, f"{found} of {official.subjects} subjects are counted")
     unknown = sorted(set(official.emotions) - set(emotions)) if emotions else []
-    require(not unknown, f"counted, but no emotions: {', '.join(unknown)}")
+    expect(not unknown, f"counted, but no emotions: {', '.join(unknown)}")
     spellings = [word for name, more in emotions.items() for word in (name, *more)]
     twice = sorted({word for word in spellings if spellings.count(word) > 1})
-    require(not twice, f"spellings of two emotions: {', '.join(twice)}")
+    expect(not twice, f"spellings of two emotions: {', '.join(twice)}")
     strange = [word for word in spellings if word != word.casefold().strip()]
-    require(not strange, f"never met, as texts are read in lower case: {', '.join(strange)}")
+    expect(not strange, f"never met, as texts are read in lower case: {', '.join(strange)}")
 
 
 def _reads_what_is_written(case: _Case) -> None:
@@ -128,31 +128,31 @@ def _reads_what_is_written(case: _Case) -> None:
     with case.copy() as copy:
         found = copy.read()
         errors = [str(error) for error in found.errors]
-        require(not errors, "; ".join(errors))
+        expect(not errors, "; ".join(errors))
         read, written = len(found.records), copy.clips
-        require(read == written, f"{read} clips are read of {written}")
+        expect(read == written, f"{read} clips are read of {written}")
         ids = {record.id for record in found.records}
-        require(len(ids) == read, f"{read} clips have {len(ids)} names")
+        expect(len(ids) == read, f"{read} clips have {len(ids)} names")
         for record in found.records:
-            _require_whole(copy, record)
+            _expect_whole(copy, record)
 
 
-def _require_whole(copy: _Copy, record: Record) -> None:
+def _expect_whole(copy: _Copy, record: Record) -> None:
     numbers = [frame.number for frame in record.frames]
-    require(numbers == sorted(set(numbers)), f"{record.id}: frames {numbers}")
-    require(len(numbers) > 1, f"{record.id}: {len(numbers)} frames")
+    expect(numbers == sorted(set(numbers)), f"{record.id}: frames {numbers}")
+    expect(len(numbers) > 1, f"{record.id}: {len(numbers)} frames")
     for frame in record.frames:
         inside = frame.path.is_file() and frame.path.is_relative_to(copy.root)
-        require(inside, f"{record.id}: {frame.path} is no file of the data set")
+        expect(inside, f"{record.id}: {frame.path} is no file of the data set")
     moments = [record.onset, record.apex, record.offset]
-    require(None not in moments, f"{record.id}: onset, apex and offset are {moments}")
+    expect(None not in moments, f"{record.id}: onset, apex and offset are {moments}")
     ordered = sorted(moments) == moments  # type: ignore[type-var]
-    require(ordered, f"{record.id}: onset, apex and offset are {moments}")
+    expect(ordered, f"{record.id}: onset, apex and offset are {moments}")
     emotions = copy.layout.emotions
     known = record.emotion in emotions if emotions else bool(record.emotion)
-    require(known, f"{record.id}: the emotion {record.emotion!r}")
+    expect(known, f"{record.id}: the emotion {record.emotion!r}")
     name = copy.layout.subject_of(record.subject)
-    require(name == record.subject, f"{record.id}: the subject {record.subject!r}")
+    expect(name == record.subject, f"{record.id}: the subject {record.subject!r}")
 
 
 def _reads_the_same_elsewhere(case: _Case) -> None:
@@ -162,7 +162,7 @@ def _reads_the_same_elsewhere(case: _Case) -> None:
         other = copy.root.with_name("elsewhere")
         shutil.copytree(copy.root, other)
         there = [_facts(r) for r in _Copy(copy.layout, other, copy.clips).read().records]
-        require(here == there, "other clips, or other facts of them")
+        expect(here == there, "other clips, or other facts of them")
 
 
 def _facts(record: Record) -> object:
@@ -174,7 +174,7 @@ def _passes_the_check(case: _Case) -> None:
     """`mer-nas data check` opens every image of it and finds no error."""
     with case.copy() as copy:
         errors = [f for f in check_data(copy.config()).findings if f.severity == "error"]
-        require(not errors, "; ".join(map(str, errors)))
+        expect(not errors, "; ".join(map(str, errors)))
 
 
 def _names_a_clip_without_frames(case: _Case) -> None:
@@ -186,9 +186,9 @@ def _names_a_clip_without_frames(case: _Case) -> None:
         for frame in record.frames:
             frame.path.unlink()
         said = copy.refusal()
-        require(record.name in said, f"{record.id} has no frames: {said}")
+        expect(record.name in said, f"{record.id} has no frames: {said}")
         rest = len(labelled(copy.config(skip=True)).records)
-        require(rest == copy.clips - 1, f"{rest} clips are left of {copy.clips}, without one")
+        expect(rest == copy.clips - 1, f"{rest} clips are left of {copy.clips}, without one")
 
 
 def _names_an_empty_image(case: _Case) -> None:
@@ -198,7 +198,7 @@ def _names_an_empty_image(case: _Case) -> None:
         record.frames[1].path.write_bytes(b"")
         said = copy.refusal()
         named = record.frames[1].path.name in said and record.name in said
-        require(named, f"{record.frames[1].path} is empty: {said}")
+        expect(named, f"{record.frames[1].path} is empty: {said}")
 
 
 def _names_a_damaged_image(case: _Case) -> None:
@@ -208,7 +208,7 @@ def _names_a_damaged_image(case: _Case) -> None:
         record.frames[1].path.write_bytes(b"no image at all")
         errors = [f for f in check_data(copy.config()).findings if f.severity == "error"]
         named = any(record.frames[1].path.name in str(error) for error in errors)
-        require(named, f"{record.frames[1].path} is damaged: {[*map(str, errors)]}")
+        expect(named, f"{record.frames[1].path} is damaged: {[*map(str, errors)]}")
 
 
 def _refuses_a_damaged_table(case: _Case) -> None:
@@ -219,7 +219,7 @@ def _refuses_a_damaged_table(case: _Case) -> None:
             return
         table.write_bytes(b"\xff\xfe no table at all")
         said = copy.refusal()
-        require(table.name in said, f"{table} is damaged: {said}")
+        expect(table.name in said, f"{table} is damaged: {said}")
 
 
 def _refuses_an_empty_folder(case: _Case) -> None:
@@ -231,8 +231,8 @@ def _refuses_an_empty_folder(case: _Case) -> None:
             said = str(error)
         else:
             raise AssertionError("an empty folder is read as if nothing were wrong")
-        require(str(Path(folder).resolve()) in said, f"the folder is not named: {said}")
-        require(case.layout.title in said, f"the data set is not named: {said}")
+        expect(str(Path(folder).resolve()) in said, f"the folder is not named: {said}")
+        expect(case.layout.title in said, f"the data set is not named: {said}")
 
 
 _PROMISES: tuple[Callable[[_Case], None], ...] = (

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.pruners import Best, Pruner, TrialSnapshot
-from mer_nas.testing.checks import Check, no_global_chance, other_global_chance, require, run_all
+from mer_nas.testing.checks import Check, expect, no_global_chance, other_global_chance, run_all
 
 SUBJECTS = 12
 BLOCKS = 6
@@ -145,7 +145,7 @@ class _Driver:
             if look is not None:
                 look(snapshot)
             reason = self.reasons[trial, block] = self.pruner.should_prune(snapshot)
-            require(
+            expect(
                 isinstance(reason, str), f"should_prune gives {reason!r}; a text would be right"
             )
             if reason:
@@ -193,7 +193,7 @@ def _waits_for_a_complete_trial(case: _Case) -> None:
     for name, study in _studies():
         driver = _Driver(study, case.make())
         driver.run([0])
-        require(not _stopped(driver.reasons, 0), f"{name}: the first trial is stopped")
+        expect(not _stopped(driver.reasons, 0), f"{name}: the first trial is stopped")
 
 
 def _waits_for_its_subjects(case: _Case) -> None:
@@ -201,7 +201,7 @@ def _waits_for_its_subjects(case: _Case) -> None:
     for name, study in _studies():
         for (trial, block), reason in _reasons(case, study).items():
             few = _done(block) < case.subjects
-            require(not (few and reason), f"{name}: trial {trial} is stopped on {_done(block)}")
+            expect(not (few and reason), f"{name}: trial {trial} is stopped on {_done(block)}")
 
 
 def _decides_the_same_twice(case: _Case) -> None:
@@ -211,7 +211,7 @@ def _decides_the_same_twice(case: _Case) -> None:
         for seed in range(2):
             with other_global_chance(seed), no_global_chance():
                 found.append(_reasons(case, study))
-        require(found[0] == found[1], f"{name}: other decisions on the same history")
+        expect(found[0] == found[1], f"{name}: other decisions on the same history")
 
 
 def _answers_a_question_twice(case: _Case) -> None:
@@ -223,12 +223,12 @@ def _answers_a_question_twice(case: _Case) -> None:
             before = {subject: counts.copy() for subject, counts in snapshot.answers.items()}
             remaining = snapshot.remaining.copy()
             first, second = pruner.should_prune(snapshot), pruner.should_prune(snapshot)
-            require(first == second, f"{name}: {first!r}, then {second!r}")
+            expect(first == second, f"{name}: {first!r}, then {second!r}")
             whole = all(
                 np.array_equal(before[s], counts) for s, counts in snapshot.answers.items()
             )
             whole = whole and np.array_equal(remaining, snapshot.remaining)
-            require(whole, f"{name}: the snapshot that it was asked about is changed")
+            expect(whole, f"{name}: the snapshot that it was asked about is changed")
 
         _Driver(study, pruner).run(range(TRIALS), look)
 
@@ -242,7 +242,7 @@ def _decides_the_same_after_a_restart(case: _Case) -> None:
             driver.recall(range(first), whole)
             driver.run(range(first, TRIALS))
             rest = {key: reason for key, reason in whole.items() if key[0] >= first}
-            require(driver.reasons == rest, f"{name}: other decisions after {first} trials")
+            expect(driver.reasons == rest, f"{name}: other decisions after {first} trials")
 
 
 def _spares_the_better_trial(case: _Case) -> None:
@@ -254,7 +254,7 @@ def _spares_the_better_trial(case: _Case) -> None:
                 better = _Driver(study.improved(trial), case.make())
                 better.run(range(trial + 1))
                 stopped = _stopped(better.reasons, trial)
-                require(not stopped, f"{name}: trial {trial} is stopped for fewer mistakes")
+                expect(not stopped, f"{name}: trial {trial} is stopped for fewer mistakes")
 
 
 def _spares_a_trial_without_mistakes(case: _Case) -> None:
@@ -264,7 +264,7 @@ def _spares_a_trial_without_mistakes(case: _Case) -> None:
             driver = _Driver(study.perfect(trial), case.make())
             driver.run(range(trial + 1))
             stopped = _stopped(driver.reasons, trial)
-            require(not stopped, f"{name}: trial {trial} is stopped without a mistake")
+            expect(not stopped, f"{name}: trial {trial} is stopped without a mistake")
 
 
 def _looks_at_what_both_have_answered(case: _Case) -> None:
@@ -281,7 +281,7 @@ def _looks_at_what_both_have_answered(case: _Case) -> None:
             }
             other = replace(snapshot, best=replace(snapshot.best, answers=turned))
             found = pruner.should_prune(snapshot), pruner.should_prune(other)
-            require(found[0] == found[1], f"{name}: {found[0]!r}, or {found[1]!r} without seeing")
+            expect(found[0] == found[1], f"{name}: {found[0]!r}, or {found[1]!r} without seeing")
 
         _Driver(study, pruner).run(range(TRIALS), look)
 
