@@ -200,6 +200,9 @@ def _along_a_path(slot: str, block: Tree, conv: Tree, width: int) -> Mapping[str
             {"local": {"kind": "res_basic"}, "global": {"kind": "mhsa"}, **held}
         ),
         "beside blocks that embed patches": path(_BASIC, {**embedded, **held, **_local(held)}),
+        "behind a progressive gate": path(
+            {**_BASIC, "gate": {"kind": "prog", "carry": "none"}}, deeper
+        ),
         "on an odd map": path(held, deeper, stem={**patch, "patch": 3}, size=27),
         "behind patches": path(held, stem=patch),
         "on one position": path(held, stem=patch, size=4),
