@@ -366,7 +366,7 @@ def _expect_shape(where: str, visit: Visit, module: nn.Module, count: int) -> No
     given = torch.randn(count * context.frames, context.channels, *context.size)
     pair = (given, given) if visit.slot == "fusion" else (given,)
     with torch.no_grad():
-        found = module(*pair, State())[0] if isinstance(module, Stateful) else module(*pair)
+        found = module(*pair, _state(given))[0] if isinstance(module, Stateful) else module(*pair)
     right: tuple[int, ...] = (count, context.width)
     if visit.slot != "head":
         shape = block.shape(context)
@@ -422,6 +422,11 @@ def _loss(output: ModelOutput, seed: int) -> Tensor:
     return torch.stack(weighed).sum()
 
 
+def _state(given: Tensor) -> State:
+    """Return what a gate before the block leaves."""
+    return State(attention=torch.ones_like(given[:, :1]))
+
+
 def _gives_the_losses_it_says(case: _Case) -> None:
     """A block's module adds no auxiliary loss that `losses` does not name."""
     for name, architecture in case.networks.items():
@@ -432,7 +437,7 @@ def _gives_the_losses_it_says(case: _Case) -> None:
                 continue
             context = visit.context
             given = torch.randn(CLIPS * context.frames, context.channels, *context.size)
-            _, state = module(given, State())
+            _, state = module(given, _state(given))
             found = {loss for loss, _ in state.losses}
             unsaid = found - visit.part.losses
             expect(not unsaid, f"{name}: adds {sorted(unsaid)}, which `losses` does not name")
