@@ -154,7 +154,7 @@ def test_preset_folders_hold_no_python(folder: str) -> None:
     assert not list((ROOT / folder).rglob("*.py"))
 
 
-SHARED_NAMES = {"code", "load", "parse", "plan", "read", "run", "summary", "Workers"}
+SHARED_NAMES = {"code", "load", "parse", "plan", "read", "run", "summary"}
 """Top-level names that still stand in two files; none is to be added."""
 
 
