@@ -515,6 +515,7 @@ def evaluate(
     from mer_nas.study import load_clips
     from mer_nas.study.evaluate import evaluate
 
+    words, point, seeds = _asked(words, point, seeds)
     resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
     clips = load_clips(resolved, point, on_event)
     on_event(Note(clips.describe()))
@@ -532,6 +533,7 @@ def plan_evaluation(
     from mer_nas.study import load_clips
     from mer_nas.study.plan import plan_evaluation
 
+    words, point, seeds = _asked(words, point, seeds)
     resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
     return plan_evaluation(resolved, load_clips(resolved, point, on_event), point, seeds)
 
@@ -673,6 +675,21 @@ def _resolved(
         known = with_space_of(point, known)
     resolved = resolve(known, also, given)
     return resolved, (*known, *(f"{group}=(given from Python)" for group in given))
+
+
+def _asked(
+    words: Sequence[str], point: str | None, seeds: int
+) -> tuple[tuple[str, ...], str | None, int]:
+    """Return the words but for `point=` and `seeds=`, and these, wherever they stand."""
+    from mer_nas.config import overrides
+
+    plain = overrides.parse(words).plain
+    if "seeds" in plain:
+        seeds = overrides.value(plain["seeds"], "seeds")
+    if type(seeds) is not int or seeds < 1:
+        raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
+    rest = tuple(word for word in words if word.partition("=")[0] not in ("point", "seeds"))
+    return rest, plain.get("point", point), seeds
 
 
 def _load_blocks(space: str | None) -> None:

@@ -54,3 +54,15 @@ def test_a_keyword_that_means_nothing_is_refused_in_a_line(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         api.settings(**keywords)
+
+
+def test_the_point_and_the_seeds_of_an_evaluation_may_be_words(here: Path) -> None:
+    words = ("study.folds=2", "data.subjects=4", "data.clips=24")
+    by_words = api.plan_evaluation("point=prog_s", "seeds=2", *words).tree
+    by_keywords = api.plan_evaluation(*words, point="prog_s", seeds=2).tree
+    for name in ("name", "folds", "seeds", "architecture", "trainer"):
+        assert by_words[name] == by_keywords[name]
+    assert (by_words["name"], by_words["folds"], by_words["seeds"]) == ("prog_s", 2, 2)
+    for seeds in ("seeds=0", "seeds=two"):
+        with pytest.raises(ConfigError, match="a whole number of 1 or more"):
+            api.evaluate("point=prog_s", seeds)

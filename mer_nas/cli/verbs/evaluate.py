@@ -7,8 +7,6 @@ import click
 from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.options import as_json, quiet, words
-from mer_nas.config import overrides
-from mer_nas.errors import ConfigError
 
 
 @click.command()
@@ -27,24 +25,12 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     from mer_nas.cli.folds import FoldLines
     from mer_nas.cli.sessions import watched
 
-    plain = overrides.parse(words).plain
-    seeds = overrides.value(plain.get("seeds", "1"), "seeds")
-    if not isinstance(seeds, int) or seeds < 1:
-        raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
-    rest = [word for word in words if word.partition("=")[0] not in ("point", "seeds")]
     view = Silent() if quiet else FoldLines()
-    point = plain.get("point")
     if plan:
-        planned = watched(
-            lambda on: api.plan_evaluation(*rest, point=point, seeds=seeds, on_event=on),
-            view,
-            quiet=quiet,
-        )
+        planned = watched(lambda on: api.plan_evaluation(*words, on_event=on), view, quiet=quiet)
         say(planned.to_json() if as_json else planned.text)
         return
-    found = watched(
-        lambda on: api.evaluate(*rest, point=point, seeds=seeds, on_event=on), view, quiet=quiet
-    )
+    found = watched(lambda on: api.evaluate(*words, on_event=on), view, quiet=quiet)
     if as_json:
         click.echo(json.dumps(found.tree(), indent=2))
         return
