@@ -54,7 +54,6 @@ GROUPS = ("space", "trainer", "data", "study")
 """The groups of settings that have presets."""
 
 __all__ = [
-    "GROUPS",
     "Study",
     "as_yaml",
     "asking",
@@ -161,9 +160,11 @@ class Study:
             ExportError: There is no finalist of this rank.
             StudyError: The study still runs, or the clips or the code are not its own.
         """
+        from mer_nas.search.lock import refuse_driven
         from mer_nas.study import StudyFolder, export, extended, load_clips
 
         folder = StudyFolder(self.folder)
+        refuse_driven(folder.path)
         clips = load_clips(extended(folder.settings(), words), on_event=on_event)
         return export(folder, clips, rank, on_event)
 
@@ -488,7 +489,8 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
 
     found = find_study(str(folder))
     with asking(trust):
-        require(map(Wish.to_run, found.settings().space.extensions))
+        if found.settings_file.is_file():  # else whatever is done with it says what is missing
+            require(map(Wish.to_run, found.settings().space.extensions))
     return Study(found.path)
 
 

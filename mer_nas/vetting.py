@@ -28,6 +28,7 @@ from mer_nas.space.domains import BlockNode, Choice, Constant, Leaf
 from mer_nas.space.settings import Setting
 from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
+from mer_nas.wording import brief
 
 MAX_DRAWS = 100
 """Draws after which a space without a feasible one counts as empty."""
@@ -55,6 +56,11 @@ class CheckedSpace:
     """Why draws were infeasible, the likes of one example counted together, the most first."""
     notes: tuple[str, ...]
     """What a reader should know though it can be searched, a sentence each."""
+
+    def __repr__(self) -> str:
+        """Return which space it is, and how much of it is feasible."""
+        facts = [("space", self.space.name), ("systems", len(self.systems))]
+        return brief(self, [*facts, ("feasible", self.feasible), ("notes", len(self.notes))])
 
     @property
     def feasible(self) -> float:

@@ -16,7 +16,7 @@ from mer_nas.export.manifest import FILE, GRAPH, InputSpec, Manifest, read_manif
 from mer_nas.files import place
 from mer_nas.inputs import DYNAMIC_IMAGE
 from mer_nas.prediction.clip_input import ClipInput
-from mer_nas.wording import some
+from mer_nas.wording import brief, some
 
 Inputs = Mapping[str, NDArray[np.float32]]
 """By name, of one clip, (C, H, W) or (T, C, H, W)."""
@@ -29,6 +29,10 @@ class Model:
     folder: Path
     manifest: Manifest
     graph: Graph
+
+    def __repr__(self) -> str:
+        """Return where it lies and what it tells apart."""
+        return brief(self, [("folder", str(self.folder)), ("classes", self.manifest.classes)])
 
     @classmethod
     def open(cls, folder: Path) -> "Model":

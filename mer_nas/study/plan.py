@@ -19,7 +19,7 @@ from mer_nas.study.forecast import Forecast, evaluation_seconds
 from mer_nas.study.state import StudyState
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
-from mer_nas.wording import count, duration
+from mer_nas.wording import brief, count, duration
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Plan:
     """For people: the resolved settings, the data, the protocol, the times."""
     tree: Tree
     """The same, for programs; times in seconds."""
+
+    def __repr__(self) -> str:
+        """Return what is planned, in a line."""
+        facts = ("name", "protocol", "trials", "seeds", "total_seconds", "seconds")
+        return brief(self, [(name, self.tree[name]) for name in facts if name in self.tree])
 
     def __str__(self) -> str:
         """Return the text."""

@@ -51,6 +51,10 @@ CLOSE = 1e-4
 """Largest difference, relative to the logits, that the order of sums explains."""
 
 
+ONE_POSITION = "on one position"
+"""A place where some blocks have nothing to do, and are drawn as none."""
+
+
 def check_block(slot: str, kind: str, **settings: Any) -> None:
     """Hold a registered block to everything that is promised of blocks.
 
@@ -205,7 +209,7 @@ def _along_a_path(slot: str, block: Tree, conv: Tree, width: int) -> Mapping[str
         ),
         "on an odd map": path(held, deeper, stem={**patch, "patch": 3}, size=27),
         "behind patches": path(held, stem=patch),
-        "on one position": path(held, stem=patch, size=4),
+        ONE_POSITION: path(held, stem=patch, size=4),
         "on frames that are pooled later": path(held, temporal=mean, **_FRAMES),
         "on frames that nothing else pools": path(held, **_FRAMES),
     }
@@ -334,7 +338,7 @@ def _is_repaired_for_good(case: _Case) -> None:
             continue
         written = repaired.model_dump(mode="json")
         expect(parse(written) == repaired, f"{name}: what was repaired is not what it says")
-        if name in case.networks:
+        if name in case.networks and name != ONE_POSITION:  # there a block may be emptied
             same = repaired == case.networks[name]
             expect(same, f"{name}: what fits is changed by repair")
 

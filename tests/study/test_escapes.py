@@ -22,6 +22,7 @@ from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import manifest
 from mer_nas.search.journal import JournalFormat
+from mer_nas.study import StudyFolder
 
 pytestmark = pytest.mark.usefixtures("registries")
 Place = tuple[str, ...]
@@ -161,7 +162,7 @@ def test_no_text_of_a_studys_settings_leads_outside(study: Path, leads: tuple[st
 
     def taken(tree: Any) -> None:
         write(tree)
-        api.StudyFolder(study).settings()
+        StudyFolder(study).settings()
 
     for tree in led_outside(presets.parse(file.read_text("utf-8"), ""), leads, taken):
         write(tree)
@@ -173,7 +174,7 @@ def test_no_text_of_a_studys_origin_leads_outside(study: Path, leads: tuple[str,
 
     def taken(tree: Any) -> None:
         file.write_text(json.dumps(tree), "utf-8")
-        api.StudyFolder(study).origin()
+        StudyFolder(study).origin()
 
     for tree in led_outside(json.loads(file.read_text("utf-8")), leads, taken):
         file.write_text(json.dumps(tree), "utf-8")

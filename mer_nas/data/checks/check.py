@@ -33,8 +33,8 @@ from mer_nas.data.protocols import Scheme, plan
 from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources.recorded import UNPREPARED, frame_reader, unready
 from mer_nas.errors import DataError, MerNasError
+from mer_nas.wording import brief, some
 from mer_nas.wording import count as counted
-from mer_nas.wording import some
 
 _See = Callable[[Frame, NDArray[Any]], None]
 """Is told what each frame holds."""
@@ -66,6 +66,11 @@ class CheckReport:
     """By data set, where it was read from."""
     counts: tuple[Count, ...]
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        """Return of what it is, and what it comes to."""
+        facts = [("data", tuple(self.places)), ("errors", self.errors)]
+        return brief(self, [*facts, ("warnings", self.warnings), ("differing", self.differing)])
 
     @property
     def warnings(self) -> int:
