@@ -11,10 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.jobs import FoldEvaluator, Source
+from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.measure import Measurement
 from mer_nas.search.ray_runner import Cluster, cluster
@@ -102,3 +106,52 @@ class Workers:
         if measurement.missing:
             measurement.divide(self.start())
         self.run(measurement, evaluator, needed=bool(measurement.missing))
+
+
+def measure_in(
+    folder: Path,
+    label: str,
+    candidate: Candidate,
+    repetitions: int,
+    evaluator: Evaluator,
+    ray: RayConfig,
+    on_event: Listener = ignore,
+) -> Measurement:
+    """Measure one candidate in a folder of its own; folds that its ledger holds are not run again.
+
+    Args:
+        folder: Is made, and holds the ledger.
+        label: What people call the candidate.
+        candidate: What is measured.
+        repetitions: Of the evaluator's protocol, each with a seed of its own.
+        evaluator: Trains and reads a fold.
+        ray: Number and shares of the workers.
+        on_event: Is told what happens.
+
+    Returns:
+        The measurement, worked off: its results, and what repetitions failed of.
+
+    Raises:
+        ConfigError: The candidate does not fit the clips.
+        StudyError: Another process measures it, or its ledger is damaged.
+    """
+    evaluator.check(candidate)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = evaluator.extensions
+    with (
+        StudyLock(folder, on_event) as lock,
+        Ledger(folder / "ledger.jsonl", on_event) as ledger,
+        Workers(ray, folder, on_event, lock, files) as workers,
+    ):
+        measurement = Measurement(
+            {label: candidate},
+            repetitions,
+            clips=evaluator.clips,
+            protocol=evaluator.protocol,
+            seed=evaluator.seed,
+            ledger=ledger,
+            code=code_version(files),
+            on_event=on_event,
+        )
+        workers.measure(measurement, evaluator)
+    return measurement

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -24,15 +25,12 @@ from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Scores
-from mer_nas.evaluation.results import pool
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import CandidateSummary, DataSummary, SeedScores, read_document
 from mer_nas.search.events import Listener, ignore
-from mer_nas.search.ledger import Ledger
-from mer_nas.search.lock import StudyLock
-from mer_nas.search.measure import Measurement
-from mer_nas.search.workers import Workers
+from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings
 from mer_nas.wording import brief, count
 
@@ -160,56 +158,47 @@ def evaluate(
     """
     study, files = settings.study, settings.space.extensions
     name, candidate = chosen(settings, point)
-    protocol, code = plan(clips, study.folds, study.seed, study.block), code_version(files)
-    evaluator = Evaluator(clips, protocol, study.seed, files)
-    evaluator.check(candidate)
+    protocol = plan(clips, study.folds, study.seed, study.block)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
-        measurement = Measurement(
-            {name: candidate},
-            seeds,
-            clips=clips,
-            protocol=protocol,
-            seed=study.seed,
-            ledger=ledger,
-            code=code,
-            on_event=on_event,
-        )
-        with Workers(settings.ray, folder, on_event, lock, files) as workers:
-            workers.measure(measurement, evaluator)
-        for label, reason in measurement.failures.items():
-            raise TrainingFailed(f"{label} cannot be trained: {reason}")
-        entry = settings.space.point(point) if point is not None else None
-        data, found = DataSummary.of(clips), list(measurement.results.values())
-        evaluation = _Evaluation(
-            name=name,
-            origin=name,
-            warm_start=entry is not None,
-            source=entry.source if entry is not None else "",
-            fidelity=entry.fidelity if entry is not None else None,
-            **Cost.of(candidate.architecture, len(clips.classes))._asdict(),
-            data=data,
-            data_settings=settings.data.model_dump(mode="json"),
-            code_version=code,
-            protocols={
-                folds_of(protocol.name, study.seed): tuple(
-                    SeedScores.pooled(results, list(data.subjects), seed)
-                    for seed, results in enumerate(found)
-                )
-            },
-        )
-        _keep(evaluation, folder / FILE)
-    return Evaluated(
+    evaluator = Evaluator(clips, protocol, study.seed, files)
+    done = measure_in(folder, name, candidate, seeds, evaluator, settings.ray, on_event)
+    for label, reason in done.failures.items():
+        raise TrainingFailed(f"{label} cannot be trained: {reason}")
+    entry = settings.space.point(point) if point is not None else None
+    found = Evaluated(
         name,
         candidate,
         protocol.name,
-        tuple(pool(results) for results in found),
+        tuple(pool(results) for results in done.results.values()),
         folder,
         study.seed,
         clips.fingerprint,
-        code,
+        code_version(files),
         *((entry.source, entry.fidelity) if entry is not None else ()),
+    )
+    _keep(_written(found, settings, clips, list(done.results.values())), folder / FILE)
+    return found
+
+
+def _written(
+    found: Evaluated, settings: Settings, clips: ClipSet, results: Sequence[Sequence[FoldResult]]
+) -> _Evaluation:
+    """Return what `compare` will read of an evaluation; results are one protocol a seed."""
+    data = DataSummary.of(clips)
+    scores = tuple(
+        SeedScores.pooled(each, list(data.subjects), seed) for seed, each in enumerate(results)
+    )
+    return _Evaluation(
+        name=found.name,
+        origin=found.name,
+        warm_start=bool(found.fidelity),
+        source=found.source,
+        fidelity=found.fidelity or None,
+        **Cost.of(found.candidate.architecture, len(clips.classes))._asdict(),
+        data=data,
+        data_settings=settings.data.model_dump(mode="json"),
+        code_version=found.code,
+        protocols={folds_of(found.protocol, found.seed): scores},
     )
 
 

@@ -47,10 +47,7 @@ from mer_nas.report.files import JSON
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import Folds, RayConfig
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.ledger import Ledger
-from mer_nas.search.lock import StudyLock
-from mer_nas.search.measure import Measurement
-from mer_nas.search.workers import Workers
+from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
 from mer_nas.study.consistency import contradictions, differing, followed, numbers_of, why_taken
@@ -396,23 +393,18 @@ def reproduce(
     on_event(Note(f"training took {duration(reported.seconds)} then, on one worker"))
     protocol = plan(clips, reported.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
-    evaluator.check(reported.candidate)
     if reported.ray.address is None:
         pick_device(reported.candidate.trainer.device)  # refused before a fold begins
-    folder = _folder(reported, runs)
-    with StudyLock(folder, on_event) as lock, Ledger(folder / "ledger.jsonl", on_event) as ledger:
-        again = Measurement(
-            {reported.answer.label: reported.candidate},
-            reported.repetitions,
-            clips=clips,
-            protocol=protocol,
-            seed=study.seed,
-            ledger=ledger,
-            code=code_version(files),
-            on_event=on_event,
-        )
-        with Workers(reported.ray, folder, on_event, lock, files) as workers:
-            workers.measure(again, evaluator)
+    folder, label = _folder(reported, runs), reported.answer.label
+    again = measure_in(
+        folder,
+        label,
+        reported.candidate,
+        reported.repetitions,
+        evaluator,
+        reported.ray,
+        on_event,
+    )
     if again.failures:
         label, reason = next(iter(again.failures.items()))
         raise TrainingFailed(f"{reported.path}: {label} cannot be trained here: {reason}")
@@ -459,7 +451,7 @@ def _seconds(report: Report, answer: Winner) -> float:
 
 
 def _folder(reported: ReportedResult, runs: Path) -> Path:
-    """Return the folder of an interrupted reproduction, or a new one."""
+    """Return the folder of an interrupted reproduction, or of a new one."""
     content = digest(reported.path)[:8]
     name = reported.report.study.name
     try:
@@ -469,7 +461,6 @@ def _folder(reported: ReportedResult, runs: Path) -> Path:
     for number in itertools.count(1):
         folder = runs / "reproductions" / f"{name}-{content}-{number}"
         if not (folder / "reproduced.json").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
             return folder
     raise AssertionError
 
