@@ -145,8 +145,7 @@ class Study:
         flags = ["--anew"] * anew
         command = shlex.join(["mer-nas", "resume", str(self.folder), *words, *flags])
         clips = load_clips(changed, on_event=on_event)
-        done = run(folder, clips, on_event, command, changed, anew=anew)
-        return Study(self.folder, done.failed)
+        return Study(self.folder, run(folder, clips, on_event, command, changed, anew=anew))
 
     def export(self, rank: int = 1, *words: str, on_event: Listener = ignore) -> Path:
         """Train a finalist on all clips and export it; return the folder of its files.
@@ -375,6 +374,10 @@ def time_candidate(candidate: Candidate, classes: int = 3) -> Timing:
 # Data -----------------------------------------------------------------------------------------
 
 
+def _no_progress(done: int, of: int) -> None:
+    """Tell nobody."""
+
+
 def layouts() -> list[Any]:
     """Return what the official layouts of recorded data provide, a row each."""
     from mer_nas.data.checks.overview import overview
@@ -383,7 +386,7 @@ def layouts() -> list[Any]:
 
 
 def check_data(
-    *words: str, progress: Callable[[int, int], None] | None = None, **settings: Any
+    *words: str, progress: Callable[[int, int], None] = _no_progress, **settings: Any
 ) -> CheckReport:
     """Read a data set and every frame of it; compare with the official counts.
 
@@ -396,10 +399,10 @@ def check_data(
 
     resolved, _ = _resolved(words, settings)
     study = resolved.study
-    return check_data(resolved.data, progress or _no_progress, study.folds, study.seed)
+    return check_data(resolved.data, progress, study.folds, study.seed)
 
 
-def synthesize(progress: Callable[[int, int], None] | None = None, **options: Any) -> int:
+def synthesize(progress: Callable[[int, int], None] = _no_progress, **options: Any) -> int:
     """Write synthetic clips in the official form of a data set; return how many there are.
 
     Args:
@@ -413,7 +416,7 @@ def synthesize(progress: Callable[[int, int], None] | None = None, **options: An
     from mer_nas.config.base import validate
     from mer_nas.data.synthesis import Synthesis, synthesize
 
-    return synthesize(validate(Synthesis, options, "synthesize"), progress or _no_progress)
+    return synthesize(validate(Synthesis, options, "synthesize"), progress)
 
 
 def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
@@ -456,7 +459,7 @@ def search(*words: str, on_event: Listener = ignore, **settings: Any) -> Study:
     clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]), on_event)
     with tentative(folder):
-        return Study(folder.path, run(folder, clips, on_event).failed)
+        return Study(folder.path, run(folder, clips, on_event))
 
 
 def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
@@ -698,7 +701,3 @@ def _load_blocks(space: str | None) -> None:
     from mer_nas.architectures.extensions import load_extensions
 
     load_extensions(settings(space=space).space.extensions if space else [])
-
-
-def _no_progress(done: int, of: int) -> None:
-    """Tell nobody."""

@@ -217,13 +217,8 @@ def _as_word(value: Any, key: str) -> str:
 
 
 def _unknown_keyword(key: str) -> str:
-    of = {
-        "trainer": TrainerConfig.model_fields,
-        "ray": RayConfig.model_fields,
-        "data": {**RecordedData.model_fields, **SyntheticData.model_fields},
-    }
-    for group, fields in of.items():
-        if key in fields:
+    for group in ("trainer", "ray", "data"):
+        if key in setting_names(group):
             return f"{key}: a setting of {group}, so {group}={{{key!r}: ...}} would be right"
     return unknown("keyword", key, [*GROUPS, *StudyConfig.model_fields])
 

@@ -8,11 +8,10 @@ from mer_nas.study.clips import load_clips
 from mer_nas.study.exports import export
 from mer_nas.study.folder import StudyFolder, create, find_study, tentative
 from mer_nas.study.resume import extended
-from mer_nas.study.run import StudyOutcome, rewrite_report, run
+from mer_nas.study.run import rewrite_report, run
 
 __all__ = [
     "StudyFolder",
-    "StudyOutcome",
     "create",
     "export",
     "extended",

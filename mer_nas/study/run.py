@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 
 from mer_nas import report
@@ -42,17 +41,6 @@ from mer_nas.study.summary import note_end, summary
 from mer_nas.systems import grid
 
 
-@dataclass(frozen=True)
-class StudyOutcome:
-    """What a study came to."""
-
-    folder: StudyFolder
-    report: Report
-    failed: int
-    """Trials, repetitions of the final stage, and an export that failed, and outer groups that
-    could not be asked."""
-
-
 def run(
     folder: StudyFolder,
     clips: ClipSet,
@@ -61,7 +49,7 @@ def run(
     changed: Settings | None = None,
     *,
     anew: bool = False,
-) -> StudyOutcome:
+) -> int:
     """Bring a study to its end: what is missing of the search, the final stage, export and report.
 
     A study that was interrupted goes on where it was; one that is complete is only reported anew.
@@ -73,6 +61,10 @@ def run(
         command: What started this session.
         changed: Settings that hold from now on, from `extended`; kept once the study is ours.
         anew: Where other code began the study, measure its candidates again with this one.
+
+    Returns:
+        How much failed: trials, repetitions of the final stage, the export, and one for outer
+        groups that could not be asked.
 
     Raises:
         StudyError: Another process runs the study, or the clips or the code are not its own.
@@ -95,7 +87,7 @@ def run(
     with saying_what_is_kept(folder):
         written = _write_report(state)
     failed = written.outcomes["failed"] + len(written.study.final_failures)
-    return StudyOutcome(folder, written, failed + unexported + bool(written.study.nested_note))
+    return failed + unexported + bool(written.study.nested_note)
 
 
 def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> bool:
