@@ -19,19 +19,35 @@ from mer_nas.statistics.bootstrap import (
     resampled_counts,
 )
 from mer_nas.statistics.comparison import PairedComparison, compare_pairs, holm, signed_rank_p
+from mer_nas.statistics.ensembles import (
+    Choose,
+    EnsembleRule,
+    OutOfFold,
+    RuleName,
+    best_one,
+    better_of,
+    correct_choice,
+)
 from mer_nas.statistics.selection import Correction, correct
 
 __all__ = [
     "MIN_SUBJECTS",
+    "Choose",
     "Correction",
     "Difference",
+    "EnsembleRule",
     "Estimate",
+    "OutOfFold",
     "PairedComparison",
+    "RuleName",
+    "best_one",
+    "better_of",
     "bootstrap_weights",
     "by_subject",
     "check_counts",
     "compare_pairs",
     "correct",
+    "correct_choice",
     "estimate",
     "holm",
     "resampled_counts",

@@ -46,7 +46,7 @@ class Correction(Config):
     candidates: PositiveInt
     """C: among how many it was made."""
     score: Share
-    """UF1 by which the best was chosen: the highest, of equals the first."""
+    """UF1 by which the choice was made."""
     optimism: Difference
     """By how much that flatters: the score minus the corrected UF1."""
     uf1: Estimate
@@ -86,18 +86,31 @@ def correct(
     weights = bootstrap_weights(candidates.shape[1], draws, seed)
     winners = _winners(weights, candidates)
     left_out = np.einsum("bs,bsij->ij", weights == 0, candidates[winners])
-    scores = uf1(candidates.sum(1))
-    selected = int(scores.argmax())
-    resampled = resampled_counts(weights, candidates[selected])
-    factor = widening(candidates)
-    estimates = {}
+    chosen = candidates[int(uf1(candidates.sum(1)).argmax())]
+    return correction_of(chosen, left_out, len(candidates), draws, seed)
+
+
+def correction_of(
+    chosen: Counts, left_out: Counts, candidates: int, draws: int, seed: int
+) -> Correction:
+    """Return what a choice is worth, from what the choices of all draws said of those left out.
+
+    Args:
+        chosen: (S, K, K), of what was chosen by all subjects.
+        left_out: (K, K), of what each draw chose and the subjects that it left out, pooled.
+        candidates: C, among how many the choice was made.
+        draws: B.
+        seed: Of the draws.
+    """
+    resampled = resampled_counts(bootstrap_weights(len(chosen), draws, seed), chosen)
+    factor, estimates = widening(chosen), {}
     for name, metric in METRICS.items():
         value = float(metric(left_out))
         low, high = around(value, metric(resampled), factor)
         estimates[name] = Estimate(value=value, low=max(0.0, low), high=min(1.0, high))
-    score = float(scores[selected])
+    score = float(uf1(chosen.sum(0)))
     return Correction(
-        candidates=len(candidates),
+        candidates=candidates,
         score=score,
         optimism=score - estimates["uf1"].value,
         **estimates,

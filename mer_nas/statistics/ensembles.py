@@ -1,0 +1,242 @@
+"""Candidates whose class probabilities are combined, and what choosing them is worth.
+
+A choice, of one candidate or of several, is a weight for each of C candidates; what is handed over
+says of a clip the class with the highest weighted mean probability. Rules that choose see draws of
+subjects, so that `correct_choice` can repeat a whole choice in every draw:
+
+- `mean`: the best few by UF1, equal weights, which are hard to beat (Clemen 1989, International
+  Journal of Forecasting 5);
+- `weights`: the best few, weighted by least squares under nonnegative weights (stacking; Breiman
+  1996, "Stacked regressions", Machine Learning 24), clips of rare classes counting as much as
+  those of frequent ones together;
+- `greedy`: selection with replacement from the best one on, always adding the candidate with which
+  the ensemble is best (Caruana et al. 2004, "Ensemble selection from libraries of models", ICML).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from mer_nas.errors import DataError
+from mer_nas.evaluation.metrics import Counts, Values, uf1
+from mer_nas.evaluation.results import FoldResult
+from mer_nas.statistics.bootstrap import DRAWS, bootstrap_weights, check_counts
+from mer_nas.statistics.selection import Correction, correction_of
+
+RuleName = Literal["mean", "weights", "greedy"]
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What C candidates say of the same N clips, by networks that never saw the clip's subject."""
+
+    probabilities: Values
+    """(C, N, K)."""
+    labels: NDArray[np.int64]
+    """(N,), class indices below K."""
+    subjects: NDArray[np.int64]
+    """(N,), indices below S, each of which occurs."""
+
+    @classmethod
+    def of(
+        cls, candidates: Sequence[Sequence[FoldResult]], subjects: Sequence[str]
+    ) -> "OutOfFold":
+        """Return what candidates said of the held-out clips of their folds.
+
+        Args:
+            candidates: The folds of each, one repetition of a protocol.
+            subjects: All of them, in the order of their indices.
+
+        Raises:
+            DataError: The candidates were not asked about the same clips and classes.
+        """
+        first, classes = _by_clip(candidates[0]), len(candidates[0][0].probabilities[0])
+        said = []
+        for folds in candidates:
+            found = _by_clip(folds)
+            if found.keys() != first.keys() or len(folds[0].probabilities[0]) != classes:
+                raise DataError(
+                    f"candidates {candidates[0][0].candidate} and {folds[0].candidate} were not "
+                    "asked about the same clips and classes, so they cannot answer together"
+                )
+            said.append([found[clip].probabilities for clip in first])
+        rows = {subject: row for row, subject in enumerate(subjects)}
+        return cls(
+            np.array(said, dtype=np.float64),
+            np.array([answer.label for answer in first.values()]),
+            np.array([rows[answer.subject] for answer in first.values()]),
+        )
+
+    @property
+    def truth(self) -> Values:
+        """One at the true class of each clip, else zero: (N, K)."""
+        return _one_hot(self.labels, self.probabilities.shape[-1])
+
+    def answers(self, weights: Values) -> NDArray[np.int64]:
+        """Return the class (..., N) that candidates with some weights (..., C) choose together."""
+        return np.asarray(np.tensordot(weights, self.probabilities, 1).argmax(-1), np.int64)
+
+    def counts(self, weights: Values) -> Counts:
+        """Return the confusions (S, K, K) of candidates with some weights (C,)."""
+        return self.counted(self.answers(weights))
+
+    def counted(self, answers: NDArray[np.int64]) -> Counts:
+        """Return the confusions (S, K, K) of some answers (N,)."""
+        classes = self.probabilities.shape[-1]
+        counts = np.zeros((int(self.subjects.max()) + 1, classes, classes), dtype=np.int64)
+        np.add.at(counts, (self.subjects, self.labels, answers), 1)
+        return counts
+
+    def scores(self, answers: NDArray[np.int64], draw: Values) -> Values:
+        """Return the UF1 (...) of answers (..., N), subjects counted as often as drawn (S,)."""
+        often = draw[self.subjects] @ self._pairs(answers)
+        return uf1(often.reshape(*answers.shape[:-1], *(self.probabilities.shape[-1],) * 2))
+
+    def _pairs(self, answers: NDArray[np.int64]) -> Values:
+        """Return one at the pair of true and chosen class of each clip: (..., N, K * K)."""
+        classes = self.probabilities.shape[-1]
+        return _one_hot(self.labels * classes + answers, classes * classes)
+
+
+def _one_hot(indices: NDArray[np.int64] | np.int64, size: int) -> Values:
+    return np.asarray(np.eye(size)[indices], dtype=np.float64)
+
+
+class _Answer(NamedTuple):
+    label: int
+    subject: str
+    probabilities: tuple[float, ...]
+
+
+def _by_clip(folds: Sequence[FoldResult]) -> dict[str, _Answer]:
+    return {
+        clip: _Answer(label, subject, said)
+        for fold in folds
+        for clip, label, subject, said in zip(
+            fold.clips, fold.labels, fold.clip_subjects, fold.probabilities, strict=True
+        )
+    }
+
+
+Choose = Callable[[OutOfFold, Values], Values]
+"""Returns a weight for each candidate (C,), given how often each subject was drawn (S,)."""
+
+
+def best_one(pool: OutOfFold, draw: Values) -> Values:
+    """Give all the weight to the candidate with the highest UF1, of equals the first."""
+    scores = pool.scores(pool.probabilities.argmax(-1), draw)
+    return _one_hot(scores.argmax(), len(scores))
+
+
+@dataclass(frozen=True)
+class EnsembleRule:
+    """Chooses the members of an ensemble and their weights; a `Choose`.
+
+    Args:
+        name: How, see the head of this file.
+        members: M, how many there are at most; of `greedy`, how many times one is added.
+        costs: (C, L): what each candidate costs, in L units.
+        limits: (L,): what all members together may cost; infinity for no limit.
+    """
+
+    name: RuleName
+    members: int
+    costs: Sequence[Sequence[float]] = ()
+    limits: Sequence[float] = ()
+
+    def __call__(self, pool: OutOfFold, draw: Values) -> Values:
+        """Return the weight of each candidate, zeros for those that are no members; sum 1.
+
+        Where no candidate fits into the limits, all weights are zero.
+        """
+        scores = pool.scores(pool.probabilities.argmax(-1), draw)
+        ranked = np.argsort(-scores, kind="stable").tolist()
+        if self.name == "greedy":
+            return self._greedy(pool, draw, ranked)
+        best = self._best_fitting(ranked)
+        weights = np.zeros(len(scores))
+        if best:
+            weights[best] = _stacked(pool, draw, best) if self.name == "weights" else 1 / len(best)
+        return weights
+
+    def _best_fitting(self, ranked: Sequence[int]) -> list[int]:
+        """Return the best candidates that fit together, each where those before it leave room."""
+        found: list[int] = []
+        for candidate in ranked:
+            if len(found) < self.members and self._fits({*found, candidate}):
+                found.append(candidate)
+        return found
+
+    def _greedy(self, pool: OutOfFold, draw: Values, ranked: Sequence[int]) -> Values:
+        weights = np.zeros(len(ranked))
+        summed = np.zeros(pool.probabilities.shape[1:])
+        for _ in range(self.members):
+            inside = set(np.flatnonzero(weights).tolist())
+            fitting = [each for each in ranked if self._fits(inside | {each})]
+            if not fitting:
+                break
+            answers = (summed + pool.probabilities[fitting]).argmax(-1)
+            added = fitting[int(pool.scores(answers, draw).argmax())]  # of equals the better alone
+            weights[added] += 1
+            summed += pool.probabilities[added]
+        return weights / max(1.0, float(weights.sum()))
+
+    def _fits(self, members: set[int]) -> bool:
+        if not self.limits:
+            return True
+        spent = np.asarray(self.costs, dtype=np.float64)[sorted(members)].sum(0)
+        return bool((spent <= np.asarray(self.limits)).all())
+
+
+def _stacked(pool: OutOfFold, draw: Values, members: Sequence[int]) -> Values:
+    """Return the weights of members that miss the truth least, each class counting the same."""
+    often = draw[pool.subjects]
+    share = pool.truth.T @ often
+    each = np.sqrt(often / np.maximum(share, 1)[pool.labels])
+    said = (pool.probabilities[list(members)] * each[:, None]).reshape(len(members), -1)
+    found: Values = nnls(said.T, (pool.truth * each[:, None]).ravel())[0]
+    total = float(found.sum())
+    return found / total if total > 0 else np.full(len(members), 1 / len(members))
+
+
+def better_of(first: Choose, second: Choose) -> Choose:
+    """Return the choice between what two rules choose: the higher UF1, of equals the first."""
+
+    def choose(pool: OutOfFold, draw: Values) -> Values:
+        one, two = first(pool, draw), second(pool, draw)
+        ahead = pool.scores(pool.answers(two), draw) > pool.scores(pool.answers(one), draw)
+        return two if ahead and two.any() else one
+
+    return choose
+
+
+def correct_choice(
+    pool: OutOfFold, choose: Choose, classes: Sequence[str], draws: int = DRAWS, seed: int = 0
+) -> Correction:
+    """Return what is worth what `choose` hands over, by repeating all of the choice in every draw.
+
+    Where it always chooses the best one, this is `selection.correct`.
+
+    Args:
+        pool: The candidates.
+        choose: From all of them, by some subjects.
+        classes: Names of the K classes.
+        draws: B.
+        seed: Of the draws.
+
+    Raises:
+        DataError: There is no candidate, there are too few subjects, or a class is absent.
+    """
+    if not len(pool.probabilities):
+        raise DataError("no candidate is complete, so there is no choice to correct")
+    everybody = np.ones(int(pool.subjects.max()) + 1)
+    chosen = pool.counts(choose(pool, everybody))
+    check_counts(chosen, classes)
+    left_out = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for draw in bootstrap_weights(len(everybody), draws, seed):
+        left_out += pool.counts(choose(pool, draw))[draw == 0].sum(0)
+    return correction_of(chosen, left_out, len(pool.probabilities), draws, seed)
