@@ -22,10 +22,10 @@ from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, shown
-from mer_nas.search.effects import is_idle, stands, ways
+from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
 from mer_nas.space.domains import BlockNode, Choice, Constant, Leaf
-from mer_nas.space.settings import Setting
+from mer_nas.space.settings import Setting, stands
 from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import brief
@@ -337,7 +337,7 @@ class _Values:
         key = setting.written, repr(setting.value(params))
         if key in self.kept:
             return
-        for way in ways(setting, before):
+        for way in setting.ways(before):
             # What is neutral may be left out of a closed form.
             now = stands(after, way)
             if now == stands(before, way) and isinstance(stands(after, way[:-1]), dict):

@@ -25,7 +25,7 @@ from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.layers.basic import MeanOverMap, linear
 from mer_nas.architectures.state import PooledFrames
 from mer_nas.architectures.user_blocks import ask_block
-from mer_nas.architectures.walk import Visit, frame_pools
+from mer_nas.architectures.walk import Visit
 from mer_nas.inputs import ACTION_UNITS, INPUTS
 from mer_nas.rank_pooling import coefficients
 
@@ -62,7 +62,7 @@ def auxiliary_tasks(
     context, last = behind["fusion"].context, len(architecture.paths) - 1
     makers: dict[str, Callable[[], nn.Module]] = {
         "dyn_image": lambda: _image_task(behind["dyn_image"]),
-        "rank": lambda: _rank_task(architecture, frame_pools(visits)),
+        "rank": lambda: _rank_task(architecture, [v for v in visits if v.pools_frames]),
         "orth": lambda: _OrthTask(ask_block(architecture.losses.orth, context, "build")),
         "au": lambda: _PathHead(0, context.ends[0].channels, _UNITS),
         "branch_cls": lambda: _PathHead(last, context.ends[last].channels, classes),
@@ -72,7 +72,7 @@ def auxiliary_tasks(
     return _Tasks(wanted) if wanted else None
 
 
-class AuxiliaryInputs(NamedTuple):
+class _Seen(NamedTuple):
     """What the auxiliary tasks can look at."""
 
     clips: Sequence[Tensor]
@@ -92,8 +92,16 @@ class _Tasks(nn.Module):
         super().__init__()
         self.tasks = nn.ModuleDict(tasks)
 
-    def forward(self, output: ModelOutput, seen: AuxiliaryInputs) -> ModelOutput:
-        """Return the output with what every task says."""
+    def forward(
+        self,
+        output: ModelOutput,
+        clips: Sequence[Tensor],
+        pools: Sequence[PooledFrames | None],
+        ends: Sequence[Tensor],
+        aligned: Sequence[Tensor],
+    ) -> ModelOutput:
+        """Return the output with what every task says; `_Seen` says what the others are."""
+        seen = _Seen(clips, pools, ends, aligned)
         losses, logits = dict(output.losses), dict(output.auxiliary_logits)
         for name, task in self.tasks.items():
             (logits if isinstance(task, _PathHead) else losses)[name] = task(seen)
@@ -113,12 +121,12 @@ class _DynamicImageTask(nn.Module):
         self.decoder = decoder
         self.path = path
 
-    def forward(self, seen: AuxiliaryInputs) -> Tensor:
+    def forward(self, seen: _Seen) -> Tensor:
         """Decode, and compare with the image of the frames, at the decoder's resolution."""
         pooled_frames = seen.pools[self.path]
         assert pooled_frames is not None
         decoded: Tensor = self.decoder(pooled_frames.pooled)
-        target = resize_by_area(dynamic_image(seen.clips[self.path]), decoded.shape[1:])
+        target = _resize_by_area(_dynamic_image(seen.clips[self.path]), decoded.shape[1:])
         return functional.mse_loss(decoded, target)
 
 
@@ -135,7 +143,7 @@ class _RankTask(nn.Module):
         self.scorers = nn.ModuleDict({str(path): scorer for path, scorer in scorers.items()})
         self.rising = rising
 
-    def forward(self, seen: AuxiliaryInputs) -> Tensor:
+    def forward(self, seen: _Seen) -> Tensor:
         """Score the frames of every path."""
         losses = []
         for path, rising in self.rising.items():
@@ -146,7 +154,7 @@ class _RankTask(nn.Module):
                 if pooled_frames.scores is None
                 else pooled_frames.scores
             )
-            losses.append(rank_loss(scores[:, :rising]))
+            losses.append(_rank_loss(scores[:, :rising]))
         return torch.stack(losses).mean()
 
 
@@ -157,7 +165,7 @@ class _OrthTask(nn.Module):
         super().__init__()
         self.form = form
 
-    def forward(self, seen: AuxiliaryInputs) -> Tensor:
+    def forward(self, seen: _Seen) -> Tensor:
         """Compare the paths."""
         one, other = (aligned.mean((2, 3)) for aligned in seen.aligned)
         loss: Tensor = self.form(one, other)
@@ -172,7 +180,7 @@ class _PathHead(nn.Module):
         self.path = path
         self.head = nn.Sequential(MeanOverMap(), linear(channels, outputs))
 
-    def forward(self, seen: AuxiliaryInputs) -> Tensor:
+    def forward(self, seen: _Seen) -> Tensor:
         """Return logits (B, outputs)."""
         logits: Tensor = self.head(seen.ends[self.path])
         return logits
@@ -193,7 +201,7 @@ def _image_task(decoder: Visit) -> _DynamicImageTask:
     return _DynamicImageTask(decoder.build(), decoder.path)
 
 
-def rank_loss(scores: Tensor) -> Tensor:
+def _rank_loss(scores: Tensor) -> Tensor:
     """Return the mean over clips and pairs t < u of max(0, 1 / T - (s_u - s_t)), scores (B, T)."""
     count = scores.shape[1]
     rise = scores[:, None, :] - scores[:, :, None]  # (B, t, u)
@@ -201,7 +209,7 @@ def rank_loss(scores: Tensor) -> Tensor:
     return ((1 / count - rise).relu() * later).sum((1, 2)).mean() / later.sum()
 
 
-def dynamic_image(frames: Tensor) -> Tensor:
+def _dynamic_image(frames: Tensor) -> Tensor:
     """Return the dynamic image (B, H, W) of frames (B, T, C, H, W), from 0 to 1 in every clip.
 
     Colours are averaged. The image of a clip without motion is 0.
@@ -212,7 +220,7 @@ def dynamic_image(frames: Tensor) -> Tensor:
     return (image - low) / (high - low).clamp_min(_STILL)
 
 
-def resize_by_area(images: Tensor, size: Sequence[int]) -> Tensor:
+def _resize_by_area(images: Tensor, size: Sequence[int]) -> Tensor:
     """Return images (B, H, W) at another size, each pixel the mean of the area it covers."""
     if tuple(images.shape[1:]) == tuple(size):
         return images

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.auxiliary import AuxiliaryInputs, ModelOutput, auxiliary_tasks
+from mer_nas.architectures.auxiliary import ModelOutput, auxiliary_tasks
 from mer_nas.architectures.blocks.base import Block, Stem
 from mer_nas.architectures.blocks.fusion import AlignAndFuse, Fusion
 from mer_nas.architectures.grammar import Architecture
@@ -75,8 +75,7 @@ class Network(nn.Module):
         if self.auxiliary is None:
             return output
         pools = [passed.pooled_frames for passed in states]
-        seen = AuxiliaryInputs(clips, pools, ends, aligned)
-        told: ModelOutput = self.auxiliary(output, seen)
+        told: ModelOutput = self.auxiliary(output, clips, pools, ends, aligned)
         return told
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -27,7 +27,46 @@ class _Built(NamedTuple):
     context: BuildContext
 
 
-_built: ContextVar[list[_Built] | None] = ContextVar("built", default=None)
+class _OwnModules(list[_Built]):
+    """The modules of a user's own blocks in one network."""
+
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """Hold what they give for one clip against what their blocks say.
+
+        Raises:
+            BlockError: One fails, or gives another shape.
+        """
+        running: list[tuple[_Built, str]] = []
+
+        def before(each: _Built, given: tuple[Any, ...]) -> None:
+            running.append((each, _shapes(given)))
+
+        def after(each: _Built, found: Any) -> None:
+            given = running.pop()[1]
+            right = _right(each.block, each.context)
+            if right is not None and _shapes(found) != _shapes(right):
+                where = _forward(each.module)
+                said = (
+                    f"forward makes {_shapes(found)} of {given}; {_shapes(right)} would be right"
+                )
+                raise _error(each.block, each.context, f"{where}{said}")
+
+        for each in self:
+            each.module.register_forward_pre_hook(lambda _, given, each=each: before(each, given))
+            each.module.register_forward_hook(lambda _, __, found, each=each: after(each, found))
+        try:
+            yield
+        except MerNasError:
+            raise
+        except (Exception, SystemExit) as error:
+            if not running:
+                raise
+            each, given = running[-1]
+            raise _error(each.block, each.context, _failed(error, "forward", given)) from error
+
+
+_built: ContextVar[_OwnModules | None] = ContextVar("built", default=None)
 
 
 def is_user_block(part: object) -> TypeGuard[Block]:
@@ -79,48 +118,14 @@ def _slot_of(block: Block) -> str:
 
 
 @contextmanager
-def record_built() -> Iterator[list[_Built]]:
+def record_built() -> Iterator[_OwnModules]:
     """Collect the user's own modules that are built."""
-    built: list[_Built] = []
+    built = _OwnModules()
     token = _built.set(built)
     try:
         yield built
     finally:
         _built.reset(token)
-
-
-@contextmanager
-def check_shapes(built: Sequence[_Built]) -> Iterator[None]:
-    """Hold what own modules give for one clip against what their blocks say.
-
-    Raises:
-        BlockError: One fails, or gives another shape.
-    """
-    running: list[tuple[_Built, str]] = []
-
-    def before(each: _Built, given: tuple[Any, ...]) -> None:
-        running.append((each, _shapes(given)))
-
-    def after(each: _Built, found: Any) -> None:
-        given = running.pop()[1]
-        right = _right(each.block, each.context)
-        if right is not None and _shapes(found) != _shapes(right):
-            where = _forward(each.module)
-            said = f"forward makes {_shapes(found)} of {given}; {_shapes(right)} would be right"
-            raise _error(each.block, each.context, f"{where}{said}")
-
-    for each in built:
-        each.module.register_forward_pre_hook(lambda _, given, each=each: before(each, given))
-        each.module.register_forward_hook(lambda _, __, found, each=each: after(each, found))
-    try:
-        yield
-    except MerNasError:
-        raise
-    except (Exception, SystemExit) as error:
-        if not running:
-            raise
-        each, given = running[-1]
-        raise _error(each.block, each.context, _failed(error, "forward", given)) from error
 
 
 def block_line(error: BaseException) -> str:

@@ -32,6 +32,12 @@ class Visit(NamedTuple):
     path: int
     """Index of the path; of fusion and head, of the last one."""
 
+    @property
+    def pools_frames(self) -> bool:
+        """Whether it is a temporal pool that auxiliary tasks can look into."""
+        part = self.part
+        return self.slot == "temporal" and isinstance(part, Block) and "rank" in part.losses
+
     def build(self) -> nn.Module:
         """Return the module of a block."""
         assert isinstance(self.part, Block)
@@ -75,20 +81,9 @@ def walk(architecture: Architecture, place: str = "architecture", classes: int =
     visits = [visit for way in ways for visit in way.visits]
     ends = tuple(way.shape for way in ways)
     visits += _behind(architecture, ends, place, classes)
-    if pools := frame_pools(visits):
-        visits.append(_decoder(architecture, pools[0], f"{place}.losses.dyn_image"))
+    if (pool := next((visit for visit in visits if visit.pools_frames), None)) is not None:
+        visits.append(_decoder(architecture, pool, f"{place}.losses.dyn_image"))
     return visits
-
-
-def frame_pools(visits: list[Visit]) -> list[Visit]:
-    """Return the temporal pools among visits that auxiliary tasks can look into."""
-    return [
-        visit
-        for visit in visits
-        if visit.slot == "temporal"
-        and isinstance(visit.part, Block)
-        and "rank" in visit.part.losses
-    ]
 
 
 class _Way:

@@ -1,19 +1,21 @@
 """From a trial's draws to a candidate that can be trained, or the reason why there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 
-from mer_nas.architectures import Cost, parse_drawn
+from mer_nas.architectures import Architecture, Cost, parse_drawn
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import Timing, clock
-from mer_nas.search.effects import idle
+from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
 from mer_nas.space.search_space import Limits
+from mer_nas.space.settings import Setting
 from mer_nas.training.config import TrainerConfig
 
 
@@ -59,8 +61,15 @@ class Proposer:
             cost, timing = check_limits(candidate, self.classes, self.space.limits, place)
         except ConfigError as error:  # of one draw; the others go on
             raise Infeasible(str(error)) from error
-        unused = tuple(idle(self.space, trial.params, architecture))
+        unused = tuple(self._idle(trial.params, architecture))
         return Proposal(candidate, cost, timing, unused)
+
+    def _idle(self, drawn: dict[str, Any], network: Architecture) -> Iterator[str]:
+        """Yield the parameters without which the network would be the same, whatever they are."""
+        tree = network.model_dump(mode="json")
+        for setting in Setting.of(self.space.tree, drawn):
+            if setting.name in drawn and is_idle(self.space, drawn, network, tree, setting):
+                yield setting.name
 
 
 def check_limits(

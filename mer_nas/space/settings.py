@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mer_nas.config.base import Tree
 from mer_nas.space.domains import (
+    SHARED,
     BlockChoice,
     BlockNode,
     Choice,
@@ -18,6 +20,11 @@ from mer_nas.space.domains import (
     Node,
     Repeat,
 )
+
+NOTHING = object()
+"""What stands where nothing is."""
+Way = tuple[str | int, ...]
+"""The keys that lead to a value of a closed architecture."""
 
 MANY = 8
 """Values of a range of whole numbers up to which each is looked at, and not its ends alone."""
@@ -95,6 +102,19 @@ class Setting:
         found = drawn[self.name]
         return self.node.value(found) if isinstance(self.node, Choice) else found
 
+    def ways(self, tree: Tree) -> list[Way]:
+        """Return where its value ends up in a closed architecture.
+
+        That of a setting which blocks share is in every block of their kind.
+        """
+        at = self.at[1:]
+        if SHARED not in at[:-2]:
+            return [at]
+        index = at.index(SHARED)
+        kind, rest = at[index + 1], at[index + 2 :]
+        around = stands(tree, at[:index])
+        return [(*at[:index], *way, *rest) for way in _blocks(around, str(kind))]
+
     def _to(self, key: str | int, written: str = "") -> Setting:
         name, said = f"{self.name}.{key}", f"{self.written}.{written or key}"
         return replace(self, name=name, written=said, at=(*self.at, key))
@@ -121,3 +141,25 @@ def _chosen(
             continue
         inside = here._option(decision.written, name, chosen=several)
         yield from Setting.of(options[name], drawn, inside)
+
+
+def _blocks(tree: Any, kind: str) -> Iterator[Way]:
+    """Yield the ways to all blocks of a kind."""
+    if isinstance(tree, dict) and tree.get("kind") == kind:
+        yield ()
+    children = (
+        tree if isinstance(tree, dict) else dict(enumerate(tree if isinstance(tree, list) else ()))
+    )
+    for key, child in children.items():
+        for way in _blocks(child, kind):
+            yield (key, *way)
+
+
+def stands(tree: Any, way: Way) -> Any:
+    """Return what stands in a tree; `NOTHING` where the way leads nowhere."""
+    for key in way:
+        try:
+            tree = tree[key]
+        except (KeyError, IndexError, TypeError):
+            return NOTHING
+    return tree

@@ -137,7 +137,7 @@ def magnify(name: str, clips: Tensor, factors: Tensor) -> Tensor:
     raise ValueError(f"nobody has said what magnified motion does to {name!r}")
 
 
-def turn_hue(colours: Tensor, angles: Tensor) -> Tensor:
+def _turn_hue(colours: Tensor, angles: Tensor) -> Tensor:
     """Turn the hue of `colours` (B, 3, H, W) by `angles` (B,), in radians."""
     red, green, blue = colours.unbind(1)
     high, low = colours.amax(1), colours.amin(1)
@@ -155,7 +155,7 @@ def turn_hue(colours: Tensor, angles: Tensor) -> Tensor:
 def _turned_values(name: str, clips: Tensor, angles: Tensor) -> Tensor:
     """Return clips whose vectors are turned in their places."""
     if name == FLOW_RGB:
-        return turn_hue(clips, angles)
+        return _turn_hue(clips, angles)
     if name != FLOW:
         return clips
     u, v, strain = clips.unbind(1)

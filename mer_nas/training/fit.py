@@ -35,7 +35,7 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a number; the candidate has failed, not the program."""
 
 
-class Batch(NamedTuple):
+class _Batch(NamedTuple):
     """Clips to learn from at once."""
 
     inputs: tuple[Tensor, ...]
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
     """Share of the former."""
 
 
-class Loader:
+class _Loader:
     """The clips of a fold in random batches, one epoch every time it is gone through.
 
     A last batch of a single clip is left out, because BatchNorm has no variance there; so are
@@ -68,7 +68,7 @@ class Loader:
         self.left = trainer.steps_for(self.count)
         """Batches that are still to come."""
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[_Batch]:
         """Go through the batches of an epoch."""
         order = torch.randperm(self.count, generator=self.generator)
         batches = torch.split(order, self.trainer.batch)[: self.trainer.batches(self.count)]
@@ -79,7 +79,7 @@ class Loader:
             inputs = augment(inputs, self.trainer.augment, self.generator)
             inputs, with_, share = blend(inputs, self.trainer.augment.mixup, self.generator)
             other = None if with_ is None else clips[with_]
-            yield Batch(tuple(inputs.values()), clips, other, share)
+            yield _Batch(tuple(inputs.values()), clips, other, share)
 
 
 def fit(
@@ -105,9 +105,9 @@ def fit(
     Raises:
         TrainingDiverged: A loss is infinite or not a number.
     """
-    loader = Loader(inputs, trainer, seed)
+    loader = _Loader(inputs, trainer, seed)
     training_loss = TrainingLoss(targets, trainer, auxiliary or {})
-    optimizer = build_optimizer(network, trainer)
+    optimizer = _optimizer(network, trainer)
     schedule = LambdaLR(optimizer, partial(trainer.lr_factor, clips=loader.count))
     epochs = trainer.epochs_for(loader.count)
     history: list[float] = []
@@ -152,7 +152,7 @@ def predict_proba(
     return result
 
 
-def build_optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimizer:
     """Return the optimizer; only matrices and kernels are decayed."""
     decayed = [p for p, decay in _parameters(network) if decay]
     others = [p for p, decay in _parameters(network) if not decay]

@@ -60,18 +60,18 @@ class TrainingLoss:
 
     def _answers(self, output: ModelOutput, batch: Tensor) -> Tensor:
         labels, units = self.targets.labels, self.targets.action_units
-        loss = class_loss(output.logits, labels[batch], labels, self.trainer)
+        loss = _class_loss(output.logits, labels[batch], labels, self.trainer)
         for name, answer in output.auxiliary_logits.items():
             if name == "au":
                 assert units is not None, "action units are learned, but not loaded"
-                own = action_unit_loss(answer, units[batch], units)
+                own = _action_unit_loss(answer, units[batch], units)
             else:
-                own = class_loss(answer, labels[batch], labels, self.trainer)
+                own = _class_loss(answer, labels[batch], labels, self.trainer)
             loss = loss + self.weights.get(name, 1.0) * own
         return loss
 
 
-def class_loss(logits: Tensor, target: Tensor, labels: Tensor, trainer: TrainerConfig) -> Tensor:
+def _class_loss(logits: Tensor, target: Tensor, labels: Tensor, trainer: TrainerConfig) -> Tensor:
     """Return the loss of a batch's classes, a scalar.
 
     Args:
@@ -90,14 +90,14 @@ def class_loss(logits: Tensor, target: Tensor, labels: Tensor, trainer: TrainerC
                 logits, target, weight=weight, label_smoothing=smoothing
             )
         case "focal":
-            return focal_loss(logits, target, trainer.focal_power, smoothing)
+            return _focal_loss(logits, target, trainer.focal_power, smoothing)
         case "logit_adjusted":
             # Menon et al. 2021 (arXiv:2007.07314), eq. 10.
             adjusted = logits - trainer.prior_power * _rarity(labels, logits).log()
             return functional.cross_entropy(adjusted, target, label_smoothing=smoothing)
 
 
-def focal_loss(logits: Tensor, target: Tensor, power: float, smoothing: float = 0.0) -> Tensor:
+def _focal_loss(logits: Tensor, target: Tensor, power: float, smoothing: float = 0.0) -> Tensor:
     """Return the mean of -(1 - p)^power log p over the clips, p being that of the target.
 
     With smoothing, the target is spread over the classes and the terms add up by its shares.
@@ -110,7 +110,7 @@ def focal_loss(logits: Tensor, target: Tensor, power: float, smoothing: float = 
     return -(wanted * (1 - log.exp()) ** power * log).sum(-1).mean()
 
 
-def action_unit_loss(answers: Tensor, wanted: Tensor, fold: Tensor) -> Tensor:
+def _action_unit_loss(answers: Tensor, wanted: Tensor, fold: Tensor) -> Tensor:
     """Return the mean binary cross-entropy over what is annotated, 0 where nothing is.
 
     Each unit is weighed up where the fold has it rarely: a clip with it by the clips without over

@@ -1,6 +1,7 @@
 """What a network learns beside the classes, and that none of it is deployed."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,9 +10,16 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from mer_nas.architectures import ORTHS, BuildContext, ModelOutput, Network, deployed, parse
-from mer_nas.architectures.auxiliary import dynamic_image, rank_loss, resize_by_area
-from mer_nas.architectures.blocks.dyn_image import SegNet
+from mer_nas.architectures import (
+    DYN_IMAGES,
+    ORTHS,
+    BuildContext,
+    ModelOutput,
+    Network,
+    deployed,
+    parse,
+)
+from mer_nas.architectures.state import PooledFrames
 
 Tree = dict[str, Any]
 
@@ -72,6 +80,28 @@ def test_correlations_are_of_features_over_the_batch() -> None:
     assert orthogonality("frob")(one, other[:, 1:]).item() == pytest.approx(0, abs=1e-6)
 
 
+def task_of(name: str, weight: object, frames: int = 3) -> Any:
+    """Return a task of a network of so many frames, to be shown what the test makes up."""
+    tree = {"paths": [timed({"kind": "scored"}, frames=frames)], "losses": {"rank": 1.0}}
+    tree["losses"] |= {name: weight}  # type: ignore[call-overload]
+    return Network(parse(tree), classes=2).get_submodule(f"auxiliary.tasks.{name}")
+
+
+def rank_loss(scores: Tensor) -> Tensor:
+    """Return what the rank task says of frames with these scores, (B, T)."""
+    pooled = PooledFrames(torch.zeros(0), torch.zeros(0), scores)
+    loss: Tensor = task_of("rank", 1.0, scores.shape[1])(SimpleNamespace(pools=[pooled]))
+    return loss
+
+
+def image_loss(frames: Tensor, shown: Tensor) -> float:
+    """Return the squared error of images (B, H, W), shown for the frames (B, T, C, H, W)."""
+    task = task_of("dyn_image", {"kind": "small"})
+    task.decoder = nn.Identity()
+    pooled = PooledFrames(frames, shown)
+    return float(task(SimpleNamespace(clips=[frames], pools=[pooled])))
+
+
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [
@@ -110,52 +140,69 @@ def test_a_dynamic_image_is_the_weighted_sum_from_zero_to_one() -> None:
     # Three frames of four pixels; weights -4/3, 2/3, 2/3.
     frames = torch.tensor([[[0.0, 0, 3, 1], [0, 3, 0, 1], [0, 3, 0, 1]]]).view(1, 3, 1, 2, 2)
     # Sums: 0, 4, -4, 0.
-    assert dynamic_image(frames)[0].flatten().tolist() == pytest.approx([0.5, 1, 0, 0.5])
+    image = torch.tensor([[[0.5, 1.0], [0.0, 0.5]]])
+    assert image_loss(frames, image) == pytest.approx(0, abs=1e-12)
+    assert image_loss(frames, image + 0.1) == pytest.approx(0.01)
 
 
 def test_a_dynamic_image_averages_colours() -> None:
-    grey = torch.rand(2, 4, 1, 3, 3)
+    grey, shown = torch.rand(2, 4, 1, 3, 3), torch.zeros(2, 3, 3)
     shift = torch.tensor([0.3, -0.2, -0.1]).view(3, 1, 1)
-    assert torch.allclose(dynamic_image(grey + shift), dynamic_image(grey), atol=1e-4)
+    assert image_loss(grey + shift, shown) == pytest.approx(image_loss(grey, shown), abs=1e-4)
 
 
 def test_a_clip_without_motion_has_no_dynamic_image() -> None:
     still = torch.rand(1, 1, 1, 9, 9).expand(1, 8, 1, 9, 9)
-    assert dynamic_image(still).max() < 0.05
+    assert image_loss(still, torch.zeros(1, 9, 9)) < 0.05**2
 
 
-def test_images_are_resized_by_area() -> None:
-    image = torch.tensor([[[0.0, 2.0, 4.0]] * 2])
-    assert resize_by_area(image, (2, 3)) is image
-    assert resize_by_area(image, (1, 1)).tolist() == [[[pytest.approx(2)]]]
-    # Of three pixels, each of two covers one and a half.
-    assert resize_by_area(image, (2, 2))[0, 0].tolist() == pytest.approx([2 / 3, 10 / 3])
-    assert resize_by_area(image, (2, 6))[0, 0].tolist() == pytest.approx(
-        [0, 0, 2, 2, 4, 4], abs=1e-6
-    )
+@pytest.mark.parametrize(
+    ("size", "row"),
+    [
+        ((2, 3), [0, 1 / 2, 1]),
+        ((1, 1), [1 / 2]),
+        # Of three pixels, each of two covers one and a half.
+        ((2, 2), [1 / 6, 5 / 6]),
+        ((2, 6), [0, 0, 1 / 2, 1 / 2, 1, 1]),
+    ],
+)
+def test_the_image_of_the_frames_is_resized_by_area(
+    size: tuple[int, int], row: list[float]
+) -> None:
+    # Of two frames the second minus the first.
+    frames = torch.tensor([[0.0, 0, 0], [0, 2, 4]]).view(1, 2, 1, 1, 3).expand(1, 2, 1, 2, 3)
+    shown = torch.tensor([[row] * size[0]])
+    assert image_loss(frames, shown) == pytest.approx(0, abs=1e-10)
+
+
+def decoder(channels: int = 5) -> Any:
+    small = DYN_IMAGES["small"](kind="small")
+    return small.build(BuildContext("here", channels, channels, (8, 8)))
 
 
 def test_maxima_go_back_to_their_places() -> None:
     x = torch.randn(2, 3, 8, 8)
     maxima, places = functional.max_pool2d(x, 2, return_indices=True)
     expected = functional.max_unpool2d(maxima, places, 2)
-    assert torch.equal(SegNet.unpool(maxima, places, (8, 8)), expected)
+    assert torch.equal(decoder().unpool(maxima, places, (8, 8)), expected)
 
 
 def test_maxima_of_an_odd_rim_go_back_too() -> None:
     x = torch.arange(15.0).view(1, 1, 3, 5)
     maxima, places = functional.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
-    back = SegNet.unpool(maxima, places, (3, 5))
+    back = decoder().unpool(maxima, places, (3, 5))
     assert back[0, 0].tolist() == [[0] * 5, [0, 6, 0, 8, 9], [0, 11, 0, 13, 14]]
 
 
 def test_a_decoder_is_a_mirror() -> None:
-    decoder = SegNet(5, ((4, 2), (6, 3)))
-    pairs = [(5, 4), (4, 4), (4, 6), (6, 6), (6, 6), (6, 6), (6, 6), (6, 4), (4, 4)]
-    weights = sum(9 * a * b + b + 2 * b for a, b in pairs) + 9 * 4 + 1
-    assert sum(parameter.numel() for parameter in decoder.parameters()) == weights
-    image = decoder(torch.randn(2, 5, 7, 6))
-    assert image.shape == (2, 7, 6)
+    # Down 2, 2 and 3 convolutions of 16, 32 and 64 channels, and up again.
+    down = [(5, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64), (64, 64)]
+    up = [(64, 64), (64, 64), (64, 32), (32, 32), (32, 16), (16, 16)]
+    weights = sum(9 * a * b + b + 2 * b for a, b in down + up) + 9 * 16 + 1
+    mirror = decoder()
+    assert sum(parameter.numel() for parameter in mirror.parameters()) == weights
+    image = mirror(torch.randn(2, 5, 9, 10))
+    assert image.shape == (2, 9, 10)
     assert 0 < image.min() < image.max() < 1
 
 
@@ -171,8 +218,8 @@ def test_the_decoder_is_compared_with_the_image_of_the_frames_the_path_took() ->
     task = network.get_submodule("auxiliary.tasks.dyn_image")
     task.decoder = Shown()  # type: ignore[assignment]
     given = torch.rand(2, 5, 1, 28, 28)
-    expected = functional.mse_loss(shown, dynamic_image(given[:, [0, 2, 4]]))
-    assert network(given).losses["dyn_image"].item() == pytest.approx(expected.item())
+    expected = image_loss(given[:, [0, 2, 4]], shown)
+    assert network(given).losses["dyn_image"].item() == pytest.approx(expected)
 
 
 def test_action_units_come_from_the_first_path_and_classes_from_the_last() -> None:

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from mer_nas.architectures import GLOBALS, LOCALS, SLOTS, BuildContext, Cost, Network, parse
-from mer_nas.architectures.blocks.down import MAA, ConvMaxPool, OrientedConvolutions
+from mer_nas.architectures.blocks.down import MAA, ConvMaxPool
 from mer_nas.architectures.blocks.multi_scale import ParallelKernels
-from mer_nas.architectures.blocks.stem import PatchEmbedding
+from mer_nas.architectures.blocks.stem import PatchStem
 from mer_nas.architectures.layers.attention import OverTokens, SelfAttention
 from mer_nas.architectures.layers.basic import Position
 from mer_nas.architectures.state import State
@@ -58,6 +58,14 @@ def test_an_aggregation_has_the_parameters_of_its_parts(
     assert _count(MAA(**settings).build(context(8, 24, 14))) == parameters
 
 
+def _oriented(channels: int, kernels: tuple[int, ...], *orientations: str, gated: bool) -> Any:
+    """Return the oriented convolutions that an aggregation begins with."""
+    gate = "softmax" if gated else "none"
+    settings = {"kernels": kernels, "orientations": orientations, "grain_gate": gate}
+    where = BuildContext("here", channels, channels, (9, 9))
+    return MAA.model_validate(settings).build(where).get_submodule("0")
+
+
 @pytest.mark.parametrize(
     ("orientation", "steps"),
     [("h", (0, 1)), ("v", (1, 0)), ("d1", (1, 1)), ("d2", (1, -1))],
@@ -65,7 +73,7 @@ def test_an_aggregation_has_the_parameters_of_its_parts(
 def test_an_aggregation_sees_along_its_orientation_only(
     orientation: str, steps: tuple[int, int]
 ) -> None:
-    oriented = OrientedConvolutions(1, (7,), (orientation,))
+    oriented = _oriented(1, (7,), orientation, gated=False)
     x = torch.zeros(1, 1, 9, 9)
     x[..., 4, 4] = 1.0
     seen = (oriented(x) - oriented(torch.zeros_like(x)))[0, 0]
@@ -73,7 +81,6 @@ def test_an_aggregation_sees_along_its_orientation_only(
     assert {tuple(place) for place in seen.nonzero().tolist()} == set(along)
     # Row by row, the kernel is met in the order in which its numbers stand.
     (view,) = (v for grain in oriented.grains for v in grain.children())
-    assert isinstance(view.weight, torch.Tensor)
     assert torch.allclose(torch.stack([seen[at] for at in along]), view.weight.flatten().flip(0))
 
 
@@ -88,10 +95,9 @@ def test_only_the_diagonal_of_a_diagonal_kernel_costs(small: Make) -> None:
 
 @pytest.mark.parametrize("orientations", [("h",), ("h", "v")])
 def test_a_clip_weighs_its_grains_by_a_softmax(orientations: tuple[str, ...]) -> None:
-    gated = OrientedConvolutions(4, (3, 5), orientations, gated=True)
-    plain = OrientedConvolutions(4, (3, 5), orientations)
+    gated = _oriented(4, (3, 5), *orientations, gated=True)
+    plain = _oriented(4, (3, 5), *orientations, gated=False)
     plain.load_state_dict(gated.state_dict(), strict=False)
-    assert gated.grain is not None
     with torch.no_grad():
         # Odds of 3 : 1 for the finer grain, whatever the clip shows.
         gated.grain.weight.zero_()
@@ -119,9 +125,11 @@ def test_a_multi_scale_module_shares_the_channels_among_its_kernels(
 
 
 def test_patches_are_read_by_row_then_column_then_channel() -> None:
-    patches = PatchEmbedding(channels=3, patch=2, width=12)
+    where = BuildContext("here", 3, 12, (4, 4))
+    patches = PatchStem(patch=2, width=12, position="none").build(where)
+    (weight,) = (parameter for parameter in patches.parameters() if parameter.ndim == 2)
     with torch.no_grad():
-        patches.project.weight.copy_(torch.eye(12))
+        weight.copy_(torch.eye(12))
     x = torch.arange(3 * 4 * 4.0).view(1, 3, 4, 4)
     # The lower left patch: rows 2 and 3, columns 0 and 1; channels are 16 apart.
     expected = [8, 24, 40, 9, 25, 41, 12, 28, 44, 13, 29, 45]

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from mer_nas.architectures.layers.recalibration import (
     CBAM,
-    ChannelAttention,
     CoordinateAttention,
-    SpatialAttention,
     SqueezeExcite,
     efficient_channel_attention,
 )
@@ -31,9 +29,9 @@ def _set(layer: nn.Module, rows: list[list[float]], bias: list[float] | None = N
             layer.bias.copy_(torch.tensor(bias))
 
 
-def _judging() -> ChannelAttention:
+def _judging() -> nn.Module:
     """Return channel attention of two hidden numbers, s = a + b and d = -b; then (s, d - s)."""
-    attention = ChannelAttention(2)
+    attention = CBAM(2).channels
     _set(attention.judge[0], [[1, 1], [0, -1], [0, 0], [0, 0]])
     _set(attention.judge[2], [[1, 0, 0, 0], [-1, 1, 0, 0]])
     return attention
@@ -43,9 +41,9 @@ def _judging() -> ChannelAttention:
 CHANNELS = torch.tensor([_sigmoid(1 + 3), _sigmoid(0 - 3)]).view(1, 2, 1, 1)
 
 
-def _looking() -> SpatialAttention:
+def _looking() -> nn.Module:
     """Return spatial attention that says maximum - mean of the position to the left."""
-    attention = SpatialAttention()
+    attention = CBAM(2).positions
     with torch.no_grad():
         attention.look.weight.zero_()
         attention.look.weight[0, :, 3, 2] = torch.tensor([1.0, -1.0])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import TEMPORALS, BuildContext, Network, State, parse
-from mer_nas.architectures.blocks.temporal import FrameScore, RankFeatures, Scored
+from mer_nas.architectures.blocks.temporal import FrameScore, Scored
 from mer_nas.architectures.state import advance
 
 Tree = dict[str, Any]
@@ -98,6 +98,13 @@ def test_a_pool_with_scores_lets_the_rank_loss_see_them() -> None:
     assert state.pooled_frames.scores.tolist() == close_to([3, 4, 11], [1, 1, 1])
 
 
+def _rank_features(channels: int, frames: int, features: int, grid: int, axis: str) -> Any:
+    """Return the module that the temporal pool `conv3d` makes of these settings."""
+    pool = TEMPORALS["conv3d"](kind="conv3d", channels=features, grid=grid, axis=axis)
+    built = pool.build(BuildContext("here", channels, 1, (4, 4), frames=frames))
+    return built.get_submodule("pool")
+
+
 @pytest.mark.parametrize(
     ("axis", "expected"),
     [
@@ -111,7 +118,7 @@ def test_a_pool_with_scores_lets_the_rank_loss_see_them() -> None:
 def test_rank_features_are_filters_through_time_or_what_the_code_takes_for_it(
     axis: str, expected: list[list[float]]
 ) -> None:
-    module = RankFeatures(channels=1, frames=2, features=1, grid=2, axis=axis).eval()
+    module = _rank_features(1, frames=2, features=1, grid=2, axis=axis).eval()
     grids = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
 
     class Grids(nn.Module):
@@ -119,7 +126,7 @@ def test_rank_features_are_filters_through_time_or_what_the_code_takes_for_it(
             assert features.shape == (2, 1)
             return grids
 
-    module.spread = Grids()  # type: ignore[assignment]
+    module.spread = Grids()
     with torch.no_grad():
         module.rank.weight.zero_()
         module.rank.weight[0, 0, 1, 1] = torch.tensor([-1.0, 1.0])
@@ -129,7 +136,7 @@ def test_rank_features_are_filters_through_time_or_what_the_code_takes_for_it(
 
 
 def test_rank_features_have_the_parameters_of_their_parts() -> None:
-    module = RankFeatures(channels=6, frames=4, features=3, grid=5, axis="time")
+    module = _rank_features(6, frames=4, features=3, grid=5, axis="time")
     parts = 2 * 6 + (6 * 25 + 25) + (3 * 9 * 4 + 3)
     assert sum(parameter.numel() for parameter in module.parameters()) == parts
 

@@ -4,8 +4,6 @@ from typing import Any
 
 import optuna
 
-from mer_nas.architectures import parse_drawn
-from mer_nas.search.effects import idle
 from mer_nas.search.proposals import Proposer
 from mer_nas.settings import resolve
 from mer_nas.space import SearchSpace
@@ -61,11 +59,11 @@ def test_a_parameter_is_idle_where_the_rest_leaves_it_without_effect() -> None:
         "expert_drop": choice(0.1, 0.2),
     }
     space = space_of(block)
+    proposer = Proposer(space, TrainerConfig(), classes=3)
     at = "architecture.paths.0.stages.0.global"
-    for top_k, without in ((2, []), (4, [f"{at}.expert_drop"])):
+    for top_k, without in ((2, ()), (4, (f"{at}.expert_drop",))):
         drawn = {f"{at}.top_k": top_k, f"{at}.expert_drop": 0.2}
-        tree = space.fill(lambda name, _, drawn=drawn: drawn[name])
-        assert idle(space, drawn, parse_drawn(tree["architecture"])) == without
+        assert proposer(trial(space, **drawn)).idle == without
 
 
 def test_a_proposal_tells_its_idle_parameters() -> None:

@@ -20,7 +20,7 @@ from mer_nas.inputs import (
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.training.augment import augment, blend, magnify, mirror, rotate, shift, turn_hue
+from mer_nas.training.augment import augment, blend, magnify, mirror, rotate, shift
 from mer_nas.training.config import Augmentation
 
 SEQUENCES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
@@ -104,9 +104,11 @@ def test_the_picture_of_a_turned_flow_is_the_turned_picture(angle: float) -> Non
 
 
 def test_a_hue_turned_a_third_of_the_circle_moves_on_by_one_primary() -> None:
-    colours = torch.rand(5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    third = torch.full((5,), 2 * math.pi / 3)
-    torch.testing.assert_close(turn_hue(colours, third), colours[:, [2, 0, 1]])
+    # One colour everywhere in each clip, so that no place matters.
+    colours = torch.rand(20, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    clips = colours.expand(20, 3, 4, 4).contiguous()
+    third = torch.full((20,), 2 * math.pi / 3)
+    torch.testing.assert_close(rotate(FLOW_RGB, clips, third), clips[:, [2, 0, 1]])
 
 
 def test_the_inputs_of_one_clip_are_changed_alike() -> None:

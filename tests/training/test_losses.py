@@ -4,17 +4,28 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from mer_nas.architectures import ModelOutput
 from mer_nas.training.config import TrainerConfig
-from mer_nas.training.losses import (
-    Targets,
-    TrainingLoss,
-    action_unit_loss,
-    class_loss,
-    focal_loss,
-)
+from mer_nas.training.losses import Targets, TrainingLoss
+
+
+def class_loss(logits: Tensor, target: Tensor, labels: Tensor, trainer: TrainerConfig) -> Tensor:
+    """Return the loss of clips that have these classes, in a fold whose clips have `labels`."""
+    batch = torch.stack([(labels == wanted).nonzero()[0, 0] for wanted in target])
+    return TrainingLoss(Targets(labels), trainer, {})(ModelOutput(logits), batch)
+
+
+def action_unit_loss(answers: Tensor, fold: Tensor, batch: Tensor) -> Tensor:
+    """Return what the answers about action units of a batch add to a class loss that is 0.
+
+    The fold is known by its action units; its clips are all of the one class there is.
+    """
+    targets = Targets(torch.zeros(len(fold), dtype=torch.long), fold)
+    said = ModelOutput(torch.zeros(len(batch), 1), {}, {"au": answers})
+    return TrainingLoss(targets, TrainerConfig(loss="ce"), {})(said, batch)
 
 
 def test_a_rare_class_weighs_as_much_as_a_frequent_one() -> None:
@@ -40,8 +51,9 @@ def test_focal_loss_of_two_clips_by_hand() -> None:
     # Of probabilities 0.8 and 0.5 for the right class: (0.2^2 * -ln 0.8 + 0.5^2 * -ln 0.5) / 2.
     logits = torch.tensor([[math.log(4), 0.0], [0.0, 0.0]])
     expected = (0.04 * -math.log(0.8) + 0.25 * -math.log(0.5)) / 2
-    target = torch.tensor([0, 1])
-    assert focal_loss(logits, target, power=2.0).item() == pytest.approx(expected, rel=1e-5)
+    target, trainer = torch.tensor([0, 1]), TrainerConfig(loss="focal", focal_power=2.0)
+    found = class_loss(logits, target, target, trainer)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -72,18 +84,17 @@ def test_rare_action_units_weigh_more_but_at_most_ten_times() -> None:
     fold = torch.zeros(40, 2)
     fold[0] = 1
     fold[4:, 0] = math.nan
-    both = action_unit_loss(torch.zeros(1, 2), torch.ones(1, 2), fold)
+    both = action_unit_loss(torch.zeros(1, 2), fold, torch.tensor([0]))
     assert both.item() == pytest.approx((3 + 10) / 2 * math.log(2), rel=1e-6)
-    neither = action_unit_loss(torch.zeros(1, 2), torch.zeros(1, 2), fold)
+    neither = action_unit_loss(torch.zeros(1, 2), fold, torch.tensor([1]))
     assert neither.item() == pytest.approx(math.log(2), rel=1e-6)
 
 
 def test_a_clip_that_nobody_annotated_gives_no_gradient() -> None:
     answers = torch.zeros(2, 12, requires_grad=True)
-    wanted = torch.stack([torch.ones(12), torch.full((12,), math.nan)])
-    wanted[0, 3] = math.nan
-    fold = torch.tensor([[0.0], [1.0]]).expand(2, 12)
-    action_unit_loss(answers, wanted, fold).backward()  # type: ignore[no-untyped-call]
+    fold = torch.stack([torch.ones(12), torch.full((12,), math.nan), torch.zeros(12)])
+    fold[0, 3] = math.nan
+    action_unit_loss(answers, fold, torch.tensor([0, 1])).backward()  # type: ignore[no-untyped-call]
     assert answers.grad is not None
     assert torch.equal(answers.grad[1], torch.zeros(12))
     assert answers.grad[0, 3] == 0
@@ -92,8 +103,8 @@ def test_a_clip_that_nobody_annotated_gives_no_gradient() -> None:
 
 def test_a_batch_without_annotations_costs_nothing() -> None:
     answers = torch.randn(3, 12, requires_grad=True)
-    unknown = torch.full((3, 12), math.nan)
-    loss = action_unit_loss(answers, unknown, torch.ones(5, 12))
+    fold = torch.cat([torch.full((3, 12), math.nan), torch.ones(5, 12)])
+    loss = action_unit_loss(answers, fold, torch.arange(3))
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == 0
     assert answers.grad is not None
@@ -101,8 +112,8 @@ def test_a_batch_without_annotations_costs_nothing() -> None:
 
 
 def test_a_fold_that_lacks_a_unit_altogether_has_a_finite_loss() -> None:
-    fold = torch.zeros(6, 12)
-    assert math.isfinite(action_unit_loss(torch.randn(6, 12), fold, fold).item())
+    loss = action_unit_loss(torch.randn(6, 12), torch.zeros(6, 12), torch.arange(6))
+    assert math.isfinite(loss.item())
 
 
 def test_every_loss_counts_with_its_weight() -> None:

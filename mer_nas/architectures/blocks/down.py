@@ -186,7 +186,7 @@ class MAA(_Halving):
     def build(self, context: BuildContext) -> nn.Module:
         """Return the aggregation."""
         return nn.Sequential(
-            OrientedConvolutions(
+            _OrientedConvolutions(
                 context.channels,
                 self.kernels,
                 (*self.orientations, "square") if self.square else self.orientations,
@@ -216,7 +216,7 @@ class MAA(_Halving):
         return self.model_copy(update={"grain_gate": "none"}) if alone else self
 
 
-class OrientedConvolutions(nn.Module):
+class _OrientedConvolutions(nn.Module):
     """(B, C, H, W) to (B, K C, H, W): per kernel, a clip's own mixture of the orientations.
 
     Args:

@@ -32,7 +32,7 @@ class _Decoder(Block):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the decoder."""
-        return SegNet(context.channels, self.levels)
+        return _SegNet(context.channels, self.levels)
 
     def check(self, context: BuildContext) -> None:
         """Refuse a map that has nothing left to halve, and a grid of rank features that is odd."""
@@ -76,7 +76,7 @@ class SmallDecoder(_Decoder):
     levels: ClassVar[tuple[_Level, ...]] = ((16, 2), (32, 2), (64, 3))
 
 
-class SegNet(nn.Module):
+class _SegNet(nn.Module):
     """(B, C, H, W) to (B, H, W), numbers between 0 and 1.
 
     Args:

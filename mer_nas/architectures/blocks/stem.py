@@ -141,7 +141,7 @@ class PatchStem(Stem):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the stem."""
-        stem = PatchEmbedding(context.channels, self.patch, self.width)
+        stem = _PatchEmbedding(context.channels, self.patch, self.width)
         if self.position != "full":
             return stem
         return nn.Sequential(stem, Position(self.width, *self.shape(context).size))
@@ -179,7 +179,7 @@ class PatchStem(Stem):
         return [patch for patch in range(1, context.size[0] + 1) if context.size[0] % patch == 0]
 
 
-class PatchEmbedding(nn.Module):
+class _PatchEmbedding(nn.Module):
     """Maps (B, C, H, W) to (B, D, H / p, W / p), one linear map for all squares.
 
     The numbers of a square are read in the order row, column, channel.

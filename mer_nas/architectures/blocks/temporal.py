@@ -178,7 +178,7 @@ class Conv3D(TemporalPool):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the scorer."""
-        pool = RankFeatures(context.channels, context.frames, self.channels, self.grid, self.axis)
+        pool = _RankFeatures(context.channels, context.frames, self.channels, self.grid, self.axis)
         return _OverTime(context.frames, pool)
 
     def shape(self, context: BuildContext) -> Shape:
@@ -321,7 +321,7 @@ class _MaxOverTime(nn.Module):
         return frames.amax(1)
 
 
-class RankFeatures(nn.Module):
+class _RankFeatures(nn.Module):
     """(B, T, C, H, W) to (B, R, G, G).
 
     Args:

@@ -58,7 +58,7 @@ class Experts(nn.Module):
         return (self.each(x) * weights[..., None]).sum(2)
 
 
-class MLPExperts(Experts):
+class _MLPExperts(Experts):
     """Linear, a depthwise convolution where the expert has one, GELU, linear.
 
     The first maps of all experts are one matrix, and so the second.
@@ -107,7 +107,7 @@ class MLPExperts(Experts):
         return seen.flatten(2).transpose(1, 2)
 
 
-class AttentionExperts(Experts):
+class _AttentionExperts(Experts):
     """One head of attention each; keys and values are those of all (MoA, arXiv:2210.05144).
 
     As in `mhsa`, queries, keys and values have no bias and the way out has one.
@@ -152,14 +152,14 @@ class _ExpertKind:
 
 def _perceptrons(*kernels: _Kernel) -> _ExpertKind:
     reach = max(max(kernel or (1,)) for kernel in kernels)
-    return _ExpertKind(lambda config: MLPExperts(config, kernels), reach)
+    return _ExpertKind(lambda config: _MLPExperts(config, kernels), reach)
 
 
 EXPERTS: Mapping[str, _ExpertKind] = {
     "mlp": _perceptrons(None),
     "conv": _perceptrons((3, 3)),
     "orient": _perceptrons((1, 3), (3, 1)),
-    "attn": _ExpertKind(AttentionExperts, least=2),
+    "attn": _ExpertKind(_AttentionExperts, least=2),
     "hetero": _perceptrons(None, (3, 3), (1, 3), (3, 1)),
 }
 """Forms of experts by the name that YAML gives them."""

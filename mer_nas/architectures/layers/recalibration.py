@@ -72,7 +72,7 @@ class CoordinateAttention(nn.Module):
         return scaled
 
 
-class ChannelAttention(nn.Module):
+class _ChannelAttention(nn.Module):
     """(B, C, H, W) to the weights (B, C, 1, 1) of its channels: CBAM's channel attention."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
@@ -88,7 +88,7 @@ class ChannelAttention(nn.Module):
         return judged.sigmoid()[:, :, None, None]
 
 
-class SpatialAttention(nn.Module):
+class _SpatialAttention(nn.Module):
     """(B, C, H, W) to the weights (B, 1, H, W) of its positions: CBAM's spatial attention."""
 
     def __init__(self, kernel: int = 7) -> None:
@@ -113,8 +113,8 @@ class CBAM(nn.Module):
 
     def __init__(self, channels: int, *, parallel: bool = False) -> None:
         super().__init__()
-        self.channels = ChannelAttention(channels)
-        self.positions = SpatialAttention()
+        self.channels = _ChannelAttention(channels)
+        self.positions = _SpatialAttention()
         self.parallel = parallel
 
     def forward(self, x: Tensor) -> Tensor:

@@ -134,8 +134,8 @@ class Router(nn.Module):
             return routing
         load = routing.chosen
         if deviation is not None:
-            load = selection_probability(clean, noisy, deviation, self.top_k)
-        imbalance = squared_variation(routing.gates) + squared_variation(load)
+            load = _selection_probability(clean, noisy, deviation, self.top_k)
+        imbalance = _squared_variation(routing.gates) + _squared_variation(load)
         return routing._replace(imbalance=imbalance)
 
     def _within_reach(self, scores: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class Router(nn.Module):
         return None
 
 
-def selection_probability(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:
+def _selection_probability(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k: int) -> Tensor:
     """Return for every token and expert the chance to be chosen if its noise were drawn again."""
     best = noisy.topk(top_k + 1, dim=-1)
     chosen = torch.zeros_like(noisy).scatter(-1, best.indices[..., :top_k], 1.0)
@@ -166,7 +166,7 @@ def selection_probability(clean: Tensor, noisy: Tensor, deviation: Tensor, top_k
     return chance
 
 
-def squared_variation(use: Tensor) -> Tensor:
+def _squared_variation(use: Tensor) -> Tensor:
     """Return variance / mean^2 of the experts' shares of `use` (B, N, E).
 
     0 when all are used evenly, E / K - 1 when all tokens go to the same K experts evenly.
