@@ -58,21 +58,19 @@ HEAD = "handed over            members  naive corrected   true  ahead (sd)    fo
 
 def lines(table: Table, scheme: int, epoch: int, size: int) -> Iterator[str]:
     """Yield a line for each rule, chosen among `size` candidates at one fidelity."""
-    found: dict[str, list[float]] = {}
     single: Values | None = None
     seeds = chosen_by(table, scheme)
     yield HEAD
     for rule in RULES:
         if rule.seeds > len(seeds):
             continue
-        looks = np.mean([row for seed in seeds for row in _looks(table, rule, seed, scheme, epoch,
-                                                                  size)], axis=0)  # fmt: skip
-        truths = np.array([true_scores(table, rule, s, scheme, epoch, size) for s in seeds])
-        single = truths if single is None else single
-        ahead = (truths - single).mean(0)
-        found[rule.name] = [*looks, truths.mean()]
+        rows = [row for seed in seeds for row in _looks(table, rule, seed, scheme, epoch, size)]
+        members, naive, corrected = np.mean(rows, axis=0)
+        true = np.array([true_scores(table, rule, s, scheme, epoch, size) for s in seeds])
+        single = true if single is None else single
+        ahead = (true - single).mean(0)
         yield (
-            f"{rule.name:<22} {looks[0]:7.1f} {looks[1]:6.3f} {looks[2]:9.3f} {truths.mean():6.3f} "
+            f"{rule.name:<22} {members:7.1f} {naive:6.3f} {corrected:9.3f} {true.mean():6.3f} "
             f"{ahead.mean():+6.3f} ({ahead.std(ddof=1):.3f}) {(ahead > 0).mean():4.0%}"
         )
 

@@ -27,7 +27,7 @@ from mer_nas.settings import Settings, resolve
 from mer_nas.study import load_clips
 from mer_nas.training.fit import pick_device, predict_proba
 
-CONFIGURATIONS = 48
+CONFIGURATIONS = 42
 SCHEMES: tuple[Scheme, ...] = (4, 8, "loso", 17)
 EPOCHS = (10, 20, 30)
 SEEDS = 3

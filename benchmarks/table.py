@@ -43,7 +43,7 @@ class Table:
     subjects: Whole
     """(N,), numbers below S."""
     facts: tuple[dict[str, Any], ...]
-    """Of each configuration: weights, multiply-accumulates, parameters as drawn, the whole tree."""
+    """Of each configuration: its weights and multiply-accumulates, what was drawn, all of it."""
     made: dict[str, Any]
     """Where and of what it was measured."""
 

@@ -1,8 +1,9 @@
-"""Forty-eight small networks, measured once at several fidelities, and what replays say of them.
+"""Forty-two small networks, measured once at several fidelities, and what replays say of them.
 
     python benchmarks/tabular.py measure data.root=DIR [hours=8] [file=runs/tabular.jsonl]
     python benchmarks/tabular.py pack [file=runs/tabular.jsonl]
     python benchmarks/tabular.py fidelities [table=benchmarks/tabular.npz]
+    python benchmarks/tabular.py ensembles [scheme=loso] [epochs=30] [pool=42] [table=...]
 
 `measure` draws configurations from `tabular.yaml`, the blocks of all spaces in networks of at most
 1.5 million multiply-accumulates, and trains each on the public flow images (data=megc2019_flow) in
@@ -17,16 +18,24 @@ the rank correlation of its pooled UF1, one seed at a time, with that of LOSO af
 of all seeds (of which its own training is a part where it is LOSO itself), and of the other seeds
 alone; how far the candidate that it would choose lies above the mean of all, under LOSO with the
 other seeds.
+
+`ensembles`: what each rule hands over that chooses among `pool` candidates by one scheme and
+epoch: trained networks in it; the UF1 by which it chose; that corrected by BBC-CV over subjects,
+the choice repeated in every draw; the true score: chosen on half of the subjects, asked about the
+other half under LOSO by networks of other seeds, both halves pooled, 20 splits; by how much that
+lies above the best one (standard deviation over splits), and in how many splits it does. A few
+seeds of the best one are as much work as that many members; of three, one seed chose.
 """
 
 import sys
 from pathlib import Path
 
+import combining
 import fidelities
 import measuring
-from table import FILE, Table
+from table import EPOCHS, FILE, SCHEMES, Table
 
-KEYS = ("hours", "file", "table")
+KEYS = ("hours", "file", "table", "scheme", "epochs", "pool")
 """Words of this benchmark's own; all others are settings."""
 
 
@@ -45,6 +54,13 @@ def main(words: list[str]) -> None:
             table = Table.load(Path(own.get("table", FILE)))
             print(table.describe())
             print(*fidelities.lines(table), sep="\n")
+        case "ensembles":
+            table = Table.load(Path(own.get("table", FILE)))
+            print(table.describe())
+            scheme, epoch = own.get("scheme", "loso"), int(own.get("epochs", EPOCHS[-1]))
+            size = int(own.get("pool", len(table.facts)))
+            for line in combining.lines(table, SCHEMES.index(scheme), EPOCHS.index(epoch), size):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":
