@@ -35,7 +35,7 @@ class SubVerbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Verbs(SubVerbs):
+class _Verbs(SubVerbs):
     """Finds each verb in the module of its name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -82,7 +82,7 @@ def _asked(wishes: str) -> bool:
     return click.confirm("Do you agree? It is remembered for just this content", err=True)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mer-nas")
 def main() -> None:
     """Architecture search for micro-expression recognition.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from mer_nas.cli.console import Silent
+from mer_nas.cli.console import View
 from mer_nas.cli.lines import say
 from mer_nas.search.events import Event, FoldDone, Measuring, Note, WorkersReady
 from mer_nas.wording import count, duration
 
 
-class FoldLines(Silent):
+class FoldLines(View):
     """Says after each fold how many are done, and how long the others will take."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the events of a search add up to: counts, the best so far, compute saved, time left."""
+"""What the events of a search add up to, and its state in words: counts, best score, time left."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from mer_nas.search.events import (
     Ended,
     Event,
     FoldDone,
+    Note,
     Opened,
     Rejected,
     SearchEnded,
     Stage,
     Started,
+    WorkersReady,
 )
+from mer_nas.wording import count, duration
 
 
 @dataclass
-class Running:
+class _Running:
     """A job in progress."""
 
     label: str
@@ -43,7 +46,7 @@ class Progress:
     stage: Stage = "search"
     outcomes: Counter[str] = field(default_factory=Counter)
     """Jobs of the search by how they ended."""
-    running: dict[str, Running] = field(default_factory=dict)
+    running: dict[str, _Running] = field(default_factory=dict)
     best: float | None = None
     best_label: str = ""
     kept: int = 0
@@ -81,9 +84,9 @@ class Progress:
                 if stage != self.stage:
                     self.stage, self.stage_began, self.folds_here = stage, self.clock(), 0
                     self.pace_began = self.stage_began
-                self.running[job] = Running(label, done, of)
+                self.running[job] = _Running(label, done, of)
             case FoldDone(_, job, label, fold, done, of, seconds):
-                self.running[job] = Running(label, done, of, fold)
+                self.running[job] = _Running(label, done, of, fold)
                 if not self.folds_here:  # whatever came before was no training
                     self.pace_began = max(self.stage_began, self.clock() - seconds)
                 self.folds_here += 1
@@ -131,3 +134,55 @@ class Progress:
     @property
     def _folds(self) -> int:
         return max((job.of for job in self.running.values()), default=0)
+
+    @property
+    def status(self) -> str:
+        """The state of the search in a line."""
+        left = self.seconds_left
+        parts = []
+        if self.stage == "final":
+            parts.append(
+                f"final stage: {self.final_ended} of {count(self.final_jobs, 'repetition')}"
+            )
+        else:
+            of = f"{self.ended} of " if self.trials else ""
+            parts.append(f"search: {of}{count(self.trials or self.ended, 'trial')}")
+            parts.append(f"{self.outcomes['complete']} complete, {self.outcomes['pruned']} pruned")
+            if self.outcomes["failed"]:
+                parts.append(f"{self.outcomes['failed']} failed")
+            if self.kept + self.spared:
+                parts.append(f"{self.saved:.0%} of the folds saved")
+        if self.best is not None:
+            parts.append(f"best {self.best:.3f} ({self.best_label})")
+        parts.append(f"about {duration(left)} left" if left is not None else "measuring the pace")
+        return " | ".join(parts)
+
+    def sentence(self, event: Event) -> str:
+        """Return an event as a line that stays, or nothing where it passes by."""
+        match event:
+            case Ended("search", _, label, "complete", _, of, value, _):
+                left = f", about {duration(self.seconds_left)} left" if self.seconds_left else ""
+                folds = count(of, "fold")
+                return (
+                    f"{label}: complete, UF1 {value:.3f} over {folds}; best {self.best:.3f}{left}"
+                )
+            case Ended("search", _, label, outcome, done, of, _, reason):
+                return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
+            case Ended("final", _, label, "complete", _, _, value, _):
+                left = f"; about {duration(self.seconds_left)} left" if self.seconds_left else ""
+                return f"{label}: UF1 {value:.3f}{left}"
+            case Ended("final", _, label, outcome, done, of, _, reason):
+                return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
+            case SearchEnded(reason):
+                return f"search ended: {reason}; {self.saved:.0%} of the folds saved by pruning"
+            case WorkersReady(workers, gpu, dashboard, token):
+                share = f" with {gpu:g} of a GPU each" if gpu else ""
+                lines = [f"{count(workers, 'worker')}{share}"]
+                if dashboard:
+                    lines.append(f"Ray dashboard: {dashboard}")
+                if dashboard and token:
+                    lines.append(f"  it asks for a token: the content of {token}")
+                return "\n".join(lines)
+            case Note(text) | Opened(text=text):
+                return text
+        return ""  # the others pass by

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mer_nas import api
 from mer_nas.cli.console import View
 from mer_nas.cli.lines import say
-from mer_nas.cli.loading import ClipBar, ClipLines
+from mer_nas.cli.output import drawn
 from mer_nas.search.events import Event, Listener, Opened, Preparing
-from mer_nas.wording import count, signed
+from mer_nas.wording import count, duration, signed
 
 if TYPE_CHECKING:
     from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias, Winner
@@ -23,13 +26,68 @@ if TYPE_CHECKING:
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 T = TypeVar("T")
 
+_EVERY = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class _ClipLines(View):
+    """Prints now and then how far the preparation is."""
+
+    def __init__(self) -> None:
+        self.began = self.said = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if not isinstance(event, Preparing):
+            return
+        now, clips = time.monotonic(), count(event.of, "clip")
+        if event.done == 0:
+            self.began = self.said = now
+            click.echo(f"preparing {clips}; they are kept for the next time", err=True)
+        elif event.done == event.of:
+            click.echo(f"prepared {clips} in {duration(now - self.began)}", err=True)
+        elif now - self.said >= _EVERY:
+            self.said = now
+            left = (now - self.began) / event.done * (event.of - event.done)
+            click.echo(
+                f"prepared {event.done} of {clips}, about {duration(left)} left",
+                err=True,
+            )
+
+
+class _ClipBar(View):
+    """Draws a bar on a terminal."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("preparing clips"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=drawn(sys.stderr)),
+            transient=True,
+        )
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar."""
+        if isinstance(event, Preparing):
+            if not self.progress.task_ids:
+                self.progress.start()
+                self.progress.add_task("", total=event.of)
+            self.progress.update(self.progress.task_ids[0], completed=event.done)
+
+    def __exit__(self, *_: object) -> None:
+        """Clear the drawing."""
+        self.progress.stop()
+
 
 class _Watch:
     """Shows how clips are prepared, and then what a view shows of all that follows."""
 
     def __init__(self, view: View, *, quiet: bool) -> None:
         self.view = view
-        self.clips = ClipBar() if sys.stderr.isatty() and not quiet else ClipLines(quiet=quiet)
+        loud = _ClipBar() if sys.stderr.isatty() else _ClipLines()
+        self.clips: View = View() if quiet else loud
         self.begun = False
         self.interrupted = (
             "interrupted; the clips that are prepared are kept, and the same command goes on"
@@ -51,7 +109,7 @@ class _Watch:
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self.begun:
-            self.view.__exit__(None, None, None)
+            self.view.__exit__()
         else:
             self.clips.__exit__()
 

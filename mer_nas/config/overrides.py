@@ -11,7 +11,7 @@ from mer_nas.files import MAX_DEPTH
 
 
 @dataclass(frozen=True)
-class Overrides:
+class _Overrides:
     """The words of one command, told apart."""
 
     plain: dict[str, str] = field(default_factory=dict)
@@ -29,11 +29,11 @@ class Overrides:
         }
 
 
-def parse(words: Iterable[str]) -> Overrides:
+def parse(words: Iterable[str]) -> _Overrides:
     """Tell `group=preset` from `dotted.key=value`; a later word takes the place of an earlier.
 
     >>> parse(["space=moe", "trainer.lr=1e-3"])
-    Overrides(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
+    _Overrides(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
 
     Raises:
         ConfigError: A word holds no `=`, or nothing before it.
@@ -50,7 +50,7 @@ def parse(words: Iterable[str]) -> Overrides:
             dotted[key] = value(text, key)
         else:
             plain[key] = text
-    return Overrides(plain, dotted)
+    return _Overrides(plain, dotted)
 
 
 def value(text: str, key: str) -> Any:

@@ -29,7 +29,7 @@ FOLDERS = {
 
 
 @cache
-def folder(group: str) -> Traversable:
+def _folder(group: str) -> Traversable:
     """Return the presets of `group`: inside the package once built, beside it in a checkout."""
     built = resources.files("mer_nas").joinpath("presets", FOLDERS[group])
     return built if built.is_dir() else Path(__file__).parents[2] / FOLDERS[group]
@@ -37,7 +37,7 @@ def folder(group: str) -> Traversable:
 
 def names(group: str) -> list[str]:
     """Return the names of the presets of `group`, sorted."""
-    files = (file.name for file in folder(group).iterdir())
+    files = (file.name for file in _folder(group).iterdir())
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
@@ -73,7 +73,7 @@ def find(group: str, word: str) -> Traversable:
     name = word.removesuffix(".yaml")
     if name not in names(group):
         raise ConfigError(f"{group}={word}: {unknown('preset', name, names(group))}")
-    return folder(group).joinpath(f"{name}.yaml")
+    return _folder(group).joinpath(f"{name}.yaml")
 
 
 def read(group: str, word: str) -> Tree:

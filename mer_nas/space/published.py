@@ -17,7 +17,7 @@ class PublishedScores(Config):
     """Unweighted F1: the mean over classes of each class's F1."""
 
 
-class _TableRow(Config):
+class TableRow(Config):
     """A system of the table, and the point of the space that it is."""
 
     name: str
@@ -39,7 +39,7 @@ class PublishedTable(Config):
     data: dict[str, str]
     """The data sets it is about, each with its classes, clips and subjects: what our scores, which
     are about other clips, cannot be held against number by number."""
-    rows: Annotated[tuple[_TableRow, ...], Field(min_length=1)]
+    rows: Annotated[tuple[TableRow, ...], Field(min_length=1)]
 
     def mistakes(self, place: str, points: list[str]) -> Iterator[str]:
         """Yield what its rows name and nobody has.

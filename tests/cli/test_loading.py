@@ -4,26 +4,31 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from mer_nas.cli import loading
-from mer_nas.cli.console import Silent
-from mer_nas.cli.loading import ClipBar, ClipLines
+from mer_nas.cli import sessions
+from mer_nas.cli.console import View
 from mer_nas.cli.sessions import watched
 from mer_nas.search.events import Event, Listener, Note, Opened, Preparing
 
 OPENED = Opened(Path("runs/a"), "mer-nas resume runs/a", 3, None, 4, (), 0.0, "runs/a")
 
 
+def prepared(*done: int, of: int = 10, quiet: bool = False) -> None:
+    """Have clips prepared before anybody's eyes."""
+
+    def action(on_event: Listener) -> None:
+        for number in done:
+            on_event(Preparing(number, of))
+
+    watched(action, View(), quiet=quiet)
+
+
 def test_without_a_terminal_the_beginning_the_end_and_a_line_now_and_then_are_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter([100.0, 104.0, 112.0, 113.0, 140.0])
-    monkeypatch.setattr(loading.time, "monotonic", lambda: next(now))
-    with ClipLines() as view:
-        for done in (0, 1, 3, 4, 10):
-            view(Preparing(done, 10))
-        view(Note("of no interest here"))
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: next(now))
+    prepared(0, 1, 3, 4, 10)
     assert capsys.readouterr().err.splitlines() == [
         "preparing 10 clips; they are kept for the next time",
         "prepared 3 of 10 clips, about 28 s left",
@@ -34,24 +39,23 @@ def test_without_a_terminal_the_beginning_the_end_and_a_line_now_and_then_are_sa
 def test_nothing_is_said_where_nothing_is_prepared_or_nothing_is_wanted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with ClipLines():
-        pass
-    with ClipLines(quiet=True) as view:
-        view(Preparing(0, 10))
-        view(Preparing(10, 10))
+    prepared()
+    prepared(0, 10, quiet=True)
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_gets_a_bar_that_is_gone_in_the_end() -> None:
+def test_a_terminal_gets_a_bar_that_is_gone_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    with ClipBar(Console(file=screen, force_terminal=True, width=80)) as view:
-        view(Preparing(0, 8))
-        view(Preparing(3, 8))
-        assert view.progress.tasks[0].completed == 3
-        assert view.progress.tasks[0].total == 8
-    assert "preparing clips" in screen.getvalue()
-    assert view.progress.finished is False
-    assert not view.progress.live.is_started
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    prepared(0, 3, of=8)
+    shown = screen.getvalue()
+    assert "preparing clips" in shown
+    assert "3/8" in shown
+    hidden, back = (shown.count(f"\x1b[?25{how}") for how in "lh")
+    assert hidden == back == 1  # the cursor
+    assert shown.endswith("\x1b[2K")  # the line of the bar is empty again
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,6 @@ def test_ctrl_c_says_how_to_go_on(
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as ended:
-        watched(stopped, Silent(), quiet=True)
+        watched(stopped, View(), quiet=True)
     assert ended.value.code == 130
     assert capsys.readouterr().err == f"interrupted; {said}\n"

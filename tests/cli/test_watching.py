@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from mer_nas.cli.console import Lines, Silent, Terminal, status, view
+from mer_nas.cli.console import Lines, Terminal, View, view
 from mer_nas.cli.progress import Progress
 from mer_nas.search.events import (
     Ended,
@@ -76,12 +76,12 @@ def tell(listener: object, clock: Clock, story: list[tuple[float, Event]]) -> No
 
 
 def test_a_search_adds_up(progress: Progress, clock: Clock) -> None:
-    assert status(progress) == "search: 0 of 4 trials | 0 complete, 0 pruned | measuring the pace"
+    assert progress.status == "search: 0 of 4 trials | 0 complete, 0 pruned | measuring the pace"
     tell(progress.add, clock, STORY)
     assert progress.ended == 3
     # 4 folds of the complete and 2 of the pruned trial were run, 2 of 8 were not; the failed one
     # does not count. 20 s for 3 trials leave 20 / 3 s for the fourth.
-    assert status(progress) == (
+    assert progress.status == (
         "search: 3 of 4 trials | 1 complete, 1 pruned | 1 failed | 25% of the folds saved | "
         "best 0.500 (trial 0) | about 7 s left"
     )
@@ -113,7 +113,7 @@ def test_a_resumed_search_counts_all_trials_and_takes_its_pace_from_its_own(cloc
     assert progress.seconds_left is None
     tell(progress.add, clock, [(5.0, ended(3, "complete", 4, 0.3))])
     assert progress.seconds_left == 5.0 * 6
-    assert status(progress).startswith(
+    assert progress.status.startswith(
         "search: 4 of 10 trials | 3 complete, 1 pruned | 19% of the folds"
     )
     late = Progress(minutes=2, clock=clock)
@@ -127,19 +127,19 @@ def test_the_final_stage_counts_repetitions_and_all_their_folds(
     tell(progress.add, clock, STORY)
     begun = Started("final", "a/0", "trial 0, seed 1 of 2", "0123", 0, 6)
     tell(progress.add, clock, [(30, begun)])
-    assert status(progress) == (
+    assert progress.status == (
         "final stage: 0 of 2 repetitions | best 0.500 (trial 0) | measuring the pace"
     )
     done = FoldDone("final", "a/0", "trial 0, seed 1 of 2", "s1", 1, 6, 3.0)
     tell(progress.add, clock, [(33, done)])
     # 3 s for a fold, and 5 of this repetition and 6 of the other to go
-    assert status(progress).endswith("| about 33 s left")
+    assert progress.status.endswith("| about 33 s left")
     tell(
         progress.add,
         clock,
         [(48, Ended("final", "a/0", "trial 0, seed 1 of 2", "complete", 6, 6, 0.4, ""))],
     )
-    assert status(progress).startswith("final stage: 1 of 2 repetitions | best 0.500 (trial 0)")
+    assert progress.status.startswith("final stage: 1 of 2 repetitions | best 0.500 (trial 0)")
 
 
 def test_without_a_terminal_each_end_is_a_line(progress: Progress, clock: Clock) -> None:
@@ -213,7 +213,7 @@ def test_the_terminal_keeps_lines_above_the_drawing_and_clears_it(
 
 
 def test_the_view_fits_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert type(view(quiet=True)) is Silent
+    assert type(view(quiet=True)) is View
     monkeypatch.setattr("sys.stderr", StringIO())
     assert type(view(quiet=False)) is Lines
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

@@ -21,11 +21,11 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     mer-nas evaluate point=prog_s study.folds=loso
     mer-nas evaluate space=runs/moe-synthetic-1/best.yaml seeds=3
     """
-    from mer_nas.cli.console import Silent
+    from mer_nas.cli.console import View
     from mer_nas.cli.folds import FoldLines
     from mer_nas.cli.sessions import watched
 
-    view = Silent() if quiet else FoldLines()
+    view = View() if quiet else FoldLines()
     if plan:
         planned = watched(lambda on: api.plan_evaluation(*words, on_event=on), view, quiet=quiet)
         say(planned.to_json() if as_json else planned.text)

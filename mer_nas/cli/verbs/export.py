@@ -19,7 +19,7 @@ def verb(study: str, words: tuple[str, ...]) -> None:
     mer-nas export runs/moe-synthetic-1
     mer-nas export runs/moe-synthetic-1 rank=2
     """
-    from mer_nas.cli.console import Silent
+    from mer_nas.cli.console import View
     from mer_nas.cli.sessions import watched
 
     read, known = overrides.parse(words), ["rank", "data.root"]
@@ -31,5 +31,5 @@ def verb(study: str, words: tuple[str, ...]) -> None:
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
     found = api.load_study(study)
     roots = [word for word in words if word.startswith("data.root")]
-    folder = watched(lambda on: found.export(rank, *roots, on_event=on), Silent(), quiet=False)
+    folder = watched(lambda on: found.export(rank, *roots, on_event=on), View(), quiet=False)
     click.echo(str(folder))

@@ -37,11 +37,11 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     mer-nas reproduce runs/moe-synthetic-1/report.json
     mer-nas reproduce report.json data.root=DIR ray.workers=4
     """
-    from mer_nas.cli.console import Silent
+    from mer_nas.cli.console import View
     from mer_nas.cli.folds import FoldLines
     from mer_nas.cli.sessions import watched
 
-    view = Silent() if quiet else FoldLines()
+    view = View() if quiet else FoldLines()
     done = watched(lambda on: api.reproduce(report, *words, on_event=on), view, quiet=quiet)
     if as_json:
         click.echo(json.dumps(done.tree(), indent=2))
