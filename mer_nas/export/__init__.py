@@ -2,8 +2,9 @@
 
 A folder holds `model.onnx` (the deployed graph, for any runtime), `model.safetensors` with
 `model.yaml` (weights and closed form, from which `load` rebuilds the network in a fresh process)
-and `card.md` (for people). `export_network` writes all of them or nothing, and only after the ONNX
-graph has given what the network gives on real clips.
+and `card.md` (for people). `export_networks` writes all of them or nothing, and only after the
+ONNX graph has given what the network gives on real clips. Several networks are one there, their
+ensemble.
 
 What needs torch is imported when it is first asked for, so that `manifest` can be read without.
 """
@@ -12,16 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mer_nas.export.bundle import LoadedModel, export_network, load
-    from mer_nas.export.manifest import Exported, InputSpec, Manifest, Provenance
+    from mer_nas.export.bundle import TrainedMember, export_networks
+    from mer_nas.export.ensemble import EnsembleNetwork
+    from mer_nas.export.manifest import Exported, InputSpec, Manifest, Member
+    from mer_nas.export.origin import Provenance
+    from mer_nas.export.rebuild import LoadedModel, load
 
 __all__ = [
+    "EnsembleNetwork",
     "Exported",
     "InputSpec",
     "LoadedModel",
     "Manifest",
+    "Member",
     "Provenance",
-    "export_network",
+    "TrainedMember",
+    "export_networks",
     "load",
 ]
 
@@ -29,7 +36,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for module in ("manifest", "bundle"):
+    for module in ("manifest", "origin", "bundle", "rebuild", "ensemble"):
         if hasattr(found := import_module(f"{__name__}.{module}"), name):
             return getattr(found, name)
     raise AssertionError(name)

@@ -1,6 +1,7 @@
-"""Writing a network as a folder of files, and reading it back."""
+"""Writing a network, or several as one, as a folder of files."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,32 +10,19 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from mer_nas import architectures, files
+from mer_nas import files
+from mer_nas.architectures import Network, deployed
 from mer_nas.architectures.cost import Cost
-from mer_nas.architectures.extensions import load_extensions
-from mer_nas.config import presets
-from mer_nas.config.base import Tree
-from mer_nas.data.annotations.layouts import layout_names, read_layout
 from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.export import manifest as manifests
-from mer_nas.export.manifest import (
-    AGAIN,
-    GRAPH,
-    WEIGHTS,
-    Exported,
-    InputSpec,
-    Manifest,
-    Portion,
-    Provenance,
-    read_manifest,
-)
-from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, write_onnx
-from mer_nas.templates import line, templates
-from mer_nas.trust import require, to_reach
-from mer_nas.wording import brief
+from mer_nas.export.card import write_card
+from mer_nas.export.ensemble import Frames, as_one, own_inputs, taken_inputs, union_of_inputs
+from mer_nas.export.manifest import GRAPH, WEIGHTS, Exported, InputSpec, Manifest, Member, Portion
+from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, refuse_large, write_onnx
+from mer_nas.export.origin import Provenance
 
 CARD = "card.md"
 FILES = (GRAPH, WEIGHTS, manifests.FILE, CARD)
@@ -42,84 +30,65 @@ SELECTED = "selected on these subjects; expect less on new ones"
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A network that has been rebuilt from an export."""
+class TrainedMember:
+    """A network to be exported, alone or with others."""
 
     network: nn.Module
-    """In evaluation mode, on the CPU."""
-    manifest: Manifest
-
-    def __repr__(self) -> str:
-        """Return what it tells apart, and where it comes from."""
-        facts = self.manifest.provenance
-        return brief(
-            self,
-            [
-                ("study", facts.study),
-                ("label", facts.label),
-                ("classes", self.manifest.classes),
-                ("parameters", self.manifest.parameters),
-            ],
-        )
+    """Trained; it is left as it is."""
+    candidate: Candidate
+    """What it was built and trained from."""
+    label: str
+    """How the study calls it."""
+    seed: int
+    """Of its training."""
+    weight: float = 1.0
+    """Of its probabilities in the mean over the members."""
 
 
-def export_network(
-    network: nn.Module, candidate: Candidate, clips: ClipSet, folder: Path, facts: Provenance
+def export_networks(
+    members: Sequence[TrainedMember], clips: ClipSet, folder: Path, facts: Provenance
 ) -> Exported:
-    """Write `network` to `folder` as ONNX, safetensors, YAML and a model card.
+    """Write one network, or several as one, to `folder` as ONNX, safetensors, YAML and a card.
+
+    Several are one network that gives the weighted mean of their probabilities
+    (`EnsembleNetwork`), and takes every input that any of them reads.
 
     Args:
-        network: A trained network of the candidate; it is left as it is.
-        candidate: What the network was built and trained from.
-        clips: The clips it was trained on; some of them prove that the ONNX graph is right.
+        members: The networks, their weights together 1.
+        clips: The clips they were trained on; some of them prove that the ONNX graph is right.
         folder: Made or replaced; nothing is written unless everything is.
-        facts: Where the network comes from.
+        facts: Where the networks come from.
 
     Raises:
         ExportError: The ONNX graph differs from the network, or the folder holds other things.
     """
-    deployed = Deployed(network)
-    names = candidate.architecture.inputs
-    units = _units(clips)
-    seen = candidate.inputs_for(clips, _spread(clips, max(BATCHES)))
-    examples = [divided(images, units.get(name)) for name, images in seen.items()]
+    shared = union_of_inputs([member.candidate for member in members], clips)
+    network = Deployed(_assembled(members, clips, shared))
+    units, names = _units(clips), tuple(shared)
+    some = _spread(clips, max(BATCHES))
+    examples = [divided(_seen(clips, name, shared[name], some), units.get(name)) for name in names]
     with files.whole_folder(folder, FILES, ExportError) as new:
-        write_onnx(deployed, names, examples, _notes(clips, facts), new / GRAPH)
-        difference = check_onnx(deployed, names, examples, new / GRAPH)
-        _write_weights(deployed.network, new / WEIGHTS)
-        described = _describe(candidate, clips, facts, new)
+        write_onnx(network, names, examples, _notes(clips, facts), new / GRAPH)
+        difference = check_onnx(network, names, examples, new / GRAPH)
+        _write_weights(network.network, new / WEIGHTS)
+        described = _describe(members, clips, shared, facts, new)
         described.write(new)
         write_card(described, difference, new / CARD)
     return Exported(folder=folder, files=FILES, max_difference=difference)
 
 
-def load(folder: Path | str) -> LoadedModel:
-    """Rebuild the network of an export, in any process that has mer-nas.
+def refuse_unexportable(candidates: Sequence[Candidate], classes: int) -> None:
+    """Refuse networks that no one file can hold together, before any is trained.
 
     Raises:
-        ExportError: A file is missing or is not what was exported.
-        Untrusted: It names Python files with blocks, and the user has not agreed to run them.
+        ExportError: They would need more than an ONNX file can hold; says how much.
     """
-    folder = Path(folder)
-    found = read_manifest(folder)
-    weights = _weights(folder, found)
-    own = found.provenance.extensions
-    require(to_reach(own))
-    for name in own:
-        found.content(folder, name)
-    load_extensions([folder / name for name in own])
-    with torch.device("meta"):  # what does not fit takes no memory
-        wanted = _rebuild(folder, found).state_dict()
-    shapes, held = ({name: (*x.shape,) for name, x in one.items()} for one in (wanted, weights))
-    for name in {**shapes, **held}:
-        if (there := held.get(name)) != (right := shapes.get(name)):
-            raise ExportError(
-                f"{folder}: weights and architecture do not fit: {name} is {there or 'missing'}, "
-                f"and {right or 'nothing'} would be right; {AGAIN}"
-            )
-    network = _rebuild(folder, found)
-    network.load_state_dict(weights)
-    return LoadedModel(network.eval(), found)
+    needed = 0
+    for candidate in candidates:
+        with torch.device("meta"):
+            network = Network(candidate.architecture, classes, auxiliary=False)
+        needed += sum(value.nbytes for value in network.state_dict().values())
+    refuse_large(needed, len(candidates))
 
 
 def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
@@ -132,24 +101,40 @@ def _notes(clips: ClipSet, facts: Provenance) -> dict[str, str]:
     }
 
 
-def _describe(candidate: Candidate, clips: ClipSet, facts: Provenance, folder: Path) -> Manifest:
-    tree = candidate.dump()
-    cost = Cost.of(candidate.architecture, len(clips.classes))
+def _describe(
+    members: Sequence[TrainedMember],
+    clips: ClipSet,
+    shared: Frames,
+    facts: Provenance,
+    folder: Path,
+) -> Manifest:
     return Manifest(
-        architecture=tree["architecture"],
+        members=tuple(_member(member, clips, shared) for member in members),
         classes=clips.classes,
-        inputs=_inputs(candidate, clips, facts),
+        inputs=_inputs(clips, shared, facts),
         how=clips.how,
-        parameters=cost.deployed,
-        macs=cost.macs,
         files={name: files.digest(folder / name) for name in (GRAPH, WEIGHTS, *facts.extensions)},
-        trainer=tree["trainer"],
         data=clips.name,
         fingerprint=clips.fingerprint,
         clips=len(clips),
         subjects=len(clips.subjects),
         portions=tuple(_portion(clips, name) for name in np.unique(clips.datasets).tolist()),
         provenance=facts,
+    )
+
+
+def _member(member: TrainedMember, clips: ClipSet, shared: Frames) -> Member:
+    tree = member.candidate.dump()
+    cost = Cost.of(member.candidate.architecture, len(clips.classes))
+    return Member(
+        label=member.label,
+        weight=member.weight,
+        seed=member.seed,
+        inputs=dict(own_inputs(member.candidate, clips, shared)),
+        parameters=cost.deployed,
+        macs=cost.macs,
+        architecture=tree["architecture"],
+        trainer=tree["trainer"],
     )
 
 
@@ -166,17 +151,25 @@ def _units(clips: ClipSet) -> dict[str, Divisors]:
     return {name: divisors(clips, name, everyone) for name in clips.by_fold}
 
 
-def _inputs(candidate: Candidate, clips: ClipSet, facts: Provenance) -> tuple[InputSpec, ...]:
+def _seen(
+    clips: ClipSet, name: str, frames: Sequence[int], indices: Sequence[int] | slice
+) -> Array:
+    """Return an input of some clips, (N, C, H, W), or (N, T, C, H, W) of a sequence's frames."""
+    images = clips.inputs[name][indices]
+    return images[:, list(frames)] if frames and len(frames) < images.shape[1] else images
+
+
+def _inputs(clips: ClipSet, shared: Frames, facts: Provenance) -> tuple[InputSpec, ...]:
     trained = _units(clips)
     return tuple(
         _input(
             name,
-            divided(images, trained.get(name)),
+            divided(_seen(clips, name, frames, slice(None)), trained.get(name)),
             facts,
-            frames=candidate.frames(clips, name),
+            frames=frames,
             divisors=_together(clips.units.get(name), trained.get(name)),
         )
-        for name, images in candidate.inputs_for(clips, range(len(clips))).items()
+        for name, frames in shared.items()
     )
 
 
@@ -214,47 +207,13 @@ def _write_weights(network: nn.Module, path: Path) -> None:
     path.write_bytes(safetensors.torch.save(state))  # `save_file` makes it the user's alone
 
 
-def _weights(folder: Path, found: Manifest) -> dict[str, torch.Tensor]:
-    try:
-        return safetensors.torch.load(found.content(folder, WEIGHTS))
-    except Exception as error:  # what is no tensor fails in torch, each in its own way
-        raise ExportError(
-            f"{folder / WEIGHTS}: not readable as safetensors: {error}; {AGAIN}"
-        ) from None
-
-
-def _rebuild(folder: Path, found: Manifest) -> nn.Module:
-    architecture = architectures.parse(found.architecture, f"{folder}: architecture")
-    network: nn.Module = architectures.Network(architecture, len(found.classes), auxiliary=False)
-    return network
-
-
-def write_card(manifest: Manifest, difference: float, path: Path) -> None:
-    """Write the card of the network that `manifest` describes, for the people who will use it.
-
-    Headings after Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
-
-    Args:
-        manifest: What is known of the network.
-        difference: Largest difference of a logit between the ONNX graph and the network.
-        path: The Markdown file.
-    """
-    environment = templates("mer_nas.export", html=False)
-    environment.filters["yaml"] = lambda tree: presets.dump(tree, compact=True).strip()
-    environment.filters["python"] = lambda value: line(repr(value))
-    card = environment.get_template("card.md.jinja").render(
-        model=manifest,
-        difference=difference,
-        sets=[_known(portion) for portion in manifest.portions],
-        aligned=manifest.how is not None and manifest.how.pipeline.align is not None,
+def _assembled(members: Sequence[TrainedMember], clips: ClipSet, shared: Frames) -> nn.Module:
+    """Return trained networks as one, without what only training uses."""
+    return as_one(
+        [deployed(member.network).cpu() for member in members],
+        [member.weight for member in members],
+        [
+            taken_inputs(own_inputs(member.candidate, clips, shared), tuple(shared))
+            for member in members
+        ],
     )
-    path.write_text(card, encoding="utf-8")
-
-
-def _known(portion: Portion) -> Tree:
-    """Return what is known of a data set: its proper name, its paper, its terms."""
-    if portion.name not in layout_names():
-        return {"part": portion, "title": portion.name, "paper": "", "terms": ""}
-    layout = read_layout(portion.name)
-    told = {"title": layout.title, "paper": layout.paper, "terms": layout.terms}
-    return {"part": portion, **told}

@@ -7,9 +7,11 @@ reproduce` on the report alone.
 """
 
 import re
+from math import fsum
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
+from annotated_types import Interval
 from pydantic import (
     Field,
     NonNegativeFloat,
@@ -24,9 +26,12 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.preprocess.config import Preparation
 from mer_nas.errors import ExportError, shown
+from mer_nas.export.origin import Provenance
 from mer_nas.wording import count
 
-FORMAT: Final = "mer-nas model 2"
+FORMAT: Final = "mer-nas model 3"
+BEFORE: Final = "mer-nas model 2"
+"""The format that held one network and no members; it is read."""
 FILE = "model.yaml"
 GRAPH = "model.onnx"
 WEIGHTS = "model.safetensors"
@@ -35,12 +40,16 @@ MAX_MANIFEST = 2**20
 """Bytes of the largest `model.yaml` that is read: one takes a few KiB."""
 MAX_FACE = 4096
 """Pixels of the side of a face, and frames of a clip, up to which clips are prepared."""
-MAX_PART = 2**30
-"""Bytes of the largest other file of an export that is read: 250 million weights."""
+MAX_PART = 2**31
+"""Bytes of the largest other file of an export that is read: 500 million weights."""
 
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 """A SHA-256."""
 
+MAX_ROUNDING = 1e-6
+"""By how much the sum of weights may miss 1."""
+
+_ONE = "networks of this architecture"
 _CHECKSUM = re.compile(r"checksum: ([0-9a-f]{64})\n\Z")
 
 
@@ -63,45 +72,25 @@ class InputSpec(Config):
     """Largest value of each channel over the training clips."""
 
 
-class ExpectedScore(Config):
-    """What to expect of a study's winner on new subjects of the same kind: UF1, in three parts."""
+class Member(Config):
+    """One of the networks that an export holds: the only one, or a member of its ensemble."""
 
-    uf1: float
-    """`mean` less `optimism`."""
-    low: NonNegativeFloat
-    """Of the 95 % interval over subjects, as is the next."""
-    high: NonNegativeFloat
-    mean: NonNegativeFloat
-    """Over the seeds, all subjects held out once."""
-    seeds: PositiveInt
-    optimism: NonNegativeFloat
-    """By how much having been chosen on these subjects flatters the mean."""
-    caveat: str = ""
-    """Why the optimism is a lower bound, so that less is to be expected; empty: an estimate."""
-    candidates: PositiveInt
-    """Complete trials among which the choice was made."""
-
-    @property
-    def said(self) -> str:
-        """The headline in a sentence.
-
-        >>> ExpectedScore(
-        ...     uf1=0.66, low=0.55, high=0.75, mean=0.7, seeds=3, optimism=0.04, candidates=9
-        ... ).said.partition(": ")[0]
-        'UF1 0.660 [0.550, 0.750] on new subjects'
-        """
-        trials = count(self.candidates, "complete trial")
-        interval = f"[{self.low:.3f}, {self.high:.3f}]"
-        if self.caveat:
-            return (
-                f"UF1 at most {self.uf1:.3f} on new subjects: {self.mean:.3f} less at least "
-                f"{self.optimism:.3f} for the best of {trials}; that bound has the interval "
-                f"{interval}"
-            )
-        return (
-            f"UF1 {self.uf1:.3f} {interval} on new subjects: {self.mean:.3f} less "
-            f"{self.optimism:.3f} for the best of {trials}"
-        )
+    label: str
+    """How the study calls the candidate: "trial 17" or "prog_s"."""
+    weight: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Of its probabilities in the mean over the members; together they are 1."""
+    seed: NonNegativeInt
+    """Seed of the training that gave its weights."""
+    inputs: dict[str, tuple[NonNegativeInt, ...]]
+    """What it reads of the export's inputs, in its order: by name, the places of the frames that
+    it takes; empty: all, or the input has no time."""
+    parameters: PositiveInt
+    """Without those that only training used."""
+    macs: NonNegativeInt
+    """Nominal multiply-accumulates for one clip."""
+    architecture: Tree
+    """Closed form, as a search space's point has it."""
+    trainer: Tree
 
 
 class Exported(Config):
@@ -124,57 +113,21 @@ class Portion(Config):
     """Clips of each class."""
 
 
-class Provenance(Config):
-    """Where an exported network comes from: what the study knows and the network does not."""
-
-    study: str
-    label: str
-    """How the study calls the candidate: "trial 17" or "prog_s"."""
-    command: str
-    """The command line that made the study."""
-    seed: NonNegativeInt
-    """Seed of the training that gave these weights."""
-    code_version: str
-    """Hash of the files that can change a score."""
-    environment: Tree
-    """Python, machine and package versions."""
-    scaling: dict[str, str] = Field(default_factory=dict)
-    """By input: what was done to its values; those not named are as the data set gives them."""
-    protocol: str
-    """How the scores below were measured: "LOSO"."""
-    seeds: NonNegativeInt = 0
-    """Repetitions of the protocol behind the scores; 0 where it was not measured."""
-    uf1: NonNegativeFloat | None = None
-    """Mean over the repetitions, as are the next two."""
-    uar: NonNegativeFloat | None = None
-    accuracy: NonNegativeFloat | None = None
-    uf1_spread: NonNegativeFloat | None = None
-    """Standard deviation of UF1 over the repetitions."""
-    worth: ExpectedScore | None = None
-    """What to expect on new subjects; None where it is no winner, or nothing is known of it."""
-    extensions: tuple[str, ...] = ()
-    """Files with blocks of the user's own, to be loaded before the network can be rebuilt."""
-
-
 class Manifest(Config):
     """`model.yaml`."""
 
-    format: Literal["mer-nas model 2"] = FORMAT
-    architecture: Tree
-    """Closed form, as a search space's point has it."""
+    format: Literal["mer-nas model 3"] = FORMAT
+    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    """The networks: one, or those of an ensemble, by their part in its answer."""
     classes: tuple[str, ...]
     """Names of the logits, in their order."""
     inputs: tuple[InputSpec, ...]
-    parameters: PositiveInt
-    """Without those that only training used."""
-    macs: NonNegativeInt
-    """Nominal multiply-accumulates for one clip."""
+    """All that any member reads."""
     how: Preparation | None = None
     """How the inputs are made from the frames of a clip; None: others made them."""
     files: dict[str, Digest]
     """SHA-256 of what the network is loaded from: the graph, the weights, and the extensions by
     their paths."""
-    trainer: Tree
     data: str
     """Name of the data set it was trained on."""
     fingerprint: str
@@ -184,6 +137,28 @@ class Manifest(Config):
     portions: tuple[Portion, ...] = ()
     """The data sets that the clips come from, by name."""
     provenance: Provenance
+
+    @property
+    def parameters(self) -> int:
+        """Of all members, without those that only training used."""
+        return sum(member.parameters for member in self.members)
+
+    @property
+    def macs(self) -> int:
+        """Nominal multiply-accumulates of all members for one clip."""
+        return sum(member.macs for member in self.members)
+
+    @property
+    def kind(self) -> str:
+        """What scores belong to that were measured of networks like these."""
+        several = len(self.members)
+        return f"ensembles of these {several} candidates" if several > 1 else _ONE
+
+    @model_validator(mode="after")
+    def _of_whole_weight(self) -> Self:
+        if abs((total := fsum(member.weight for member in self.members)) - 1) > MAX_ROUNDING:
+            raise ValueError(f"the weights of the members add up to {total:g}, not to 1")
+        return self
 
     @model_validator(mode="after")
     def _of_one_size(self) -> Self:
@@ -206,14 +181,14 @@ class Manifest(Config):
             )
         if origin.worth is not None:
             return (
-                f"to be expected of networks of this architecture on people of the kind of "
-                f"{self.data}: {origin.worth.said}; less still on other footage"
+                f"to be expected of {self.kind} on people of the kind of {self.data}: "
+                f"{origin.worth.said}; less still on other footage"
             )
         spread = f" ± {origin.uf1_spread:.3f}" if origin.uf1_spread is not None else ""
         return (
-            f"on unseen people of {self.data} networks of this architecture reach UF1 "
-            f"{origin.uf1:.3f}{spread} ({origin.protocol}, {count(origin.seeds, 'seed')}); it was "
-            "chosen on these people, so expect less, and less still on other footage"
+            f"on unseen people of {self.data} {self.kind} reach UF1 {origin.uf1:.3f}{spread} "
+            f"({origin.protocol}, {count(origin.seeds, 'seed')}); it was chosen on these people, "
+            "so expect less, and less still on other footage"
         )
 
     def expected_scores(self) -> Tree:
@@ -273,9 +248,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise ExportError(f"{folder}: no {FILE} here; `mer-nas export STUDY` writes such a folder")
     text = files.read_text(path, ExportError, MAX_MANIFEST).replace("\r\n", "\n")
     tree = presets.parse(text, str(path))
-    if (found := tree.get("format")) != FORMAT:
+    if (found := tree.get("format")) not in (FORMAT, BEFORE):
         raise ExportError(
-            f"{path}: format is {shown(found)}, but this version reads {FORMAT!r}; {AGAIN}"
+            f"{path}: format is {shown(found)}, but this version reads {FORMAT!r} and {BEFORE!r}; "
+            f"{AGAIN}"
         )
     line = _CHECKSUM.search(text)
     if line is None or files.digest(text[: line.start()]) != line[1]:
@@ -284,4 +260,19 @@ def read_manifest(folder: Path) -> Manifest:
             f"does not fit the others; put the file back, or {AGAIN}"
         )
     del tree["checksum"]
-    return validate(Manifest, tree, str(path))
+    return validate(Manifest, _with_members(tree) if found == BEFORE else tree, str(path))
+
+
+def _with_members(tree: Tree) -> Tree:
+    """Return a manifest of before, which describes one network, as one with a member."""
+    origin = tree.get("provenance")
+    facts = dict(origin) if isinstance(origin, dict) else {}
+    member = {key: tree.pop(key) for key in _OF_A_MEMBER if key in tree}
+    member |= {key: facts[key] for key in ("label", "seed") if key in facts}
+    facts.pop("seed", None)
+    specs = tree["inputs"] if isinstance(tree.get("inputs"), list) else []
+    member["inputs"] = {str(each.get("name")): [] for each in specs if isinstance(each, dict)}
+    return tree | {"format": FORMAT, "members": [member], "provenance": facts or origin}
+
+
+_OF_A_MEMBER = ("parameters", "macs", "architecture", "trainer")

@@ -24,6 +24,12 @@ Images = Sequence[NDArray[np.float32]]
 
 TOLERANCE = 1e-4
 """Largest difference of a logit that is put down to the order of floating-point sums."""
+MAX_BYTES = 2**31 - 1
+"""The largest file of protobuf, which ONNX files are (protobuf.dev, "Total Size of the Message").
+Weights that lie in other files would be no single file any more."""
+GRAPH_BYTES = 2**22
+"""More than the operators of a network take in its graph: of published systems at search scale, at
+most half."""
 BATCHES = (1, 7)
 """Batch sizes on which graph and network are compared."""
 
@@ -82,6 +88,28 @@ def write_onnx(
     except torch.onnx.OnnxExporterError as error:
         cause = _cause(error.__cause__ or error)
         raise ExportError(f"{path.name}: the network has no ONNX form: {cause}") from error
+
+
+def refuse_large(weights: int, networks: int) -> None:
+    """Refuse what does not fit into one ONNX file.
+
+    Args:
+        weights: Bytes of all weights.
+        networks: How many networks have them.
+
+    Raises:
+        ExportError: They do not; says how many bytes it would take.
+    """
+    if (needed := weights + networks * GRAPH_BYTES) <= MAX_BYTES:
+        return
+    what, right = "the network takes", "a smaller one"
+    if networks > 1:
+        what = f"the {networks} members take"
+        right = "fewer members, or smaller ones (study.final.ensemble.params),"
+    raise ExportError(
+        f"{what} {needed:,} bytes in one ONNX file, which holds at most {MAX_BYTES:,} (protobuf's "
+        f"limit), so nothing was trained for the export; {right} would be right"
+    )
 
 
 def check_onnx(deployed: Deployed, names: Sequence[str], clips: Images, path: Path) -> float:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.make_inputs import flow_rgb
-from mer_nas.export.bundle import load
+from mer_nas.export.rebuild import load
 from mer_nas.files import naming
 from mer_nas.inputs import FLOW
 from mer_nas.prediction.model import Inputs

@@ -12,8 +12,10 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
-from mer_nas.export import Exported, Provenance, export_network
-from mer_nas.export.manifest import GRAPH, WEIGHTS, ExpectedScore, read_manifest
+from mer_nas.export import Exported, Provenance, TrainedMember, export_networks
+from mer_nas.export.bundle import refuse_unexportable
+from mer_nas.export.manifest import GRAPH, WEIGHTS, read_manifest
+from mer_nas.export.origin import ExpectedScore
 from mer_nas.files import write
 from mer_nas.provenance import environment
 from mer_nas.search.events import Listener, Note, ignore
@@ -77,9 +79,9 @@ def _is_current(state: StudyState, winner: Trial, clips: ClipSet) -> bool:
     except MerNasError:
         return False
     tree, now = winner.candidate.dump(), _provenance(state, winner, clips)
-    return (found.architecture, found.trainer, found.fingerprint) == (
-        tree["architecture"],
-        tree["trainer"],
+    held = [(member.architecture, member.trainer) for member in found.members]
+    return (held, found.fingerprint) == (
+        [(tree["architecture"], tree["trainer"])],
         clips.fingerprint,
     ) and found.provenance.model_copy(update={"environment": {}}) == now.model_copy(
         update={"environment": {}}
@@ -91,6 +93,7 @@ def _export(
 ) -> Exported:
     study = state.settings.study
     protocol = plan(clips, study.folds, study.seed, study.block)
+    refuse_unexportable([finalist.candidate], len(clips.classes))
     on_event(Note(f"training {finalist.label} on all {count(len(clips), 'clip')} for export"))
     evaluator = Evaluator(clips, protocol, study.seed, state.settings.space.extensions)
     try:
@@ -103,7 +106,9 @@ def _export(
         looks = attribution(network, finalist.candidate, evaluator)
         write(state.folder.attribution, "null" if looks is None else looks.model_dump_json())
     place, provenance = state.folder.export(rank), _provenance(state, finalist, clips)
-    return export_network(network, finalist.candidate, clips, place, provenance)
+    seed = fold_seed(study.seed, 0, ())
+    only = TrainedMember(network, finalist.candidate, finalist.label, seed)
+    return export_networks([only], clips, place, provenance)
 
 
 def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenance:
@@ -114,7 +119,6 @@ def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenanc
         study=state.folder.name,
         label=finalist.label,
         command=origin.command,
-        seed=fold_seed(settings.study.seed, 0, ()),
         code_version=origin.code,
         environment=environment(settings.space.extensions),
         scaling=dict(clips.scaling),

@@ -21,7 +21,7 @@ from mer_nas.data.scaling import divided, divisors
 from mer_nas.data.sources.synthetic import recordings
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.export import Manifest, Provenance, export_network
+from mer_nas.export import Manifest, Provenance, TrainedMember, export_networks
 from mer_nas.export.manifest import read_manifest
 from mer_nas.inputs import FLOW
 from mer_nas.training.fit import predict_proba
@@ -31,7 +31,6 @@ FACTS = Provenance(
     study="moe-faces-1",
     label="trial 17",
     command="mer-nas search",
-    seed=0,
     code_version="0123456789ab",
     environment={},
     protocol="LOSO",
@@ -62,7 +61,7 @@ def trained(
     candidate = Candidate.parse(tree, "small")
     network = Evaluator(clips, plan(clips), seed=0).train(candidate)
     folder = tmp_path_factory.mktemp("trained") / "model"
-    export_network(network, candidate, clips, folder, FACTS)
+    export_networks([TrainedMember(network, candidate, "trial 17", 0)], clips, folder, FACTS)
     units = divisors(clips, FLOW, np.arange(len(clips)))
     seen = {FLOW: torch.tensor(divided(clips.inputs[FLOW], units))}
     return folder, predict_proba(network, seen)
