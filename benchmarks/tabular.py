@@ -4,6 +4,7 @@
     python benchmarks/tabular.py pack [file=runs/tabular.jsonl]
     python benchmarks/tabular.py fidelities [table=benchmarks/tabular.npz]
     python benchmarks/tabular.py ensembles [scheme=loso] [epochs=30] [pool=42] [table=...]
+    python benchmarks/tabular.py search [studies=20] [table=...]
 
 `measure` draws configurations from `tabular.yaml`, the blocks of all spaces in networks of at most
 1.5 million multiply-accumulates, and trains each on the public flow images (data=megc2019_flow) in
@@ -25,6 +26,11 @@ the choice repeated in every draw; the true score: chosen on half of the subject
 other half under LOSO by networks of other seeds, both halves pooled, 20 splits; by how much that
 lies above the best one (standard deviation over splits), and in how many splits it does. A few
 seeds of the best one are as much work as that many members; of three, one seed chose.
+
+`search`: whole searches, each with one half of the subjects, asked about the other (see
+`searching.py`): for each plan and share of the seconds that it takes to try all configurations,
+core-minutes with the final stage, complete candidates and those per core-hour, and the true score
+of the best one and of the mean of the best five, with the standard error over studies.
 """
 
 import sys
@@ -33,9 +39,10 @@ from pathlib import Path
 import combining
 import fidelities
 import measuring
+import searching
 from table import EPOCHS, FILE, SCHEMES, Table
 
-KEYS = ("hours", "file", "table", "scheme", "epochs", "pool")
+KEYS = ("hours", "file", "table", "scheme", "epochs", "pool", "studies")
 """Words of this benchmark's own; all others are settings."""
 
 
@@ -60,6 +67,11 @@ def main(words: list[str]) -> None:
             scheme, epoch = own.get("scheme", "loso"), int(own.get("epochs", EPOCHS[-1]))
             size = int(own.get("pool", len(table.facts)))
             for line in combining.lines(table, SCHEMES.index(scheme), EPOCHS.index(epoch), size):
+                print(line, flush=True)
+        case "search":
+            table = Table.load(Path(own.get("table", FILE)))
+            print(table.describe())
+            for line in searching.lines(table, int(own.get("studies", searching.STUDIES))):
                 print(line, flush=True)
 
 
