@@ -93,6 +93,7 @@ class Settings:
             ConfigError: Something is missing, or wrong.
         """
         stored = validate(_Stored, tree, place)
+        _of_before(stored.study)
         file, words = stored.space, stored.trainer_words
         space = SearchSpace.read(file.file, file.place, file.folder)
         trainer = validate(TrainerConfig, stored.trainer, f"{place}: trainer")
@@ -104,6 +105,12 @@ class Settings:
             validate(RayConfig, stored.ray, f"{place}: ray"),
             words,
         )
+
+
+def _of_before(study: Tree) -> None:
+    """Let a study that was made before there was a setting go on without what it asks for."""
+    if isinstance(final := study.get("final"), dict):
+        final.setdefault("ensemble", None)
 
 
 GROUPS: Mapping[str, type[Any] | UnionType] = {

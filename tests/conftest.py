@@ -50,7 +50,8 @@ points:
     "trainer.yaml": "{name: tiny, epochs: 1, batch: 16}\n",
     "data.yaml": "{kind: synthetic, name: faces, subjects: 4, clips: 24}\n",
     "study.yaml": """\
-{trials: 3, folds: 2, startup: 2, pruner: none, final: {candidates: 2, seeds: 2, warm_starts: 0}}
+{trials: 3, folds: 2, startup: 2, pruner: none, final: {candidates: 2, seeds: 2, warm_starts: 0,
+  ensemble: none}}
 """,
 }
 """A search of seconds, by the files it needs."""

@@ -13,6 +13,7 @@ from mer_nas.report.candidates import (
     LossCurve,
     TrialSummary,
 )
+from mer_nas.report.ensembles import EnsembleSummary, MemberSummary
 from mer_nas.report.files import write_report
 from mer_nas.report.ranking import CORRECTED, HONESTY, Winner
 from mer_nas.report.schema import Report, build_report, read_document, read_report
@@ -39,12 +40,14 @@ __all__ = [
     "ComputeSummary",
     "DataSummary",
     "DatasetScores",
+    "EnsembleSummary",
     "ExpertAttribution",
     "FinalistSummary",
     "GateAttribution",
     "Headline",
     "HindsightSummary",
     "LossCurve",
+    "MemberSummary",
     "NestedEstimate",
     "NextStep",
     "OuterGroup",

@@ -10,10 +10,11 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from mer_nas.config.base import Config, Share, Tree
 from mer_nas.evaluation.metrics import METRICS
 from mer_nas.report.candidates import CandidateSummary, FinalistSummary, TrialSummary
+from mer_nas.report.ensembles import EnsembleSummary, MemberSummary
 from mer_nas.report.scores import ALL_SCORES, Spread, spreads
 from mer_nas.report.summary import StudySummary
 from mer_nas.search.events import Outcome
-from mer_nas.statistics import Difference
+from mer_nas.statistics import Difference, Estimate
 
 MAX_ROWS = 5
 """Rows of the ranking where no final stage limits them."""
@@ -56,7 +57,7 @@ class RankedCandidate(CandidateSummary):
 
 
 class _Margin(Config):
-    """The winner against the best warm start, both under one protocol."""
+    """The answer against the best warm start, both under one protocol."""
 
     label: str
     """Of the warm start."""
@@ -69,13 +70,16 @@ class _Margin(Config):
     """The larger standard deviation over seeds of the two; none where there is one seed."""
 
     @classmethod
-    def of(cls, summary: StudySummary, winner: FinalistSummary | TrialSummary) -> _Margin | None:
+    def of(
+        cls, summary: StudySummary, winner: FinalistSummary | TrialSummary | EnsembleSummary
+    ) -> _Margin | None:
         """Compare under the final protocol where a warm start reached it, else the search's."""
         finalists = [finalist for finalist in summary.ranked if finalist.warm_start]
         trials = [trial for trial in summary.complete if trial.warm_start]
-        if isinstance(winner, FinalistSummary) and finalists:
+        final = getattr(winner, "stage", None) == "final" or isinstance(winner, FinalistSummary)
+        if final and finalists:
             best, protocol = finalists[0].name, summary.protocol
-            ours, theirs = (spreads(each.scores)["uf1"] for each in (winner, finalists[0]))
+            ours, theirs = (spreads(each.repetitions)["uf1"] for each in (winner, finalists[0]))
         elif trials and winner.search_score is not None and trials[0].value is not None:
             best, protocol = trials[0].name, summary.search_protocol
             ours, theirs = (Spread.of([score]) for score in (winner.search_score, trials[0].value))
@@ -92,8 +96,39 @@ class _Margin(Config):
         )
 
 
+class Alternative(Config):
+    """What else the study found: the best candidate alone beside an ensemble, or the reverse."""
+
+    label: str
+    uf1: Spread
+    difference: Estimate
+    """In UF1, over the seeds that both have: the answer minus this."""
+    seeds: PositiveInt
+    macs: NonNegativeInt | None
+    clip_ms: NonNegativeFloat | None
+    """Milliseconds of one clip at inference."""
+
+    @classmethod
+    def of(cls, summary: StudySummary) -> Alternative | None:
+        """Return what was not handed over; none where there is no such thing."""
+        together, alone = summary.ensemble, summary.best
+        if together is None or alone is None or together.against is None:
+            return None
+        assert together.against_seeds is not None
+        other = alone if together.handed_over else together
+        paired = together.against if together.handed_over else together.against.turned()
+        return cls(
+            label=other.label if isinstance(other, EnsembleSummary) else other.name,
+            uf1=spreads(other.repetitions)["uf1"],
+            difference=paired.difference,
+            seeds=together.against_seeds,
+            macs=other.macs,
+            clip_ms=other.clip_ms,
+        )
+
+
 class Winner(RankedCandidate):
-    """What the study found."""
+    """What the study found: its best candidate, or an ensemble where that is better."""
 
     uf1: Spread
     key: str
@@ -109,31 +144,55 @@ class Winner(RankedCandidate):
     against: _Margin | None
     """None where no warm start was measured under the same protocol, or the winner is one."""
     architecture: Tree | None
-    """Closed form."""
+    """Closed form; none of an ensemble."""
     trainer: Tree | None
-    """What it was trained with under that protocol."""
+    """What it was trained with under that protocol; none of an ensemble."""
+    members: tuple[MemberSummary, ...] = ()
+    """Of an ensemble, the heaviest first."""
+    alternative: Alternative | None = None
+    """The best candidate alone beside an ensemble, or the reverse, so that a user can choose."""
 
     @classmethod
     def of_study(cls, summary: StudySummary) -> Winner | None:
-        """Return the best finalist, or else the best complete trial; none where none is."""
-        best = summary.best
-        if best is None:
+        """Return what the study hands over; none where no trial is complete."""
+        best, found = summary.best, summary.handed_over
+        if best is None or found is None:
             return None
-        final = isinstance(best, FinalistSummary)
-        scores = {"uar": None, "accuracy": None, **spreads(best.repetitions, ALL_SCORES)}
-        if not final and best.search_score is not None:
-            scores["uf1"] = Spread.of([best.search_score])
         known = summary.headline is not None and not summary.headline.upper_bound
+        shared: Tree = {
+            "uar": None,
+            "accuracy": None,
+            **spreads(found.repetitions, ALL_SCORES),
+            "key": found.key,
+            "honesty": CORRECTED if known else HONESTY,
+            "alternative": Alternative.of(summary),
+        }
+        if isinstance(found, EnsembleSummary):
+            return cls(
+                **shared,
+                origin=found.rule,
+                rank=1,
+                label=found.label,
+                search_score=found.search_score,
+                **{name: getattr(found, name) for name in ("deployed", "macs", "clip_ms")},
+                stage=found.stage,
+                protocol=found.protocol,
+                against=_Margin.of(summary, found),
+                architecture=None,
+                trainer=None,
+                members=found.members,
+            )
+        final = isinstance(found, FinalistSummary)
+        if not final and found.search_score is not None:
+            shared["uf1"] = Spread.of([found.search_score])
         return cls(
-            **_row(best, rank=1),
-            **scores,
-            key=best.key,
+            **_row(found, rank=1),
+            **shared,
             stage="final" if final else "search",
             protocol=summary.protocol if final else summary.search_protocol,
-            honesty=CORRECTED if known else HONESTY,
-            against=None if best.warm_start else _Margin.of(summary, best),
-            architecture=best.architecture,
-            trainer=best.trainer,
+            against=None if found.warm_start else _Margin.of(summary, found),
+            architecture=found.architecture,
+            trainer=found.trainer,
         )
 
 

@@ -66,7 +66,7 @@ class Report(Config):
     slots: Slots | None = None
     """None where fewer trials are complete than make a best quarter, or no slot was searched."""
     stages: tuple[StageRow, ...]
-    """Of the winner; empty where there is none."""
+    """Of the best candidate; empty where there is none."""
     tables: tuple[ComparedTable, ...] = ()
     """Published tables with our scores."""
     literature: Literature | None = None
@@ -109,8 +109,9 @@ def build_report(summary: StudySummary) -> Report:
     """
     data, complete = summary.data, summary.complete
     winner = Winner.of_study(summary)
-    scores = summary.best.repetitions if summary.best is not None else ()
-    protocol = summary.protocol if summary.finalists else summary.search_protocol
+    scores = summary.handed_over.repetitions if summary.handed_over is not None else ()
+    protocol = winner.protocol if winner is not None else summary.search_protocol
+    architecture = summary.best.architecture if summary.best is not None else None
     outcomes = Counter(trial.outcome for trial in summary.trials)
     important = ImportantParameter.ranked(summary.importance or {}, complete)
     classes = len(data.classes)
@@ -133,8 +134,8 @@ def build_report(summary: StudySummary) -> Report:
         important=important,
         slices=Slice.of_most_important(important, complete),
         parallel=ParallelCoordinates.of(important, complete),
-        slots=Slots.of(complete, winner.architecture if winner else None),
-        stages=StageRow.of_network(winner.architecture, classes) if winner else (),
+        slots=Slots.of(complete, architecture),
+        stages=StageRow.of_network(architecture, classes) if summary.best is not None else (),
         tables=ComparedTable.of_study(summary),
         literature=Literature.beside(
             data.counts["clips"], data.counts["subjects"], classes, summary.protocol

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -25,6 +25,7 @@ from mer_nas.evaluation.metrics import METRICS
 from mer_nas.export.manifest import Exported
 from mer_nas.report.attribution import Attribution
 from mer_nas.report.candidates import FinalistSummary, TrialSummary
+from mer_nas.report.ensembles import EnsembleSummary
 from mer_nas.report.scores import SeedScores, counts_by_subject
 from mer_nas.search.objectives import Objective, front
 from mer_nas.space.published import PublishedTable
@@ -32,9 +33,10 @@ from mer_nas.statistics import Correction, Estimate, PairedComparison, estimate
 
 
 class SelectionBias(Correction):
-    """What choosing the best of many does to its score, estimated over subjects (BBC-CV).
+    """What choosing among many does to the score of what is chosen, over subjects (BBC-CV).
 
-    The candidates are the complete trials, among which the choice was made.
+    The candidates are the complete trials, among which the best one was chosen or, where the study
+    looked for an ensemble, the better of the best one and the ensemble.
     """
 
     pruned: NonNegativeInt
@@ -45,12 +47,12 @@ class SelectionBias(Correction):
 
 
 class Headline(Config):
-    """What to expect of the winner on new subjects of the same kind."""
+    """What to expect of what the study hands over, on new subjects of the same kind."""
 
     uf1: Estimate
     """`mean` less `optimism`."""
     mean: Share
-    """UF1 of the winner over all seeds."""
+    """UF1 of the winner, or of the ensemble where that is handed over, over all its seeds."""
     seeds: PositiveInt
     optimism: NonNegativeFloat
     """Of the choice, at the fidelity of the search."""
@@ -78,9 +80,10 @@ class OuterGroup(Config):
     clips: PositiveInt
     """Number of clips that the winner was asked about."""
     winner: str
-    """How people call it: "trial 17", of the search without these subjects."""
+    """How people call it: "trial 17" or "ensemble of 5", of the search without these subjects."""
     origin: str
-    """Name of the published point it is, or of the sampler that proposed it."""
+    """Name of the published point it is, of the sampler that proposed it, or of the rule that
+    chose an ensemble."""
     key: str
     chosen_by: Share
     """UF1 of the winner on the subjects of its search, by which it was chosen."""
@@ -237,6 +240,9 @@ class StudySummary(Config):
     finalists: tuple[FinalistSummary, ...] = ()
     final_failures: dict[str, str] = Field(default_factory=dict)
     """Why repetitions of the final stage failed, by their label: "trial 17, seed 1 of 3"."""
+    ensemble: EnsembleSummary | None = None
+    ensemble_note: str = ""
+    """Why there is none; empty in reports of before there were any."""
     selection: SelectionBias | None = None
     selection_note: str = ""
     """Why nothing is known of it."""
@@ -281,6 +287,20 @@ class StudySummary(Config):
         return finalists[0] if finalists else complete[0] if complete else None
 
     @property
+    def handed_over(self) -> FinalistSummary | TrialSummary | EnsembleSummary | None:
+        """What the study recommends: its best candidate, or the ensemble where that is better."""
+        if self.ensemble is not None and self.ensemble.handed_over:
+            return self.ensemble
+        return self.best
+
+    def best_in(self, stage: Literal["final", "search"]) -> tuple[SeedScores, ...]:
+        """Return the scores of the best candidate alone in a stage; empty where it has none."""
+        best = self.best
+        if isinstance(best, FinalistSummary) and stage == "search":
+            best = next((trial for trial in self.trials if trial.number == best.trial), None)
+        return () if best is None else best.repetitions
+
+    @property
     def front(self) -> list[TrialSummary]:
         """The complete trials that no other betters in every objective, in their order."""
         costs = {"macs": "macs", "params": "deployed"}
@@ -299,4 +319,5 @@ class StudySummary(Config):
     def _scores(self) -> Iterator[SeedScores]:
         yield from (trial.scores for trial in self.trials if trial.scores is not None)
         yield from (score for finalist in self.finalists for score in finalist.scores)
+        yield from self.ensemble.scores if self.ensemble is not None else ()
         yield from self.nested.scores if self.nested is not None else ()

@@ -19,6 +19,7 @@ from pydantic import (
 from mer_nas.config.base import Config, Name, Place, Share, Tree
 from mer_nas.errors import ConfigError
 from mer_nas.search.objectives import Objectives
+from mer_nas.statistics import RuleName
 
 SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
 PrunerName = Literal[
@@ -48,6 +49,22 @@ def _null(value: object) -> object:
     return None if value == "null" else value
 
 
+class EnsembleConfig(Config):
+    """Complete candidates as one: a weighted mean of their class probabilities."""
+
+    rule: RuleName = "mean"
+    """mean: the best ones, equal weights. weights: the best ones, weights by least squares.
+    greedy: selection with replacement (Caruana et al. 2004), which takes the limit of members as
+    the number of its steps."""
+    members: Annotated[int, Interval(ge=2)] = 5
+    """How many there are at most."""
+    macs: PositiveInt | None = None
+    """Nominal multiply-accumulates for one clip that all members together may cost; null: no
+    limit. The next best that fits takes the place of one that does not."""
+    params: PositiveInt | None = None
+    """Weights that all members together may have; null: no limit."""
+
+
 class FinalConfig(Config):
     """The final stage: the best candidates under full LOSO with several seeds."""
 
@@ -59,6 +76,13 @@ class FinalConfig(Config):
     much as a candidate; 0 turns it off."""
     seeds: PositiveInt = 3
     """Repetitions of the whole protocol for each of them."""
+    ensemble: Annotated[
+        EnsembleConfig | None,
+        BeforeValidator(_none, json_schema_input_type=EnsembleConfig | Literal["none"] | None),
+    ] = Field(default_factory=EnsembleConfig)
+    """What is handed over in place of the best candidate where it is better; its members go
+    through the final stage too. none: the best candidate alone. Never with several objectives, nor
+    in a closed list of candidates (grid, points)."""
     folds: Folds = "loso"
     """loso, lodo, or a number of subject groups."""
     trainer: Tree = Field(default_factory=dict)
@@ -70,7 +94,8 @@ class FinalConfig(Config):
 
     def jobs(self, points: int) -> int:
         """Return how many repetitions there are at most, of a space with so many points."""
-        return (self.candidates + min(self.warm_starts, points)) * self.seeds
+        members = self.ensemble.members if self.ensemble else 0
+        return (max(self.candidates, members) + min(self.warm_starts, points)) * self.seeds
 
 
 class StudyConfig(Config):
@@ -133,6 +158,25 @@ class StudyConfig(Config):
         if self.closed:
             return f"every row of a {self.sampler} study goes through all folds"
         return "none was asked for" if self.pruner == "none" else ""
+
+    @property
+    def ensemble(self) -> EnsembleConfig | None:
+        """The ensemble that is looked for; None where there is to be none.
+
+        Without a final stage its members are measured by the folds of the search.
+        """
+        if self.unensembled:
+            return None
+        return self.final.ensemble if self.final else EnsembleConfig()
+
+    @property
+    def unensembled(self) -> str:
+        """Why there is to be no ensemble; empty where there is."""
+        if len(self.objectives) > 1:
+            return "with several objectives there is a front and no best few"
+        if self.closed:
+            return f"a {self.sampler} study compares its rows"
+        return "none was asked for" if self.final and self.final.ensemble is None else ""
 
     @property
     def spares(self) -> bool:

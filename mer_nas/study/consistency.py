@@ -31,6 +31,7 @@ from mer_nas.report import (
     Attribution,
     ComputeSummary,
     DataSummary,
+    EnsembleSummary,
     FinalistSummary,
     HindsightSummary,
     NestedEstimate,
@@ -56,6 +57,9 @@ TAKEN: Mapping[str, str] = {
     r"study\.environment\..*": "the machine then; held against this one",
     r"study\.data\.(official|inputs)\..*": "held against the clips",
     r"study\.compute\.(.*_seconds|workers)": "time and workers then",
+    r"study\.ensemble\.(search_score|correction\..*|choice\..*|members\.\d+\.(trial|weight))": "of "
+    "probabilities, which the ledger holds and the report does not",
+    r"study\.ensemble\.members\.\d+\.clip_ms": "time then",
     r"study\.nested\.seconds": "time then",
     r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
     r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",
@@ -148,6 +152,7 @@ def _follow(facts: StudySummary, settings: Settings) -> StudySummary:
     facts = _with(
         facts,
         compute=_compute(facts, study.folds),
+        ensemble=_ensemble(facts, settings),
         nested=_nested(facts.nested, facts.data, study.outer),
         looks=_looks(facts.looks, facts.data),
     )
@@ -233,6 +238,25 @@ def _finalist(entry: FinalistSummary, facts: StudySummary, settings: Settings) -
     cost = _cost(changes.get("architecture", entry.architecture), len(facts.data.classes))
     hindsight = _hindsight(entry.hindsight, _folds(folds, facts.data))
     return _with(entry, **changes, **cost, hindsight=hindsight)
+
+
+def _ensemble(facts: StudySummary, settings: Settings) -> EnsembleSummary | None:
+    found, final = facts.ensemble, settings.study.final
+    if found is None:
+        return None
+    by_number = {trial.number: trial for trial in facts.trials}
+    folds = final.folds if final and found.stage == "final" else settings.study.folds
+    return _with(
+        found,
+        protocol=name_of(folds),
+        scores=_repeated(found.scores, facts.data, folds),
+        members=tuple(
+            _with(member, macs=trial.macs, deployed=trial.deployed)
+            if (trial := by_number.get(member.trial)) is not None
+            else member
+            for member in found.members
+        ),
+    )
 
 
 def _nested(

@@ -24,8 +24,9 @@ from mer_nas.search.lock import refuse_driven
 from mer_nas.study.attribution import attribution
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.resume import unchanged
-from mer_nas.study.state import StudyState, Trial
+from mer_nas.study.state import StudyState
 from mer_nas.study.summary import summary
+from mer_nas.study.trial import Trial
 from mer_nas.wording import count
 
 

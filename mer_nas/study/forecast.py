@@ -20,7 +20,8 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock, clock_clip
 from mer_nas.search.config import RayConfig, Shares, StudyConfig
 from mer_nas.settings import Settings
-from mer_nas.study.state import StudyState, Trial
+from mer_nas.study.state import StudyState
+from mer_nas.study.trial import Trial
 from mer_nas.systems import grid, trained_by
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import count, duration

@@ -3,9 +3,9 @@
 BBC-CV (`selection_bias`) estimates by how much the choice among trials flatters a score. It cannot
 see what a sampler that learns from scores has learned from the subjects. A nested estimate can:
 for each outer group of subjects a search with the whole budget runs on all other clips, as if
-there were no more; its winner is trained on these and asked about the group, once. The pooled
-answers score the procedure, not one network, and nothing that was chosen has seen what it is
-scored on.
+there were no more; what it hands over, a candidate or an ensemble, is trained on these and asked
+about the group, once. The pooled answers score the procedure, not one network, and nothing that
+was chosen has seen what it is scored on.
 
 Outer subjects reach nothing of an inner search: it is given a set of clips in which they are not,
 in a folder of its own, so neither labels nor scaling nor a choice can follow from them. Not even
@@ -36,8 +36,10 @@ from mer_nas.search.measure import Measurement
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
+from mer_nas.study.ensemble import Ensemble
 from mer_nas.study.folder import StudyFolder, create, outer_plan, without_fold
-from mer_nas.study.state import StudyState, Trial
+from mer_nas.study.state import StudyState
+from mer_nas.study.trial import Trial
 from mer_nas.wording import count
 
 Search = Callable[[StudyFolder, ClipSet, Settings, Listener], StudyState]
@@ -45,7 +47,7 @@ Search = Callable[[StudyFolder, ClipSet, Settings, Listener], StudyState]
 
 
 class _Asked(NamedTuple):
-    """An outer group and its winner's answers."""
+    """An outer group and the answers of what was chosen."""
 
     facts: OuterGroup
     results: tuple[FoldResult | None, ...]
@@ -75,12 +77,15 @@ def measure_outer_groups(
             inside = without_fold(clips, fold)
             settings = _inner(state.settings, state.folder.inner(number, of))
             found = search(_opened(settings, inside, state, fold.name), inside, settings, tell)
-            if (winner := found.winner) is None:
+            if (chosen := found.handed_over) is None:
                 tell(Note("no trial was complete, so nobody can be asked"))
                 continue
             alone = protocol.model_copy(update={"folds": (fold,), "blocks": ((0,),)})
             question = Measurement(
-                {f"{winner.label} asked about {fold.name}": winner.candidate},
+                {
+                    f"{member.label} asked about {fold.name}": member.candidate
+                    for member in chosen.members
+                },
                 study.final.seeds if study.final else 1,
                 clips=clips,
                 protocol=alone,
@@ -137,40 +142,51 @@ def _asked(state: StudyState) -> list[_Asked | None]:
     known = {result.key: result for result in state.kept(state.folder.answers)}
     found: list[_Asked | None] = []
     for fold, inner in zip(shape.folds, state.inner, strict=True):
-        winner = inner.winner if inner is not None and inner.begun else None
-        if inner is None or winner is None:
+        chosen = inner.handed_over if inner is not None and inner.begun else None
+        if inner is None or chosen is None:
             found.append(None)
             continue
-        key, seed = winner.candidate.key, state.settings.study.seed
-        results = tuple(
-            known.get((key, fold.key, repetition, seed, data.fingerprint, code))
-            for repetition in range(_seeds(state))
-        )
+        seed = state.settings.study.seed
+        answers = [
+            [
+                known.get((member.candidate.key, fold.key, each, seed, data.fingerprint, code))
+                for member in chosen.members
+            ]
+            for each in range(_seeds(state))
+        ]
+        results = tuple(_together(chosen, each) for each in answers)
         if not any(results):
             found.append(None)
             continue
         trained = [each for by_fold in inner.results.values() for each in by_fold.values()]
         spent = sum(each.seconds for each in [*trained, *results] if each is not None)
-        chosen_by = _chosen_by(inner, winner)
         group = OuterGroup(
             name=fold.name,
             clips=fold.clips,
-            winner=winner.label,
-            origin=winner.origin,
-            key=key,
-            chosen_by=chosen_by,
+            winner=chosen.label,
+            origin=chosen.origin,
+            key=chosen.key,
+            chosen_by=_chosen_by(inner, chosen),
         )
         found.append(_Asked(group, results, spent))
     return found
 
 
-def _chosen_by(inner: StudyState, winner: Trial) -> float:
-    """Return the UF1 by which a winner was chosen: of the final stage where there was one."""
+def _together(chosen: Trial | Ensemble, answers: Sequence[FoldResult | None]) -> FoldResult | None:
+    """Return what was said with a seed; none while somebody was not asked."""
+    said = [each for each in answers if each is not None]
+    return chosen.combined(said) if len(said) == len(answers) else None
+
+
+def _chosen_by(inner: StudyState, chosen: Trial | Ensemble) -> float:
+    """Return the UF1 by which something was chosen: of the final stage where there was one."""
+    if isinstance(chosen, Ensemble):
+        return statistics.fmean(score.uf1 for score in inner.ensemble_scores(chosen)[1])
     for entry, scores in inner.finalists:
-        if entry.number == winner.number:
+        if entry.number == chosen.number:
             return statistics.fmean(score.uf1 for score in scores)
-    assert winner.value is not None
-    return winner.value
+    assert chosen.value is not None
+    return chosen.value
 
 
 def _seeds(state: StudyState) -> int:

@@ -12,6 +12,7 @@ from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import uf1
 from mer_nas.report import (
     Comparison,
+    EnsembleSummary,
     FinalistSummary,
     Headline,
     SelectionBias,
@@ -20,7 +21,7 @@ from mer_nas.report import (
 )
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import StudyConfig
-from mer_nas.statistics import MIN_SUBJECTS, compare_pairs, correct, estimate
+from mer_nas.statistics import MIN_SUBJECTS, Correction, compare_pairs, correct, estimate
 from mer_nas.wording import count
 
 MIN_COMPLETE = 10
@@ -29,7 +30,9 @@ MIN_COMPLETE = 10
 
 def assessed(facts: StudySummary, study: StudyConfig) -> StudySummary:
     """Return the facts with what follows from the scores of its trials and finalists."""
-    chosen, note = _selection(facts, study)
+    alone, note = _best_alone(facts)
+    facts = facts.model_copy(update={"ensemble": _beside(facts, alone)})
+    chosen = _selection(facts, study, alone)
     return facts.model_copy(
         update={
             "selection": chosen,
@@ -40,8 +43,8 @@ def assessed(facts: StudySummary, study: StudyConfig) -> StudySummary:
     )
 
 
-def _selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias | None, str]:
-    """Return what choosing among the complete trials does to the best score, or why it is unknown.
+def _best_alone(facts: StudySummary) -> tuple[Correction | None, str]:
+    """Return what choosing the best complete trial does to its score, or why it is unknown.
 
     The candidates of the correction are the complete trials under the protocol of the search, the
     earliest first.
@@ -54,31 +57,55 @@ def _selection(facts: StudySummary, study: StudyConfig) -> tuple[SelectionBias |
         found = correct(counts_by_subject(pool), facts.data.classes)
     except DataError as error:
         return None, str(error)
-    best = max(pool, key=lambda scores: scores.uf1)  # of equals the first
-    chosen = SelectionBias(
-        **dict(found.no_better(best)),
+    return found.no_better(max(pool, key=lambda scores: scores.uf1)), ""  # of equals the first
+
+
+def _beside(facts: StudySummary, alone: Correction | None) -> EnsembleSummary | None:
+    """Return the ensemble beside the best candidate alone, over the seeds that both have."""
+    together, best = facts.ensemble, facts.best
+    if together is None or best is None:
+        return together
+    changes: dict[str, object] = {"alone": alone, "against": None, "against_seeds": None}
+    mine, theirs = together.shared_seeds(facts.best_in(together.stage))
+    known = bool(mine) and all(score.subjects for score in (*mine, *theirs))
+    if known and len(facts.data.subjects) >= MIN_SUBJECTS:
+        counts = counts_by_subject(mine), counts_by_subject(theirs)
+        changes["against"] = compare_pairs(counts[0], {best.label: counts[1]})[best.label]
+        changes["against_seeds"] = len(mine)
+    return together.model_copy(update=changes)
+
+
+def _selection(
+    facts: StudySummary, study: StudyConfig, alone: Correction | None
+) -> SelectionBias | None:
+    """Return what all of the choice does to the score of what is handed over."""
+    chosen = facts.ensemble.choice if facts.ensemble is not None else alone
+    if chosen is None:
+        return None
+    return SelectionBias(
+        **dict(chosen),
         pruned=sum(trial.outcome == "pruned" for trial in facts.trials),
         protocol=facts.search_protocol,
-        caveat=_caveat(study, found.candidates),
+        caveat=_caveat(study, chosen.candidates),
     )
-    return chosen, ""
 
 
 def _headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | None:
-    """Return the winner's score less what the choice flatters it by, with its interval.
+    """Return the score of what is handed over less what the choice flatters it by.
 
     The score is that of the final stage where there was one; the optimism is always estimated at
     the fidelity of the search, where the choice was made. It never adds to a score.
     """
-    finalists = facts.ranked
-    if chosen is None or not all(score.subjects for each in finalists for score in each.scores):
+    found = facts.handed_over
+    ranked = [each for each in (found, *facts.ranked) if each is not None]
+    if chosen is None or not all(score.subjects for each in ranked for score in each.repetitions):
         return None
-    if finalists:
-        counts = counts_by_subject(finalists[0].scores)
+    if found is None or isinstance(found, TrialSummary):
+        mean, seeds, value = chosen.score, 1, chosen.uf1
+    else:
+        counts = counts_by_subject(found.repetitions)
         mean, seeds = float(uf1(counts.sum(-3)).mean()), len(counts)
         value = estimate(counts, less=chosen.optimism)
-    else:
-        mean, seeds, value = chosen.score, 1, chosen.uf1
     return Headline(
         uf1=value,
         mean=mean,

@@ -10,10 +10,10 @@ import statistics
 import weakref
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -27,35 +27,17 @@ from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.evaluation.timing import Timing
 from mer_nas.export.manifest import Exported
 from mer_nas.report import SeedScores
+from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
+from mer_nas.statistics import Choose, EnsembleRule, OutOfFold, best_one, better_of
+from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
 from mer_nas.study.folder import Origin, StudyFolder
+from mer_nas.study.trial import Trial
 from mer_nas.systems import trained_by
 from mer_nas.wording import count
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One candidate in the study, as the final stage would train it."""
-
-    number: int
-    origin: str
-    """Name of the point it is, or of the sampler that proposed it."""
-    warm_start: bool
-    """Whether it is a point."""
-    candidate: Candidate
-    """With the trainer of the final stage."""
-    searched: str
-    """Key of the candidate as the search trained it."""
-    value: float | None
-    """UF1 of its trial under the search protocol; none where that was stopped early."""
-
-    @property
-    def label(self) -> str:
-        """How people call it."""
-        return f"trial {self.number}"
 
 
 class StudyState:
@@ -224,7 +206,7 @@ class StudyState:
         return [self.trial(trial) for trial in best_first]
 
     def for_final(self) -> list[Trial]:
-        """Return who goes into the final stage: the best candidates, then warm starts.
+        """Return who goes into the final stage: the best candidates, members, then warm starts.
 
         Of the warm starts that are not among the best, the complete ones come first, by their
         score, then those that were stopped early, in the order of the space.
@@ -234,6 +216,8 @@ class StudyState:
             return []
         ranked = self.ranked()
         best = ranked[: final.candidates]
+        members = self.ensemble.members if self.ensemble else ()
+        best += [entry for entry in members if entry not in best]
         pruned = [t for t in self.trials if t.state == TrialState.PRUNED]
         warm = [entry for entry in [*ranked, *map(self.trial, pruned)] if entry.warm_start]
         inside = {entry.number for entry in best}
@@ -282,6 +266,112 @@ class StudyState:
             if whole := tuple(score for score in scores if score is not None):
                 scored.append((finalist, whole))
         return sorted(scored, key=lambda entry: -statistics.fmean(s.uf1 for s in entry[1]))
+
+    # Together -----------------------------------------------------------------------------------
+
+    @cached_property
+    def ensemble(self) -> Ensemble | None:
+        """The ensemble that its settings ask for; none where there is none."""
+        return self._ensemble[0]
+
+    @property
+    def no_ensemble(self) -> str:
+        """Why there is no ensemble; empty where there is."""
+        return self._ensemble[1]
+
+    @cached_property
+    def _ensemble(self) -> tuple[Ensemble | None, str]:
+        config = self.settings.study.ensemble
+        if config is None:
+            return None, self.settings.study.unensembled
+        return self.ensemble_by(config)
+
+    def ensemble_by(self, config: EnsembleConfig) -> tuple[Ensemble | None, str]:
+        """Return the ensemble that a study with other settings would have, or why none.
+
+        Args:
+            config: What it asks for.
+        """
+        complete = self.complete()
+        if len(complete) < 2:
+            return None, f"{count(len(complete), 'complete trial')}, and an ensemble needs two"
+        return choose_ensemble(complete, self.pool, config, len(self.origin.data.classes))
+
+    @cached_property
+    def pool(self) -> OutOfFold:
+        """What the complete trials, at least one, said in the search, earliest first."""
+        said = [self.under(self.origin.search, trial.searched) for trial in self.complete()]
+        return OutOfFold.of(said, list(self.origin.data.subjects))
+
+    @property
+    def choice(self) -> Choose:
+        """How the study chooses what it hands over: the best trial, or an ensemble if better."""
+        return better_of(best_one, self.rule) if self.settings.study.ensemble else best_one
+
+    @cached_property
+    def rule(self) -> EnsembleRule:
+        """How the members of its ensemble are chosen among the complete trials."""
+        config = self.settings.study.ensemble or EnsembleConfig()
+        return rule_of(config, self.complete(), len(self.origin.data.classes))
+
+    def ensemble_results(
+        self, ensemble: Ensemble, protocol: Protocol, repetition: int = 0
+    ) -> Sequence[FoldResult]:
+        """Return what an ensemble says under a protocol; nothing while a fold is missing.
+
+        Args:
+            ensemble: Whose members the ledger knows.
+            protocol: That of the search, or of the final stage.
+            repetition: With the seeds of which.
+        """
+        searched = protocol is self.origin.search
+        members = [
+            self.under(protocol, each.searched if searched else each.candidate.key, repetition)
+            for each in ensemble.members
+        ]
+        if any(len(folds) < len(protocol.folds) for folds in members):
+            return ()
+        return [ensemble.combined(answers) for answers in zip(*members, strict=True)]
+
+    def ensemble_scores(
+        self, ensemble: Ensemble
+    ) -> tuple[Literal["final", "search"], tuple[SeedScores, ...]]:
+        """Return the scores of an ensemble, one a seed that all members have, and of which stage.
+
+        Where no seed of the final stage is whole, or there is none, the folds of the search serve.
+        """
+        final, protocol = self.settings.study.final, self.origin.final
+        subjects = list(self.origin.data.subjects)
+        if final is not None and protocol is not None:
+            whole = [
+                SeedScores.pooled(results, subjects, repetition)
+                for repetition in range(final.seeds)
+                if (results := self.ensemble_results(ensemble, protocol, repetition))
+            ]
+            if whole:
+                return "final", tuple(whole)
+        searched = self.ensemble_results(ensemble, self.origin.search)
+        return "search", (SeedScores.pooled(searched, subjects, 0),)
+
+    @cached_property
+    def handed_over(self) -> Trial | Ensemble | None:
+        """What the study recommends: its winner, or its ensemble where that scores higher.
+
+        Both by the seeds that both have; of equals the winner, which is cheaper.
+        """
+        winner, ensemble = self.winner, self.ensemble
+        if winner is None or ensemble is None:
+            return winner
+        stage, together = self.ensemble_scores(ensemble)
+        alone = {score.repetition: score.uf1 for score in self._alone(winner, stage)}
+        both = [(alone[s.repetition], s.uf1) for s in together if s.repetition in alone]
+        return ensemble if sum(e - w for w, e in both) > 0 else winner
+
+    def _alone(self, winner: Trial, stage: Literal["final", "search"]) -> Sequence[SeedScores]:
+        if stage == "final":
+            return next((s for entry, s in self.finalists if entry.number == winner.number), ())
+        found = self.scored(self.origin.search, winner.searched)
+        return () if found is None else (found,)
 
     @property
     def final_failures(self) -> dict[str, str]:

@@ -10,31 +10,37 @@ import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas import files
 from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
-from mer_nas.errors import MerNasError, StudyError
-from mer_nas.evaluation.results import FoldResult
+from mer_nas.errors import DataError, MerNasError, StudyError
+from mer_nas.evaluation.metrics import Scores
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.provenance import environment
 from mer_nas.report import (
     Attribution,
     BlockPoint,
     ComputeSummary,
+    EnsembleSummary,
     FinalistSummary,
     HindsightSummary,
     LossCurve,
+    MemberSummary,
     NextStep,
     SeedScores,
     StudySummary,
     TrialSummary,
 )
+from mer_nas.statistics import Choose, Correction, correct_choice
 from mer_nas.study.nested import nested_estimate
 from mer_nas.study.selection_bias import assessed
 from mer_nas.study.sessions import sessions
-from mer_nas.study.state import StudyState, Trial
+from mer_nas.study.state import StudyState
+from mer_nas.study.trial import Trial
 from mer_nas.wording import count
 
 
@@ -72,6 +78,8 @@ def summary(state: StudyState) -> StudySummary:
             _finalist(state, rank, finalist, scores)
             for rank, (finalist, scores) in enumerate(state.finalists, start=1)
         ),
+        ensemble=_ensemble(state),
+        ensemble_note=state.no_ensemble,
         nested=outside,
         nested_note=nested_note,
         export=state.export,
@@ -163,6 +171,55 @@ def _finalist(
             ]
         ),
     )
+
+
+def _ensemble(state: StudyState) -> EnsembleSummary | None:
+    ensemble = state.ensemble
+    if ensemble is None:
+        return None
+    stage, scores = state.ensemble_scores(ensemble)
+    final = state.origin.final if stage == "final" else None
+    searched = state.ensemble_results(ensemble, state.origin.search)
+    return EnsembleSummary(
+        rule=ensemble.rule,
+        key=ensemble.key,
+        members=tuple(
+            _member(state, member, weight)
+            for member, weight in zip(ensemble.members, ensemble.weights, strict=True)
+        ),
+        handed_over=state.handed_over is ensemble,
+        stage=stage,
+        protocol=(final or state.origin.search).name,
+        scores=scores,
+        search_score=pool(searched).uf1,
+        correction=_correction(state, state.rule),
+        choice=_correction(state, state.choice),
+    )
+
+
+def _member(state: StudyState, member: Trial, weight: float) -> MemberSummary:
+    cost = Cost.of(member.candidate.architecture, len(state.origin.data.classes))
+    return MemberSummary(
+        trial=member.number,
+        origin=member.origin,
+        key=member.candidate.key,
+        weight=weight,
+        deployed=cost.deployed,
+        macs=cost.macs,
+        clip_ms=_times(state, member.candidate.key)["clip_ms"]
+        or _times(state, member.searched)["clip_ms"],
+    )
+
+
+def _correction(state: StudyState, choose: Choose) -> Correction | None:
+    """Return what a way to choose is worth; none where there are too few subjects for it."""
+    said = state.pool
+    try:
+        found = correct_choice(said, choose, state.origin.data.classes)
+    except DataError:  # `selection_note` says so
+        return None
+    everybody = np.ones(len(state.origin.data.subjects))
+    return found.no_better(Scores.of(said.counts(choose(said, everybody)).sum(0)))
 
 
 def _looks(state: StudyState) -> Attribution | None:

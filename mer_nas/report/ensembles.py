@@ -1,0 +1,105 @@
+"""What a report says of the ensemble of a study, and of the best candidate beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from mer_nas.config.base import Config, Share
+from mer_nas.report.scores import SeedScores
+from mer_nas.statistics import Correction, PairedComparison, RuleName
+
+
+class MemberSummary(Config):
+    """A member of an ensemble."""
+
+    trial: NonNegativeInt
+    """The trial that it is."""
+    origin: str
+    """Name of the published point, or of the sampler."""
+    key: str
+    weight: Annotated[float, Field(gt=0, le=1)]
+    deployed: NonNegativeInt
+    """Weights without what only training uses."""
+    macs: NonNegativeInt
+    """Nominal multiply-accumulates for one clip."""
+    clip_ms: NonNegativeFloat | None = None
+    """Milliseconds of one clip at inference, measured; none where it was not."""
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"trial {self.trial}"
+
+
+class EnsembleSummary(Config):
+    """Complete trials that answer together, and what that is worth."""
+
+    rule: RuleName
+    """mean, weights or greedy: how members and weights were chosen."""
+    key: str
+    members: Annotated[tuple[MemberSummary, ...], Field(min_length=2)]
+    """The heaviest first."""
+    handed_over: bool
+    """Whether it is the answer of the study: it scores higher than the best candidate alone."""
+    stage: Literal["final", "search"]
+    """Which stage the scores come from."""
+    protocol: str
+    scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
+    """One a seed that all members were trained with; nothing is averaged over seeds."""
+    search_score: Share
+    """UF1 of the ensemble in the search."""
+    correction: Correction | None = None
+    """What an ensemble chosen so is worth: its choice is repeated in every draw of subjects. None
+    where there are too few subjects for it."""
+    alone: Correction | None = None
+    """The same of the best candidate alone."""
+    choice: Correction | None = None
+    """The same of the better of the two, chosen anew in every draw: what the study did."""
+    against: PairedComparison | None = None
+    """The ensemble, the first, compared with the best candidate alone, over the seeds that both
+    have; none where there are too few subjects for it."""
+    against_seeds: PositiveInt | None = None
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"ensemble of {len(self.members)}"
+
+    @property
+    def deployed(self) -> int:
+        """Weights of all members."""
+        return sum(member.deployed for member in self.members)
+
+    @property
+    def macs(self) -> int:
+        """Nominal multiply-accumulates of all members for one clip."""
+        return sum(member.macs for member in self.members)
+
+    @property
+    def clip_ms(self) -> float | None:
+        """Milliseconds of one clip through all members; none where one was not measured."""
+        known = [member.clip_ms for member in self.members if member.clip_ms is not None]
+        return sum(known) if len(known) == len(self.members) else None
+
+    @property
+    def repetitions(self) -> tuple[SeedScores, ...]:
+        """Its scores, one a seed."""
+        return self.scores
+
+    def shared_seeds(
+        self, alone: Sequence[SeedScores]
+    ) -> tuple[tuple[SeedScores, ...], tuple[SeedScores, ...]]:
+        """Return the scores of the ensemble and of a candidate over the seeds that both have."""
+        mine: Mapping[int, SeedScores] = {score.repetition: score for score in self.scores}
+        theirs = {score.repetition: score for score in alone}
+        both = [repetition for repetition in mine if repetition in theirs]
+        return tuple(mine[each] for each in both), tuple(theirs[each] for each in both)
+
+    @model_validator(mode="after")
+    def _of_whole_weight(self) -> Self:
+        if abs(sum(member.weight for member in self.members) - 1) > 1e-6:
+            raise ValueError("the weights of the members do not sum to one")
+        return self

@@ -1,0 +1,46 @@
+"""One candidate in a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.results import FoldResult
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate in the study, as the final stage would train it."""
+
+    number: int
+    origin: str
+    """Name of the point it is, or of the sampler that proposed it."""
+    warm_start: bool
+    """Whether it is a point."""
+    candidate: Candidate
+    """With the trainer of the final stage."""
+    searched: str
+    """Key of the candidate as the search trained it."""
+    value: float | None
+    """UF1 of its trial under the search protocol; none where that was stopped early."""
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"trial {self.number}"
+
+    @property
+    def key(self) -> str:
+        """Key of the candidate as the final stage trains it."""
+        return self.candidate.key
+
+    @property
+    def members(self) -> tuple[Trial, ...]:
+        """Itself alone: so it can stand where an ensemble can."""
+        return (self,)
+
+    def combined(self, answers: Sequence[FoldResult]) -> FoldResult:
+        """Return its own answers, the only ones."""
+        (found,) = answers
+        return found
