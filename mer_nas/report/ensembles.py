@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Share
 from mer_nas.report.scores import SeedScores
@@ -21,6 +21,7 @@ class MemberSummary(Config):
     """Name of the published point, or of the sampler."""
     key: str
     weight: Annotated[float, Field(gt=0, le=1)]
+    """Those of all members sum to 1."""
     deployed: NonNegativeInt
     """Weights without what only training uses."""
     macs: NonNegativeInt
@@ -97,9 +98,3 @@ class EnsembleSummary(Config):
         theirs = {score.repetition: score for score in alone}
         both = [repetition for repetition in mine if repetition in theirs]
         return tuple(mine[each] for each in both), tuple(theirs[each] for each in both)
-
-    @model_validator(mode="after")
-    def _of_whole_weight(self) -> Self:
-        if abs(sum(member.weight for member in self.members) - 1) > 1e-6:
-            raise ValueError("the weights of the members do not sum to one")
-        return self

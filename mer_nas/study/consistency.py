@@ -57,8 +57,9 @@ TAKEN: Mapping[str, str] = {
     r"study\.environment\..*": "the machine then; held against this one",
     r"study\.data\.(official|inputs)\..*": "held against the clips",
     r"study\.compute\.(.*_seconds|workers)": "time and workers then",
-    r"study\.ensemble\.(search_score|correction\..*|choice\..*|members\.\d+\.(trial|weight))": "of "
-    "probabilities, which the ledger holds and the report does not",
+    r"study\.ensemble\.(search_score|correction\..*|choice\..*)": "of probabilities, which the "
+    "ledger holds and the report does not",
+    r"study\.ensemble\.members\.\d+\.trial": "chosen by these probabilities",
     r"study\.ensemble\.members\.\d+\.clip_ms": "time then",
     r"study\.nested\.seconds": "time then",
     r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
@@ -246,16 +247,19 @@ def _ensemble(facts: StudySummary, settings: Settings) -> EnsembleSummary | None
         return None
     by_number = {trial.number: trial for trial in facts.trials}
     folds = final.folds if final and found.stage == "final" else settings.study.folds
+    members = [
+        _with(member, macs=trial.macs, deployed=trial.deployed)
+        if (trial := by_number.get(member.trial)) is not None
+        else member
+        for member in found.members
+    ]
+    missing = 1 - sum(member.weight for member in members)
+    members[0] = _with(members[0], weight=members[0].weight + missing)
     return _with(
         found,
         protocol=name_of(folds),
         scores=_repeated(found.scores, facts.data, folds),
-        members=tuple(
-            _with(member, macs=trial.macs, deployed=trial.deployed)
-            if (trial := by_number.get(member.trial)) is not None
-            else member
-            for member in found.members
-        ),
+        members=tuple(members),
     )
 
 

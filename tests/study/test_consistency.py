@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from mer_nas.report import Report, read_report
+from mer_nas.report import EnsembleSummary, MemberSummary, Report, StudySummary, read_report
+from mer_nas.statistics import Correction
 from mer_nas.study.consistency import (
     TAKEN,
     FieldPath,
@@ -28,7 +29,7 @@ OPEN = re.compile(
 
 @pytest.fixture(scope="module")
 def small() -> Any:
-    """The report that is published, with a few of its trials, as a tree."""
+    """The report that is published, with a few of its trials and an ensemble, as a tree."""
     report = read_report(PUBLISHED)
     study = report.study
     kept = {finalist.trial for finalist in study.finalists}
@@ -36,8 +37,41 @@ def small() -> Any:
     complete = [trial.number for trial in study.trials if trial.outcome == "complete"]
     kept |= set(complete[:3])
     trials = tuple(trial for trial in study.trials if trial.number in kept)
-    fewer = report.model_copy(update={"study": study.model_copy(update={"trials": trials})})
+    facts = study.model_copy(update={"trials": trials, "ensemble": together(study)})
+    fewer = report.model_copy(update={"study": facts})
     return followed(fewer).model_dump(mode="json", by_alias=True)
+
+
+def together(study: StudySummary) -> EnsembleSummary:
+    """An ensemble that says what the last finalist says: a report cannot tell what is right."""
+    assert study.selection is not None
+    worth = Correction(
+        **{name: getattr(study.selection, name) for name in Correction.model_fields}
+    )
+    members = [
+        MemberSummary(
+            trial=trial.number,
+            origin=trial.origin,
+            key=trial.key,
+            weight=0.5,
+            deployed=trial.deployed or 0,
+            macs=trial.macs or 0,
+            clip_ms=1.0,
+        )
+        for trial in study.complete[:2]
+    ]
+    return EnsembleSummary(
+        rule="mean",
+        key="together",
+        members=tuple(members),
+        handed_over=True,
+        stage="final",
+        protocol="LOSO",
+        scores=study.ranked[-1].scores,
+        search_score=0.9,
+        correction=worth,
+        choice=worth,
+    )
 
 
 def kinds(tree: Any) -> Iterable[FieldPath]:
