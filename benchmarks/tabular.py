@@ -4,6 +4,7 @@
     python benchmarks/tabular.py pack [file=runs/tabular.jsonl]
     python benchmarks/tabular.py fidelities [table=benchmarks/tabular.npz]
     python benchmarks/tabular.py ensembles [scheme=loso] [epochs=30] [pool=42] [table=...]
+    python benchmarks/tabular.py final [table=...]
     python benchmarks/tabular.py search [studies=20] [table=...]
 
 `measure` draws configurations from `tabular.yaml`, the blocks of all spaces in networks of at most
@@ -27,6 +28,9 @@ other half under LOSO by networks of other seeds, both halves pooled, 20 splits;
 lies above the best one (standard deviation over splits), and in how many splits it does. A few
 seeds of the best one are as much work as that many members; of three, one seed chose.
 
+`final`: the best three of twenty candidates in 8 groups race under LOSO (see `finals.py`): folds
+trained, their share of those without a race, how often the winner is the same, and its true score.
+
 `search`: whole searches, each with one half of the subjects, asked about the other (see
 `searching.py`): for each plan and share of the seconds that it takes to try all configurations,
 core-minutes with the final stage, complete candidates and those per core-hour, and the true score
@@ -38,6 +42,7 @@ from pathlib import Path
 
 import combining
 import fidelities
+import finals
 import measuring
 import searching
 from table import EPOCHS, FILE, SCHEMES, Table
@@ -68,6 +73,10 @@ def main(words: list[str]) -> None:
             size = int(own.get("pool", len(table.facts)))
             for line in combining.lines(table, SCHEMES.index(scheme), EPOCHS.index(epoch), size):
                 print(line, flush=True)
+        case "final":
+            table = Table.load(Path(own.get("table", FILE)))
+            print(table.describe())
+            print(*finals.lines(table), sep="\n")
         case "search":
             table = Table.load(Path(own.get("table", FILE)))
             print(table.describe())

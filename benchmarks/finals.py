@@ -1,0 +1,83 @@
+"""How many folds a final stage needs whose finalists race, for the decision that all seeds make.
+
+Seed by seed, every finalist still in the race goes through LOSO; then those leave that are as good
+as the leader, mean of the seeds so far, in too few of the draws of subjects; the race is over when
+one is left. At a chance of 0 nobody leaves, which is the final stage without a race.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from combining import chosen_by, halves, others, pool_of
+from table import LAST, LOSO, SCHEMES, Table
+
+from mer_nas.evaluation.metrics import Values, uf1
+from mer_nas.statistics import bootstrap_weights, resampled_counts
+
+CHANCES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+STUDIES = 40
+POOL = 20
+"""Candidates of a search, drawn anew for each study."""
+
+
+def lines(table: Table, finalists: int = 3, scheme: str = "8") -> Iterator[str]:
+    """Yield a line for each chance, all of the same studies."""
+    place = SCHEMES.index(scheme)
+    seeds = chosen_by(table, place)[:2]
+    studies = [(study, seed) for study in range(STUDIES) for seed in seeds]
+    yield "chance  folds  share  same winner   true"
+    found = {
+        chance: [_study(table, study, seed, place, finalists, chance) for study, seed in studies]
+        for chance in CHANCES
+    }
+    first = found[0.0]
+    for chance, rows in found.items():
+        folds, true, *_ = np.mean(rows, axis=0)
+        same = np.mean([row[2:] == base[2:] for row, base in zip(rows, first, strict=True)])
+        share = folds / np.mean([base[0] for base in first])
+        yield f"{chance:6.2f} {folds:6.0f} {share:6.0%} {same:12.0%} {true:6.3f}"
+
+
+def _study(
+    table: Table, study: int, seed: int, scheme: int, finalists: int, chance: float
+) -> tuple[float, ...]:
+    """Return folds, true score, and the winner of each half of a study."""
+    pool = np.random.default_rng([study, seed]).permutation(pool_of(table, seed, scheme))[:POOL]
+    parts = halves(table, study)
+    found = []
+    for half in parts:
+        alone = uf1(table.counts[pool, seed, scheme, LAST][:, half > 0].sum(1))
+        last = pool[np.argsort(-alone, kind="stable")[:finalists]]
+        found.append(race(table, last.tolist(), half, chance))
+    winners = [winner for winner, _ in found]
+    scores = []
+    for other in others(table, np.array(winners), seed):
+        said = table.counts[winners, other, LOSO, LAST]
+        left = [counts[half == 0].sum(0) for counts, half in zip(said, parts, strict=True)]
+        scores.append(float(uf1(left[0] + left[1])))
+    return float(np.mean([folds for _, folds in found])), float(np.mean(scores)), *winners
+
+
+def race(table: Table, finalists: Sequence[int], half: Values, chance: float) -> tuple[int, int]:
+    """Return the winner and how many folds were trained for it.
+
+    Args:
+        table: What would have been measured.
+        finalists: By the score of the search, the best first.
+        half: The subjects that count, (S,).
+        chance: Smallest share of draws in which one that stays is as good as the leader.
+    """
+    alive, folds = list(finalists), 0
+    seeds = [s for s in range(table.whole.shape[1]) if table.whole[alive, s, LOSO].all()]
+    weights = bootstrap_weights(int(half.sum()))
+    for done, _ in enumerate(seeds, start=1):
+        folds += len(alive) * (int(table.held[seeds[0], LOSO].max()) + 1)
+        counts = table.counts[alive][:, seeds[:done], LOSO, LAST][:, :, half > 0]
+        mean = uf1(counts.sum(2)).mean(1)
+        drawn = uf1(resampled_counts(weights, counts)).mean(-1)
+        leader = int(mean.argmax())
+        stay = (drawn >= drawn[:, leader, None]).mean(0) >= chance
+        alive = [alive[leader], *(a for n, a in enumerate(alive) if stay[n] and n != leader)]
+        if len(alive) == 1:
+            break
+    return alive[0], folds
