@@ -59,8 +59,6 @@ TAKEN: Mapping[str, str] = {
     r"study\.compute\.(.*_seconds|workers)": "time and workers then",
     r"study\.ensemble\.(search_score|correction\..*|choice\..*)": "of probabilities, which the "
     "ledger holds and the report does not",
-    r"study\.ensemble\.members\.\d+\.trial": "chosen by these probabilities",
-    r"study\.ensemble\.members\.\d+\.clip_ms": "time then",
     r"study\.nested\.seconds": "time then",
     r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
     r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",
