@@ -1,14 +1,16 @@
 """How many folds a final stage needs whose finalists race, for the decision that all seeds make.
 
-Seed by seed, every finalist still in the race goes through LOSO; then those leave that are as good
-as the leader, mean of the seeds so far, in too few of the draws of subjects; the race is over when
-one is left. At a chance of 0 nobody leaves, which is the final stage without a race.
+Seed by seed, every finalist still in the race goes through LOSO, the leader first; after each
+block of folds (10 % of the clips) one leaves that is as good as the leader, mean of the seeds so
+far, in too few of the draws of the subjects so far; the race is over when one is left. At a chance
+of 0 nobody leaves, which is the final stage without a race.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from combining import chosen_by, halves, others, pool_of
+from searching import BLOCK, blocks_of
 from table import LAST, LOSO, SCHEMES, Table
 
 from mer_nas.evaluation.metrics import Values, uf1
@@ -16,6 +18,8 @@ from mer_nas.statistics import bootstrap_weights, resampled_counts
 
 CHANCES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 STUDIES = 40
+FEWEST = 6
+"""Subjects below which nobody leaves."""
 POOL = 20
 """Candidates of a search, drawn anew for each study."""
 
@@ -69,15 +73,42 @@ def race(table: Table, finalists: Sequence[int], half: Values, chance: float) ->
     """
     alive, folds = list(finalists), 0
     seeds = [s for s in range(table.whole.shape[1]) if table.whole[alive, s, LOSO].all()]
-    weights = bootstrap_weights(int(half.sum()))
-    for done, _ in enumerate(seeds, start=1):
-        folds += len(alive) * (int(table.held[seeds[0], LOSO].max()) + 1)
-        counts = table.counts[alive][:, seeds[:done], LOSO, LAST][:, :, half > 0]
-        mean = uf1(counts.sum(2)).mean(1)
-        drawn = uf1(resampled_counts(weights, counts)).mean(-1)
-        leader = int(mean.argmax())
-        stay = (drawn >= drawn[:, leader, None]).mean(0) >= chance
-        alive = [alive[leader], *(a for n, a in enumerate(alive) if stay[n] and n != leader)]
+    for done, seed in enumerate(seeds, start=1):
+        blocks = blocks_of(table, seed, LOSO, BLOCK)
+        whole = sum(len(trained) for trained, _ in blocks)
+        counts = {
+            a: table.counts[a, seeds[:done], LOSO, LAST] * half[:, None, None] for a in alive
+        }
+        stay = [alive[0]]
+        folds += whole
+        for one in alive[1:]:
+            trained = _folds_of(counts[one], counts[alive[0]], blocks, half, chance)
+            folds += trained or whole
+            stay += [one] if not trained else []
+        alive = sorted(stay, key=lambda a: -float(uf1(counts[a].sum(1)).mean()))
         if len(alive) == 1:
             break
     return alive[0], folds
+
+
+def _folds_of(
+    ours: Values,
+    leader: Values,
+    blocks: Sequence[tuple[Sequence[int], Sequence[int]]],
+    half: Values,
+    chance: float,
+) -> int:
+    """Return after how many folds a finalist leaves the race, 0 if it stays."""
+    seen: list[int] = []
+    trained = 0
+    for folds, subjects in blocks:
+        trained += len(folds)
+        seen += [s for s in subjects if half[s]]
+        if len(seen) < FEWEST:
+            continue
+        weights = bootstrap_weights(len(seen), seed=len(seen))
+        both = np.stack([ours[:, seen], leader[:, seen]])
+        one, other = uf1(resampled_counts(weights, both)).mean(-1).T
+        if (one >= other).mean() < chance:
+            return trained
+    return 0
