@@ -7,7 +7,7 @@ whole, for programs that read it.
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 from rich.cells import cell_len
@@ -26,6 +26,20 @@ def say(text: str, *, err: bool = False) -> None:
     if stream.isatty():
         text = fitted(text, shutil.get_terminal_size().columns)
     click.echo(text, err=err)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows below one another, each column as wide as its longest cell.
+
+    >>> print(columns([["clip", "label"], ["1", "surprise"]]))
+    clip  label
+    1     surprise
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 def fitted(text: str, width: int) -> str:

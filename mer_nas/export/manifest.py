@@ -191,6 +191,15 @@ class Manifest(Config):
             "so expect less, and less still on other footage"
         )
 
+    def identity(self) -> Tree:
+        """Return what answers, as a plain tree: how its study calls it, and its members."""
+        return {
+            "study": self.provenance.study,
+            "label": self.provenance.label,
+            "rule": self.provenance.rule or None,
+            "members": [{"label": each.label, "weight": each.weight} for each in self.members],
+        }
+
     def expected_scores(self) -> Tree:
         """Return the scores to be expected on unseen people as a plain tree."""
         origin = self.provenance

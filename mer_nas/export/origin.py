@@ -52,9 +52,11 @@ class Provenance(Config):
 
     study: str
     label: str
-    """How the study calls it: "trial 17", "prog_s" or "ensemble"."""
+    """How the study calls it: "trial 17", "prog_s" or "ensemble of 5"."""
     rule: str = ""
     """How the members of an ensemble and their weights were chosen; empty: it is none."""
+    handed_over: bool = False
+    """Whether it is an ensemble that the study recommends in place of its winner."""
     command: str
     """The command line that made the study."""
     code_version: str

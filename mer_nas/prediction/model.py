@@ -36,9 +36,10 @@ class Model:
 
     @classmethod
     def open(cls, folder: Path) -> "Model":
-        """Return the network that was exported to `folder`, or the winner of the study in it.
+        """Return what was exported to `folder`, or the answer of the study in it.
 
-        A study may also be called by its name under `runs`.
+        A study's answer is its ensemble where it hands that over, else its winner. A study may
+        also be called by its name under `runs`.
 
         Raises:
             ExportError: The folder holds no export, or its graph is not the one that was
@@ -123,15 +124,15 @@ class Model:
 
 
 def _export_in(folder: Path) -> Path:
-    """Return the folder itself, or that of the winner where it is a study's.
+    """Return the folder itself, or that of the answer where it is a study's.
 
     Raises:
-        ExportError: There is no such folder, or the study's winner is not exported.
+        ExportError: There is no such folder, or the study's answer is not exported.
     """
     folder = place(folder, str(folder), ExportError)
     for study in (folder, Path("runs") / folder):
         if (study / "origin.json").is_file():
-            return _winner_of(study)
+            return _answer_of(study)
     if not folder.is_dir():
         found = "this is a file" if folder.is_file() else "there is no such folder"
         raise ExportError(f"{folder}: {found}; an exported model is a folder")
@@ -140,7 +141,11 @@ def _export_in(folder: Path) -> Path:
     return folder
 
 
-def _winner_of(study: Path) -> Path:
+def _answer_of(study: Path) -> Path:
+    """Return the export of what a study hands over: its ensemble says so itself, if it is that."""
+    ensemble = study / "export" / "ensemble"
+    if ensemble.is_dir() and read_manifest(ensemble).provenance.handed_over:
+        return ensemble
     winner, others = study / "export" / "rank1", _exports_in(study / "export")
     if winner.is_dir():
         return winner

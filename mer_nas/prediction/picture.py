@@ -1,7 +1,8 @@
 """A picture of what a network saw of a clip, and of where it looked.
 
 Where it looked is the gradient of the chosen class's logit by the input, times the input: what
-would change the answer most, were it larger (Simonyan et al. 2014, arXiv:1312.6034, section 3).
+would change the answer most, were it larger (Simonyan et al. 2014, arXiv:1312.6034, section 3). An
+ensemble's logit is the logarithm of the mean probability.
 This is the one part of prediction that needs torch.
 """
 

@@ -16,6 +16,7 @@ from mer_nas.config.base import Tree
 from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
+from mer_nas.data.needs import Needs
 from mer_nas.data.protocols import plan
 from mer_nas.data.scaling import divided, divisors
 from mer_nas.data.sources.synthetic import recordings
@@ -23,7 +24,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import Manifest, Provenance, TrainedMember, export_networks
 from mer_nas.export.manifest import read_manifest
-from mer_nas.inputs import FLOW
+from mer_nas.inputs import FLOW, KEYFRAMES
 from mer_nas.training.fit import predict_proba
 
 DATA = SyntheticData(subjects=3, clips=24)
@@ -42,6 +43,19 @@ FACTS = Provenance(
 )
 
 
+def small(**more: Any) -> Candidate:
+    """Return a network of one stage; what is not said of its path is as it is by itself."""
+    path = {
+        "stem": {"kind": "conv", "width": 8, "stride": 2},
+        "stages": [{"local": {"kind": "res_basic"}}],
+    }
+    tree: Tree = {
+        "architecture": {"paths": [path | more]},
+        "trainer": {"epochs": 3, "lr": 0.01},
+    }
+    return Candidate.parse(tree, "small")
+
+
 @pytest.fixture(scope="session")
 def clips() -> ClipSet:
     """Synthetic clips that are scaled by those of them that are trained on."""
@@ -53,18 +67,40 @@ def trained(
     clips: ClipSet, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, NDArray[np.float64]]:
     """The folder of an export, and what its network says of its training clips."""
-    path = {
-        "stem": {"kind": "conv", "width": 8, "stride": 2},
-        "stages": [{"local": {"kind": "res_basic"}}],
-    }
-    tree: Tree = {"architecture": {"paths": [path]}, "trainer": {"epochs": 3, "lr": 0.01}}
-    candidate = Candidate.parse(tree, "small")
+    candidate = small()
     network = Evaluator(clips, plan(clips), seed=0).train(candidate)
     folder = tmp_path_factory.mktemp("trained") / "model"
     export_networks([TrainedMember(network, candidate, "trial 17", 0)], clips, folder, FACTS)
     units = divisors(clips, FLOW, np.arange(len(clips)))
     seen = {FLOW: torch.tensor(divided(clips.inputs[FLOW], units))}
     return folder, predict_proba(network, seen)
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that hands over its ensemble: of a network of flow, and of one of two key frames."""
+    clips = load(DATA, Needs(inputs=(FLOW, KEYFRAMES)))
+    study = tmp_path_factory.mktemp("both")
+    (study / "origin.json").touch()
+    members = []
+    timed = {
+        "input": KEYFRAMES,
+        "frames": 2,
+        "temporal": {"kind": "learned", "where": "stem"},
+    }
+    for number, more in enumerate(({}, timed)):
+        candidate = small(**more)
+        network = Evaluator(clips, plan(clips), seed=number).train(candidate)
+        members.append(TrainedMember(network, candidate, f"trial {number}", number, 0.5))
+    told = {"label": "ensemble of 2", "rule": "mean", "handed_over": True}
+    facts = FACTS.model_copy(update=told)
+    export_networks(members, clips, study / "export" / "ensemble", facts)
+    for member in members:
+        alone = replace(member, weight=1.0)
+        facts = FACTS.model_copy(update={"label": member.label})
+        place = study / "export" / f"rank{member.seed + 1}"
+        export_networks([alone], clips, place, facts)
+    return study
 
 
 @pytest.fixture(scope="session")

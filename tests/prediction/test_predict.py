@@ -18,10 +18,12 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
+from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.export.manifest import read_manifest
 from mer_nas.prediction.clip_input import Given
 from mer_nas.prediction.model import Model
+from mer_nas.prediction.picture import attention
 from mer_nas.prediction.predict import predict
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +101,16 @@ def test_a_winner_says_its_headline(
     )
     tree = json.loads(call("predict", str(folder), str(frames / "clip0"), "--json").stdout)
     assert tree["expected"]["on_new_subjects"] == told
+
+
+def test_json_says_what_answered(trained: Trained, frames: Path, call: Call) -> None:
+    said = json.loads(call("predict", str(trained[0]), str(frames / "clip0"), "--json").stdout)
+    assert said["model"] == {
+        "study": "moe-faces-1",
+        "label": "trial 17",
+        "rule": None,
+        "members": [{"label": "trial 17", "weight": 1.0}],
+    }
 
 
 def test_a_network_that_was_never_measured_says_so(
@@ -231,8 +243,6 @@ def test_a_picture_shows_each_clip_and_where_the_network_looked(
 def test_where_nothing_moves_the_network_cannot_have_looked(
     trained: Trained, frames: Path
 ) -> None:
-    from mer_nas.prediction.picture import attention
-
     network = Model.open(trained[0])
     prediction, inputs = predict(network, str(frames / "clip0"), Given())
     flow = np.array(inputs["flow_uvs"])
@@ -242,3 +252,83 @@ def test_where_nothing_moves_the_network_cannot_have_looked(
     assert looked.min() >= 0
     assert looked[:, :14].max() > 0
     assert looked[:, 14:].max() == 0
+
+
+def asked(call: Call, model: Path, *words: str) -> Tree:
+    found: Tree = json.loads(call("predict", str(model), *words, "--json").stdout)
+    return found
+
+
+def test_a_study_answers_by_the_ensemble_that_it_hands_over(
+    both: Path, frames: Path, call: Call
+) -> None:
+    pair = f"{frames}/clip1/img1.png,{frames}/clip1/img5.png"
+    study, one, other = (
+        asked(call, place, pair)
+        for place in (both, both / "export" / "rank1", both / "export" / "rank2")
+    )
+    mean = [
+        (a + b) / 2
+        for a, b in zip(
+            *(tree["clips"][0]["probabilities"].values() for tree in (one, other)), strict=True
+        )
+    ]
+    assert list(study["clips"][0]["probabilities"].values()) == pytest.approx(mean, abs=1e-5)
+    assert study["model"]["members"] == [
+        {"label": "trial 0", "weight": 0.5},
+        {"label": "trial 1", "weight": 0.5},
+    ]
+    assert (study["model"]["label"], study["model"]["rule"]) == ("ensemble of 2", "mean")
+    said = call("predict", str(both), pair).stdout
+    assert "of synthetic ensembles of these 2 candidates reach UF1" in said
+
+
+def test_a_study_answers_by_its_winner_where_that_is_handed_over(
+    both: Path, frames: Path, tmp_path: Path, call: Call
+) -> None:
+    study = Path(shutil.copytree(both, tmp_path / "study"))
+    ensemble = study / "export" / "ensemble"
+    found = read_manifest(ensemble)
+    origin = found.provenance.model_copy(update={"handed_over": False})
+    found.model_copy(update={"provenance": origin}).write(ensemble)
+    pair = f"{frames}/clip1/img1.png,{frames}/clip1/img5.png"
+    assert asked(call, study, pair)["model"]["label"] == "trial 0"
+    assert asked(call, ensemble, pair)["model"]["label"] == "ensemble of 2"
+    (ensemble / "model.yaml").unlink()
+    refused = call("predict", str(study), pair)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert f"{ensemble}: no model.yaml here" in refused.stderr
+
+
+def test_a_picture_of_an_ensemble_shows_every_input_of_its_members(
+    both: Path, frames: Path, tmp_path: Path, call: Call
+) -> None:
+    words = [str(frames / "clip0"), "--picture", str(tmp_path)]
+    assert call("predict", str(both), *words).exit_code == 0
+    (file,) = tmp_path.glob("001_clip*.png")
+    height, width, _ = cv2.imread(str(file)).shape
+    assert (height > width / 2, cv2.imread(str(file)).std() > 10) == (True, True)  # two rows
+    prediction, inputs = predict(Model.open(both), str(frames / "clip0"), Given())
+    looked = attention(both / "export" / "ensemble", prediction, inputs)
+    assert {name: image.max() > 0 for name, image in looked.items()} == {
+        "flow_uvs": True,
+        "keyframes": True,
+    }
+
+
+def test_an_export_is_shown_with_its_members(both: Path, trained: Trained, call: Call) -> None:
+    found = read_manifest(both / "export" / "ensemble")
+    lines = call("show", str(both / "export" / "ensemble")).stdout.splitlines()
+    assert lines[0] == "ensemble of 2 of moe-faces-1, 3 classes"
+    assert f"  weights   {found.parameters:,} deployed" in lines
+    assert "  reads     flow_uvs (3, 28, 28); keyframes (2, 1, 28, 28)" in lines
+    assert [line.split()[-1] for line in lines[-2:]] == ["flow_uvs", "keyframes"]
+    assert lines[-1].startswith("trial 1  0.500   ")
+    assert json.loads(call("show", str(both), "--json").stdout) == found.model_dump(mode="json")
+    assert call("show", str(trained[0])).stdout.startswith("trial 17 of moe-faces-1, 3 classes\n")
+    refused = call("show", "moe")
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "mer-nas: moe: there is no such folder; an exported model is a folder; a word of the form "
+        "key=value would be right too\n"
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mer_nas import api
-from mer_nas.cli.lines import say
+from mer_nas.cli.lines import columns, say
 from mer_nas.cli.options import trusting
 from mer_nas.errors import ConfigError, MerNasError
 
@@ -50,14 +50,16 @@ def verb(
     as_csv: bool,
     picture: str | None,
 ) -> None:
-    """Say which expression clips show, with an exported network: a folder, or a study's winner.
+    """Say which expression clips show, with an export: its folder, or a study's answer.
 
-    A CLIP is a video, a folder of frames, or two frames as ONSET,APEX. Frames are prepared as the
+    The answer of a study is its ensemble where it hands that over, else its winner. A CLIP is a
+    video, a folder of frames, or two frames as ONSET,APEX. Frames are prepared as the
     network's training clips were. Where no apex is given, it is the frame of the largest motion.
 
     \b
     mer-nas predict runs/moe-synthetic-1 onset.png,apex.png
     mer-nas predict runs/moe-synthetic-1/export/rank1 face.mp4 --onset 120 --offset 180 --json
+    mer-nas predict runs/moe-synthetic-1/export/ensemble face.mp4
     """
     if as_json and as_csv:
         raise ConfigError("--json --csv: one of them would be right")
@@ -91,6 +93,7 @@ def verb(
                 say(f"{clip}: {note}", err=True)
     if as_json:
         tree = {
+            "model": network.manifest.identity(),
             "expected": network.manifest.expected_scores(),
             "clips": [prediction.tree() for prediction in found],
         }
@@ -132,11 +135,7 @@ def _table(manifest: Manifest, found: list[Prediction]) -> str:
         ]
         for each in found
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    )
+    return columns([header, *rows])
 
 
 def _csv(manifest: Manifest, found: list[Prediction]) -> str:
