@@ -37,7 +37,12 @@ def _folder(group: str) -> Traversable:
 
 def names(group: str) -> list[str]:
     """Return the names of the presets of `group`, sorted."""
-    files = (file.name for file in _folder(group).iterdir())
+    return names_in(_folder(group))
+
+
+def names_in(folder: Traversable) -> list[str]:
+    """Return the names of the YAML files in a folder, sorted."""
+    files = (file.name for file in folder.iterdir())
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
-from mer_nas.data.annotations.layouts import layout_names, read_layout
+from mer_nas.data.annotations.layouts import Layout
 from mer_nas.export.manifest import Manifest, Portion
 from mer_nas.templates import line, templates
 
@@ -34,8 +34,8 @@ def write_card(manifest: Manifest, difference: float, path: Path) -> None:
 
 def _known(portion: Portion) -> Tree:
     """Return what is known of a data set: its proper name, its paper, its terms."""
-    if portion.name not in layout_names():
+    if portion.name not in Layout.names():
         return {"part": portion, "title": portion.name, "paper": "", "terms": ""}
-    layout = read_layout(portion.name)
+    layout = Layout.read(portion.name)
     told = {"title": layout.title, "paper": layout.paper, "terms": layout.terms}
     return {"part": portion, **told}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mer_nas.data.annotations.layouts import Layout, read_layout
-from mer_nas.data.annotations.locate import location_of
-from mer_nas.data.annotations.read_records import DataSet, labelled, read_data_set
+from mer_nas.data.annotations.layouts import Layout
+from mer_nas.data.annotations.locate import Location
+from mer_nas.data.annotations.read_records import DataSet, labelled
 from mer_nas.data.checks.check import check_data
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
@@ -52,7 +52,7 @@ def layout_checks(name: str, write: Write) -> list[Check]:
     Raises:
         ConfigError: No layout is called so.
     """
-    case = _Case(read_layout(name), write)
+    case = _Case(Layout.read(name), write)
     return [
         Check(run.__name__.lstrip("_"), (run.__doc__ or "").rstrip("."), partial(run, case))
         for run in _PROMISES
@@ -88,7 +88,7 @@ class _Copy:
         )
 
     def read(self) -> DataSet:
-        return read_data_set(location_of(self.config(), self.layout))
+        return DataSet.read(Location.of(self.config(), self.layout))
 
     def refusal(self) -> str:
         """Return what is said of the copy where it cannot be used as it is.
@@ -214,7 +214,7 @@ def _names_a_damaged_image(case: _Case) -> None:
 def _refuses_a_damaged_table(case: _Case) -> None:
     """A table that cannot be read is refused with its name."""
     with case.copy() as copy:
-        table = location_of(copy.config(), copy.layout).table
+        table = Location.of(copy.config(), copy.layout).table
         if table is None:
             return
         table.write_bytes(b"\xff\xfe no table at all")

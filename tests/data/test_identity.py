@@ -2,16 +2,18 @@
 
 import pytest
 
-from mer_nas.data.annotations.identity import data_set, settled, subject_of
+from mer_nas.data.annotations.identity import Names, data_set, subject_of
 
 
 def names(*written: str) -> list[str]:
-    found = settled((text, f"line {line}") for line, text in enumerate(written, start=2))
+    found = Names.settled((text, f"line {line}") for line, text in enumerate(written, start=2))
     return [found.of[text] for text in written]
 
 
 def unsure(*written: str) -> tuple[str, ...]:
-    return settled((text, f"line {line}") for line, text in enumerate(written, start=2)).unsure
+    return Names.settled(
+        (text, f"line {line}") for line, text in enumerate(written, start=2)
+    ).unsure
 
 
 def test_names_of_one_spelling_are_kept_as_they_are() -> None:
@@ -72,7 +74,7 @@ def test_two_people_stay_two(first: str, other: str) -> None:
 
 
 def test_spellings_that_look_the_same_are_shown_by_their_code_points() -> None:
-    found = settled([("e\u0301", "line 2"), ("\u00e9", "line 3")])
+    found = Names.settled([("e\u0301", "line 2"), ("\u00e9", "line 3")])
     assert [*found.joined.values()] == [r"'e\u0301' (line 2), '\xe9' (line 3)"]
 
 

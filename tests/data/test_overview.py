@@ -9,8 +9,8 @@ from trees import images
 
 from mer_nas.config import presets
 from mer_nas.data.annotations import layouts
-from mer_nas.data.annotations.label_maps import LabelMap, label_map_names, read_label_map
-from mer_nas.data.annotations.layouts import read_layout
+from mer_nas.data.annotations.label_maps import LabelMap
+from mer_nas.data.annotations.layouts import Layout
 from mer_nas.data.annotations.read_records import labelled
 from mer_nas.data.checks.overview import overview
 from mer_nas.data.config import RecordedData
@@ -25,32 +25,32 @@ def test_the_table_is_current() -> None:
     assert "\n".join([head, rule, *rows]) in TEXT
 
 
-@pytest.mark.parametrize("name", layouts.layout_names())
+@pytest.mark.parametrize("name", layouts.Layout.names())
 def test_every_layout_has_a_preset_a_state_and_a_place_in_the_documentation(name: str) -> None:
     tree = presets.read("data", name)
     assert (tree["kind"], tree["layouts"]) == ("recorded", [name])
-    assert read_layout(name).title in TEXT
+    assert Layout.read(name).title in TEXT
     if name != "manifest":
         assert re.search(rf"^    {name} ", TEXT, re.MULTILINE)
         assert re.search(rf"^\|.*\b{name}\b.*\| (whole|by one)", TEXT, re.MULTILINE)
 
 
 def test_official_counts_add_up() -> None:
-    for name in layouts.layout_names():
-        official = read_layout(name).official
+    for name in layouts.Layout.names():
+        official = Layout.read(name).official
         for counts in (official.emotions, official.per_subject):
             assert sum(counts.values()) in {0, official.clips}, name
         assert len(official.per_subject) in {0, official.subjects}, name
-    assert read_layout("casme2").official.emotions["disgust"] == 63  # the table of 2014-05-08
-    assert read_layout("samm").official.per_subject["011"] == 20
+    assert Layout.read("casme2").official.emotions["disgust"] == 63  # the table of 2014-05-08
+    assert Layout.read("samm").official.per_subject["011"] == 20
 
 
-@pytest.mark.parametrize("name", label_map_names())
+@pytest.mark.parametrize("name", LabelMap.names())
 def test_official_counts_of_label_maps_add_up_and_name_known_emotions(name: str) -> None:
-    labels = read_label_map(name)
+    labels = LabelMap.read(name)
     assert labels.emotions
     for dataset, classes in labels.emotions.items():
-        known = read_layout(dataset).emotions
+        known = Layout.read(dataset).emotions
         assert {emotion for emotions in classes.values() for emotion in emotions} <= set(known)
     for dataset, counts in labels.official.items():
         assert list(counts) == ["clips", "subjects", *labels.emotions[dataset]]

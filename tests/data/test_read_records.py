@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from trees import CASME2_HEADER, images, workbook
 
-from mer_nas.data.annotations.layouts import read_layout
-from mer_nas.data.annotations.locate import location_of
-from mer_nas.data.annotations.read_records import DataSet, labelled, read_data_set
+from mer_nas.data.annotations.layouts import Layout
+from mer_nas.data.annotations.locate import Location
+from mer_nas.data.annotations.read_records import DataSet, labelled
 from mer_nas.data.config import RecordedData
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError
@@ -20,7 +20,7 @@ from mer_nas.errors import ConfigError
 
 def reading(layout: str, root: Path, **words: Any) -> DataSet:
     config = RecordedData(name=layout, layouts=(layout,), root=root, **words)
-    return read_data_set(location_of(config, read_layout(layout)))
+    return DataSet.read(Location.of(config, Layout.read(layout)))
 
 
 def told(record: Record) -> tuple[object, ...]:

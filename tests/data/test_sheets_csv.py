@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.data.annotations.sheets import read_csv
+from mer_nas.data.annotations.sheets import Sheet
 from mer_nas.errors import DataError
 
 ROWS = (("path", "subject", "label"), ("c0", "anna", "smile"), ("c1", "bo", "a, b"))
@@ -13,13 +13,13 @@ ROWS = (("path", "subject", "label"), ("c0", "anna", "smile"), ("c1", "bo", "a, 
 
 def grid(tmp_path: Path, data: bytes) -> tuple[tuple[str, ...], ...]:
     (tmp_path / "t.csv").write_bytes(data)
-    return read_csv(tmp_path / "t.csv").rows
+    return Sheet.read_csv(tmp_path / "t.csv").rows
 
 
 def refused(tmp_path: Path, data: bytes) -> str:
     (tmp_path / "t.csv").write_bytes(data)
     with pytest.raises(DataError) as error:
-        read_csv(tmp_path / "t.csv")
+        Sheet.read_csv(tmp_path / "t.csv")
     return str(error.value).removeprefix(f"{tmp_path / 't.csv'}: ")
 
 
@@ -41,7 +41,7 @@ def test_excel_may_say_its_separator(tmp_path: Path) -> None:
 
 def test_a_cell_may_hold_a_new_line_and_places_are_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('a,b\n"one\ntwo",c\n\nd,e\n')
-    found = read_csv(tmp_path / "t.csv")
+    found = Sheet.read_csv(tmp_path / "t.csv")
     assert found.rows[1:] == (("one\ntwo", "c"), ("d", "e"))
     assert found.places == ("line 1", "line 2", "line 5")
 

@@ -9,7 +9,7 @@ import pytest
 from openpyxl import Workbook
 
 from mer_nas.data.annotations import sheets
-from mer_nas.data.annotations.sheets import read_sheets
+from mer_nas.data.annotations.sheets import Sheet
 from mer_nas.errors import DataError
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -37,14 +37,14 @@ def changed(book: Path, change: Callable[[bytes], bytes]) -> None:
 
 def refused(book: Path) -> str:
     with pytest.raises(DataError) as error:
-        read_sheets(book)
+        Sheet.read_all(book)
     return str(error.value).removeprefix(f"{book}: ")
 
 
 def test_merged_cells_hold_their_text_each_and_a_formula_without_value_is_shown(
     book: Path,
 ) -> None:
-    assert read_sheets(book)["Sheet"].rows == (
+    assert Sheet.read_all(book)["Sheet"].rows == (
         ("Subject", "Onset"),
         ("01", "46"),
         ("01", "=B2+1"),
@@ -54,7 +54,7 @@ def test_merged_cells_hold_their_text_each_and_a_formula_without_value_is_shown(
 
 def test_a_computed_formula_is_its_value(book: Path) -> None:
     changed(book, lambda text: re.sub(rb"<v\s*/>|<v></v>", b"<v>47</v>", text))
-    assert read_sheets(book)["Sheet"].rows[2] == ("01", "47")
+    assert Sheet.read_all(book)["Sheet"].rows[2] == ("01", "47")
 
 
 def test_what_would_unpack_to_too_much_is_not_unpacked(

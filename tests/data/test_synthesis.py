@@ -11,9 +11,9 @@ from click.testing import Result
 from openpyxl import load_workbook
 
 from mer_nas.data import load
-from mer_nas.data.annotations.layouts import read_layout
-from mer_nas.data.annotations.locate import location_of
-from mer_nas.data.annotations.read_records import DataSet, labelled, read_data_set
+from mer_nas.data.annotations.layouts import Layout
+from mer_nas.data.annotations.locate import Location
+from mer_nas.data.annotations.read_records import DataSet, labelled
 from mer_nas.data.checks.check import check_data
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
@@ -44,7 +44,7 @@ def recorded(root: Path, *layouts: str, labels: str = "three") -> RecordedData:
 
 
 def read(root: Path, layout: str) -> DataSet:
-    return read_data_set(location_of(recorded(root, layout), read_layout(layout)))
+    return DataSet.read(Location.of(recorded(root, layout), Layout.read(layout)))
 
 
 def test_the_composite_is_442_clips_of_68_subjects(official: Path) -> None:

@@ -341,9 +341,9 @@ def test_the_card_counts_each_data_set_and_says_on_which_terms_it_is_given_out(
     assert "may have used a landmark model" in card_of(original, tmp_path, how=None)
 
 
-@pytest.mark.parametrize("name", layouts.layout_names())
+@pytest.mark.parametrize("name", layouts.Layout.names())
 def test_every_data_set_says_on_which_terms_it_is_given_out(name: str) -> None:
-    assert layouts.read_layout(name).terms
+    assert layouts.Layout.read(name).terms
 
 
 def test_the_code_of_the_card_runs(

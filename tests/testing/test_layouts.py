@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from mer_nas.data.annotations.layouts import layout_names
+from mer_nas.data.annotations.layouts import Layout
 from mer_nas.data.annotations.locate import Location
 from mer_nas.data.annotations.read_records import DataSet
 from mer_nas.data.checks.check import CheckReport
@@ -29,7 +29,7 @@ def test_our_layouts_keep_what_is_promised(layout: str) -> None:
     check_layout(layout, partial(write, layout))
 
 
-@pytest.mark.parametrize("layout", layout_names())
+@pytest.mark.parametrize("layout", Layout.names())
 def test_the_counts_of_every_layout_add_up(layout: str) -> None:
     (check,) = [
         c for c in layout_checks(layout, partial(write, layout)) if c.name == "is_consistent"
@@ -38,7 +38,7 @@ def test_the_counts_of_every_layout_add_up(layout: str) -> None:
 
 
 def _miscounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = layouts.read_layout
+    read = Layout.read
 
     def wrong(name: str) -> Any:
         layout = read(name)
@@ -46,18 +46,18 @@ def _miscounted(monkeypatch: pytest.MonkeyPatch) -> None:
             update={"official": layout.official.model_copy(update={"clips": 1})}
         )
 
-    monkeypatch.setattr(layouts, "read_layout", wrong)
+    monkeypatch.setattr(Layout, "read", wrong)
 
 
 def _bound_to_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = layouts.read_data_set
+    read = DataSet.read
 
     def less(location: Location) -> DataSet:
         found = read(location)
         elsewhere = "elsewhere" in str(location.folder)
         return replace(found, records=found.records[1:]) if elsewhere else found
 
-    monkeypatch.setattr(layouts, "read_data_set", less)
+    monkeypatch.setattr(DataSet, "read", less)
 
 
 def _lenient(monkeypatch: pytest.MonkeyPatch) -> None:

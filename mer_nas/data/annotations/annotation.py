@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_nas.data.annotations.annotation_tables import Cells, read_rows
-from mer_nas.data.annotations.folders import Folders, loose
+from mer_nas.data.annotations.folders import Folders
 from mer_nas.data.annotations.identity import plain
-from mer_nas.data.annotations.layouts import Layout, Quirk
+from mer_nas.data.annotations.layouts import Layout
 from mer_nas.data.annotations.locate import Location
 from mer_nas.data.findings import Finding
 from mer_nas.data.preprocess.frame_readers import MAX_FPS
@@ -90,7 +90,7 @@ def _from_row(
     if subject is None or not text:
         findings.append(_no_clip(where, written, layout))
         return
-    if (quirk := _quirk(layout, subject, text, cells)) is not None:
+    if (quirk := layout.quirk(subject, text, cells)) is not None:
         cells = {**cells, **quirk.then}
         told = ", ".join(f"{name} {value}" for name, value in quirk.then.items())
         kind, clip = "a known fault is put right", f"{subject}/{text}"
@@ -204,21 +204,10 @@ def _has_alternatives(cell: str) -> bool:
     return bool(_OR.search(cell))
 
 
-def _quirk(layout: Layout, subject: str, clip: str, cells: Cells) -> Quirk | None:
-    """Return the known fault that a row has."""
-    for quirk in layout.quirks:
-        same = (layout.subject_of(quirk.subject), loose(quirk.clip)) == (subject, loose(clip))
-        faulty = all(cells.get(name) == value for name, value in quirk.when.items())
-        done = all(cells.get(name) == value for name, value in quirk.then.items())
-        if same and faulty and not done:
-            return quirk
-    return None
-
-
 def _from_folders(location: Location) -> Iterator[Annotation]:
     """Return a clip for every folder that fits the layout."""
     layout = location.layout
-    for values, folder in matching_folders(location, Folders()):
+    for values, folder in location.matching_folders(Folders()):
         spelling = values["subject"]
         subject = layout.subject_of(spelling)
         assert subject is not None  # it fits the pattern
@@ -238,23 +227,3 @@ def _from_folders(location: Location) -> Iterator[Annotation]:
             where=str(folder.relative_to(location.folder)),
             folder=folder,
         )
-
-
-def matching_folders(
-    location: Location, folders: Folders
-) -> Iterator[tuple[dict[str, str], Path]]:
-    """Return every folder that fits a pattern of the release, with what the pattern stood for."""
-    for pattern in location.release.clips:
-        yield from _walk(location, folders, location.folder, pattern.split("/"), {})
-
-
-def _walk(
-    location: Location, folders: Folders, folder: Path, parts: list[str], values: dict[str, str]
-) -> Iterator[tuple[dict[str, str], Path]]:
-    if not parts:
-        yield values, folder
-        return
-    matcher = location.layout.matcher(parts[0])
-    for name, path in folders.below(folder).items():
-        if found := matcher.fullmatch(name):
-            yield from _walk(location, folders, path, parts[1:], {**values, **found.groupdict()})

@@ -3,14 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mer_nas.data.annotations.layouts import Layout, Lookup, Table
-from mer_nas.data.annotations.sheets import Sheet, header, read_sheets
+from mer_nas.data.annotations.layouts import Layout
+from mer_nas.data.annotations.sheets import Sheet
 from mer_nas.errors import DataError
 from mer_nas.wording import some
-
-_SEARCHED = 60
-"""Rows at the top of a sheet among which the header is looked for."""
-
 
 Cells = Mapping[str, str]
 """The texts of a row by our names of the columns; only those that the table has."""
@@ -28,11 +24,14 @@ def read_rows(path: Path, layout: Layout) -> tuple[list[tuple[str, Cells]], str]
     """
     assert layout.table is not None
     table = layout.table
-    sheets = read_sheets(path)
+    sheets = Sheet.read_all(path)
     if not table.headed:
         return list(_positioned(path, layout, sheets)), ""
-    chosen = _chosen(path, table, sheets)
-    at = {name: sheet for name, sheet in sheets.items() if name in chosen}
+    if table.sheet is not None and table.sheet not in sheets:
+        raise DataError(
+            f"{path}: there is no sheet {str(table.sheet)!r}; found: {', '.join(sheets)}"
+        )
+    at = {name: sheet for name, sheet in sheets.items() if table.sheet in (None, name)}
     name, head = _header(path, layout, at)
     sheet = at[name]
     wanted = {key: tuple(map(str, names)) for key, names in table.columns.items()}
@@ -47,30 +46,16 @@ def read_rows(path: Path, layout: Layout) -> tuple[list[tuple[str, Cells]], str]
     return rows, sheet.said
 
 
-def _chosen(path: Path, table: Table, sheets: Mapping[str, Sheet]) -> list[str]:
-    if table.sheet is None:
-        return list(sheets)
-    found = [name for name in sheets if name == table.sheet]
-    if not found:
-        raise DataError(
-            f"{path}: there is no sheet {str(table.sheet)!r}; found: {', '.join(sheets)}"
-        )
-    return found
-
-
 def _header(path: Path, layout: Layout, sheets: Mapping[str, Sheet]) -> tuple[str, int]:
     """Return the sheet and the row that names most of the columns, three at least or all."""
     assert layout.table is not None
-    wanted = {header(str(name)) for names in layout.table.columns.values() for name in names}
-    best, most = None, 0
-    for sheet, grid in sheets.items():
-        for line, row in enumerate(grid.rows[:_SEARCHED]):
-            known = len(wanted & {header(cell) for cell in row if cell})
-            if known > most:
-                best, most = (sheet, line), known
-    if best is None or most < min(3, len(wanted)):
+    columns = layout.table.columns
+    wanted = {str(name) for names in columns.values() for name in names}
+    found = {name: sheet.best_header(wanted) for name, sheet in sheets.items()}
+    best = max(found, key=lambda name: found[name][0], default=None)
+    if best is None or found[best][0] < min(3, len(wanted)):
         needed = [
-            str(names[0]) for key, names in layout.table.columns.items() if _due(layout, key)
+            str(names[0]) for key, names in columns.items() if key not in layout.table.optional
         ]
         tops = "; ".join(
             f"{sheet}: {some(filter(None, next(filter(any, grid.rows), ())), 6) or 'empty'}"
@@ -86,12 +71,7 @@ def _header(path: Path, layout: Layout, sheets: Mapping[str, Sheet]) -> tuple[st
             f"{', '.join(needed)}; found in its first row: {tops}. "
             f"Put {layout.table.files[0]} there, or name it: data.annotations.{layout.name}=FILE"
         )
-    return best
-
-
-def _due(layout: Layout, key: str) -> bool:
-    assert layout.table is not None
-    return key not in layout.table.optional
+    return best, found[best][1]
 
 
 def _positioned(
@@ -110,7 +90,14 @@ def _positioned(
             f"found {', '.join(sheets)}. Put {table.files[0]} there, or name it: "
             f"data.annotations.{layout.name}=FILE"
         )
-    words = {name: _words(lookup, grids[lookup.sheet]) for name, lookup in table.lookups.items()}
+    words = {
+        name: {
+            _cell(row, lookup.key).casefold(): _cell(row, lookup.value).zfill(lookup.digits)
+            for row in grids[lookup.sheet].rows
+            if _cell(row, lookup.key)
+        }
+        for name, lookup in table.lookups.items()
+    }
     kept = 0
     for row, place in zip(grids[at].rows, grids[at].places, strict=True):
         cells = {name: _cell(row, column) for name, column in columns.items()}
@@ -118,7 +105,7 @@ def _positioned(
             continue
         kept += 1
         looked = {
-            name: words[name].get(_key(lookup, cells), "")
+            name: words[name].get(lookup.looked_up(cells), "")
             for name, lookup in table.lookups.items()
         }
         yield f"{path.name}, {place}", {**cells, **looked}
@@ -130,19 +117,6 @@ def _positioned(
             f"{path}: this is not the table of {layout.title}: no row of its first sheet has "
             f"{kinds}. Put {table.files[0]} there, or name it: data.annotations.{layout.name}=FILE"
         )
-
-
-def _words(lookup: Lookup, grid: Sheet) -> dict[str, str]:
-    return {
-        _cell(row, lookup.key).casefold(): _cell(row, lookup.value).zfill(lookup.digits)
-        for row in grid.rows
-        if _cell(row, lookup.key)
-    }
-
-
-def _key(lookup: Lookup, cells: Mapping[str, str]) -> str:
-    text = cells[lookup.cell]
-    return (text.partition(lookup.before)[0] if lookup.before else text).casefold()
 
 
 def _cell(row: Sequence[str], column: int) -> str:

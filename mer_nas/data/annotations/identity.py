@@ -24,9 +24,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from mer_nas.data.annotations.layouts import read_layout
+from mer_nas.data.annotations.layouts import Layout
 from mer_nas.data.findings import Finding
-from mer_nas.errors import DataError
+from mer_nas.errors import DataError, MerNasError
 
 _SHOWN = 5
 """Places that a message names of each spelling."""
@@ -79,6 +79,36 @@ class Names:
     unsure: tuple[str, ...]
     """Names of which it cannot be told whether they are one, where they stand, what to do."""
 
+    @classmethod
+    def settled(
+        cls,
+        writings: Iterable[tuple[str, str]],
+        rule: Callable[[str], str | None] = lambda text: None,
+    ) -> "Names":
+        """Return what names stand for.
+
+        Args:
+            writings: Each name as it is written, and where.
+            rule: Returns the normal form of a name, or None where none is known.
+        """
+        places: dict[str, list[str]] = defaultdict(list)
+        for text, place in writings:
+            places[text].append(place)
+        names: dict[str, str] = {}
+        spellings: dict[str, list[str]] = defaultdict(list)
+        of = {}
+        for text in places:
+            known = rule(text)
+            name = names.setdefault(known or plain(text).casefold(), known or _written(text))
+            of[text] = name
+            spellings[name].append(text)
+        told = {
+            name: _told({text: places[text] for text in spellings[name]}) for name in spellings
+        }
+        joined = {name: told[name] for name, texts in spellings.items() if len(texts) > 1}
+        doubtful = ("; ".join(told[name] for name in group) for group in _doubtful([*told]))
+        return cls(of, joined, tuple(f"{names}: {_DECIDE}" for names in doubtful))
+
     def joined_findings(self, kind: str, within: str = "") -> list[Finding]:
         """Return what is said of data sets or subjects that are written in several ways.
 
@@ -118,53 +148,31 @@ def subject_of(dataset: str, text: str) -> str | None:
     >>> subject_of("casme2", "6"), subject_of("smic", "S6"), subject_of("mine", "6")
     ('sub06', 's06', None)
     """
-    if dataset not in KNOWN or read_layout(dataset).subject == "{}":
+    if dataset not in KNOWN or Layout.read(dataset).subject == "{}":
         return None
-    layout = read_layout(dataset)
+    layout = Layout.read(dataset)
     if dataset in _FORMS:
         layout = layout.model_copy(update={"subject": _FORMS[dataset]})
     return layout.subject_of(plain(text))
 
 
-def settled(
-    writings: Iterable[tuple[str, str]], rule: Callable[[str], str | None] = lambda text: None
-) -> Names:
-    """Return what names stand for.
-
-    Args:
-        writings: Each name as it is written, and where.
-        rule: Returns the normal form of a name, or None where none is known.
-    """
-    places: dict[str, list[str]] = defaultdict(list)
-    for text, place in writings:
-        places[text].append(place)
-    names: dict[str, str] = {}
-    spellings: dict[str, list[str]] = defaultdict(list)
-    of = {}
-    for text in places:
-        known = rule(text)
-        name = names.setdefault(known or plain(text).casefold(), known or _written(text))
-        of[text] = name
-        spellings[name].append(text)
-    told = {name: _told({text: places[text] for text in spellings[name]}) for name in spellings}
-    joined = {name: told[name] for name, texts in spellings.items() if len(texts) > 1}
-    doubtful = ("; ".join(told[name] for name in group) for group in _doubtful([*told]))
-    return Names(of, joined, tuple(f"{names}: {_DECIDE}" for names in doubtful))
-
-
-def refuse_shared(datasets: Iterable[str], place: str) -> None:
+def refuse_shared(
+    datasets: Iterable[str], place: str, error: type[MerNasError] = DataError
+) -> None:
     """Refuse data sets that show the same people, who would be learned from and held out at once.
 
-    Raises:
-        DataError: There are some.
+    Args:
+        datasets: Their names.
+        place: How the user knows who names them.
+        error: What is raised then.
     """
     by_people: dict[str, list[str]] = defaultdict(list)
-    for dataset in sorted(set(datasets)):
-        people = read_layout(dataset).people if dataset in KNOWN else dataset
+    for dataset in sorted(datasets):
+        people = Layout.read(dataset).people if dataset in KNOWN else dataset
         by_people[people].append(dataset)
     for same in by_people.values():
         if len(same) > 1:
-            raise DataError(
+            raise error(
                 f"{place}: {' and '.join(same)} show the same people, who would be learned from "
                 "and held out at once; one of them would be right"
             )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mer_nas.data.annotations import layouts
 from mer_nas.data.annotations.folders import Folders, readable, spelled
 from mer_nas.data.annotations.layouts import Layout, Release, ReleaseKind
 from mer_nas.data.config import RecordedData
@@ -43,19 +42,35 @@ class Location:
     locks: tuple[Path, ...] = ()
     """Files that say a table is open in Excel."""
 
+    @classmethod
+    @readable()
+    def of(cls, config: RecordedData, layout: Layout) -> "Location":
+        """Return where one data set of the configuration lies.
 
-@readable()
-def location_of(config: RecordedData, layout: Layout) -> Location:
-    """Return where one data set of the configuration lies.
+        Raises:
+            DataError: It is not there, not as it should be, or may not be read.
+            ConfigError: The data set has no such release.
+        """
+        root, table = config.roots.get(layout.name), config.annotations.get(layout.name)
+        if root is None and config.root is not None and len(config.layouts) > 1:
+            root = _find_root(layout, config.root, config.frames)
+        return _locate(layout, root or config.root, config.frames, table)
 
-    Raises:
-        DataError: It is not there, not as it should be, or may not be read.
-        ConfigError: The data set has no such release.
-    """
-    root = config.roots.get(layout.name)
-    if root is None and config.root is not None and len(config.layouts) > 1:
-        root = _find_root(layout, config.root, config.frames)
-    return _locate(layout, root or config.root, config.frames, config.annotations.get(layout.name))
+    def matching_folders(self, folders: Folders) -> Iterator[tuple[dict[str, str], Path]]:
+        """Yield every folder that fits a pattern of the release, with what it stood for."""
+        for pattern in self.release.clips:
+            yield from self._walk(folders, self.folder, pattern.split("/"), {})
+
+    def _walk(
+        self, folders: Folders, folder: Path, parts: list[str], values: dict[str, str]
+    ) -> Iterator[tuple[dict[str, str], Path]]:
+        if not parts:
+            yield values, folder
+            return
+        matcher = self.layout.matcher(parts[0])
+        for name, path in folders.below(folder).items():
+            if found := matcher.fullmatch(name):
+                yield from self._walk(folders, path, parts[1:], {**values, **found.groupdict()})
 
 
 def _locate(
@@ -256,8 +271,8 @@ class _Search:
 
 def _refuse_company(layout: Layout, table: Path) -> None:
     """Refuse a folder where another data set's table lies beside: frames cannot be told apart."""
-    for name in layouts.layout_names():
-        other = layouts.read_layout(name)
+    for name in Layout.names():
+        other = Layout.read(name)
         if other.name == layout.name or other.table is None or other.people == layout.people:
             continue
         if other.explicit or layout.explicit:

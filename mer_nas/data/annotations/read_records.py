@@ -5,17 +5,17 @@ refuses a set with errors (`labelled`); whoever checks shows them all (`data.che
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mer_nas.data.annotations import identity
-from mer_nas.data.annotations.annotation import Annotation, matching_folders, read_annotations
+from mer_nas.data.annotations.annotation import Annotation, read_annotations
 from mer_nas.data.annotations.clip_frames import FrameFinder
 from mer_nas.data.annotations.folders import readable
-from mer_nas.data.annotations.label_maps import AS_ANNOTATED, LabelMap, read_label_map
-from mer_nas.data.annotations.layouts import Layout, read_layout
-from mer_nas.data.annotations.locate import Location, location_of
+from mer_nas.data.annotations.label_maps import AS_ANNOTATED, LabelMap
+from mer_nas.data.annotations.layouts import Layout
+from mer_nas.data.annotations.locate import Location
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding, Severity
@@ -39,6 +39,33 @@ class DataSet:
     records: tuple[Record, ...]
     """What can be used, not yet with a class."""
     findings: tuple[Finding, ...]
+
+    @classmethod
+    @readable()
+    def read(cls, location: Location) -> "DataSet":
+        """Return what a data set holds.
+
+        Raises:
+            DataError: Its table, or a folder, cannot be read.
+        """
+        findings: list[Finding] = [
+            Finding(
+                "warning",
+                "a workbook is open in Excel",
+                str(lock),
+                "close it, so that it is saved",
+            )
+            for lock in location.locks
+        ]
+        annotations = _by_person(location, read_annotations(location, findings), findings)
+        annotations = _single(_told_apart(location.layout, annotations), findings)
+        finder = FrameFinder(location, findings)
+        records = [found for each in annotations if (found := finder.record(each)) is not None]
+        _report_strangers(location, finder, findings)
+        if not annotations:
+            where = str(location.folder)
+            findings.append(Finding("error", "no clips", where, "nothing is annotated"))
+        return cls(location, tuple(annotations), tuple(records), tuple(findings))
 
     @property
     def layout(self) -> Layout:
@@ -75,8 +102,8 @@ def labelled(config: RecordedData) -> ClipSet:
             be used and may not be left out.
         ConfigError: A layout or label map is unknown, or they do not go together.
     """
-    locations = [location_of(config, layout) for layout in chosen_layouts(config)]
-    sets = [read_data_set(location) for location in locations]
+    locations = [Location.of(config, layout) for layout in chosen_layouts(config)]
+    sets = [DataSet.read(location) for location in locations]
     found = classified(config, sets)
     errors = [error for one in sets for error in one.errors]
     people = [error for error in errors if error.people]
@@ -99,25 +126,18 @@ def chosen_layouts(config: RecordedData) -> list[Layout]:
     Raises:
         ConfigError: One is unknown, two have the same people, or a root names none of them.
     """
-    found = [read_layout(name) for name in config.layouts]
+    found = [Layout.read(name) for name in config.layouts]
     for group in ("roots", "annotations"):
         for name in getattr(config, group):
             if name not in config.layouts:
                 raise ConfigError(f"data.{group}: {unknown('layout', name, config.layouts)}")
-    people = Counter(layout.people for layout in found)
-    for layout in found:
-        if people[layout.people] > 1:
-            same = [other.name for other in found if other.people == layout.people]
-            raise ConfigError(
-                f"data.layouts: {' and '.join(same)} show the same people, who would be learned "
-                "from and held out at once; one of them would be right"
-            )
+    identity.refuse_shared(config.layouts, "data.layouts", ConfigError)
     return found
 
 
 def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
     """Return the records that the label map gives a class."""
-    labels = read_label_map(config.labels)
+    labels = LabelMap.read(config.labels)
     names = [one.layout.name for one in sets]
     every = [record for one in sets for record in one.records]
     classes = labels.classes(names, every)
@@ -140,30 +160,6 @@ def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
     )
 
 
-@readable()
-def read_data_set(location: Location) -> DataSet:
-    """Return what a data set holds.
-
-    Raises:
-        DataError: Its table, or a folder, cannot be read.
-    """
-    findings: list[Finding] = [
-        Finding(
-            "warning", "a workbook is open in Excel", str(lock), "close it, so that it is saved"
-        )
-        for lock in location.locks
-    ]
-    annotations = _by_person(location, read_annotations(location, findings), findings)
-    annotations = _single(_told_apart(location.layout, annotations), findings)
-    finder = FrameFinder(location, findings)
-    records = [found for each in annotations if (found := finder.record(each)) is not None]
-    _report_strangers(location, finder, findings)
-    if not annotations:
-        where = str(location.folder)
-        findings.append(Finding("error", "no clips", where, "nothing is annotated"))
-    return DataSet(location, tuple(annotations), tuple(records), tuple(findings))
-
-
 def _by_person(
     location: Location, annotations: Sequence[Annotation], findings: list[Finding]
 ) -> list[Annotation]:
@@ -171,7 +167,7 @@ def _by_person(
     layout = location.layout
     rule = None if layout.subject == "{}" else lambda text: layout.subject_of(identity.plain(text))
     writings = ((each.spelling, each.where) for each in annotations)
-    names = identity.settled(writings, rule) if rule else identity.settled(writings)
+    names = identity.Names.settled(writings, rule) if rule else identity.Names.settled(writings)
     findings += names.joined_findings("subjects")
     for text in names.unsure:
         kind = "subjects that may be one person"
@@ -214,7 +210,7 @@ def _report_strangers(location: Location, finder: FrameFinder, findings: list[Fi
     ends = [pattern.split("/")[-1] for pattern in location.release.clips]
     if location.table is None or not all("{clip}" in end and "*" not in end for end in ends):
         return
-    for _, folder in matching_folders(location, finder.folders):
+    for _, folder in location.matching_folders(finder.folders):
         if folder not in finder.used:
             where = str(folder.relative_to(location.folder))
             findings.append(Finding("warning", "a clip without annotation", where, "passed over"))

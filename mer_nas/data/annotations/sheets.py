@@ -28,7 +28,7 @@ from mer_nas.wording import count, some
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SEARCHED = 60
-"""Lines at the top of a file by which its separator is told."""
+"""Lines at the top by which the separator of a file is told, and its header."""
 
 _EXCELS = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 """The first line by which Excel says what separates cells."""
@@ -55,6 +55,57 @@ class Sheet:
     """What is unusual about the file, though it can be read: "separated by semicolons"."""
     closed: bool = False
     """Whether no row may be longer than the header: in a csv a comma too many moves every cell."""
+
+    @classmethod
+    def read_all(cls, path: Path) -> dict[str, "Sheet"]:
+        """Return every sheet of a csv or a workbook by its name.
+
+        A cell of a formula that no program has computed yet is the formula: "=A2+1". Where cells
+        of a column are merged, each of them holds what is written there once.
+
+        Raises:
+            DataError: It cannot be read, or is larger than any annotation.
+        """
+        if path.suffix.lower() == ".csv":
+            return {path.stem: cls.read_csv(path)}
+        return _read_xlsx(path)
+
+    @classmethod
+    def read_csv(cls, path: Path) -> "Sheet":
+        """Return the rows of a table that hold something.
+
+        Raises:
+            DataError: It cannot be read, is no text, or its quotes are not closed.
+        """
+        text = _decoded(path, files.read_bytes(path, DataError))
+        excels = _EXCELS.match(text)
+        separator = excels[1] if excels else _separator(text)
+        rows, places = [], []
+        reader = csv.reader(_lines(text[excels.end() :] if excels else text), delimiter=separator)
+        begun = before = 1 if excels else 0
+        try:
+            for row in reader:
+                begun, before = before + 1, reader.line_num + (1 if excels else 0)
+                if any(cell.strip() for cell in row):
+                    rows.append(tuple(cell.strip() for cell in row))
+                    places.append(f"line {begun}")
+        except csv.Error as error:
+            raise DataError(f"{path}: line {before + 1}: {_reason(error)}") from None
+        said = "" if separator == "," else f"separated by {_SEPARATORS.get(separator, separator)}"
+        return cls(tuple(rows), tuple(places), said, closed=True)
+
+    def best_header(self, names: Iterable[str]) -> tuple[int, int]:
+        """Return how many of some headers a row at the top holds, and which row holds most.
+
+        Args:
+            names: The headers, in any case and with any blanks.
+        """
+        wanted = set(map(_header, names))
+        found = [
+            len(wanted & set(map(_header, filter(None, row)))) for row in self.rows[:_SEARCHED]
+        ]
+        most = max(found, default=0)
+        return most, found.index(most) if most else 0
 
     def refuse_longer(self, path: Path, head: int) -> None:
         """Refuse rows with more cells than the header, where that moves what stands behind it.
@@ -98,10 +149,10 @@ class Sheet:
             DataError: One is missing, or there twice.
         """
         found, place = self.rows[head], self.places[head]
-        heads = [header(cell) for cell in found]
+        heads = [_header(cell) for cell in found]
         columns: dict[str, int] = {}
         for key, names in wanted.items():
-            name = next((name for name in map(header, names) if name in heads), None)
+            name = next((name for name in map(_header, names) if name in heads), None)
             if name is not None and heads.count(name) > 1:
                 raise DataError(
                     f"{path}: the column {names[0]} stands {heads.count(name)} times in {place}; "
@@ -120,49 +171,13 @@ class Sheet:
         return columns
 
 
-def header(text: str) -> str:
+def _header(text: str) -> str:
     """Return a header without what people type differently: case and blanks.
 
-    >>> header("Onset Frame "), header("onsetframe")
+    >>> _header("Onset Frame "), _header("onsetframe")
     ('onsetframe', 'onsetframe')
     """
     return "".join(plain(text).split()).casefold()
-
-
-def read_sheets(path: Path) -> dict[str, Sheet]:
-    """Return every sheet of a csv or a workbook by its name.
-
-    A cell of a formula that no program has computed yet is the formula: "=A2+1". Where cells of a
-    column are merged, each of them holds what is written there once.
-
-    Raises:
-        DataError: It cannot be read, or is larger than any annotation.
-    """
-    return {path.stem: read_csv(path)} if path.suffix.lower() == ".csv" else _read_xlsx(path)
-
-
-def read_csv(path: Path) -> Sheet:
-    """Return the rows of a table that hold something.
-
-    Raises:
-        DataError: It cannot be read, is no text, or its quotes are not closed.
-    """
-    text = _decoded(path, files.read_bytes(path, DataError))
-    excels = _EXCELS.match(text)
-    separator = excels[1] if excels else _separator(text)
-    rows, places = [], []
-    reader = csv.reader(_lines(text[excels.end() :] if excels else text), delimiter=separator)
-    begun = before = 1 if excels else 0
-    try:
-        for row in reader:
-            begun, before = before + 1, reader.line_num + (1 if excels else 0)
-            if any(cell.strip() for cell in row):
-                rows.append(tuple(cell.strip() for cell in row))
-                places.append(f"line {begun}")
-    except csv.Error as error:
-        raise DataError(f"{path}: line {before + 1}: {_reason(error)}") from None
-    said = "" if separator == "," else f"separated by {_SEPARATORS.get(separator, separator)}"
-    return Sheet(tuple(rows), tuple(places), said, closed=True)
 
 
 def _decoded(path: Path, data: bytes) -> str:

@@ -13,15 +13,9 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from mer_nas.data import load
-from mer_nas.data.annotations.label_maps import LabelMap, read_label_map
-from mer_nas.data.annotations.locate import Location, location_of
-from mer_nas.data.annotations.read_records import (
-    UNKNOWN,
-    DataSet,
-    chosen_layouts,
-    classified,
-    read_data_set,
-)
+from mer_nas.data.annotations.label_maps import LabelMap
+from mer_nas.data.annotations.locate import Location
+from mer_nas.data.annotations.read_records import UNKNOWN, DataSet, chosen_layouts, classified
 from mer_nas.data.checks.duplicates import ClipView, shared_frames
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
@@ -112,14 +106,14 @@ def check_data(
     """
     if not isinstance(config, RecordedData):
         return _loaded(config, folds, seed)
-    labels = read_label_map(config.labels)
+    labels = LabelMap.read(config.labels)
     layouts = chosen_layouts(config)
     labels.classes(config.layouts)
     sets: list[DataSet] = []
     findings: list[Finding] = []
     for layout in layouts:
         try:
-            sets.append(read_data_set(location_of(config, layout)))
+            sets.append(DataSet.read(Location.of(config, layout)))
         except DataError as error:
             kind = "a data set that cannot be read"
             findings.append(Finding("error", kind, layout.name, str(error)))

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from mer_nas.data.annotations.label_maps import AS_ANNOTATED, label_map_names, read_label_map
-from mer_nas.data.annotations.layouts import Layout, layout_names, read_layout
+from mer_nas.data.annotations.label_maps import AS_ANNOTATED, LabelMap
+from mer_nas.data.annotations.layouts import Layout
 
 
 class _Overview(NamedTuple):
@@ -24,13 +24,13 @@ class _Overview(NamedTuple):
 
 def overview() -> list[_Overview]:
     """Return what each data set provides, by name."""
-    return [_of(read_layout(name)) for name in layout_names()]
+    return [_of(Layout.read(name)) for name in Layout.names()]
 
 
 def _of(layout: Layout) -> _Overview:
     official = layout.official
     kinds = dict.fromkeys(release.frames for release in layout.releases)
-    maps = [name for name in label_map_names() if layout.name in read_label_map(name).emotions]
+    maps = [name for name in LabelMap.names() if layout.name in LabelMap.read(name).emotions]
     own = layout.explicit
     return _Overview(
         layout.name,

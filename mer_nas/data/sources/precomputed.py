@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.annotations import identity
 from mer_nas.data.annotations.folders import composed, spelled
-from mer_nas.data.annotations.sheets import read_csv
+from mer_nas.data.annotations.sheets import Sheet
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.findings import Finding
@@ -147,7 +147,7 @@ def _root(config: PrecomputedFlow) -> Path:
 def _table(path: Path) -> list[_Line]:
     if not path.is_file():
         raise DataError(f"data.root: {path.parent} does not hold the table {path.name}")
-    sheet = read_csv(path)
+    sheet = Sheet.read_csv(path)
     if not sheet.rows:
         raise DataError(f"{path}: the table is empty")
     columns = sheet.columns(path, 0, {name: (name,) for name in _COLUMNS})
@@ -165,13 +165,15 @@ def _rows(
 ) -> tuple[list[_Row], list[Finding]]:
     """Return the clips, by who they show, and what names were joined for it."""
     _refuse_wrong(table, config)
-    sets = identity.settled(((line.dataset, line.place) for line in table), identity.data_set)
+    sets = identity.Names.settled(
+        ((line.dataset, line.place) for line in table), identity.data_set
+    )
     subjects: dict[str, list[_Line]] = defaultdict(list)
     for line in table:
         subjects[sets.of[line.dataset]].append(line)
     identity.refuse_shared(subjects, str(config.csv))
     people = {
-        dataset: identity.settled(
+        dataset: identity.Names.settled(
             ((line.subject, line.place) for line in lines),
             partial(identity.subject_of, dataset),
         )

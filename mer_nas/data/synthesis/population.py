@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from mer_nas.data.annotations.label_maps import read_label_map
-from mer_nas.data.annotations.layouts import Layout, read_layout
+from mer_nas.data.annotations.label_maps import LabelMap
+from mer_nas.data.annotations.layouts import Layout
 
 _FEW = {
     "casme2": ("sub01", "sub02", "sub04", "sub05"),
@@ -65,7 +65,7 @@ def population(name: str, *, official: bool) -> list[PlannedClip]:
         name: The layout.
         official: Whether it is as large as the real one.
     """
-    dealt = _official(read_layout(name)) if official else _few(read_layout(name))
+    dealt = _official(Layout.read(name)) if official else _few(Layout.read(name))
     counts: Counter[str] = Counter()
     clips = []
     for index, (subject, emotion) in enumerate(sorted(dealt, key=lambda pair: pair[0])):
@@ -117,13 +117,13 @@ def _sizes(layout: Layout) -> Mapping[str, int]:
 
 def _composite(layout: Layout, sizes: Mapping[str, int]) -> tuple[Mapping[str, int], set[str]]:
     """Return how many clips of each subject have one of three classes, and which emotions do."""
-    labels = read_label_map("megc2019")
+    labels = LabelMap.read("megc2019")
     if layout.name in labels.emotions:
         mapped = {name for names in labels.emotions[layout.name].values() for name in names}
         return labels.per_subject[layout.name], mapped
     if layout.name != "casme3":
         return sizes, set(layout.emotions)
-    three = read_label_map("three")
+    three = LabelMap.read("three")
     mapped = {name for names in three.emotions["casme3"].values() for name in names}
     some = list(sizes)[:-_CASME3_OTHERS_ONLY]
     total = three.official["casme3"]["clips"]

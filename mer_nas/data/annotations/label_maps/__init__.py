@@ -39,6 +39,28 @@ class LabelMap(Config):
     per_subject: dict[str, dict[str, int]] = Field(default_factory=dict)
     """By data set and subject, how many clips there are, as far as it is known."""
 
+    @staticmethod
+    def names() -> list[str]:
+        """Return the label maps that are shipped, sorted."""
+        return presets.names_in(resources.files(__name__))
+
+    @classmethod
+    def read(cls, word: str) -> "LabelMap":
+        """Return the label map of that name, or the one in that YAML file.
+
+        Raises:
+            ConfigError: There is no such map or file, or it is wrong.
+        """
+        if word == AS_ANNOTATED:
+            return cls(name=AS_ANNOTATED, title="every emotion that occurs")
+        path = place(word, "data.labels", ConfigError)
+        if path.suffix in {".yaml", ".yml"}:
+            return _checked(read_text(path, ConfigError, MAX_LENGTH), word)
+        if word not in cls.names():
+            known = [*cls.names(), AS_ANNOTATED]
+            raise ConfigError(f"data.labels={word}: {unknown('label map', word, known)}")
+        return _shipped(word)
+
     def classes(self, datasets: Sequence[str], records: Sequence[Record] = ()) -> tuple[str, ...]:
         """Return the classes that the data sets share.
 
@@ -95,29 +117,6 @@ class LabelMap(Config):
                 f"{AS_ANNOTATED} takes any"
             )
         return self.emotions[dataset]
-
-
-def label_map_names() -> list[str]:
-    """Return the label maps that are shipped, sorted."""
-    files = (file.name for file in resources.files(__name__).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
-
-
-def read_label_map(word: str) -> LabelMap:
-    """Return the label map of that name, or the one in that YAML file.
-
-    Raises:
-        ConfigError: There is no such map or file, or it is wrong.
-    """
-    if word == AS_ANNOTATED:
-        return LabelMap(name=AS_ANNOTATED, title="every emotion that occurs")
-    path = place(word, "data.labels", ConfigError)
-    if path.suffix in {".yaml", ".yml"}:
-        return _checked(read_text(path, ConfigError, MAX_LENGTH), word)
-    if word not in label_map_names():
-        known = [*label_map_names(), AS_ANNOTATED]
-        raise ConfigError(f"data.labels={word}: {unknown('label map', word, known)}")
-    return _shipped(word)
 
 
 @cache

@@ -7,6 +7,7 @@ fault is put right, and then by subject and clip, never by row.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat
 
 from mer_nas.config import presets
 from mer_nas.config.base import Config, validate
+from mer_nas.data.annotations.folders import loose
 from mer_nas.errors import ConfigError, unknown
 
 ReleaseKind = Literal["raw", "cropped"]
@@ -38,7 +40,7 @@ class Release(Config):
     """Where a clip may lie below that: "{subject}/{clip}"; `*` stands for any text."""
 
 
-class Lookup(Config):
+class _Lookup(Config):
     """A value of a clip that another sheet of the workbook translates."""
 
     cell: str
@@ -54,8 +56,13 @@ class Lookup(Config):
     digits: int = 0
     """The translation is a number of so many digits; Excel drops leading zeros."""
 
+    def looked_up(self, cells: Mapping[str, str]) -> str:
+        """Return what is looked up for a row."""
+        text = cells[self.cell]
+        return (text.partition(self.before)[0] if self.before else text).casefold()
 
-class Table(Config):
+
+class _Table(Config):
     """The file in which the clips are annotated."""
 
     files: tuple[str, ...]
@@ -70,7 +77,7 @@ class Table(Config):
     """Pairs of columns with onset and offset of a further expression in the same clip."""
     keep: dict[str, str] = Field(default_factory=dict)
     """Only rows with this text in a column are clips."""
-    lookups: dict[str, Lookup] = Field(default_factory=dict)
+    lookups: dict[str, _Lookup] = Field(default_factory=dict)
 
     @property
     def headed(self) -> bool:
@@ -78,7 +85,7 @@ class Table(Config):
         return not any(isinstance(name, int) for names in self.columns.values() for name in names)
 
 
-class Quirk(Config):
+class _Quirk(Config):
     """A known fault of one clip."""
 
     subject: str
@@ -119,16 +126,36 @@ class Layout(Config):
     clip: str = "{clip}"
     """Name of a clip within its subject."""
     releases: tuple[Release, ...]
-    table: Table | None = None
+    table: _Table | None = None
     """None where the folders say everything."""
     emotions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """The emotions that occur, each with its other spellings; empty: any."""
-    quirks: tuple[Quirk, ...] = ()
+    quirks: tuple[_Quirk, ...] = ()
     official: _Official = _Official()
     terms: str = ""
     """On which terms its authors give it out, for those who pass on what was trained on it."""
     notes: str = ""
     """What a user should know before comparing scores."""
+
+    @staticmethod
+    def names() -> list[str]:
+        """Return the data sets that have a layout, sorted."""
+        return presets.names_in(resources.files(__name__))
+
+    @staticmethod
+    @cache
+    def read(name: str) -> "Layout":
+        """Return the layout of a data set.
+
+        Raises:
+            ConfigError: None is called so.
+        """
+        if name not in Layout.names():
+            raise ConfigError(f"data.layouts: {unknown('layout', name, Layout.names())}")
+        text = resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        tree = presets.parse(text, f"layout {name}")
+        layout = validate(Layout, {"name": name, **tree}, f"layout {name}")
+        return layout if layout.people else layout.model_copy(update={"people": name})
 
     @property
     def explicit(self) -> bool:
@@ -155,7 +182,7 @@ class Layout(Config):
     def subject_of(self, text: str) -> str | None:
         """Return a subject in normal form, or None where the text names none.
 
-        >>> casme2 = read_layout("casme2")
+        >>> casme2 = Layout.read("casme2")
         >>> casme2.subject_of("1"), casme2.subject_of("Sub01"), casme2.subject_of("average")
         ('sub01', 'sub01', None)
         """
@@ -172,6 +199,16 @@ class Layout(Config):
             if plain == name or plain in spellings:
                 return name
         return plain
+
+    def quirk(self, subject: str, clip: str, cells: Mapping[str, str]) -> _Quirk | None:
+        """Return the known fault that a row of the table has."""
+        for quirk in self.quirks:
+            same = (self.subject_of(quirk.subject), loose(quirk.clip)) == (subject, loose(clip))
+            faulty = all(cells.get(name) == value for name, value in quirk.when.items())
+            done = all(cells.get(name) == value for name, value in quirk.then.items())
+            if same and faulty and not done:
+                return quirk
+        return None
 
     def matcher(self, part: str) -> re.Pattern[str]:
         """Return what a folder's name must look like to fit one part of a pattern."""
@@ -206,24 +243,3 @@ class Layout(Config):
                 f"data.frames={known[0]} would be right"
             )
         return found
-
-
-def layout_names() -> list[str]:
-    """Return the data sets that have a layout, sorted."""
-    files = (file.name for file in resources.files(__name__).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
-
-
-@cache
-def read_layout(name: str) -> Layout:
-    """Return the layout of a data set.
-
-    Raises:
-        ConfigError: None is called so.
-    """
-    if name not in layout_names():
-        raise ConfigError(f"data.layouts: {unknown('layout', name, layout_names())}")
-    text = resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    tree = presets.parse(text, f"layout {name}")
-    layout = validate(Layout, {"name": name, **tree}, f"layout {name}")
-    return layout if layout.people else layout.model_copy(update={"people": name})
