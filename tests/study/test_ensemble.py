@@ -1,0 +1,249 @@
+"""Ensembles of a study, against the lines of its ledger."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from mer_nas.errors import ConfigError
+from mer_nas.search.config import EnsembleConfig
+from mer_nas.settings import Settings, resolve
+from mer_nas.study import StudyFolder, create, load_clips, run
+from mer_nas.study.state import StudyState
+
+SMALL = (
+    "data.subjects=6",
+    "data.clips=36",
+    "ray.workers=0",
+    "study.trials=5",
+    "study.final.candidates=1",
+    "study.final.folds=2",
+    "study.final.best_epoch=false",
+)
+Run = Callable[..., StudyState]
+
+
+@pytest.fixture(scope="module")
+def searched(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[[Path], list[str]]
+) -> Iterator[Run]:
+    """Runs a search of seconds with further words, once for each; no export and no page."""
+    folder = tmp_path_factory.mktemp("ensembles")
+    words = [word.replace("./", f"{folder}/") for word in write_tiny(folder)]
+    known: dict[tuple[str, ...], StudyState] = {}
+
+    def state(*more: str) -> StudyState:
+        if more not in known:
+            place = folder / f"study-{len(known)}"
+            known[more] = searching(resolve([*words, *SMALL, *more, f"study.folder={place}"]))
+        return known[more]
+
+    def no_page(folder: Path, report: Any) -> None:
+        (folder / "report.json").write_text(report.to_json())
+
+    module = import_module("mer_nas.study.run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "export_winner", lambda *_: None)
+        patch.setattr(module.report, "write_report", no_page)
+        yield state
+
+
+def searching(settings: Settings) -> StudyState:
+    assert settings.study.folder is not None
+    clips, folder = load_clips(settings), StudyFolder(settings.study.folder)
+    create(settings, clips, "mer-nas search")
+    run(folder, clips)
+    return StudyState(folder, folder.origin())
+
+
+def report(state: StudyState) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((state.folder.path / "report.json").read_text())
+    return found
+
+
+def lines(state: StudyState) -> list[dict[str, Any]]:
+    rows = state.folder.ledger.read_text().splitlines()[1:]
+    return [json.loads(row) for row in rows]
+
+
+def uf1_of_mean(rows: list[dict[str, Any]], keys: list[str], repetition: int = 0) -> float:
+    """Return the UF1 of the mean of the probabilities of some candidates, from a ledger's lines."""
+    said: dict[str, list[list[float]]] = {}
+    labels: dict[str, int] = {}
+    for row in rows:
+        if row["candidate"] in keys and row["repetition"] == repetition:
+            for clip, label, p in zip(
+                row["clips"], row["labels"], row["probabilities"], strict=True
+            ):
+                said.setdefault(clip, []).append(p)
+                labels[clip] = label
+    assert {len(each) for each in said.values()} == {len(keys)}
+    chosen = [int(np.argmax(np.mean(said[clip], axis=0))) for clip in labels]
+    truth = list(labels.values())
+    found: float = f1_score(
+        truth, chosen, labels=sorted(set(truth)), average="macro", zero_division=0
+    )
+    return found
+
+
+MEAN = ("study.final.seeds=2", "study.final.ensemble.members=3")
+
+
+def test_the_members_are_the_best_of_the_search_and_all_go_through_the_final_stage(
+    searched: Run,
+) -> None:
+    state = searched(*MEAN)
+    together = report(state)["study"]["ensemble"]
+    trials = [t for t in report(state)["study"]["trials"] if t["outcome"] == "complete"]
+    best = sorted(trials, key=lambda trial: (-trial["value"], trial["number"]))[:3]
+    assert [member["trial"] for member in together["members"]] == [t["number"] for t in best]
+    assert [member["weight"] for member in together["members"]] == pytest.approx([1 / 3] * 3)
+    finalists = report(state)["study"]["finalists"]
+    assert {f["trial"] for f in finalists} == {trial["number"] for trial in best}
+    assert [len(f["scores"]) for f in finalists] == [2, 2, 2]
+
+
+def test_an_ensemble_is_scored_seed_by_seed_by_the_mean_of_its_members_probabilities(
+    searched: Run,
+) -> None:
+    state = searched(*MEAN)
+    together = report(state)["study"]["ensemble"]
+    assert (together["stage"], together["protocol"]) == ("final", "2 subject groups")
+    keys = [member["key"] for member in together["members"]]
+    assert [score["uf1"] for score in together["scores"]] == pytest.approx(
+        [uf1_of_mean(lines(state), keys, repetition) for repetition in (0, 1)]
+    )
+
+
+def test_without_a_final_stage_the_folds_of_the_search_serve(searched: Run) -> None:
+    state = searched("study.final=none")
+    together = report(state)["study"]["ensemble"]
+    assert (together["stage"], len(together["members"])) == ("search", 5)
+    (score,) = together["scores"]
+    keys = [member["key"] for member in together["members"]]
+    assert score["uf1"] == pytest.approx(uf1_of_mean(lines(state), keys))
+    assert together["search_score"] == score["uf1"]
+
+
+@pytest.mark.parametrize("words", [MEAN, ("study.final=none",)])
+def test_whichever_scores_higher_over_the_same_seeds_is_handed_over_and_the_other_told_beside_it(
+    searched: Run, words: tuple[str, ...]
+) -> None:
+    found = report(searched(*words))
+    together, answer = found["study"]["ensemble"], found["answer"]
+    single = found["study"]["finalists"] or sorted(
+        found["study"]["trials"], key=lambda trial: -trial["value"]
+    )
+    scores = single[0].get("scores")
+    alone = np.mean([s["uf1"] for s in (scores if isinstance(scores, list) else [scores])])
+    mean = np.mean([score["uf1"] for score in together["scores"]])
+    assert together["handed_over"] == (mean > alone)
+    assert answer["uf1"]["mean"] == pytest.approx(max(mean, alone))
+    assert answer["alternative"]["uf1"]["mean"] == pytest.approx(min(mean, alone))
+    assert answer["alternative"]["difference"]["value"] == pytest.approx(abs(mean - alone))
+    assert bool(answer["members"]) == together["handed_over"]
+    assert found["study"]["headline"]["mean"] == pytest.approx(max(mean, alone))
+
+
+def test_the_optimism_is_that_of_choosing_the_better_of_both(searched: Run) -> None:
+    facts = report(searched(*MEAN))["study"]
+    together, chosen = facts["ensemble"], facts["selection"]
+    assert chosen["score"] == max(together["search_score"], together["alone"]["score"])
+    assert chosen["score"] == together["choice"]["score"]
+    assert chosen["optimism"] == together["choice"]["optimism"] >= 0
+    assert facts["headline"]["optimism"] == chosen["optimism"]
+
+
+def test_a_report_that_is_written_again_says_the_same(searched: Run) -> None:
+    from mer_nas.study import rewrite_report
+
+    state = searched(*MEAN)
+    before = (state.folder.path / "report.json").read_bytes()
+    rewrite_report(state.folder)
+    assert (state.folder.path / "report.json").read_bytes() == before
+
+
+def test_a_study_of_before_has_no_ensemble_and_measures_no_further_candidate(
+    searched: Run, tmp_path: Path
+) -> None:
+    tree = searched(*MEAN).settings.dump()
+    del tree["study"]["final"]["ensemble"]
+    assert Settings.load(tree, "settings.yaml").study.ensemble is None
+
+
+def test_an_ensemble_that_an_inner_search_hands_over_is_asked_about_the_outer_group(
+    searched: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Networks of one epoch are seldom better together.
+    monkeypatch.setattr(StudyState, "handed_over", property(lambda state: state.ensemble))
+    state = searched("study.outer=2", "study.trials=3", "study.final=none")
+    nested = report(state)["study"]["nested"]
+    rows = [json.loads(row) for row in state.folder.answers.read_text().splitlines()[1:]]
+    everybody = []
+    for group, inner in zip(nested["groups"], state.inner, strict=True):
+        assert inner is not None
+        assert inner.ensemble is not None
+        assert (group["winner"], group["origin"]) == ("ensemble of 3", "mean")
+        assert group["key"] == inner.ensemble.key
+        asked = [row for row in rows if row["fold_name"] == group["name"]]
+        keys = [member.candidate.key for member in inner.ensemble.members]
+        assert sorted(row["candidate"] for row in asked) == sorted(keys)
+        everybody += [
+            {**row, "candidate": f"member {keys.index(row['candidate'])}"} for row in asked
+        ]
+    together = uf1_of_mean(everybody, [f"member {place}" for place in range(3)])
+    assert [score["uf1"] for score in nested["scores"]] == [pytest.approx(together)]
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (("study.final=none", "study.trials=1"), "1 complete trial, and an ensemble needs two"),
+        (
+            ("study.objectives=[uf1, macs]", "study.final=none", "study.trials=3"),
+            "with several objectives there is a front and no best few",
+        ),
+        (("study.sampler=points", "study.final=none"), "a points study compares its rows"),
+        (
+            ("study.final.ensemble.params=100", "study.final.seeds=1", "study.trials=3"),
+            "no complete trial costs as little as study.final.ensemble.params=100",
+        ),
+    ],
+)
+def test_where_there_is_no_ensemble_the_report_says_why(
+    searched: Run, words: tuple[str, ...], note: str
+) -> None:
+    facts = report(searched(*words))["study"]
+    assert (facts["ensemble"], facts["ensemble_note"]) == (None, note)
+
+
+def test_a_limit_that_only_one_member_fits_leaves_the_best_candidate_alone(searched: Run) -> None:
+    state = searched("study.final=none")
+    costs = sorted(m["macs"] for m in report(state)["study"]["ensemble"]["members"])
+    found, why = state.ensemble_by(EnsembleConfig(macs=costs[0]))
+    assert found is None
+    assert f"alone within study.final.ensemble.macs={costs[0]:,}" in why
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("study.final.ensemble.members=0", "greater than or equal to 2"),
+        ("study.final.ensemble.members=1", "greater than or equal to 2"),
+        ("study.final.ensemble.macs=0", "greater than 0"),
+        ("study.final.ensemble.rule=median", "mean"),
+        ("study.final.ensemble.size=3", "members"),
+    ],
+)
+def test_a_setting_that_makes_no_ensemble_is_one_message(
+    here: Path, tiny: list[str], word: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve([*tiny, word])
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
