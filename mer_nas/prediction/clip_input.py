@@ -8,7 +8,7 @@ import numpy as np
 
 from mer_nas.data.annotations.folders import readable
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
-from mer_nas.data.preprocess.frames import Listing, list_frames
+from mer_nas.data.preprocess.frames import Listing
 from mer_nas.data.preprocess.images import IMAGE_ENDINGS, decode
 from mer_nas.data.preprocess.pipeline import Keyframes
 from mer_nas.errors import DataError
@@ -71,7 +71,7 @@ def clip_input(word: str, given: Given) -> ClipInput:
         raise DataError(f"{word or repr(word)}: there is no such file or folder; {_RIGHT}")
     if path.is_dir():
         with readable():
-            listing = list_frames(path)
+            listing = Listing.of(path)
         if listing.fault is not None:
             raise DataError(": ".join(listing.fault))
         numbers = tuple(frame.number for frame in listing.frames)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.data.preprocess.frames import list_frames
+from mer_nas.data.preprocess.frames import Listing
 
 Listed = Callable[..., list[str]]
 
@@ -17,7 +17,7 @@ def listed(tmp_path: Path) -> Listed:
     def make(*names: str) -> list[str]:
         for name in names:
             (tmp_path / name).touch()
-        return [frame.path.name for frame in list_frames(tmp_path).frames]
+        return [frame.path.name for frame in Listing.of(tmp_path).frames]
 
     return make
 
@@ -36,13 +36,13 @@ def test_other_files_are_no_frames(listed: Listed, name: str) -> None:
 
 def test_images_that_are_passed_over_are_named(listed: Listed, tmp_path: Path) -> None:
     listed("img1.png", "img2.png", "cover7.png", "preview.png", "._img1.png")
-    assert list_frames(tmp_path).others == ("cover7.png", "preview.png")
+    assert Listing.of(tmp_path).others == ("cover7.png", "preview.png")
 
 
 def test_two_files_of_one_number_are_named(listed: Listed, tmp_path: Path) -> None:
     listed("img3.jpg", "img3.png", "img03.png", "img4.png")
-    assert list_frames(tmp_path).twice == ("img3.jpg", "img3.png")
-    assert list_frames(tmp_path).others == ()
+    assert Listing.of(tmp_path).twice == ("img3.jpg", "img3.png")
+    assert Listing.of(tmp_path).others == ()
 
 
 def test_names_that_differ_in_their_letters_case_are_alike(listed: Listed) -> None:
@@ -61,7 +61,7 @@ def test_images_of_two_names_are_no_one_clip(
     listed: Listed, tmp_path: Path, names: list[str]
 ) -> None:
     listed(*names)
-    fault = list_frames(tmp_path).fault
+    fault = Listing.of(tmp_path).fault
     assert fault is not None
     assert fault[0] == "frames of two names"
     first, second = names[0], next(name for name in names if name[:4] != names[0][:4])
@@ -71,4 +71,4 @@ def test_images_of_two_names_are_no_one_clip(
 
 def test_few_images_of_another_name_are_no_second_clip(listed: Listed, tmp_path: Path) -> None:
     listed(*(f"img{number}.png" for number in range(5)), "cover1.png", "cover2.png")
-    assert list_frames(tmp_path).fault is None
+    assert Listing.of(tmp_path).fault is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mer_nas.data.preprocess.images import MAX_PIXELS, bits_of, decode, in_eight, read_image
+from mer_nas.data.preprocess.images import MAX_PIXELS, bits_of, decode, in_eight
 from mer_nas.errors import DataError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -77,7 +77,7 @@ def test_what_a_camera_appends_does_no_harm(tmp_path: Path, ending: str) -> None
     whole = jpeg() if ending == ".jpg" else cv2.imencode(".png", GREY)[1].tobytes()
     (tmp_path / f"1{ending}").write_bytes(whole)
     (tmp_path / f"2{ending}").write_bytes(whole + b"SEFT" + bytes(5000))
-    assert (read_image(tmp_path / f"1{ending}") == read_image(tmp_path / f"2{ending}")).all()
+    assert (decode(tmp_path / f"1{ending}") == decode(tmp_path / f"2{ending}")).all()
 
 
 def test_a_length_beyond_the_file_is_not_believed(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_jpeg_that_goes_over_its_picture_for_ever_is_refused(tmp_path: Path) -
     with pytest.raises(DataError, match="more than 100 scans"):
         decode(tmp_path / "1.jpg")
     (tmp_path / "1.jpg").write_bytes(content)
-    assert read_image(tmp_path / "1.jpg").shape == (64, 64, 3)
+    assert decode(tmp_path / "1.jpg").shape == (64, 64, 3)
 
 
 def test_what_is_missing_or_a_folder_is_said(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_every_kind_of_png_gives_red_green_blue(tmp_path: Path, mode: str) -> No
     if mode == "P":
         white = Image.new("RGB", (8, 6), (255,) * 3).convert("P")
     white.save(tmp_path / "1.png")
-    found = read_image(tmp_path / "1.png")
+    found = decode(tmp_path / "1.png")
     assert (found.shape, found.dtype, found.min()) == ((6, 8, 3), np.uint8, 255)
 
 
@@ -122,10 +122,8 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # "rotate 90 degrees clockwise to show", EXIF 2.32, table 4
     upright.save(tmp_path / "1.jpg", exif=exif, quality=100, subsampling=0)
-    assert read_image(tmp_path / "1.jpg").shape == (8, 6, 3)
-    assert (
-        np.abs(read_image(tmp_path / "1.jpg")[..., 0].astype(int) - np.rot90(GREY, -1)).max() <= 2
-    )
+    assert decode(tmp_path / "1.jpg").shape == (8, 6, 3)
+    assert np.abs(decode(tmp_path / "1.jpg")[..., 0].astype(int) - np.rot90(GREY, -1)).max() <= 2
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png"])
@@ -147,5 +145,5 @@ def test_the_bits_of_a_camera_are_told_by_the_largest_value(largest: int, bits: 
 
 def test_eight_bits_stay_as_they_are(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), GREY)
-    assert (read_image(tmp_path / "1.png")[..., 0] == GREY).all()
-    assert read_image(tmp_path / "1.png").dtype == np.uint8
+    assert (decode(tmp_path / "1.png")[..., 0] == GREY).all()
+    assert decode(tmp_path / "1.png").dtype == np.uint8

@@ -48,6 +48,28 @@ def test_red_is_u_green_is_v_blue_is_strain_from_minus_one_to_one(root: Path) ->
     np.testing.assert_allclose(flow[:, 2], 2 * 51 / 255 - 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        (np.zeros((4, 4), np.uint8), "grey"),
+        (np.zeros((4, 4, 4), np.uint8), "red, green, blue and alpha"),
+        (np.zeros((4, 4, 3), np.uint16), "16 bits a value"),
+        (np.zeros((4, 4), np.uint16), "16 bits a value"),
+    ],
+)
+def test_an_image_that_holds_no_three_channels_of_8_bits_is_no_flow(
+    root: Path, picture: np.ndarray, kind: str
+) -> None:
+    file = root / "somewhere" / "below" / FOLDER / "006_006_1_2 .png"
+    cv2.imwrite(str(file), picture)
+    with pytest.raises(
+        DataError,
+        match=rf"'006_006_1_2 \.png': an image of {kind}; one of red, green and blue, 8 bits each, "
+        r"would be right$",
+    ):
+        load(config(root))
+
+
 def test_subjects_are_read_as_text(root: Path) -> None:
     assert load(config(root)).subjects == ("casme2:sub06", "samm:006", "smic:s06")
 

@@ -186,7 +186,7 @@ def test_a_folder_that_may_not_be_read(casme2: Path, monkeypatch: pytest.MonkeyP
     def locked_up(folder: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("mer_nas.data.annotations.clip_frames.list_frames", locked_up)
+    monkeypatch.setattr("mer_nas.data.annotations.clip_frames.Listing.of", locked_up)
     assert refused(casme2) == (
         f"{locked}: this may not be read; give yourself the right to, or copy it"
     )

@@ -213,6 +213,9 @@ def test_a_network_of_others_flow_images_takes_such_images_and_nothing_else(
         )
         assert "such an image of 28 by 28 pixels (red u, green v, blue strain" in refused.stderr
     refused = call("predict", str(folder), str(frames / "clip0" / "img1.png"))
+    assert "an image of grey; one of red, green and blue, 8 bits each" in refused.stderr
+    cv2.imwrite(str(tmp_path / "large.png"), np.zeros((112, 112, 3), np.uint8))
+    refused = call("predict", str(folder), str(tmp_path / "large.png"))
     assert "112 by 112 pixels; the network in" in refused.stderr
 
 

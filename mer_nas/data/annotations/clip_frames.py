@@ -17,7 +17,7 @@ from mer_nas.data.annotations.folders import Folders, spelled
 from mer_nas.data.annotations.layouts import PLACEHOLDER, Layout
 from mer_nas.data.annotations.locate import Location
 from mer_nas.data.findings import Finding
-from mer_nas.data.preprocess.frames import Listing, list_frames
+from mer_nas.data.preprocess.frames import Listing
 from mer_nas.data.preprocess.images import IMAGE_ENDINGS
 from mer_nas.data.records import FRAME_TOLERANCE, Frame, Record, nearest
 from mer_nas.errors import DataError
@@ -142,7 +142,7 @@ def _listed(path: Path) -> Listing:
         text = f"{path} is one image; a folder of frames or a video would be right"
         raise _Fault("no frames", text)
     try:
-        return list_frames(path)
+        return Listing.of(path)
     except DataError as error:
         raise _Fault("no frames", str(error)) from None
 

@@ -40,6 +40,41 @@ class Crop:
     size: int
     """Height and width of the face."""
 
+    @classmethod
+    def of(cls, frame: Image, settings: Alignment, size: int, place: str) -> "Crop":
+        """Return the crop of the face in a clip's first frame; of several, the largest.
+
+        Args:
+            frame: (H, W, 3), red first.
+            settings: The crop.
+            size: Height and width of the face in pixels.
+            place: How people know the clip, for messages.
+
+        Raises:
+            DataError: dlib or the landmark model is not installed, or there is no face.
+        """
+        return cls.around(_landmarks(frame, place), size, settings.margin)
+
+    @classmethod
+    def around(cls, points: Points, size: int, margin: float) -> "Crop":
+        """Return the crop that turns the eyes level and holds all landmarks.
+
+        Args:
+            points: (68, 2), the landmarks of the first frame.
+            size: Height and width of the face in pixels.
+            margin: Added on every side, as a share of the longer side of the landmarks' box.
+        """
+        left, right = (points[eye].mean(0) for eye in EYES)
+        angle = math.atan2(right[1] - left[1], right[0] - left[0])
+        cosine, sine = math.cos(angle), math.sin(angle)
+        turn = np.array([[cosine, sine], [-sine, cosine]])
+        level = points @ turn.T
+        low, high = level.min(0), level.max(0)
+        side = (high - low).max() * (1 + 2 * margin)
+        scale = size / side
+        shift = (size - 1) / 2 - scale * (low + high) / 2
+        return cls(np.hstack([scale * turn, shift[:, None]]), size)
+
     def __call__(self, frame: Image) -> Image:
         """Return the face in `frame` (H, W, 3) as (size, size, 3)."""
         # A large face is first cut out larger and then averaged down, so that nothing aliases.
@@ -62,42 +97,7 @@ def _centred(times: int) -> NDArray[np.float64]:
     return np.array([[0.0, 0.0, by], [0.0, 0.0, by]])
 
 
-def crop(points: Points, size: int, margin: float) -> Crop:
-    """Return the crop that turns the eyes level and holds all landmarks.
-
-    Args:
-        points: (68, 2), the landmarks of the first frame.
-        size: Height and width of the face in pixels.
-        margin: Added on every side, as a share of the longer side of the landmarks' box.
-    """
-    left, right = (points[eye].mean(0) for eye in EYES)
-    angle = math.atan2(right[1] - left[1], right[0] - left[0])
-    cosine, sine = math.cos(angle), math.sin(angle)
-    turn = np.array([[cosine, sine], [-sine, cosine]])
-    level = points @ turn.T
-    low, high = level.min(0), level.max(0)
-    side = (high - low).max() * (1 + 2 * margin)
-    scale = size / side
-    shift = (size - 1) / 2 - scale * (low + high) / 2
-    return Crop(np.hstack([scale * turn, shift[:, None]]), size)
-
-
-def align(frame: Image, settings: Alignment, size: int, place: str) -> Crop:
-    """Return the crop of the face in a clip's first frame; of several, the largest.
-
-    Args:
-        frame: (H, W, 3), red first.
-        settings: The crop.
-        size: Height and width of the face in pixels.
-        place: How people know the clip, for messages.
-
-    Raises:
-        DataError: dlib or the landmark model is not installed, or there is no face.
-    """
-    return crop(landmarks(frame, place), size, settings.margin)
-
-
-def landmarks(frame: Image, place: str) -> Points:
+def _landmarks(frame: Image, place: str) -> Points:
     """Return the 68 landmarks (68, 2) of the largest face in `frame`.
 
     Raises:
@@ -117,7 +117,7 @@ def landmarks(frame: Image, place: str) -> Points:
     )
 
 
-def model_file() -> Path:
+def _model_file() -> Path:
     """Return the file of the landmark model, without importing the package that holds it.
 
     Raises:
@@ -136,7 +136,7 @@ def _models() -> tuple[Any, Any]:
         import dlib
     except ImportError:
         raise DataError(_missing("dlib")) from None
-    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(model_file()))
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(_model_file()))
 
 
 def _missing(what: str) -> str:

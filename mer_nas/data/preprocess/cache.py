@@ -34,12 +34,6 @@ ABANDONED = 24 * 3600.0
 """Seconds after which an unfinished file is nobody's."""
 
 
-def default_folder() -> Path:
-    """Return where prepared clips are kept unless a preset says otherwise."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "mer-nas"
-
-
 @dataclass(frozen=True)
 class Cache:
     """A folder of arrays by the hash of what they follow from."""
@@ -47,12 +41,17 @@ class Cache:
     folder: Path
 
     @classmethod
-    def open(cls, folder: Path) -> "Cache":
-        """Return the cache in `folder`, which is made; clear away what was never finished.
+    def open(cls, folder: Path | None = None) -> "Cache":
+        """Return the cache in a folder, which is made; clear away what was never finished.
+
+        Args:
+            folder: By default mer-nas where the system wants caches.
 
         Raises:
             DataError: The folder cannot be written to.
         """
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = folder or home / "mer-nas"
         cache = cls(folder)
         try:
             for part in (cache._unfinished, folder / "entries", folder / "sets"):
@@ -69,6 +68,14 @@ class Cache:
                 if time.time() - file.stat().st_mtime > ABANDONED:
                     file.unlink()
         return cache
+
+    @staticmethod
+    def key(parts: Iterable[str]) -> str:
+        """Return 40 hexadecimal digits that change with any of `parts` or their order."""
+        summed = hashlib.sha256()
+        for part in parts:
+            summed.update(f"{len(part)} {part}\n".encode())
+        return summed.hexdigest()[:40]
 
     def entry(self, key: str) -> _Array | None:
         """Return an entry; None where there is none that is whole."""
@@ -107,7 +114,7 @@ class Cache:
         return self.folder / "entries" / key[:2] / f"{key}.npy"
 
     def _set(self, keys: Sequence[str]) -> Path:
-        return self.folder / "sets" / f"{key_of(keys)}.npy"
+        return self.folder / "sets" / f"{self.key(keys)}.npy"
 
     def _whole(self, key: str) -> _Array:
         array = self.entry(key)
@@ -150,14 +157,6 @@ class _Summed:
         """Write and sum up."""
         self.digest.update(data)
         self.file.write(data)
-
-
-def key_of(parts: Iterable[str]) -> str:
-    """Return 40 hexadecimal digits that change with any of `parts` or their order."""
-    summed = hashlib.sha256()
-    for part in parts:
-        summed.update(f"{len(part)} {part}\n".encode())
-    return summed.hexdigest()[:40]
 
 
 def _write_array(file: _Summed, shape: tuple[int, ...], rows: Iterable[_Array]) -> None:

@@ -1,5 +1,6 @@
 """Which steps lie between the frames of a clip and the inputs of a network."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from annotated_types import Interval, MinLen
@@ -46,6 +47,23 @@ class Magnification(Config):
         if self.low >= self.high:
             raise ValueError(f"low {self.low:g} Hz is not below high {self.high:g} Hz")
         return self
+
+    def factors(self, height: int, width: int) -> list[float]:
+        """Return how many times the changes of each band are added to it, finest first.
+
+        A band whose wavelength w is short takes no more than w / (8 d) - 1, where d is the motion
+        that the full factor would just bear at `wavelength` (equation 14).
+
+        Args:
+            height: Of a frame, in pixels.
+            width: The same.
+        """
+        motion = self.wavelength / 8 / (1 + self.factor)
+        # The coarsest band stands for a third of the diagonal; each finer one for half as much.
+        longest = math.hypot(height, width) / 3
+        waves = [longest / 2 ** (self.levels - 1 - level) for level in range(self.levels)]
+        inner = [max(0.0, min(self.factor, wave / (8 * motion) - 1)) for wave in waves[1:-1]]
+        return [0.0, *inner, 0.0]
 
 
 class Farneback(Config):

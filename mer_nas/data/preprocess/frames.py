@@ -40,6 +40,19 @@ class Listing:
     rival: str = ""
     """One of those that are called alike and half as many as the frames or more."""
 
+    @classmethod
+    def of(cls, path: Path) -> "Listing":
+        """Return the frames of a folder or of a video.
+
+        Those of a folder are images whose names are alike but for the number at the end. Hidden
+        files are none (macOS puts one beside each file that it copies). Those of a video count
+        from 0.
+
+        Raises:
+            DataError: A video cannot be read, is cut off, or does not say how many frames it has.
+        """
+        return _in_folder(path) if path.is_dir() else _in_video(path)
+
     @property
     def fault(self) -> tuple[str, str] | None:
         """Why nobody can say which the frames are, a kind and a text; None where it is clear."""
@@ -58,18 +71,6 @@ class Listing:
     def kinds(self) -> str:
         """How many files there are of each kind: "5 .jpg, 62 .png"."""
         return ", ".join(f"{n} {suffix}" for suffix, n in sorted(self.suffixes.items()))
-
-
-def list_frames(path: Path) -> Listing:
-    """Return the frames of a folder or of a video.
-
-    Those of a folder are images whose names are alike but for the number at the end. Hidden files
-    are none (macOS puts one beside each file that it copies). Those of a video count from 0.
-
-    Raises:
-        DataError: A video cannot be read, is cut off, or does not say how many frames it has.
-    """
-    return _in_folder(path) if path.is_dir() else _in_video(path)
 
 
 def _in_folder(folder: Path) -> Listing:

@@ -53,27 +53,16 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def read_image(file: Path, bits: int | None = None) -> Image:
-    """Return what an image file shows, in 8 bits a value.
+def decode(file: Path, *, rgb: bool = False) -> Samples:
+    """Return what an image file holds.
 
     Args:
         file: The file.
-        bits: How many bits of a 16-bit file are used, of `DEPTHS`; by default as many as its own
-            largest value needs.
-
-    Raises:
-        DataError: As for `decode`.
-    """
-    samples = decode(file)
-    return in_eight(samples, bits or bits_of(samples))
-
-
-def decode(file: Path) -> Samples:
-    """Return what an image file holds.
+        rgb: Whether only red, green and blue of 8 bits each will do.
 
     Raises:
         DataError: It is missing, empty, cut off, larger than `MAX_PIXELS`, several images in one,
-            or no image that can be decoded.
+            of another kind than it should be, or no image that can be decoded.
     """
     content = read_bytes(file, DataError, MAX_IMAGE_FILE)
     if not content:
@@ -82,7 +71,7 @@ def decode(file: Path) -> Samples:
         raise DataError(f"{file}: this image is cut off; copy it again")
     if _is_endless(content):
         raise DataError(f"{file}: this JPEG has more than {MAX_SCANS} scans; save it anew")
-    _refuse_header(file, content)
+    mode = _refuse_header(file, content)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
         image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -90,6 +79,11 @@ def decode(file: Path) -> Samples:
         image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise DataError(f"{file}: this is no image that can be decoded; copy it again")
+    if rgb and (mode != "RGB" or image.dtype != np.uint8):
+        found = _MODES.get(mode, mode) if image.dtype == np.uint8 else "16 bits a value"
+        raise DataError(
+            f"{file}: an image of {found}; one of red, green and blue, 8 bits each, would be right"
+        )
     red_first: Samples = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return red_first
 
@@ -119,8 +113,22 @@ def too_large(size: str) -> str:
     )
 
 
-def _refuse_header(file: Path, content: bytes) -> None:
-    """Refuse what would be too large, or more than one image, before it is decoded."""
+_MODES = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey and alpha",
+    "P": "a palette",
+    "RGBA": "red, green, blue and alpha",
+}
+"""What an image holds, by what Pillow calls it."""
+
+
+def _refuse_header(file: Path, content: bytes) -> str:
+    """Refuse what would be too large, or more than one image, before it is decoded.
+
+    Returns:
+        What Pillow calls the kind of its values: "RGB".
+    """
     try:
         with _header, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit is lower
@@ -138,6 +146,7 @@ def _refuse_header(file: Path, content: bytes) -> None:
             raise DataError(
                 f"{file}: this file holds {many} images; one file for each frame would be right"
             )
+        return image.mode
 
 
 def _is_cut(content: bytes) -> bool:

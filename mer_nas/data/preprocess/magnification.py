@@ -83,7 +83,7 @@ def _magnified(frames: Iterable[Image], settings: Magnification, fps: float) -> 
     for frame in frames:
         bands = _pyramid(frame.astype(np.float32), settings.levels)
         if not filters:
-            gains = factors(frame.shape[0], frame.shape[1], settings)
+            gains = settings.factors(frame.shape[0], frame.shape[1])
             filters = [
                 (_LowPass.at(settings.high, fps), _LowPass.at(settings.low, fps)) for _ in bands
             ]
@@ -110,21 +110,6 @@ def _collapse(bands: Sequence[Band]) -> Band:
     for band in reversed(bands[:-1]):
         image = band + _larger(image, band)
     return image
-
-
-def factors(height: int, width: int, settings: Magnification) -> list[float]:
-    """Return how many times the changes of each band are added to it, finest first.
-
-    A band whose wavelength w is short takes no more than w / (8 d) - 1, where d is the motion that
-    the full factor would just bear at `settings.wavelength` (equation 14).
-    """
-    full = settings.factor
-    motion = settings.wavelength / 8 / (1 + full)
-    # The coarsest band stands for a third of the diagonal; each finer one for half as much.
-    longest = math.hypot(height, width) / 3
-    waves = [longest / 2 ** (settings.levels - 1 - level) for level in range(settings.levels)]
-    inner = [max(0.0, min(full, wave / (8 * motion) - 1)) for wave in waves[1:-1]]
-    return [0.0, *inner, 0.0]
 
 
 def _larger(image: Band, like: Band) -> Band:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess.alignment import Crop, align
+from mer_nas.data.preprocess.alignment import Crop
 from mer_nas.data.preprocess.config import Pipeline, Preparation
 from mer_nas.data.preprocess.flow import dense_flow, one_thread
 from mer_nas.data.preprocess.frame_readers import FrameReader, grey
@@ -113,7 +113,7 @@ class _Faces:
         self.crop: Crop | None = None
         if pipeline.align is not None and not cropped:
             (first,) = reader.read([keyframes.onset])
-            self.crop = align(first, pipeline.align, pipeline.face, reader.name)
+            self.crop = Crop.of(first, pipeline.align, pipeline.face, reader.name)
 
     def read(self, places: Sequence[int]) -> Iterator[Image]:
         """Yield the faces at `places`, which ascend from the onset or later."""

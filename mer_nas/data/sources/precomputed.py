@@ -26,7 +26,7 @@ from mer_nas.data.annotations.sheets import Sheet
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import PrecomputedFlow
 from mer_nas.data.findings import Finding
-from mer_nas.data.preprocess.images import read_image
+from mer_nas.data.preprocess.images import decode
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
@@ -97,12 +97,10 @@ def load_precomputed(config: PrecomputedFlow) -> ClipSet:
 def read_flow(path: Path) -> _Flow:
     """Return a flow image (H, W) of 0..255 as (3, H, W) of -1..1: u, v and strain.
 
-    Each channel fills the bits of its file.
-
     Raises:
-        DataError: There is none, or it cannot be decoded.
+        DataError: There is none, it cannot be decoded, or is not of three channels of 8 bits.
     """
-    image = read_image(path, bits=16)
+    image = decode(path, rgb=True)
     return np.asarray(2 * image.astype(np.float32) / 255 - 1, np.float32).transpose(2, 0, 1)
 
 

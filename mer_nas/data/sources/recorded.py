@@ -22,7 +22,7 @@ from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.needs import Needs
-from mer_nas.data.preprocess.cache import Cache, default_folder, key_of
+from mer_nas.data.preprocess.cache import Cache
 from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.images import IMAGE_ENDINGS
@@ -71,7 +71,7 @@ def load_recorded(config: RecordedData, needs: Needs, run: Runner) -> ClipSet:
         size=needs.sizes[0] if needs.sizes else _SIZE,
         frames=needs.frames or _FRAMES,
     )
-    folder = config.cache.expanduser() if config.cache else default_folder()
+    folder = config.cache.expanduser() if config.cache else None
     found = prepared(labelled(config), how, needs.inputs, folder, config.skip_missing, run)
     if needs.action_units:
         return found
@@ -83,7 +83,7 @@ def prepared(
     clips: ClipSet,
     how: Preparation,
     names: Sequence[str],
-    folder: Path,
+    folder: Path | None,
     skip: bool,
     run: Runner,
 ) -> ClipSet:
@@ -93,7 +93,7 @@ def prepared(
         clips: The clips on disk.
         how: How inputs are made from frames.
         names: Which inputs.
-        folder: Of the cache.
+        folder: Of the cache; None: where the system wants caches.
         skip: Leave out clips that cannot be prepared instead of refusing.
         run: Prepares what the cache lacks.
 
@@ -101,12 +101,10 @@ def prepared(
         DataError: Clips cannot be prepared; the message names them, and the others are kept.
     """
     cache = Cache.open(folder)
-    keys = [entry_keys(record, how, (*names, APEX)) for record in clips.records]
+    keys = [_entry_keys(record, how, (*names, APEX)) for record in clips.records]
     arrays = _sets(cache, keys)
     if arrays is None:
-        failed = _fill(
-            cache, clips, keys, partial(_keep, how=how, names=names, folder=folder), run
-        )
+        failed = _fill(cache, clips, keys, partial(_keep, how=how, names=names, cache=cache), run)
         if failed and (not skip or len(failed) == len(keys)):
             raise DataError(_refusal(clips, failed, skip))
         kept = [index for index, record in enumerate(clips.records) if record.id not in failed]
@@ -126,10 +124,9 @@ def prepared(
     )
 
 
-def _keep(record: Record, how: Preparation, names: Sequence[str], folder: Path) -> str:
+def _keep(record: Record, how: Preparation, names: Sequence[str], cache: Cache) -> str:
     """Prepare what the cache lacks of a clip and keep it there; return why it failed, or ""."""
-    cache = Cache(folder)
-    keys = entry_keys(record, how, (*names, APEX))
+    keys = _entry_keys(record, how, (*names, APEX))
     lacking = [name for name in names if cache.entry(keys[name]) is None]
     try:
         reader, keyframes = frame_reader(record), _keyframes(record)
@@ -170,7 +167,7 @@ def frame_reader(record: Record) -> FrameReader:
     return Video(record.id, file, numbers[-1] + 1, record.fps, numbers)
 
 
-def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[str, str]:
+def _entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[str, str]:
     """Return under which key each input of a clip is kept.
 
     It follows from the names, sizes and times of the clip's files, its annotation, the pipeline
@@ -181,7 +178,7 @@ def entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[s
     ]
     keyframes = (record.onset, record.apex, record.offset, record.apex_source, record.fps)
     text = json.dumps([record.id, facts, keyframes, record.cropped])
-    return {name: key_of([name, text, how.model_dump_json(), _code()]) for name in names}
+    return {name: Cache.key([name, text, how.model_dump_json(), _code()]) for name in names}
 
 
 @once
@@ -190,7 +187,7 @@ def _code() -> str:
     here = Path(__file__)
     files = [here, *sorted((here.parents[1] / "preprocess").glob("*.py"))]
     sums = [digest(file) for file in files]
-    return key_of([*sums, cv2.__version__, version("scikit-image")])
+    return Cache.key([*sums, cv2.__version__, version("scikit-image")])
 
 
 def _state(path: Path) -> tuple[int, int]:

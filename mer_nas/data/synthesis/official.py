@@ -3,12 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mer_nas.data.synthesis.population import CASME_SQ_SUBJECTS, RESERVED_CLIPS, PlannedClip
-from mer_nas.data.synthesis.synthetic_writer import (
-    Cell,
-    SyntheticWriter,
-    WrittenClip,
-    save_workbook,
-)
+from mer_nas.data.synthesis.synthetic_writer import Cell, SyntheticWriter
 
 
 def write_official(layout: str, writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
@@ -55,7 +50,7 @@ def _write_casme2(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None
             )
         )  # fmt: skip
     sheets = {"Sheet1": rows, "Sheet2": [], "Sheet3": []}
-    save_workbook(writer.out / "CASME2-coding-20140508.xlsx", sheets)
+    writer.save_workbook("CASME2-coding-20140508.xlsx", sheets)
 
 
 def _casme2_name(clip: PlannedClip) -> str:
@@ -107,7 +102,7 @@ def _write_samm(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
                 _samm_spelled(clip.emotion), 7, None,
             )
         )  # fmt: skip
-    save_workbook(writer.out / "SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": rows})
+    writer.save_workbook("SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": rows})
 
 
 def _samm_units(clip: PlannedClip, units: Sequence[str]) -> Cell:
@@ -190,7 +185,7 @@ def _write_casme_sq(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> No
         "naming rule1": people,
         "naming rule2": [(code, film) for film, (code, _) in _CASME_SQ_FILMS.items()],
     }
-    save_workbook(writer.out / "CAS(ME)^2code_final(Updated).xlsx", sheets)
+    writer.save_workbook("CAS(ME)^2code_final(Updated).xlsx", sheets)
 
 
 def _casme_sq_macro(micro: int) -> list[Sequence[Cell]]:
@@ -238,15 +233,13 @@ def _write_casme3(writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None
         written = writer.write(
             clip, _casme3_onset(clip), root / clip.subject / film / "color", "{}.jpg"
         )
-        onset, apex, offset = _casme3_written(clip, written)
+        moments = _casme3_written(clip, written.onset, written.apex, written.offset)
         emotion = _CASME3_SPELLED.get(clip.emotion, clip.emotion)
         if emotion == "others" and capital < 3:
             emotion, capital = "Others", capital + 1
-        rows.append(
-            (clip.subject, film, onset, apex, offset, "+".join(written.units), "VII", emotion)
-        )
-    table = writer.out / "annotation" / "partA" / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
-    save_workbook(table, {"label": rows})
+        rows.append((clip.subject, film, *moments, "+".join(written.units), "VII", emotion))
+    table = "annotation/partA/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+    writer.save_workbook(table, {"label": rows})
 
 
 def _casme3_film(clip: PlannedClip) -> str:
@@ -262,9 +255,8 @@ def _casme3_onset(clip: PlannedClip) -> int:
     return known.get(clip.subject, 355) + 60 * (clip.count - 1)
 
 
-def _casme3_written(clip: PlannedClip, written: WrittenClip) -> tuple[str, str, str]:
+def _casme3_written(clip: PlannedClip, onset: int, apex: int, offset: int) -> tuple[str, str, str]:
     """Return onset, apex and offset as the table has them, faults and all."""
-    onset, apex, offset = written.onset, written.apex, written.offset
     match clip.subject, clip.count:
         case "spNO.216", 1:
             onset += 1000

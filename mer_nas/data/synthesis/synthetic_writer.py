@@ -38,7 +38,7 @@ Cell = str | int | None
 
 
 @dataclass(frozen=True)
-class WrittenClip:
+class _WrittenClip:
     """When what happened in a clip, in numbers of frames."""
 
     onset: int
@@ -69,7 +69,7 @@ class SyntheticWriter:
 
     def write(
         self, clip: PlannedClip, onset: int, folder: Path, pattern: str, *, grey: bool = False
-    ) -> WrittenClip:
+    ) -> _WrittenClip:
         """Save the frames of a clip.
 
         Args:
@@ -90,7 +90,19 @@ class SyntheticWriter:
         folder.mkdir(parents=True, exist_ok=True)
         for number, frame in enumerate(frames, start=onset):
             _save_image(folder / pattern.format(number), self._sized(frame))
-        return WrittenClip(onset, onset + half, onset + self.frames - 1, recording.units)
+        return _WrittenClip(onset, onset + half, onset + self.frames - 1, recording.units)
+
+    def save_workbook(self, name: str, sheets: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
+        """Save an xlsx with a sheet for each entry, by its path below the root."""
+        book = Workbook()
+        book.remove(book.worksheets[0])
+        for title, rows in sheets.items():
+            sheet = book.create_sheet(title)
+            for row in rows:
+                sheet.append(list(row))
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        book.save(path)
 
     def _record(self, number: int, shown: str, variant: int) -> Recording:
         person, image = self._person(number)
@@ -110,15 +122,3 @@ def _save_image(path: Path, frame: cv2.typing.MatLike) -> None:
     """Save a grey frame (H, W), or one in colour (H, W, 3), red first."""
     ordered = frame if frame.ndim == 2 else frame[:, :, ::-1]
     path.write_bytes(cv2.imencode(path.suffix, ordered)[1].tobytes())
-
-
-def save_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
-    """Save an xlsx with a sheet for each entry."""
-    book = Workbook()
-    book.remove(book.worksheets[0])
-    for title, rows in sheets.items():
-        sheet = book.create_sheet(title)
-        for row in rows:
-            sheet.append(list(row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book.save(path)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mer_nas.data.preprocess.cache import ABANDONED, Cache, default_folder, key_of
+from mer_nas.data.preprocess.cache import ABANDONED, Cache
 from mer_nas.errors import DataError
 
-KEYS = tuple(key_of([f"clip {number}"]) for number in range(5))
+KEYS = tuple(Cache.key([f"clip {number}"]) for number in range(5))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_file_that_was_cut_off_is_missing(full: Cache, length: int) -> None:
 
 def test_a_damaged_set_is_joined_again_from_its_entries(full: Cache) -> None:
     full.join(KEYS)
-    spoil(file_of(full, "sets", key_of(KEYS)))
+    spoil(file_of(full, "sets", Cache.key(KEYS)))
     assert full.set(KEYS) is None
     assert full.join(KEYS) == ()
     found = full.set(KEYS)
@@ -94,8 +94,10 @@ def test_a_damaged_set_is_joined_again_from_its_entries(full: Cache) -> None:
 
 
 def test_a_key_changes_with_every_part_and_their_order() -> None:
-    assert len({key_of(parts) for parts in (["a", "b"], ["b", "a"], ["ab"], ["a", "", "b"])}) == 4
-    assert len(key_of(["a"])) == 40
+    assert (
+        len({Cache.key(parts) for parts in (["a", "b"], ["b", "a"], ["ab"], ["a", "", "b"])}) == 4
+    )
+    assert len(Cache.key(["a"])) == 40
 
 
 WRITER = """
@@ -166,8 +168,11 @@ def test_a_folder_that_cannot_be_written_is_refused_with_the_way_out(tmp_path: P
         Cache.open(tmp_path / "file" / "cache")
 
 
-def test_the_cache_lies_where_the_system_wants_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_folder() == Path("/somewhere/mer-nas")
+def test_the_cache_lies_where_the_system_wants_caches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert Cache.open().folder == tmp_path / "caches" / "mer-nas"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_folder() == Path.home() / ".cache" / "mer-nas"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Cache.open().folder == tmp_path / ".cache" / "mer-nas"

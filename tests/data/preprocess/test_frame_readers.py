@@ -8,8 +8,7 @@ import pytest
 
 from mer_nas.data.preprocess import frame_readers
 from mer_nas.data.preprocess.frame_readers import Stills, Video, grey
-from mer_nas.data.preprocess.frames import list_frames
-from mer_nas.data.preprocess.images import read_image
+from mer_nas.data.preprocess.frames import Listing
 from mer_nas.errors import DataError
 
 
@@ -37,7 +36,7 @@ def test_only_the_files_that_are_asked_for_are_opened(tmp_path: Path) -> None:
 
 def test_red_comes_first(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "red.png"), np.full((4, 4, 3), (0, 0, 255), np.uint8))
-    frame = read_image(tmp_path / "red.png")
+    (frame,) = Stills("red", (tmp_path / "red.png",)).read([0])
     assert frame[0, 0].tolist() == [255, 0, 0]
     assert grey(frame)[0, 0] == 76  # 0.299 of 255
 
@@ -94,14 +93,14 @@ def test_where_a_header_only_estimates_training_and_predict_count_alike(
     tmp_path: Path, video: Path, number: int
 ) -> None:
     file = told(tmp_path / "1.avi", video, number)
-    assert len(Video.open(file)) == len(list_frames(file).frames) == 30
+    assert len(Video.open(file)) == len(Listing.of(file).frames) == 30
 
 
 def test_a_header_that_counts_many_more_is_of_a_video_that_is_cut_off(
     tmp_path: Path, video: Path
 ) -> None:
     file = told(tmp_path / "1.avi", video, 40)
-    for how in (Video.open, list_frames):
+    for how in (Video.open, Listing.of):
         with pytest.raises(DataError, match="only 30 of its 40 frames can be decoded"):
             how(file)
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.config import Magnification
-from mer_nas.data.preprocess.magnification import factors, magnified
+from mer_nas.data.preprocess.magnification import magnified
 from mer_nas.errors import DataError
 
 FPS = 100.0
@@ -71,7 +71,7 @@ def test_short_waves_take_less_than_the_full_factor_and_the_outer_bands_nothing(
     # 300 by 400 pixels: the coarsest band stands for 500 / 3 pixels, the others for 83.3, 41.7, ...
     # With the factor 9 and 80 pixels the motion that is just borne is 80 / 8 / 10 = 1 pixel.
     settings = Magnification(factor=9, levels=5, wavelength=80)
-    assert factors(300, 400, settings) == pytest.approx(
+    assert settings.factors(300, 400) == pytest.approx(
         [0, 500 / 3 / 8 / 8 - 1, 500 / 3 / 4 / 8 - 1, 9, 0]
     )
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess import pipeline
 from mer_nas.data.preprocess.alignment import Crop
 from mer_nas.data.preprocess.config import (
     DIS,
@@ -153,7 +152,7 @@ def test_one_crop_is_found_in_the_onset_and_serves_every_frame(
         asked.append(frame)
         return shift
 
-    monkeypatch.setattr(pipeline, "align", found)
+    monkeypatch.setattr(Crop, "of", found)
     whole = PLAIN.model_copy(update={"size": SIDE})
     how = changed(align=Alignment()).model_copy(update={"size": SIDE})
     reader = moving((1, 0))
