@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import Counts, Values, uf1
 
 SCHEMES = ("4", "8", "17", "loso")
@@ -68,7 +69,15 @@ class Table:
 
     @classmethod
     def load(cls, file: Path = FILE) -> Self:
-        """Return the table that `save` wrote, or that `measuring` is writing (.jsonl)."""
+        """Return the table that `save` wrote, or that `measuring` is writing (.jsonl).
+
+        Raises:
+            DataError: There is no such file.
+        """
+        if not file.is_file():
+            raise DataError(
+                f"{file}: there is no table; `python benchmarks/tabular.py measure` makes one"
+            )
         if file.suffix == ".jsonl":
             lines = file.read_text(encoding="utf-8").split("\n")[:-1]
             return cls.of([json.loads(line) for line in lines])

@@ -38,6 +38,7 @@ of the best one and of the mean of the best five, with the standard error over s
 """
 
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import combining
@@ -47,41 +48,50 @@ import measuring
 import searching
 from table import EPOCHS, FILE, SCHEMES, Table
 
+from mer_nas.errors import MerNasError, unknown
+
+COMMANDS = ("measure", "pack", "fidelities", "ensembles", "final", "search")
 KEYS = ("hours", "file", "table", "scheme", "epochs", "pool", "studies")
 """Words of this benchmark's own; all others are settings."""
 
 
 def main(words: list[str]) -> None:
     """Measure, or replay."""
-    own = dict(word.split("=", 1) for word in words[1:] if word.split("=")[0] in KEYS)
-    settings = [word for word in words[1:] if word.split("=")[0] not in KEYS]
+    command, *rest = words or ["nothing"]
+    if command not in COMMANDS:
+        sys.exit(f"{unknown('command', command, COMMANDS)}\n\n{__doc__}")
+    own = dict(word.split("=", 1) for word in rest if word.split("=")[0] in KEYS)
+    settings = [word for word in rest if word.split("=")[0] not in KEYS]
     file = Path(own.get("file", "runs/tabular.jsonl"))
-    match words[0]:
-        case "measure":
-            measuring.measure(settings, file, float(own.get("hours", "8")))
-        case "pack":
-            Table.load(file).save(FILE)
-            print(f"{FILE}: {FILE.stat().st_size / 1e6:.2f} MB")
-        case "fidelities":
-            table = Table.load(Path(own.get("table", FILE)))
-            print(table.describe())
-            print(*fidelities.lines(table), sep="\n")
-        case "ensembles":
-            table = Table.load(Path(own.get("table", FILE)))
-            print(table.describe())
-            scheme, epoch = own.get("scheme", "loso"), int(own.get("epochs", EPOCHS[-1]))
-            size = int(own.get("pool", len(table.facts)))
-            for line in combining.lines(table, SCHEMES.index(scheme), EPOCHS.index(epoch), size):
-                print(line, flush=True)
-        case "final":
-            table = Table.load(Path(own.get("table", FILE)))
-            print(table.describe())
-            print(*finals.lines(table), sep="\n")
-        case "search":
-            table = Table.load(Path(own.get("table", FILE)))
-            print(table.describe())
-            for line in searching.lines(table, int(own.get("studies", searching.STUDIES))):
-                print(line, flush=True)
+    try:
+        match command:
+            case "measure":
+                measuring.measure(settings, file, float(own.get("hours", "8")))
+            case "pack":
+                Table.load(file).save(FILE)
+                print(f"{FILE}: {FILE.stat().st_size / 1e6:.2f} MB")
+            case _:
+                replay(command, own)
+    except MerNasError as error:
+        sys.exit(str(error))
+
+
+def replay(command: str, own: Mapping[str, str]) -> None:
+    """Print what one replay says of the table."""
+    table = Table.load(Path(own.get("table", FILE)))
+    print(table.describe())
+    scheme = SCHEMES.index(own.get("scheme", "loso"))
+    epoch = EPOCHS.index(int(own.get("epochs", EPOCHS[-1])))
+    replays: Mapping[str, Callable[[], Iterator[str]]] = {
+        "fidelities": lambda: fidelities.lines(table),
+        "ensembles": lambda: combining.lines(
+            table, scheme, epoch, int(own.get("pool", len(table.facts)))
+        ),
+        "final": lambda: finals.lines(table),
+        "search": lambda: searching.lines(table, int(own.get("studies", searching.STUDIES))),
+    }
+    for line in replays[command]():
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
