@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_nas.errors import ConfigError, unknown
+from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.trust import asking
 
@@ -346,9 +346,13 @@ def build(candidate: Candidate, classes: int) -> nn.Module:
     Its `forward` takes one tensor (B, channels, size, size) for each of
     `candidate.architecture.inputs` and returns the logits (B, classes); in training mode a
     `ModelOutput`, with auxiliary losses.
+
+    Raises:
+        ConfigError: It is no candidate, or there are fewer than two classes.
     """
     from mer_nas import architectures
 
+    _refuse_unbuildable(candidate, classes)
     network: nn.Module = architectures.Network(candidate.architecture, classes)
     return network
 
@@ -361,6 +365,7 @@ def diagram(candidate: Candidate, classes: int = 3) -> str:
     """
     from mer_nas.diagram import Diagram
 
+    _refuse_unbuildable(candidate, classes)
     return Diagram.of(candidate.architecture, classes).as_text()
 
 
@@ -368,7 +373,17 @@ def time_candidate(candidate: Candidate, classes: int = 3) -> Timing:
     """Measure how long a training step and a clip at inference take on this machine."""
     from mer_nas.evaluation.timing import clock
 
+    _refuse_unbuildable(candidate, classes)
     return clock(candidate, classes)
+
+
+def _refuse_unbuildable(candidate: object, classes: object) -> None:
+    from mer_nas.evaluation.candidate import Candidate
+
+    if not isinstance(candidate, Candidate):
+        raise ConfigError(f"candidate={shown(candidate)}: one of `point(NAME)` would be right")
+    if type(classes) is not int or classes < 2:
+        raise ConfigError(f"classes={classes}: a whole number of 2 or more would be right")
 
 
 # Data -----------------------------------------------------------------------------------------
@@ -423,7 +438,7 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
     """Draw a typical clip of each class: onset, apex, flow, strain and dynamic image.
 
     Args:
-        file: Ends in .svg, .png or .pdf.
+        file: Ends in .svg, .png or .pdf; as a word of the command line, too: "out=clips.png".
         *words: As on the command line.
         **settings: As for `search`.
     """
@@ -433,12 +448,13 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
     from mer_nas.report.gallery import GALLERY_INPUTS, draw_gallery
     from mer_nas.search.preparing import preparer
 
-    resolved, _ = _resolved(words, settings, also=("out",))
-    check_picture(Path(file), "out=")
+    resolved, _ = _resolved(words, settings)
+    out = Path(str(file).removeprefix("out="))
+    check_picture(out, "out=")
     # Only synthetic clips are sure to have action units; who asks others in vain is refused.
     units = resolved.data.kind == "synthetic"
     needs = Needs("the picture", GALLERY_INPUTS, action_units=units)
-    draw_gallery(data.load(resolved.data, needs, preparer(resolved.ray)), Path(file))
+    draw_gallery(data.load(resolved.data, needs, preparer(resolved.ray)), out)
 
 
 # Studies --------------------------------------------------------------------------------------

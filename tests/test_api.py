@@ -66,3 +66,25 @@ def test_the_point_and_the_seeds_of_an_evaluation_may_be_words(here: Path) -> No
     for seeds in ("seeds=0", "seeds=two"):
         with pytest.raises(ConfigError, match="a whole number of 1 or more"):
             api.evaluate("point=prog_s", seeds)
+
+
+@pytest.mark.parametrize("classes", [-1, 1, 2.5, "3", None, True])
+def test_a_number_of_classes_that_is_none_is_refused(classes: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^classes=.*: a whole number of 2 or more would be right"
+    ):
+        api.build(api.point("prog_s"), classes)
+
+
+def test_what_is_no_candidate_is_refused() -> None:
+    for function in (api.build, api.diagram, api.time_candidate):
+        with pytest.raises(ConfigError, match=r"^candidate=None: one of `point\(NAME\)` would be"):
+            function(None, 3)  # type: ignore[operator]
+
+
+def test_the_file_of_a_picture_may_be_a_word_and_stands_first(here: Path) -> None:
+    words = ("data.subjects=2", "data.clips=6", "data.size=16")
+    api.draw_clips("out=clips.svg", *words)
+    assert "<svg" in (here / "clips.svg").read_text()
+    with pytest.raises(ConfigError, match="out"):
+        api.draw_clips("clips.svg", *words, "out=other.svg")

@@ -534,3 +534,25 @@ def test_an_address_without_a_cluster_leaves_no_study(refused: Refused, tiny: li
         "ray.address=somewhere: this is no address of a Ray cluster; right is HOST:PORT as `ray start "
         "--head` prints it, or auto for the one that runs on this machine"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("ray.workers=1e9", "ray.workers: input should be less than or equal to 10000, not 1"),
+        (
+            "study.storage=foo://",
+            "study.storage: a URL such as sqlite:///FILE, or a file NAME.log would be right, not "
+            "'foo://'",
+        ),
+        (
+            "study.storage=foo",
+            "study.storage: a URL such as sqlite:///FILE, or a file NAME.log would be right, not "
+            "'foo'",
+        ),
+    ],
+)
+def test_a_plan_refuses_what_no_search_could_begin_with(
+    refused: Refused, tiny: list[str], word: str, message: str
+) -> None:
+    assert refused("search", *tiny, word, "--plan").startswith(message)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from annotated_types import Interval
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeFloat,
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Name, Place, Share, Tree
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, shown
 from mer_nas.search.objectives import Objectives
 from mer_nas.statistics import RuleName
 
@@ -33,6 +34,8 @@ PrunerName = Literal[
     "patient",
     "none",
 ]
+JOURNAL = ".log"
+"""How the file of a storage ends that is a journal of Optuna's."""
 CLOSED: tuple[SamplerName, ...] = ("grid", "points")
 """Samplers that know beforehand what they will try, every candidate of it once."""
 
@@ -47,6 +50,20 @@ def _none(value: object) -> object:
 def _null(value: object) -> object:
     """Read what stands under `name`, and is a text therefore, as YAML's null where it says so."""
     return None if value == "null" else value
+
+
+def _known_storage(text: str) -> str:
+    """Refuse what names no kind of storage; whether it is there, opening it tells."""
+    if not text.endswith(JOURNAL):
+        from sqlalchemy.engine import make_url  # takes long to import
+        from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+        try:
+            make_url(text).get_dialect()
+        except (ArgumentError, NoSuchModuleError):
+            right = f"a URL such as sqlite:///FILE, or a file NAME{JOURNAL}"
+            raise ValueError(f"{right} would be right, not {shown(text)}") from None
+    return text
 
 
 class EnsembleConfig(Config):
@@ -105,7 +122,7 @@ class StudyConfig(Config):
     """Folder name under `runs`; by default <space>-<data>-<next free number>."""
     folder: Place | None = None
     """Where the study lies; takes the place of runs/<name>."""
-    storage: str | None = None
+    storage: Annotated[str, AfterValidator(_known_storage)] | None = None
     """URL of an Optuna storage, or a file NAME.log for its journal, which a folder on a network
     can hold; by default SQLite in the study folder."""
     seed: NonNegativeInt = 0
@@ -218,7 +235,7 @@ class RayConfig(Config):
 
     address: str | None = None
     """Address of a running Ray cluster; by default Ray starts on this machine."""
-    workers: NonNegativeInt | None = None
+    workers: Annotated[int, Interval(ge=0, le=10_000)] | None = None
     """Jobs at a time; by default one a CPU core, or four a GPU where there is one. 0: one fold
     after another in the process of the command, without Ray."""
     gpu: Share | None = None

@@ -19,12 +19,11 @@ from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mer_nas.errors import StudyError
-from mer_nas.search.config import StudyConfig
+from mer_nas.search.config import JOURNAL, StudyConfig
 from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
 
 _SQLITE = "sqlite:///"
-_JOURNAL = ".log"
 PATIENCE = 60
 """Seconds that a database is waited for which another program has locked."""
 
@@ -137,7 +136,7 @@ def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     """Open the storage of that URL or file name; each kind has errors of its own."""
     if storage.startswith(_SQLITE):
         return optuna.storages.get_storage(_sqlite(storage))
-    if storage.endswith(_JOURNAL):
+    if storage.endswith(JOURNAL):
         return optuna.storages.JournalStorage(JournalFileBackend(storage))
     return optuna.storages.get_storage(storage)
 

@@ -398,6 +398,31 @@ def test_a_manifest_of_own_clips(tmp_path: Path) -> None:
     assert labelled(config).classes == ("frown", "smile")
 
 
+def test_what_nobody_can_know_of_own_clips_is_said(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(
+        'path,subject,label,fps\na,anna,smile,"1,000"\nb,ben,frown,23.976\n'
+    )
+    images(tmp_path, "a/f001..009.png", "b/f1..3.png")
+    (tmp_path / "mine.yaml").write_text(
+        "emotions: {manifest: {good: [smiel, smile], bad: [frown]}}"
+    )
+    labels = str(tmp_path / "mine.yaml")
+    config = RecordedData(name="own", layouts=("manifest",), root=tmp_path, labels=labels)
+    found = labelled(config)
+    assert [record.fps for record in found.records] == [None, 23.976]
+    assert [(f.kind, f.text) for f in found.findings] == [
+        (
+            "a frame rate that is none",
+            "fps '1,000' is not a number above 0 and below 10000, with no mark between its "
+            "thousands: it is taken for unknown",
+        ),
+        (
+            "an emotion that no clip has",
+            "manifest: no emotion is called 'smiel'; known: frown, smile. Did you mean 'smile'?",
+        ),
+    ]
+
+
 def test_a_folder_of_a_manifest_may_be_called_as_a_pattern_is(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("path,subject,label\nwhy*,anna,a\nwh[o]?,ben,b\n")
     images(tmp_path, "why*/f1..3.png", "whynot/f1..3.png", "wh[o]?/f1..3.png")

@@ -334,6 +334,16 @@ def test_a_label_map_of_ones_own(casme2: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_misspelt_emotion_of_a_label_map_is_refused(casme2: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("emotions: {casme2: {good: [hapiness], bad: [disgust, sadness]}}\n")
+    message = refused(casme2, labels=str(mine))
+    assert message.startswith(
+        f"data.labels={mine}: casme2: no emotion is called 'hapiness'; known: "
+    )
+    assert message.endswith("Did you mean 'happiness'?")
+
+
 def test_two_sets_of_the_same_people() -> None:
     assert refused(None, "smic", "smic_e") == (
         "data.layouts: smic and smic_e show the same people, who would be learned from and held out "

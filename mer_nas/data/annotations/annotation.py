@@ -152,7 +152,8 @@ def _annotation(cells: Cells, layout: Layout, subject: str, where: str) -> Annot
 def _oddities(annotation: Annotation) -> Iterator[Finding]:
     rate = annotation.values.get("fps", "")
     if rate and _rate(rate) is None:
-        text = f"fps {rate!r} is no number above 0 and below {MAX_FPS:,}: it is taken for unknown"
+        right = f"a number above 0 and below {MAX_FPS}, with no mark between its thousands"
+        text = f"fps {rate!r} is not {right}: it is taken for unknown"
         yield Finding("warning", "a frame rate that is none", annotation.id, text)
     units = annotation.values.get("action_units", "")
     if _has_alternatives(units):
@@ -173,9 +174,15 @@ def _number(text: str) -> int | None:
 def _rate(text: str) -> float | None:
     """Return frames a second, or None where the text is no number that a camera has.
 
+    "1,000" may be a thousand.
+
     >>> _rate("59.94"), _rate("59,94"), _rate("slow"), _rate("0"), _rate("9" * 400)
     (59.94, 59.94, None, None, None)
+    >>> _rate("23.976"), _rate("1,000"), _rate("1.200")
+    (23.976, None, None)
     """
+    if re.fullmatch(r"[1-9][.,][0-9]{3}", text):
+        return None
     text = text.replace(",", ".")
     known = re.fullmatch(r"[0-9]*\.?[0-9]+", text) and 0 < float(text) < MAX_FPS
     return float(text) if known else None

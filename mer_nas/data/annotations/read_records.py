@@ -136,7 +136,11 @@ def chosen_layouts(config: RecordedData) -> list[Layout]:
 
 
 def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
-    """Return the records that the label map gives a class."""
+    """Return the records that the label map gives a class.
+
+    Raises:
+        ConfigError: The map is none for these data sets, or names an emotion that one lacks.
+    """
     labels = LabelMap.read(config.labels)
     names = [one.layout.name for one in sets]
     every = [record for one in sets for record in one.records]
@@ -146,6 +150,7 @@ def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
     without = [finding for one in sets for finding in one.without_class(labels)]
     errors = [error for one in sets for error in one.errors]
     warnings = [f for one in sets for f in one.findings if f.severity == "warning"]
+    warnings += [finding for one in sets for finding in _never_met(one, labels)]
     return ClipSet(
         config.name,
         classes,
@@ -158,6 +163,22 @@ def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
         ),
         findings=(*warnings, *(finding for finding in without if finding.where in used)),
     )
+
+
+def _never_met(one: DataSet, labels: LabelMap) -> Iterator[Finding]:
+    """Yield the emotions of a label map that no clip of a data set has, where it may have any.
+
+    Raises:
+        ConfigError: Its coders use no such emotion, nor does any clip have it.
+    """
+    name, met = one.layout.name, {record.emotion for record in one.records if record.emotion}
+    for emotions in labels.emotions.get(name, {}).values():
+        for emotion in set(emotions) - met - set(one.layout.emotions):
+            known = unknown("emotion", emotion, one.layout.emotions or met)
+            if one.layout.emotions:
+                raise ConfigError(f"data.labels={labels.name}: {name}: {known}")
+            where = f"data.labels={labels.name}"
+            yield Finding("warning", "an emotion that no clip has", where, f"{name}: {known}")
 
 
 def _by_person(
