@@ -111,6 +111,7 @@ def _of_before(study: Tree) -> None:
     """Let a study that was made before there was a setting go on without what it asks for."""
     if isinstance(final := study.get("final"), dict):
         final.setdefault("ensemble", None)
+        final.setdefault("chance", 0.0)
 
 
 GROUPS: Mapping[str, type[Any] | UnionType] = {

@@ -51,7 +51,7 @@ points:
     "data.yaml": "{kind: synthetic, name: faces, subjects: 4, clips: 24}\n",
     "study.yaml": """\
 {trials: 3, folds: 2, startup: 2, pruner: none, final: {candidates: 2, seeds: 2, warm_starts: 0,
-  ensemble: none}}
+  ensemble: none, best_epoch: true}}
 """,
 }
 """A search of seconds, by the files it needs."""

@@ -181,7 +181,7 @@ class FinalistSummary(CandidateSummary):
     """A candidate that was retrained under the final protocol with several seeds."""
 
     rank: PositiveInt
-    """1 is the winner: highest mean UF1."""
+    """1 is the winner: highest mean UF1 of those who stayed in the race."""
     label: str
     """How people call it: "trial 17" or "prog_s"."""
     key: str
@@ -193,6 +193,8 @@ class FinalistSummary(CandidateSummary):
     """UF1 of its trial under the search protocol."""
     scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
     """One a repetition."""
+    left: str = ""
+    """Why it left the race, and has fewer repetitions than the winner; empty where it did not."""
     learning: LossCurve | None = None
     """None where a version trained it that kept no losses."""
     hindsight: HindsightSummary | None = None

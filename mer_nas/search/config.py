@@ -92,7 +92,10 @@ class FinalConfig(Config):
     winner under one protocol: the best ones, those among the candidates counted. Each costs as
     much as a candidate; 0 turns it off."""
     seeds: PositiveInt = 3
-    """Repetitions of the whole protocol for each of them."""
+    """Repetitions of the whole protocol for each of them that stays in the race."""
+    chance: Share = 0.05
+    """Share of draws of the subjects in which a finalist must be at least as good as the leader to
+    get further seeds; the first is for all. 0: everybody gets all seeds."""
     ensemble: Annotated[
         EnsembleConfig | None,
         BeforeValidator(_none, json_schema_input_type=EnsembleConfig | Literal["none"] | None),
@@ -104,7 +107,7 @@ class FinalConfig(Config):
     """loso, lodo, or a number of subject groups."""
     trainer: Tree = Field(default_factory=dict)
     """Changes to the search's trainer, such as {epochs: 60}."""
-    best_epoch: bool = True
+    best_epoch: bool = False
     """Whether each fold that the stage trains is looked back at, once its result is kept: what the
     scores would have been had the epoch been chosen on the held-out clips, as much public code
     does. Leaky, told apart in the report, and used for nothing else."""

@@ -1,4 +1,4 @@
-"""Candidates measured on every fold of a protocol, with several seeds: wherever nothing is pruned.
+"""Candidates measured on the folds of a protocol with several seeds: all that is no search.
 
 The final stage, `evaluate`, `reproduce` and the question to an outer group are each a
 `Measurement`, worked off by `workers.Workers` as the search itself is. All candidates' first
@@ -10,7 +10,7 @@ here.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mer_nas.data.clips import ClipSet
@@ -21,6 +21,7 @@ from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.search.events import Ended, FoldDone, Listener, Measuring, Started, ignore
 from mer_nas.search.jobs import Job, ending
 from mer_nas.search.ledger import FoldStore, Ledger
+from mer_nas.search.race import Race
 
 
 @dataclass
@@ -37,6 +38,8 @@ class _Repetition:
     open: set[str] = field(default_factory=set)
     """Jobs that have been given out, or will be."""
     error: str = ""
+    left: str = ""
+    """Why its candidate has left the race."""
     closed: bool = False
 
 
@@ -51,6 +54,8 @@ class Measurement:
         seed: Of the study.
         ledger: Where finished folds are kept.
         code: Version of the code that trains them.
+        chance: Smallest share of draws of the subjects in which a candidate that gets further
+            repetitions is as good as the leader; 0: everybody gets all (see `race`).
         hindsight: Takes the look back at each fold that is trained here; None: there is none.
         on_event: Is told what happens.
     """
@@ -65,11 +70,13 @@ class Measurement:
         seed: int,
         ledger: Ledger,
         code: str,
+        chance: float = 0.0,
         hindsight: Callable[[Hindsight], object] | None = None,
         on_event: Listener = ignore,
     ) -> None:
         self.protocol = protocol
         self._hindsight = hindsight
+        self._seeds = seeds
         self._store = FoldStore(ledger, clips, protocol, seed, code)
         self._emit = on_event
         self._repetitions = [
@@ -77,8 +84,10 @@ class Measurement:
             for repetition in range(seeds)
             for label, candidate in candidates.items()
         ]
+        self._race = Race(chance, protocol) if chance else None
+        self._leader = ""
         self._jobs: dict[str, _Repetition] = {}
-        self._rest: Iterator[Job] | None = None
+        self._rest: Iterator[Job | None] | None = None
         self._workers = 1
         self.exhausted = False
         """Whether `ask` will never return a job again."""
@@ -98,6 +107,11 @@ class Measurement:
         }
 
     @property
+    def left(self) -> Mapping[str, str]:
+        """Why candidates got no further repetitions, by their key."""
+        return {each.candidate.key: each.left for each in self._repetitions if each.left}
+
+    @property
     def failures(self) -> Mapping[str, str]:
         """What repetitions failed of, by their label."""
         return {each.label: each.error for each in self._repetitions if each.error}
@@ -107,15 +121,16 @@ class Measurement:
         self._workers = workers
 
     def ask(self) -> Job | None:
-        """Return the next folds of a repetition that are missing, or None if there are none."""
+        """Return the next folds of a repetition that are missing, or None for none now."""
         if self._rest is None:
             self._rest = self._given()
-        job = next(self._rest, None)
-        self.exhausted = job is None
-        return job
+        for job in self._rest:
+            return job
+        self.exhausted = True
+        return None
 
     def observe(self, job: str, result: FoldResult) -> bool:
-        """Keep the result of a fold; return whether the repetition has failed elsewhere.
+        """Keep the result of a fold; return whether the repetition goes on no further.
 
         Raises:
             StudyError: The ledger cannot be written, or other code trained the fold.
@@ -127,7 +142,9 @@ class Measurement:
         self._emit(
             FoldDone("final", each.id, each.label, result.fold_name, done, of, result.seconds)
         )
-        return bool(each.error)
+        if self._race is not None and each.repetition and not each.left:
+            each.left = self._leaves(each)
+        return bool(each.error or each.left)
 
     def finish(self, job: str, error: str | None = None) -> None:
         """Close a job, and with its last job the repetition."""
@@ -152,29 +169,79 @@ class Measurement:
             tuple(index for index, result in enumerate(found) if result is None),
         )
 
-    def _given(self) -> Iterator[Job]:
-        """Yield the jobs of each repetition; none of one that has failed by then."""
+    def _given(self) -> Iterator[Job | None]:
+        """Yield the jobs of each repetition; none of one that has ended by then; None to wait."""
         self._emit(Measuring(len(self._repetitions), self.missing))
-        open_ones = sum(bool(each.missing) for each in self._repetitions)
+        size = len(self._repetitions) // (self._seeds if self._race else 1)
+        for start in range(0, len(self._repetitions), size):
+            round_ = self._repetitions[start : start + size]
+            if self._race is not None and start:
+                yield from self._waiting(self._repetitions[:start])
+                whole = self._whole(round_[0].repetition)
+                self._leader = self._race.leader(whole) if whole else ""
+                first = [each for each in round_ if each.candidate.key == self._leader]
+                yield from self._divided(first)
+                yield from self._waiting(first)
+                round_ = [each for each in round_ if each not in first]
+            yield from self._divided(round_)
+
+    def _waiting(self, for_: Sequence[_Repetition]) -> Iterator[None]:
+        """Yield None until some repetitions are over: the next ones depend on them."""
+        while not all(each.closed for each in for_):
+            yield None
+
+    def _divided(self, round_: Sequence[_Repetition]) -> Iterator[Job]:
+        """Yield the jobs of repetitions, cut so that every worker has one."""
+        open_ones = sum(bool(each.missing) for each in round_)
         parts = math.ceil(self._workers / max(1, open_ones))
-        for each in self._repetitions:
+        for each in round_:
             done, of = len(each.done), len(self.protocol.folds)
+            if self._race is not None and each.repetition:
+                each.left = self._leaves(each)
             self._emit(Started("final", each.id, each.label, each.candidate.key, done, of))
-            if not each.missing:
+            if each.left or not each.missing:
                 self._close(each)
                 continue
-            size = math.ceil(len(each.missing) / parts)
             jobs = {
-                f"{each.id}/{start}": each.missing[start : start + size]
-                for start in range(0, len(each.missing), size)
+                f"{each.id}/{part}": each.missing[part::parts]
+                for part in range(min(parts, len(each.missing)))
             }
             each.open = set(jobs)
             self._jobs |= dict.fromkeys(jobs, each)
             for job, folds in jobs.items():
-                if each.error:
+                if each.error or each.left:
                     self.finish(job)
                     continue
                 yield Job(job, each.label, each.candidate, each.repetition, folds, self._hindsight)
+
+    def _whole(self, before: int) -> dict[str, list[Sequence[FoldResult]]]:
+        """Return the whole repetitions before one, of those candidates that have most of them."""
+        found: dict[str, list[Sequence[FoldResult]]] = {}
+        for each in self._repetitions:
+            if each.repetition < before and len(each.done) == len(self.protocol.folds):
+                found.setdefault(each.candidate.key, []).append(each.done)
+        most = max(map(len, found.values()), default=0)
+        return {key: whole for key, whole in found.items() if len(whole) == most}
+
+    def _leaves(self, each: _Repetition) -> str:
+        """Return why a candidate gets no further folds of a repetition after the first one."""
+        assert self._race is not None
+        key, before = each.candidate.key, self._whole(each.repetition)
+        for earlier in self._repetitions:
+            if earlier.candidate.key == key and earlier.left:
+                return earlier.left
+        led = self._of_leader(each.repetition)
+        if not led or key == self._leader or key not in before:
+            return ""
+        ours = [*before[key], self._race.so_far(each.done)]
+        return self._race.leaves(ours, [*before[self._leader], led])
+
+    def _of_leader(self, repetition: int) -> Sequence[FoldResult]:
+        """Return the folds of the leader in a repetition; nothing where it has failed there."""
+        for each in self._repetitions:
+            if (each.candidate.key, each.repetition) == (self._leader, repetition):
+                return each.done if len(each.done) == len(self.protocol.folds) else ()
+        return ()
 
     def _close(self, each: _Repetition) -> None:
         if each.closed:
@@ -183,6 +250,7 @@ class Measurement:
         order = {fold.key: index for index, fold in enumerate(self.protocol.folds)}
         each.done.sort(key=lambda result: order[result.fold])
         done, of = len(each.done), len(order)
-        outcome, each.error = ending(done, of, each.error or None)
+        outcome, reason = ending(done, of, each.error or None, each.left)
+        each.error = reason if outcome == "failed" else ""
         value = pool(each.done).uf1 if done == of else None
-        self._emit(Ended("final", each.id, each.label, outcome, done, of, value, each.error))
+        self._emit(Ended("final", each.id, each.label, outcome, done, of, value, reason))

@@ -37,7 +37,7 @@ from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.config import PrunerName
-from mer_nas.statistics import bootstrap_weights, by_subject, resampled_counts, signed_rank_p
+from mer_nas.statistics import by_subject, chance_as_good, signed_rank_p
 from mer_nas.wording import count
 
 
@@ -153,9 +153,7 @@ class Bootstrap(Pruner):
         if best is None or found < self.subjects:
             return ""
         theirs = np.stack([best.answers[subject] for subject in snapshot.answers])
-        weights = bootstrap_weights(found, self.draws, seed=found)
-        ours, other = uf1(resampled_counts(weights, np.stack([snapshot.counts, theirs]))).T
-        share = float(np.mean(ours >= other))
+        share = chance_as_good(snapshot.counts[None], theirs[None], self.draws, seed=found)
         if share >= self.chance:
             return ""
         return (

@@ -18,7 +18,13 @@ from mer_nas.statistics.bootstrap import (
     estimate,
     resampled_counts,
 )
-from mer_nas.statistics.comparison import PairedComparison, compare_pairs, holm, signed_rank_p
+from mer_nas.statistics.comparison import (
+    PairedComparison,
+    chance_as_good,
+    compare_pairs,
+    holm,
+    signed_rank_p,
+)
 from mer_nas.statistics.ensembles import (
     Choose,
     EnsembleRule,
@@ -44,6 +50,7 @@ __all__ = [
     "better_of",
     "bootstrap_weights",
     "by_subject",
+    "chance_as_good",
     "check_counts",
     "compare_pairs",
     "correct",

@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from mer_nas.config.base import Config, Share
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.statistics.bootstrap import (
+    DRAWS,
     Estimate,
     around,
     bootstrap_weights,
@@ -52,6 +53,16 @@ def compare_pairs(one: Counts, others: Mapping[str, Counts]) -> dict[str, Paired
             others.items(), p_values, holm(p_values), strict=True
         )
     }
+
+
+def chance_as_good(one: Counts, other: Counts, draws: int = DRAWS, seed: int = 0) -> float:
+    """Return the share of draws of the subjects in which `one` is at least as good as `other`.
+
+    That is, in mean UF1 over repetitions, both (R, S, K, K) over the same subjects; R may differ.
+    """
+    weights = bootstrap_weights(one.shape[-3], draws, seed)
+    ours, theirs = (uf1(resampled_counts(weights, counts)).mean(-1) for counts in (one, other))
+    return float(np.mean(ours >= theirs))
 
 
 def _difference(one: Counts, other: Counts) -> Estimate:

@@ -214,7 +214,7 @@ def _trial(trial: TrialSummary, facts: StudySummary, settings: Settings) -> Tria
 def _finalists(facts: StudySummary, settings: Settings) -> tuple[FinalistSummary, ...]:
     found = [_finalist(entry, facts, settings) for entry in facts.finalists]
     means = [Spread.of([score.uf1 for score in entry.scores]).mean for entry in found]
-    order = sorted(range(len(found)), key=lambda index: -means[index])
+    order = sorted(range(len(found)), key=lambda index: (bool(found[index].left), -means[index]))
     return tuple(_with(found[index], rank=rank) for rank, index in enumerate(order, start=1))
 
 

@@ -216,6 +216,7 @@ def _final(
             ledger=ledger,
             code=state.origin.code,
             seed=study.seed,
+            chance=study.final.chance,
             hindsight=back.append if back is not None else None,
             on_event=on_event,
         )
@@ -223,6 +224,7 @@ def _final(
             on_event(Note(announcement(state, entries, workers.start())))
         workers.measure(stage, _evaluator(state.settings, clips, protocol))
     state.note("final_failures", dict(stage.failures))
+    state.note("left", dict(stage.left))
 
 
 def _evaluator(settings: Settings, clips: ClipSet, protocol: Protocol) -> Evaluator:

@@ -255,7 +255,10 @@ class StudyState:
 
     @cached_property
     def finalists(self) -> list[tuple[Trial, tuple[SeedScores, ...]]]:
-        """Those with a whole repetition of the final protocol, best mean UF1 first."""
+        """Those with a whole repetition of the final protocol, best mean UF1 first.
+
+        Those who left the race come after those who stayed in it.
+        """
         final, protocol = self.settings.study.final, self.origin.final
         if final is None or protocol is None:
             return []
@@ -265,7 +268,18 @@ class StudyState:
             scores = [self.scored(protocol, key, repetition) for repetition in range(final.seeds)]
             if whole := tuple(score for score in scores if score is not None):
                 scored.append((finalist, whole))
-        return sorted(scored, key=lambda entry: -statistics.fmean(s.uf1 for s in entry[1]))
+        return sorted(
+            scored,
+            key=lambda entry: (
+                entry[0].key in self.left,
+                -statistics.fmean(s.uf1 for s in entry[1]),
+            ),
+        )
+
+    @property
+    def left(self) -> Mapping[str, str]:
+        """Why finalists left the race, by the keys of their candidates."""
+        return dict(self.noted.get("left", {}))
 
     # Together -----------------------------------------------------------------------------------
 

@@ -162,6 +162,7 @@ def _finalist(
         trainer=tree["trainer"],
         search_score=entry.value,
         scores=scores,
+        left=state.left.get(entry.key, ""),
         learning=LossCurve.of(result for results in trained for result in results),
         hindsight=HindsightSummary.looking_back(
             [
