@@ -20,8 +20,8 @@ from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
-from mer_nas.data.sources.faces import PIXELS, Face, render_frame
-from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, UNITS, expression
+from mer_nas.data.sources.faces import PIXELS, Face
+from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, UNITS, Motion
 from mer_nas.data.sources.synthetic import Recording, recordings
 from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import scores
@@ -138,7 +138,7 @@ def test_every_expression_is_made_of_known_units_around_eyes_and_mouth() -> None
 
 def test_a_smile_draws_the_corners_of_the_mouth_up() -> None:
     face = Face.draw(np.random.default_rng(0))
-    _, down = expression(face, ("12",), pixels=3.0, balance=0.0)
+    _, down = Motion.of_units(face, ("12",), pixels=3.0, balance=0.0)
     for side in ("left", "right"):
         x, y = face.landmarks[f"lip_{side}"]
         row, column = (round((value + 1) / 2 * (PIXELS - 1)) for value in (y, x))
@@ -147,7 +147,7 @@ def test_a_smile_draws_the_corners_of_the_mouth_up() -> None:
 
 def test_one_side_can_move_alone() -> None:
     face = Face.draw(np.random.default_rng(0))
-    right, _ = expression(face, ("20",), pixels=3.0, balance=1.0)
+    right, _ = Motion.of_units(face, ("20",), pixels=3.0, balance=1.0)
     assert right.max() == pytest.approx(3.0, rel=0.1)
     assert right.min() > -0.1
 
@@ -156,9 +156,8 @@ def test_a_face_that_does_not_move_stays_the_same_but_for_noise() -> None:
     rng = np.random.default_rng(0)
     image = Face.draw(rng).portrait()
     still = np.zeros((PIXELS, PIXELS), np.float32)
-    one, two = (
-        render_frame(image, (still, still), gain=1.0, noise=0.0, rng=rng) for _ in range(2)
-    )
+    motion = Motion(still, still)
+    one, two = (motion.render(image, gain=1.0, noise=0.0, rng=rng) for _ in range(2))
     assert np.array_equal(one, two)
     assert one.std() > 20
 

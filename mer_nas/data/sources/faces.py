@@ -1,15 +1,14 @@
-"""Rendered faces: the portrait of a subject, and the portrait set in motion.
+"""Rendered faces: the portrait of a subject, and the colour of its skin.
 
 A portrait is grey, with the parts that carry micro-expressions (brows, lids, nose, cheeks, lips,
 chin) on a skin whose grain is the subject's own, so that optical flow finds something to follow
-everywhere. A motion is a field of displacements; a frame is the portrait resampled along it,
-relit, with the noise of a sensor. A camera of twice the side sees the same motion finer.
+everywhere. A camera of twice the side sees the same face finer.
 
 Positions are in units of half the image: x to the right, y down, both in [-1, 1].
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -23,9 +22,6 @@ FINE = 224
 
 Field = NDArray[np.float32]
 """Height and width are PIXELS, or FINE in a fine portrait."""
-
-Motion = tuple[Field, Field]
-"""Displacement to the right and down, each (PIXELS, PIXELS), in pixels of a frame of PIXELS."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Share of red, green and blue in grey, as everywhere since ITU-R BT.601."""
@@ -136,63 +132,28 @@ def pixel_grid(pixels: int = PIXELS) -> tuple[Field, Field]:
     return x, y
 
 
-def render_frame(
-    image: Field, motion: Motion, gain: float, noise: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Return the portrait after a motion as a camera would record it, of the portrait's size.
+class Tint(NamedTuple):
+    """The colour of a skin: how much red, green and blue there is for each part of grey."""
 
-    Args:
-        image: The portrait.
-        motion: How every pixel moves.
-        gain: Brightness relative to the portrait.
-        noise: Standard deviation of the sensor's noise, in grey levels of 255.
-        rng: Draws the noise.
-    """
-    axis = np.arange(len(image), dtype=np.float32)
-    columns, rows = np.meshgrid(axis, axis)
-    right, down = (_finer(field, len(image)) for field in motion)
-    # Motions are smooth and small, so what comes to lie at a pixel is what was `motion` before it.
-    moved = cv2.remap(
-        image,
-        (columns - right).astype(np.float32),
-        (rows - down).astype(np.float32),
-        interpolation=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    grey = 255 * gain * moved + rng.normal(0.0, noise, moved.shape)
-    seen: NDArray[np.uint8] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-    return seen
+    red: float
+    green: float
+    blue: float
 
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Return one with more red than green and more green than blue, as bright as grey.
 
-def coloured(grey: NDArray[np.uint8], tint: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """Return grey frames (..., H, W) in colour, (..., H, W, 3), red first.
+        >>> tint = Tint.draw(np.random.default_rng(0))
+        >>> round(sum(part * share for part, share in zip(tint, LUMA)), 6)
+        1.0
+        """
+        red, blue = float(rng.uniform(1.1, 1.35)), float(rng.uniform(0.55, 0.8))
+        return cls(red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue)
 
-    Args:
-        grey: What a camera without colours saw.
-        tint: How much red, green and blue there is for each part of grey.
-    """
-    colours = grey[..., None] * np.array(tint, dtype=np.float32)
-    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
-
-
-def draw_tint(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Return the colour of a skin: more red than green, more green than blue, as bright as grey.
-
-    >>> tint = draw_tint(np.random.default_rng(0))
-    >>> round(sum(part * share for part, share in zip(tint, LUMA)), 6)
-    1.0
-    """
-    red, blue = float(rng.uniform(1.1, 1.35)), float(rng.uniform(0.55, 0.8))
-    return red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue
-
-
-def _finer(field: Field, pixels: int) -> Field:
-    """Return one direction of a motion for a frame of so many pixels, in its pixels."""
-    if pixels == PIXELS:
-        return field
-    fine = cv2.resize(field.astype(np.float32), (pixels, pixels), interpolation=cv2.INTER_CUBIC)
-    result: Field = fine * np.float32(pixels / PIXELS)
-    return result
+    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what a camera without colours saw, (..., H, W), in colour: (..., H, W, 3)."""
+        colours = grey[..., None] * np.array(self, dtype=np.float32)
+        return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
 
 
 def _soft(value: Field, width: float) -> Field:

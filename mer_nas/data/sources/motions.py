@@ -10,15 +10,20 @@ the mouth, chosen so that it has a form of its own in both places:
     surprise    opened              1+2+5 brows up and lower lids down, 25+26 lips apart
 
 A clip is annotated with the units that moved, a blink (43) among them.
+
+A frame is a portrait resampled along a motion, relit, with the noise of a sensor. A camera of
+twice the side sees the same motion finer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.data.sources.faces import PIXELS, Face, Motion, pixel_grid
+from mer_nas.data.sources.faces import PIXELS, Face, Field, pixel_grid
 
 
 @dataclass(frozen=True)
@@ -60,49 +65,103 @@ EXPRESSIONS: dict[str, tuple[tuple[str, ...], ...]] = {
 """By class, the sets of units that show it."""
 
 
-def expression(face: Face, units: tuple[str, ...], pixels: float, balance: float) -> Motion:
-    """Return the motion of the skin by several action units.
+class Motion(NamedTuple):
+    """A field of displacements, each (PIXELS, PIXELS), in pixels of a frame of PIXELS."""
 
-    Args:
-        face: Whose.
-        units: Which.
-        pixels: Size of the motion; negative where the units let go.
-        balance: In [-1, 1]; 0: both sides alike, 1: the right of the image alone.
-    """
-    x, y = pixel_grid()
-    right, down = np.zeros_like(x), np.zeros_like(y)
-    for displacement in (displacement for unit in units for displacement in UNITS[unit]):
-        for name, sign, share in _sides(face, displacement.part, balance):
-            px, py = face.landmarks[name]
-            near = np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * displacement.reach**2))
-            right += pixels * share * sign * displacement.out * near
-            down += pixels * share * displacement.down * near
-    return right.astype(np.float32), down.astype(np.float32)
+    right: Field
+    down: Field
+
+    @classmethod
+    def of_units(
+        cls, face: Face, units: tuple[str, ...], pixels: float, balance: float
+    ) -> "Motion":
+        """Return the motion of the skin by several action units.
+
+        Args:
+            face: Whose.
+            units: Which.
+            pixels: Size of the motion; negative where the units let go.
+            balance: In [-1, 1]; 0: both sides alike, 1: the right of the image alone.
+        """
+        x, y = pixel_grid()
+        right, down = np.zeros_like(x), np.zeros_like(y)
+        for displacement in (displacement for unit in units for displacement in UNITS[unit]):
+            for name, sign, share in _sides(face, displacement.part, balance):
+                px, py = face.landmarks[name]
+                near = np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * displacement.reach**2))
+                right += pixels * share * sign * displacement.out * near
+                down += pixels * share * displacement.down * near
+        return cls(right.astype(np.float32), down.astype(np.float32))
+
+    @classmethod
+    def of_head(cls, shift: tuple[float, float], turn: float, zoom: float) -> "Motion":
+        """Return the motion of a head that moves as a whole.
+
+        Args:
+            shift: To the right and down, in pixels.
+            turn: Clockwise, in pixels at the edge of the image.
+            zoom: Towards the camera, in pixels at the edge of the image.
+        """
+        x, y = pixel_grid()
+        return cls(shift[0] - turn * y + zoom * x, shift[1] + turn * x + zoom * y)
+
+    @classmethod
+    def in_depth(cls, knots: NDArray[np.float64]) -> "Motion":
+        """Return a smooth motion, as of a head that turns in depth before a moving camera.
+
+        Args:
+            knots: (2, k, k), motion to the right and down at k by k points spread over the image.
+        """
+        fields = [
+            cv2.resize(plane, (PIXELS, PIXELS), interpolation=cv2.INTER_CUBIC)
+            for plane in knots.astype(np.float32)
+        ]
+        return cls(fields[0], fields[1])
+
+    @classmethod
+    def together(cls, motions: Sequence["Motion"]) -> "Motion":
+        """Return several motions at once."""
+        right, down = zip(*motions, strict=True)
+        return cls(np.sum(right, axis=0), np.sum(down, axis=0))
+
+    def times(self, share: float) -> "Motion":
+        """Return a share of the motion."""
+        return Motion(share * self.right, share * self.down)
+
+    def render(
+        self, image: Field, gain: float, noise: float, rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        """Return a portrait after the motion as a camera would record it, of the portrait's size.
+
+        Args:
+            image: The portrait.
+            gain: Brightness relative to the portrait.
+            noise: Standard deviation of the sensor's noise, in grey levels of 255.
+            rng: Draws the noise.
+        """
+        axis = np.arange(len(image), dtype=np.float32)
+        columns, rows = np.meshgrid(axis, axis)
+        right, down = (_finer(field, len(image)) for field in self)
+        # Motions are smooth and small, so what comes to lie at a pixel was so far before it.
+        moved = cv2.remap(
+            image,
+            (columns - right).astype(np.float32),
+            (rows - down).astype(np.float32),
+            interpolation=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        grey = 255 * gain * moved + rng.normal(0.0, noise, moved.shape)
+        seen: NDArray[np.uint8] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+        return seen
 
 
-def head_motion(shift: tuple[float, float], turn: float, zoom: float) -> Motion:
-    """Return the motion of a head that moves as a whole.
-
-    Args:
-        shift: To the right and down, in pixels.
-        turn: Clockwise, in pixels at the edge of the image.
-        zoom: Towards the camera, in pixels at the edge of the image.
-    """
-    x, y = pixel_grid()
-    return shift[0] - turn * y + zoom * x, shift[1] + turn * x + zoom * y
-
-
-def sway(knots: NDArray[np.float64]) -> Motion:
-    """Return a smooth motion, as of a head that turns in depth before a moving camera.
-
-    Args:
-        knots: (2, k, k), motion to the right and down at k by k points spread over the image.
-    """
-    fields = [
-        cv2.resize(plane, (PIXELS, PIXELS), interpolation=cv2.INTER_CUBIC)
-        for plane in knots.astype(np.float32)
-    ]
-    return fields[0], fields[1]
+def _finer(field: Field, pixels: int) -> Field:
+    """Return one direction of a motion for a frame of so many pixels, in its pixels."""
+    if pixels == PIXELS:
+        return field
+    fine = cv2.resize(field.astype(np.float32), (pixels, pixels), interpolation=cv2.INTER_CUBIC)
+    result: Field = fine * np.float32(pixels / PIXELS)
+    return result
 
 
 def _sides(face: Face, part: str, balance: float) -> list[tuple[str, float, float]]:

@@ -35,17 +35,8 @@ from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
 from mer_nas.data.preprocess.flow import one_thread
 from mer_nas.data.preprocess.make_inputs import SCALING, make_inputs
 from mer_nas.data.records import Record
-from mer_nas.data.sources.faces import (
-    FINE,
-    PIXELS,
-    Face,
-    Field,
-    Motion,
-    coloured,
-    draw_tint,
-    render_frame,
-)
-from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, expression, head_motion, sway
+from mer_nas.data.sources.faces import FINE, PIXELS, Face, Field, Tint
+from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, Motion
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
 
@@ -101,7 +92,7 @@ class Subject:
     name: str
     face: Face
     balance: float
-    """Which side moves more; see `motions.expression`."""
+    """Which side moves more; see `Motion.of_units`."""
     place: NDArray[np.float64]
     """(4,): where the face is in the picture (two), its turn and zoom, each in [-1, 1]."""
     habits: NDArray[np.float64]
@@ -110,8 +101,7 @@ class Subject:
     """(classes,): share of the clips that catch the expression on its way back."""
     leaning: NDArray[np.float64]
     """(classes,): how readily this person shows each class."""
-    tint: tuple[float, float, float]
-    """Colour of the skin; see `faces.coloured`."""
+    tint: Tint
 
     @classmethod
     def draw(cls, seed: int, index: int) -> Self:
@@ -125,7 +115,7 @@ class Subject:
             habits=rng.standard_normal((len(CLASSES), 2, _KNOTS, _KNOTS)),
             fading=rng.choice([0.2, 0.8], size=len(CLASSES)),
             leaning=rng.gamma(2.0, size=len(CLASSES)),
-            tint=draw_tint(rng),
+            tint=Tint.draw(rng),
         )
 
 
@@ -186,8 +176,8 @@ class Recording:
             label,
             units,
             image,
-            start=head_motion((place[0], place[1]), turn=place[2] / 4, zoom=place[3] / 4),
-            drift=sway(knots + hard.habit * person.habits[label]),
+            start=Motion.of_head((place[0], place[1]), turn=place[2] / 4, zoom=place[3] / 4),
+            drift=Motion.in_depth(knots + hard.habit * person.habits[label]),
             skin=skin,
             gains=(gains[0], gains[1]),
             noise=hard.noise,
@@ -203,15 +193,16 @@ class Recording:
 
     def colour(self, moments: Sequence[float]) -> _Image:
         """Return the frames at these moments in colour, (T, H, W, 3)."""
-        return coloured(self.grey(moments), self.person.tint)
+        return self.person.tint(self.grey(moments))
 
     def _take(self, moment: float, rng: np.random.Generator) -> None:
         shown = (1 - math.cos(math.pi * moment)) / 2
         parts = [self.start]
         if moment:
-            parts += [_times(moment, self.drift), _times(shown, self.skin)]
+            parts += [self.drift.times(moment), self.skin.times(shown)]
         gain = np.interp(moment, (0, 1), self.gains)  # of float64, and so is all that it scales
-        self.taken[moment] = render_frame(self.image, _sum(parts), gain, self.noise, rng)
+        motion = Motion.together(parts)
+        self.taken[moment] = motion.render(self.image, gain, self.noise, rng)
 
     def _frame(self, moment: float) -> _Image:
         if moment not in self.taken:
@@ -280,9 +271,9 @@ def _skin(
     size = hard.motion * np.exp(rng.uniform(-0.4, 0.4))
     if rng.random() < person.fading[label]:
         size = -size
-    skin = expression(person.face, units, size, person.balance)
+    skin = Motion.of_units(person.face, units, size, person.balance)
     if rng.random() < hard.blinks:
-        skin = _sum([skin, expression(person.face, (BLINK,), 1.5, balance=0.0)])
+        skin = Motion.together([skin, Motion.of_units(person.face, (BLINK,), 1.5, balance=0.0)])
         units = (*units, BLINK)
     return units, skin
 
@@ -311,15 +302,6 @@ def _preparation(config: SyntheticData) -> Preparation:
 def _side(config: SyntheticData) -> int:
     """Return height and width of the frames: as few pixels as show the size asked for."""
     return PIXELS if config.size <= PIXELS else FINE
-
-
-def _times(share: float, motion: Motion) -> Motion:
-    return share * motion[0], share * motion[1]
-
-
-def _sum(motions: Sequence[Motion]) -> Motion:
-    right, down = zip(*motions, strict=True)
-    return np.sum(right, axis=0), np.sum(down, axis=0)
 
 
 def _schedule(config: SyntheticData, people: list[Subject]) -> tuple[list[int], list[int]]:
