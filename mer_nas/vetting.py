@@ -24,7 +24,7 @@ from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, shown
 from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
-from mer_nas.space.domains import BlockNode, Choice, Constant, Leaf
+from mer_nas.space.domains import BlockNode, Choice, Leaf
 from mer_nas.space.settings import Setting, stands
 from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
@@ -272,9 +272,7 @@ class _Values:
         names = [
             s.written
             for s in self._settings
-            if not isinstance(s.node, Constant)
-            and s.node.is_open
-            and s.written not in self.matter | changed
+            if s.is_open and s.written not in self.matter | changed
         ]
         what = "this parameter changes" if len(names) == 1 else "these parameters change"
         place = self.space.place

@@ -17,10 +17,11 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, Name, Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, unknown
-from mer_nas.space.domains import BlockNode, Choice, Float, Int, Leaf, Pick
+from mer_nas.space.domains import BlockNode, Choice, Constant, Float, Int, Leaf, Pick
 from mer_nas.space.published import PublishedTable
 from mer_nas.space.reader import Reader
-from mer_nas.space.walks import completed, encode, fill, leaves, narrow, values
+from mer_nas.space.settings import Setting
+from mer_nas.space.walks import completed, encode, fill, narrow, values
 from mer_nas.wording import brief
 
 Fidelity = Literal["code", "paper", "reading"]
@@ -238,10 +239,9 @@ class SearchSpace:
 
     def parameters(self) -> dict[str, Leaf]:
         """Return every open parameter by its name, those of all options included."""
+        every = ((setting.name, setting.node) for setting in Setting.of(self.tree))
         return {
-            name: leaf
-            for key, block in self.tree.entries.items()
-            for name, leaf in leaves(block, key)
+            name: leaf for name, leaf in every if not isinstance(leaf, Constant) and leaf.is_open
         }
 
     def values(self, setting: str, default: Any) -> list[Any]:

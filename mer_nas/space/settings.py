@@ -84,6 +84,11 @@ class Setting:
                     yield from _chosen(either, drawn, decision, here)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has more than one value, and so is a parameter."""
+        return not isinstance(self.node, Constant) and self.node.is_open
+
+    @property
     def values(self) -> list[Any]:
         """Its values that are looked at: all, or the ends of a range."""
         match self.node:

@@ -1,4 +1,4 @@
-"""The walks over a space: draw from it, find a point in it, narrow it, list what is open.
+"""The walks over a space: draw from it, find a point in it, narrow it.
 
 A parameter's name is its path, with the option that activates it:
 `architecture.paths.0.stages.1.routed.global.expert.blocks`. One name so never has two domains,
@@ -25,6 +25,7 @@ from mer_nas.space.domains import (
     label,
     same,
 )
+from mer_nas.space.settings import Setting
 
 
 def fill(node: Node, pick: Pick, path: str) -> Any:
@@ -202,7 +203,7 @@ def _fixed(entries: Mapping[str, Node], value: Any, path: str) -> dict[str, Any]
     for key, child in entries.items():
         if key in value:
             tree[key] = completed(child, value[key], f"{path}.{key}")
-        elif next(leaves(child, path), None) is None:
+        elif not any(setting.is_open for setting in Setting.of(child)):
             tree[key] = fill(child, lambda _, leaf: leaf, path)  # nothing is open, or picked
         elif (hollow := _hollow(child)) is not None:
             inner = completed(child, hollow, f"{path}.{key}")
@@ -326,35 +327,6 @@ def _names(value: Any, options: Mapping[str, BlockNode], place: str) -> list[str
         if name not in options:
             raise ConfigError(f"{place}: {unknown('option', name, options)}")
     return [name for name in options if name in kept]
-
-
-def leaves(node: Node, path: str) -> Iterator[tuple[str, Leaf]]:
-    """Yield every open parameter of the space with its name, those of all options included."""
-    match node:
-        case Choice() | Int() | Float():
-            if node.is_open:
-                yield path, node
-        case Items(nodes):
-            for index, item in enumerate(nodes):
-                yield from leaves(item, f"{path}.{index}")
-        case BlockChoice(options):
-            yield from _options(options, path, path)
-        case Repeat(count):
-            if not isinstance(count, int) and count.is_open:
-                yield f"{path}.repeat", count
-            for index in range(node.longest):
-                yield from leaves(node.at(index), f"{path}.{index}")
-        case BlockNode(entries, either):
-            for key, child in entries.items():
-                yield from leaves(child, f"{path}.{key}")
-            yield from _options(either, f"{path}.either", path)
-
-
-def _options(options: Mapping[str, BlockNode], name: str, path: str) -> Iterator[tuple[str, Leaf]]:
-    if len(options) > 1:
-        yield name, Choice(tuple(options))
-    for option, block in options.items():
-        yield from leaves(block, f"{path}.{option}")
 
 
 def values(node: Node, keys: Sequence[str], default: Any) -> Iterator[Any]:

@@ -9,7 +9,7 @@ import copy
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,7 @@ def block_checks(slot: str, kind: str, **settings: Any) -> list[Check]:
         ConfigError: The slot or the kind is unknown.
     """
     case = _Case(slot, SLOTS[slot][kind], {"kind": kind, **settings})
-    return [
-        Check(run.__name__.lstrip("_"), (run.__doc__ or "").rstrip("."), partial(run, case))
-        for run in _PROMISES
-    ]
+    return Check.of_each(_PROMISES, case)
 
 
 @dataclass(frozen=True)

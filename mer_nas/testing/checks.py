@@ -4,9 +4,13 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,14 @@ class Check:
     """What holds, as a sentence."""
     run: Callable[[], None]
     """Holds the part to it."""
+
+    @classmethod
+    def of_each(cls, promises: Iterable[Callable[[C], None]], case: C) -> list["Check"]:
+        """Return a check of each promise: a function, whose docstring says it, about a case."""
+        return [
+            cls(run.__name__.lstrip("_"), (run.__doc__ or "").rstrip("."), partial(run, case))
+            for run in promises
+        ]
 
     def __call__(self) -> None:
         """Hold the part to the promise.
@@ -83,20 +95,6 @@ def no_global_chance() -> Iterator[None]:
     expect(before[0] == after[0], "Python's global generator `random` was drawn from or seeded")
     same = str(before[1]) == str(after[1]) and _position(before[1]) == _position(after[1])
     expect(same, "numpy's global generator `numpy.random` was drawn from or seeded")
-
-
-@contextmanager
-def other_global_chance(seed: int) -> Iterator[None]:
-    """Seed every global generator, and leave all of them afterwards as they were."""
-    before = random.getstate(), np.random.get_state(legacy=False)
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        with seeded(seed):
-            yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
 
 
 def _position(state: object) -> object:

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from mer_nas.data.annotations.layouts import Layout
@@ -53,10 +52,7 @@ def layout_checks(name: str, write: Write) -> list[Check]:
         ConfigError: No layout is called so.
     """
     case = _Case(Layout.read(name), write)
-    return [
-        Check(run.__name__.lstrip("_"), (run.__doc__ or "").rstrip("."), partial(run, case))
-        for run in _PROMISES
-    ]
+    return Check.of_each(_PROMISES, case)
 
 
 @dataclass(frozen=True)

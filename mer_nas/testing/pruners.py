@@ -4,16 +4,17 @@ A pruner is run over simulated studies, as the driver runs one: after each block
 of the cumulative UF1 and is asked about a snapshot, and in the end of how the trial ended.
 """
 
+import random
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from optuna.trial import TrialState
 
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.pruners import Best, Pruner, TrialSnapshot
-from mer_nas.testing.checks import Check, expect, no_global_chance, other_global_chance, run_all
+from mer_nas.testing.checks import Check, expect, no_global_chance, run_all, seeded
 
 SUBJECTS = 12
 BLOCKS = 6
@@ -50,10 +51,7 @@ def pruner_checks(make: Make, subjects: int = 0, without: Collection[str] = ()) 
         without: Names of checks that it does not claim to pass.
     """
     case = _Case(make, subjects)
-    checks = [
-        Check(run.__name__.lstrip("_"), (run.__doc__ or "").rstrip("."), partial(run, case))
-        for run in _PROMISES
-    ]
+    checks = Check.of_each(_PROMISES, case)
     return [check for check in checks if check.name not in without]
 
 
@@ -204,12 +202,26 @@ def _waits_for_its_subjects(case: _Case) -> None:
             expect(not (few and reason), f"{name}: trial {trial} is stopped on {_done(block)}")
 
 
+@contextmanager
+def _other_global_chance(seed: int) -> Iterator[None]:
+    """Seed every global generator, and leave all of them afterwards as they were."""
+    before = random.getstate(), np.random.get_state(legacy=False)
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with seeded(seed):
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
 def _decides_the_same_twice(case: _Case) -> None:
     """On one history it decides the same, and draws from no global generator."""
     for name, study in _studies():
         found = []
         for seed in range(2):
-            with other_global_chance(seed), no_global_chance():
+            with _other_global_chance(seed), no_global_chance():
                 found.append(_reasons(case, study))
         expect(found[0] == found[1], f"{name}: other decisions on the same history")
 
