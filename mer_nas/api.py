@@ -66,6 +66,7 @@ __all__ = [
     "diagram",
     "draw_clips",
     "evaluate",
+    "export",
     "layouts",
     "load_model",
     "load_study",
@@ -147,16 +148,23 @@ class Study:
         clips = load_clips(changed, on_event=on_event)
         return Study(self.folder, run(folder, clips, on_event, command, changed, anew=anew))
 
-    def export(self, rank: int = 1, *words: str, on_event: Listener = ignore) -> Path:
-        """Train a finalist on all clips and export it; return the folder of its files.
+    def export(
+        self,
+        rank: int | str = 1,
+        *words: str,
+        anew: bool = False,
+        on_event: Listener = ignore,
+    ) -> Path:
+        """Train a finalist, or the members of the ensemble, on all clips; return the folder.
 
         Args:
-            rank: 1 is the winner.
+            rank: 1 is the winner; "ensemble" is the ensemble of the study.
             *words: Where the data lie here, such as "data.root=DIR".
+            anew: Where other code began the study, train with this one what that has measured.
             on_event: Is told of the training.
 
         Raises:
-            ExportError: There is no finalist of this rank.
+            ExportError: There is no finalist of this rank, or no ensemble.
             StudyError: The study still runs, or the clips or the code are not its own.
         """
         from mer_nas.search.lock import refuse_driven
@@ -165,7 +173,7 @@ class Study:
         folder = StudyFolder(self.folder)
         refuse_driven(folder.path)
         clips = load_clips(extended(folder.settings(), words), on_event=on_event)
-        return export(folder, clips, rank, on_event)
+        return export(folder, clips, rank, on_event, anew=anew)
 
     def write_report(self) -> Report:
         """Write the report anew from storage and ledger, train nothing; return it.
@@ -461,7 +469,7 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
 
 
 def search(*words: str, on_event: Listener = ignore, **settings: Any) -> Study:
-    """Search, retrain the best, export the winner and write the report, as `mer-nas search` does.
+    """Search, retrain the best, export them and write the report, as `mer-nas search` does.
 
     Args:
         *words: As on the command line.
@@ -613,8 +621,21 @@ def reproduce(
 # Exports --------------------------------------------------------------------------------------
 
 
+def export(
+    study: str | Path,
+    rank: int | str = 1,
+    *words: str,
+    anew: bool = False,
+    on_event: Listener = ignore,
+) -> Path:
+    """Export a finalist or the ensemble of a study, as `Study.export` does; return the folder."""
+    return load_study(study).export(rank, *words, anew=anew, on_event=on_event)
+
+
 def open_export(folder: str | Path) -> Model:
-    """Return an exported network, or a study's winner, ready to run without torch.
+    """Return what was exported, or a study's answer, ready to run without torch.
+
+    The answer of a study is its ensemble where it hands that over, else its winner.
 
     Raises:
         ExportError: The folder holds no export, or its files are not those that were exported.
@@ -635,7 +656,7 @@ def predict(
     cropped: bool = False,
     picture: str | Path | None = None,
 ) -> Prediction:
-    """Return what an exported network says of a video, a folder of frames, or "ONSET,APEX".
+    """Return what an export says of a video, a folder of frames, or "ONSET,APEX".
 
     Args:
         model: What `open_export` returned; or an export, or a study that has one.
@@ -665,6 +686,9 @@ def predict(
 
 def load_model(folder: str | Path, *, trust: bool = False) -> LoadedModel:
     """Rebuild the network of an export in this process.
+
+    That of several members is an `EnsembleNetwork`, which takes all their inputs in the order of
+    `manifest.inputs`; softmax of its logits is the mean of their probabilities.
 
     Args:
         folder: The export.

@@ -23,6 +23,8 @@ class ExpectedScore(Config):
     """Why the optimism is a lower bound, so that less is to be expected; empty: an estimate."""
     candidates: PositiveInt
     """Complete trials among which the choice was made."""
+    together: bool = False
+    """Whether several of them were chosen, to answer together, and not the best one."""
 
     @property
     def said(self) -> str:
@@ -33,17 +35,18 @@ class ExpectedScore(Config):
         ... ).said.partition(": ")[0]
         'UF1 0.660 [0.550, 0.750] on new subjects'
         """
-        trials = count(self.candidates, "complete trial")
+        choice = "choosing among" if self.together else "the best of"
+        trials = f"{choice} {count(self.candidates, 'complete trial')}"
         interval = f"[{self.low:.3f}, {self.high:.3f}]"
         if self.caveat:
             return (
                 f"UF1 at most {self.uf1:.3f} on new subjects: {self.mean:.3f} less at least "
-                f"{self.optimism:.3f} for the best of {trials}; that bound has the interval "
+                f"{self.optimism:.3f} for {trials}; that bound has the interval "
                 f"{interval}"
             )
         return (
             f"UF1 {self.uf1:.3f} {interval} on new subjects: {self.mean:.3f} less "
-            f"{self.optimism:.3f} for the best of {trials}"
+            f"{self.optimism:.3f} for {trials}"
         )
 
 
@@ -60,7 +63,9 @@ class Provenance(Config):
     command: str
     """The command line that made the study."""
     code_version: str
-    """Hash of the files that can change a score."""
+    """Hash of the files that can change a score, of the code that measured the scores."""
+    trained_by: str = ""
+    """The same of the code that trained these weights, where that was another; else empty."""
     environment: Tree
     """Python, machine and package versions."""
     scaling: dict[str, str] = Field(default_factory=dict)

@@ -254,6 +254,8 @@ class StudySummary(Config):
     comparisons: tuple[Comparison, ...] = ()
     """The winner against the runner-up and each warm start that was measured like it."""
     export: Exported | None = None
+    """Of the winner."""
+    ensemble_export: Exported | None = None
     looks: Attribution | None = None
     """None where the winner was not exported, or has neither experts nor progressive gates."""
     next_steps: tuple[NextStep, ...] = ()

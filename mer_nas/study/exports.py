@@ -1,54 +1,91 @@
-"""A study's finalists as networks: trained on all clips, exported, and written down as a space."""
+"""What a study found as networks: trained on all clips, exported, and written down as a space."""
 
 from __future__ import annotations
 
-import statistics
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
+from torch import nn
+
+from mer_nas.architectures import deployed
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ExportError, MerNasError, TrainingFailed
+from mer_nas.errors import ExportError, MerNasError, StudyError, TrainingFailed, shown
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
-from mer_nas.export import Exported, Provenance, TrainedMember, export_networks
+from mer_nas.export import Exported, TrainedMember, export_networks
 from mer_nas.export.bundle import refuse_unexportable
 from mer_nas.export.manifest import GRAPH, WEIGHTS, read_manifest
-from mer_nas.export.origin import ExpectedScore
-from mer_nas.files import write
-from mer_nas.provenance import environment
+from mer_nas.files import read_text, write
+from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.jobs import describe
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.attribution import attribution
+from mer_nas.study.ensemble import Ensemble
+from mer_nas.study.export_provenance import provenance_of
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.resume import unchanged
+from mer_nas.study.resume import refuse_other_clips, unchanged
 from mer_nas.study.state import StudyState
-from mer_nas.study.summary import summary
 from mer_nas.study.trial import Trial
 from mer_nas.wording import count
 
+ENSEMBLE: Final = "ensemble"
+"""What stands in place of a rank where the ensemble of a study is meant."""
+Place = int | Literal["ensemble"]
+"""A rank, 1 being the winner, or the ensemble."""
 
-def export(folder: StudyFolder, clips: ClipSet, rank: int, on_event: Listener = ignore) -> Path:
-    """Train the finalist of a rank on all clips and export it; return the folder.
+
+def export(
+    folder: StudyFolder,
+    clips: ClipSet,
+    place: int | str,
+    on_event: Listener = ignore,
+    *,
+    anew: bool = False,
+) -> Path:
+    """Train a finalist, or every member of the ensemble, on all clips; return the folder.
+
+    A study that was made before there were ensembles gives the one that it would find now.
+
+    Args:
+        folder: The study.
+        clips: Its data.
+        place: A rank, 1 being the winner; or "ensemble".
+        on_event: Is told of the training.
+        anew: Whether this code may train what other code has measured.
 
     Raises:
-        ExportError: There is no finalist of this rank.
+        ExportError: There is no finalist of this rank, or no ensemble, or no one file holds it.
         StudyError: The study still runs, or the clips or the code are not its own.
     """
+    if place != ENSEMBLE and type(place) is not int:
+        raise ExportError(f"{shown(place)}: a rank such as 1, or {ENSEMBLE!r}, would be right")
     refuse_driven(folder.path)
     origin = folder.origin()
     state = StudyState(folder, origin)
-    unchanged(folder, origin, clips, state.settings.space.extensions)
+    if anew:
+        refuse_other_clips(folder, origin, clips)
+    else:
+        command = shlex.join(["mer-nas", "export", str(folder.path), _word(place), "--anew"])
+        otherwise = f", or train just what is exported with it: `{command}`"
+        unchanged(folder, origin, clips, state.settings.space.extensions, otherwise)
+    if isinstance(place, str):
+        return _export(state, ENSEMBLE, _ensemble_of(state), clips, on_event).folder
     entries = state.finalists or [(finalist, ()) for finalist in state.ranked()]
     if not entries:
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
-    if type(rank) is not int or not 1 <= rank <= len(entries):
+    if not 1 <= place <= len(entries):
         raise ExportError(
-            f"rank={rank}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
+            f"rank={place}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
-    return _export(state, rank, entries[rank - 1][0], clips, on_event).folder
+    return _export(state, place, entries[place - 1][0], clips, on_event).folder
+
+
+def _word(place: int | str) -> str:
+    return place if isinstance(place, str) else f"rank={place}"
 
 
 def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
@@ -59,30 +96,76 @@ def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None
         clips: Its data.
         on_event: Is told of the training.
     """
-    entries = state.finalists
-    winner = entries[0][0] if entries else next(iter(state.ranked()), None)
+    winner = state.winner
     if winner is None:
         return
     tree = _as_space(state, winner)
     write(state.folder.best, presets.dump(tree))
-    if entries and (state.export is None or not _is_current(state, winner, clips)):
-        state.note_export(winner, None)  # until there is one again
-        state.note_export(winner, _export(state, 1, winner, clips, on_event))
+    if state.finalists:
+        _export_anew(state, 1, winner, clips, on_event)
 
 
-def _is_current(state: StudyState, winner: Trial, clips: ClipSet) -> bool:
-    """Whether the export in the folder is what exporting the winner now would give."""
-    folder = state.folder.export(1)
+def export_ensemble(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
+    """Export the ensemble, if there is one, there was a final stage and nothing has changed.
+
+    Args:
+        state: What the study knows; keeps what is to be said of the export.
+        clips: Its data.
+        on_event: Is told of the training.
+    """
+    if state.finalists and state.ensemble is not None:
+        _export_anew(state, ENSEMBLE, state.ensemble, clips, on_event)
+
+
+def _export_anew(
+    state: StudyState, place: Place, exported: Trial | Ensemble, clips: ClipSet, on_event: Listener
+) -> None:
+    if state.export_of(exported) is None or not _is_current(state, place, exported, clips):
+        state.note_export(exported, None)  # until there is one again
+        state.note_export(exported, _export(state, place, exported, clips, on_event))
+
+
+def _ensemble_of(state: StudyState) -> Ensemble:
+    """Return the ensemble of a study, or the one that it would have had before there were any."""
+    study, found, why = state.settings.study, state.ensemble, state.no_ensemble
+    if found is None and study.final is not None and study.final.ensemble is None:
+        asking = study.final.model_copy(update={"ensemble": EnsembleConfig()})
+        config = study.model_copy(update={"final": asking}).ensemble
+        if config is not None and _is_of_before(state.folder):
+            found, why = state.ensemble_by(config)
+        elif config is not None:
+            why += f"; `{state.folder.resume} study.final.ensemble.rule={config.rule}` does"
+    if found is None:
+        raise ExportError(f"{state.folder.path}: there is no ensemble to export: {why}")
+    return found
+
+
+def _is_of_before(folder: StudyFolder) -> bool:
+    """Whether the settings of a study were written before there were ensembles."""
+    file = folder.settings_file
+    tree = presets.parse(read_text(file, StudyError), str(file))
+    return "ensemble" not in tree["study"]["final"]
+
+
+def _is_current(
+    state: StudyState, place: Place, exported: Trial | Ensemble, clips: ClipSet
+) -> bool:
+    """Whether the export in the folder is what exporting now would give."""
+    folder = state.folder.export(place)
     try:
         found = read_manifest(folder)
         for name in (GRAPH, WEIGHTS):
             found.content(folder, name)
     except MerNasError:
         return False
-    tree, now = winner.candidate.dump(), _provenance(state, winner, clips)
-    held = [(member.architecture, member.trainer) for member in found.members]
+    held = [(each.label, each.weight, each.architecture, each.trainer) for each in found.members]
+    wanted = [
+        (member.label, weight, *member.candidate.dump().values())
+        for member, weight in zip(exported.members, exported.weights, strict=True)
+    ]
+    now = provenance_of(state, exported, clips)
     return (held, found.fingerprint) == (
-        [(tree["architecture"], tree["trainer"])],
+        wanted,
         clips.fingerprint,
     ) and found.provenance.model_copy(update={"environment": {}}) == now.model_copy(
         update={"environment": {}}
@@ -90,69 +173,38 @@ def _is_current(state: StudyState, winner: Trial, clips: ClipSet) -> bool:
 
 
 def _export(
-    state: StudyState, rank: int, finalist: Trial, clips: ClipSet, on_event: Listener
+    state: StudyState, place: Place, exported: Trial | Ensemble, clips: ClipSet, on_event: Listener
 ) -> Exported:
-    study = state.settings.study
+    """Train the members one after another, each as it would be trained alone, and export them."""
+    study, members = state.settings.study, exported.members
     protocol = plan(clips, study.folds, study.seed, study.block)
-    refuse_unexportable([finalist.candidate], len(clips.classes))
-    on_event(Note(f"training {finalist.label} on all {count(len(clips), 'clip')} for export"))
     evaluator = Evaluator(clips, protocol, study.seed, state.settings.space.extensions)
+    for member in members:
+        evaluator.check(member.candidate)
+    refuse_unexportable([member.candidate for member in members], len(clips.classes))
+    trained = []
+    for number, (member, weight) in enumerate(zip(members, exported.weights, strict=True), 1):
+        of = f", member {number} of {len(members)}" if len(members) > 1 else ""
+        clips_said = count(len(clips), "clip")
+        on_event(Note(f"training {member.label} on all {clips_said} for export{of}"))
+        network = _trained(evaluator, member)
+        if place == 1:
+            looks = attribution(network, member.candidate, evaluator)
+            write(state.folder.attribution, "null" if looks is None else looks.model_dump_json())
+        network = deployed(network).cpu()  # what only training used is let go
+        seed = fold_seed(study.seed, 0, ())
+        trained.append(TrainedMember(network, member.candidate, member.label, seed, weight))
+    facts = provenance_of(state, exported, clips)
+    return export_networks(trained, clips, state.folder.export(place), facts)
+
+
+def _trained(evaluator: Evaluator, member: Trial) -> nn.Module:
     try:
-        network = evaluator.train(finalist.candidate)
+        return evaluator.train(member.candidate)
     except Exception as error:  # a network may fail of anything
         raise TrainingFailed(
-            f"{finalist.label} cannot be trained on all clips: {describe(error)}"
+            f"{member.label} cannot be trained on all clips: {describe(error)}"
         ) from error
-    if rank == 1:
-        looks = attribution(network, finalist.candidate, evaluator)
-        write(state.folder.attribution, "null" if looks is None else looks.model_dump_json())
-    place, provenance = state.folder.export(rank), _provenance(state, finalist, clips)
-    seed = fold_seed(study.seed, 0, ())
-    only = TrainedMember(network, finalist.candidate, finalist.label, seed)
-    return export_networks([only], clips, place, provenance)
-
-
-def _provenance(state: StudyState, finalist: Trial, clips: ClipSet) -> Provenance:
-    settings, origin = state.settings, state.origin
-    scores = next((s for f, s in state.finalists if f.number == finalist.number), ())
-    spread = statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None
-    return Provenance(
-        study=state.folder.name,
-        label=finalist.label,
-        command=origin.command,
-        code_version=origin.code,
-        environment=environment(settings.space.extensions),
-        scaling=dict(clips.scaling),
-        protocol=(origin.final or origin.search).name,
-        seeds=len(scores),
-        uf1=statistics.fmean(s.uf1 for s in scores) if scores else None,
-        uar=statistics.fmean(s.uar for s in scores) if scores else None,
-        accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
-        uf1_spread=spread,
-        worth=_expected_score(state, finalist),
-        extensions=tuple(str(path.resolve()) for path in settings.space.extensions),
-    )
-
-
-def _expected_score(state: StudyState, finalist: Trial) -> ExpectedScore | None:
-    """Return the headline of the study as the winner's card says it; None for anybody else."""
-    finalists = state.finalists
-    if not finalists or finalists[0][0].number != finalist.number:
-        return None
-    facts = summary(state)
-    chosen, found = facts.selection, facts.headline
-    if chosen is None or found is None:
-        return None
-    return ExpectedScore(
-        uf1=found.uf1.value,
-        low=found.uf1.low,
-        high=found.uf1.high,
-        mean=found.mean,
-        seeds=found.seeds,
-        optimism=found.optimism,
-        caveat=chosen.caveat,
-        candidates=chosen.candidates,
-    )
 
 
 def _as_space(state: StudyState, finalist: Trial) -> Tree:

@@ -8,6 +8,7 @@ runs/moe-synthetic-1/
 ├── hindsight.jsonl leaky diagnostics of the final stage, which nothing but the report reads
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
+├── export/ensemble/ the ensemble, each member trained on all clips
 ├── looks.json       what that network looks at
 ├── predictions.parquet   the ledger's predictions in columns, for other programs
 ├── outer/           with study.outer: the searches that never saw a group, and its answers
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -124,9 +126,9 @@ class StudyFolder:
         """The predictions of the ledger in columns."""
         return self.path / "predictions.parquet"
 
-    def export(self, rank: int) -> Path:
-        """Return where the finalist of a rank is exported to."""
-        return self.path / "export" / f"rank{rank}"
+    def export(self, place: int | Literal["ensemble"]) -> Path:
+        """Return where the finalist of a rank, or the ensemble, is exported to."""
+        return self.path / "export" / (place if isinstance(place, str) else f"rank{place}")
 
     def inner(self, number: int, of: int) -> StudyFolder:
         """Return the search that does not see outer group `number` of so many."""

@@ -52,7 +52,11 @@ def extended(settings: Settings, words: Iterable[str]) -> Settings:
 
 
 def unchanged(
-    folder: StudyFolder, origin: Origin, clips: ClipSet, extensions: Sequence[Path]
+    folder: StudyFolder,
+    origin: Origin,
+    clips: ClipSet,
+    extensions: Sequence[Path],
+    otherwise: str = "",
 ) -> None:
     """Refuse to go on where the clips or the code are others than at the start.
 
@@ -61,22 +65,28 @@ def unchanged(
         origin: What it began with.
         clips: What the session found.
         extensions: The study's, which have been loaded.
+        otherwise: What else can be done where the code is another, for the message.
 
     Raises:
         StudyError: They are; the message names both.
     """
-    _refuse_other_clips(folder, origin, clips)
+    refuse_other_clips(folder, origin, clips)
     now = code(extensions)
     if (version := version_of(now)) != origin.code:
         raise StudyError(
             f"{folder.path}: the code that decides scores has changed since the study began "
             f"(version {origin.code}, now {version}{_changed_files(origin.files, now)}), so new "
             "trials would not compare with the old; go back to that version, or measure its "
-            f"candidates anew with this one: `{folder.resume} --anew`"
+            f"candidates anew with this one: `{folder.resume} --anew`{otherwise}"
         )
 
 
-def _refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
+def refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
+    """Refuse to go on where the clips are others than at the start, whatever the code.
+
+    Raises:
+        StudyError: They are; the message names both.
+    """
     if clips.fingerprint != origin.data.fingerprint:
         raise StudyError(
             f"{folder.path}: the study was made with other clips: {origin.data.name} with "
@@ -96,7 +106,7 @@ def renewed(
     Raises:
         StudyError: The clips are others than at the start; nothing is written then.
     """
-    _refuse_other_clips(folder, origin, clips)
+    refuse_other_clips(folder, origin, clips)
     now = code(extensions)
     if (version := version_of(now)) == origin.code:
         return origin

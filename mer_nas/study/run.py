@@ -29,7 +29,7 @@ from mer_nas.search.storage import drawn_before
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study import nested
-from mer_nas.study.exports import export_winner
+from mer_nas.study.exports import export_ensemble, export_winner
 from mer_nas.study.folder import Origin, StudyFolder, keep_settings
 from mer_nas.study.forecast import Forecast, announcement, clock_candidates
 from mer_nas.study.plan import opened
@@ -63,7 +63,7 @@ def run(
         anew: Where other code began the study, measure its candidates again with this one.
 
     Returns:
-        How much failed: trials, repetitions of the final stage, the export, and one for outer
+        How much failed: trials, repetitions of the final stage, exports, and one for outer
         groups that could not be asked.
 
     Raises:
@@ -90,14 +90,16 @@ def run(
     return failed + unexported + bool(written.study.nested_note)
 
 
-def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> bool:
-    """Export the winner; return whether that failed: the report is written in either case."""
-    try:
-        export_winner(state, clips, on_event)
-    except (ExportError, TrainingFailed) as error:
-        on_event(Note(f"the winner is not exported: {error}"))
-        return True
-    return False
+def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> int:
+    """Export winner and ensemble; return how many failed: the report is written in either case."""
+    failed = 0
+    for what, export in (("winner", export_winner), ("ensemble", export_ensemble)):
+        try:
+            export(state, clips, on_event)
+        except (ExportError, TrainingFailed) as error:
+            on_event(Note(f"the {what} is not exported: {error}"))
+            failed += 1
+    return failed
 
 
 def _trained(

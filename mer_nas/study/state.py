@@ -419,20 +419,33 @@ class StudyState:
     @property
     def export(self) -> Exported | None:
         """The winner's export, as it was noted when it was made; none where it is of another."""
-        noted = self.noted.get("export", {})
         winner = next((entry for entry, _ in self.finalists), None)
-        if winner is None or noted.get("of") != [winner.candidate.key, self.origin.code]:
+        return None if winner is None else self.export_of(winner)
+
+    @property
+    def ensemble_export(self) -> Exported | None:
+        """The export of the ensemble, as it was noted when it was made."""
+        return None if self.ensemble is None else self.export_of(self.ensemble)
+
+    def export_of(self, exported: Trial | Ensemble) -> Exported | None:
+        """Return the export of the winner, or of the ensemble, that was noted; none of another."""
+        noted = self.noted.get(_noted_as(exported), {})
+        if noted.get("of") != [exported.key, self.origin.code]:
             return None
         return Exported.model_validate(noted["facts"])
 
-    def note_export(self, winner: Trial, export: Exported | None) -> None:
-        """Keep what is to be said of the winner's export; None: there is none."""
+    def note_export(self, exported: Trial | Ensemble, export: Exported | None) -> None:
+        """Keep what is to be said of the export of the winner or ensemble; None: there is none."""
         noted = {}
         if export is not None:
-            of = [winner.candidate.key, self.origin.code]
+            of = [exported.key, self.origin.code]
             noted = {"of": of, "facts": export.model_dump(mode="json")}
-        self.note("export", noted)
+        self.note(_noted_as(exported), noted)
 
     def origin_of(self, trial: FrozenTrial) -> str:
         """Return the name of the point that a trial is, or of the sampler that proposed it."""
         return str(trial.user_attrs.get("point", self.settings.study.sampler))
+
+
+def _noted_as(exported: Trial | Ensemble) -> str:
+    return "ensemble_export" if isinstance(exported, Ensemble) else "export"

@@ -83,6 +83,7 @@ def summary(state: StudyState) -> StudySummary:
         nested=outside,
         nested_note=nested_note,
         export=state.export,
+        ensemble_export=state.ensemble_export,
         looks=_looks(state),
         next_steps=_next_steps(state),
     )
@@ -193,8 +194,8 @@ def _ensemble(state: StudyState) -> EnsembleSummary | None:
         protocol=(final or state.origin.search).name,
         scores=scores,
         search_score=pool(searched).uf1,
-        correction=_correction(state, state.rule),
-        choice=_correction(state, state.choice),
+        correction=corrected_choice(state, state.rule),
+        choice=corrected_choice(state, state.choice),
     )
 
 
@@ -212,7 +213,7 @@ def _member(state: StudyState, member: Trial, weight: float) -> MemberSummary:
     )
 
 
-def _correction(state: StudyState, choose: Choose) -> Correction | None:
+def corrected_choice(state: StudyState, choose: Choose) -> Correction | None:
     """Return what a way to choose is worth; none where there are too few subjects for it."""
     said = state.pool
     try:

@@ -40,6 +40,11 @@ class Trial:
         """Itself alone: so it can stand where an ensemble can."""
         return (self,)
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """All of it."""
+        return (1.0,)
+
     def combined(self, answers: Sequence[FoldResult]) -> FoldResult:
         """Return its own answers, the only ones."""
         (found,) = answers

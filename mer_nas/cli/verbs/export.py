@@ -1,4 +1,4 @@
-"""`mer-nas export`: any finalist as files that others can run."""
+"""`mer-nas export`: any finalist, or the ensemble, as files that others can run."""
 
 import click
 
@@ -7,29 +7,46 @@ from mer_nas.cli.options import study_folder, trusting, words
 from mer_nas.config import overrides
 from mer_nas.errors import ConfigError, unknown
 
+ENSEMBLE = "ensemble"
+"""The word in place of a rank."""
+
 
 @click.command()
 @trusting
 @study_folder
 @words
-def verb(study: str, words: tuple[str, ...]) -> None:
-    """Train a finalist on all clips and export it as ONNX and safetensors.
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="Where other code began the study, train with this one what that has measured.",
+)
+def verb(study: str, words: tuple[str, ...], anew: bool) -> None:
+    """Train a finalist, or the ensemble, on all clips and export it as ONNX and safetensors.
 
     \b
     mer-nas export runs/moe-synthetic-1
     mer-nas export runs/moe-synthetic-1 rank=2
+    mer-nas export runs/moe-synthetic-1 ensemble
     """
     from mer_nas.cli.console import View
     from mer_nas.cli.sessions import watched
 
-    read, known = overrides.parse(words), ["rank", "data.root"]
+    rest = [word for word in words if word != ENSEMBLE]
+    if strange := [word for word in rest if "=" not in word]:
+        raise ConfigError(unknown("export", strange[0], [ENSEMBLE, "rank=1"]))
+    read, known = overrides.parse(rest), ["rank", "data.root"]
     for key in (*read.plain, *read.dotted):
         if key not in known:
             raise ConfigError(unknown("key", key, known))
+    if "rank" in read.plain and len(rest) < len(words):
+        raise ConfigError(f"{ENSEMBLE} rank={read.plain['rank']}: one of them would be right")
     rank = overrides.value(read.plain.get("rank", "1"), "rank")
     if not isinstance(rank, int):
         raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
+    place = rank if len(rest) == len(words) else ENSEMBLE
     found = api.load_study(study)
     roots = [word for word in words if word.startswith("data.root")]
-    folder = watched(lambda on: found.export(rank, *roots, on_event=on), View(), quiet=False)
+    folder = watched(
+        lambda on: found.export(place, *roots, anew=anew, on_event=on), View(), quiet=False
+    )
     click.echo(str(folder))
