@@ -1,5 +1,6 @@
 """Ensembles of a study, against the lines of its ledger."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import f1_score
 
 from mer_nas.errors import ConfigError
@@ -220,6 +222,42 @@ def test_where_there_is_no_ensemble_the_report_says_why(
 ) -> None:
     facts = report(searched(*words))["study"]
     assert (facts["ensemble"], facts["ensemble_note"]) == (None, note)
+
+
+def flow_images(root: Path, classes: int) -> list[str]:
+    """Write flow images of three data sets, of which the class is the colour; return the words."""
+    images, lines = root / "datasets" / "STSNet_whole_norm_u_v_os", [COLUMNS]
+    images.mkdir(parents=True)
+    chance = np.random.default_rng(0)
+    for dataset, subject, clip in itertools.product(("casme2", "samm", "smic"), "abc", range(5)):
+        label = clip % classes
+        pixels = chance.integers(0, 60, (28, 28, 3), dtype=np.uint8)
+        pixels[5 * label : 5 * label + 5] += 150
+        Image.fromarray(pixels).save(images / f"{subject}_{dataset}{clip} .png")
+        lines.append(f"{dataset},{subject},{dataset}{clip},{label},,")
+    (root / "combined_3_class2_for_optical_flow.csv").write_text("\n".join(lines) + "\n")
+    names = "[anger, disgust, fear, joy, surprise]"
+    return ["data=megc2019_flow", f"data.root={root}", f"data.classes={names}"]
+
+
+COLUMNS = "dataset,sub,filename_o,label,apex,imagename"
+
+
+def test_five_classes_with_one_data_set_left_out_at_a_time_are_answered_together(
+    tmp_path: Path, write_tiny: Callable[[Path], list[str]]
+) -> None:
+    words = [word.replace("./", f"{tmp_path}/") for word in write_tiny(tmp_path)]
+    words = [word for word in words if not word.startswith("data=")]
+    final = ("study.final.folds=lodo", "study.final.seeds=1", "study.final.ensemble.members=2")
+    more = ("study.trials=3", "study.folds=lodo", *final, f"study.folder={tmp_path / 'study'}")
+    state = searching(resolve([*words, *flow_images(tmp_path / "flow", 5), *SMALL[2:3], *more]))
+    together = report(state)["study"]["ensemble"]
+    assert (together["protocol"], len(together["members"])) == ("LODO", 2)
+    (score,) = together["scores"]
+    assert np.array(score["confusion"]).shape == (5, 5)
+    assert [part["name"] for part in score["datasets"]] == ["casme2", "samm", "smic"]
+    keys = [member["key"] for member in together["members"]]
+    assert score["uf1"] == pytest.approx(uf1_of_mean(lines(state), keys))
 
 
 def test_a_limit_that_only_one_member_fits_leaves_the_best_candidate_alone(searched: Run) -> None:
