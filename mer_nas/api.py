@@ -437,7 +437,8 @@ def synthesize(progress: Callable[[int, int], None] = _no_progress, **options: A
         DataError: The folder holds something, or cannot be written.
     """
     from mer_nas.config.base import validate
-    from mer_nas.data.synthesis import Synthesis, synthesize
+    from mer_nas.data.synthesis import Synthesis
+    from mer_nas.data.synthesis.official import synthesize
 
     return synthesize(validate(Synthesis, options, "synthesize"), progress)
 

@@ -1,8 +1,5 @@
 """What verbs share: `key=value` words with completion, and the options --json and --quiet."""
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 from click.shell_completion import CompletionItem
 
@@ -33,42 +30,29 @@ class Word(click.ParamType[str]):
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
-F = Callable[..., Any]
+words = click.argument("words", nargs=-1, type=Word())
+"""Gives a verb any number of `key=value` words."""
+
+study_folder = click.argument("study", type=click.Path())
+"""Gives a verb the study that its first word names."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+"""Gives a verb the option --json."""
+
+quiet = click.option("--quiet", "-q", is_flag=True, help="Print the result only.")
+"""Gives a verb the option --quiet."""
 
 
-def words(function: F) -> F:
-    """Give a verb any number of `key=value` words."""
-    return click.argument("words", nargs=-1, type=Word())(function)
+def _decide(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.with_resource(api.asking(value))
 
 
-def study_folder(function: F) -> F:
-    """Give a verb the study that its first word names."""
-    return click.argument("study", type=click.Path())(function)
-
-
-def as_json(function: F) -> F:
-    """Give a verb the option --json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
-        function
-    )
-
-
-def trusting(function: F) -> F:
-    """Give a verb the option --trust, for files of somebody else."""
-
-    def decide(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        ctx.with_resource(api.asking(value))
-
-    return click.option(
-        "--trust",
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=decide,
-        help="Agree to what a file of somebody else's wants to run or to write elsewhere.",
-    )(function)
-
-
-def quiet(function: F) -> F:
-    """Give a verb the option --quiet."""
-    return click.option("--quiet", "-q", is_flag=True, help="Print the result only.")(function)
+trusting = click.option(
+    "--trust",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_decide,
+    help="Agree to what a file of somebody else's wants to run or to write elsewhere.",
+)
+"""Gives a verb the option --trust, for files of somebody else."""

@@ -9,7 +9,6 @@ from torch.nn import functional
 from mer_nas.architectures import Cost, Network, parse, parse_drawn
 from mer_nas.architectures.layers.experts import (
     EXPERTS,
-    ExpertConfig,
     Experts,
     RoutedExperts,
 )
@@ -23,7 +22,7 @@ Make = Callable[..., Tree]
 
 def made(kind: str, experts: int, size: tuple[int, int] = (5, 5)) -> Any:
     """Return experts of 8 channels and 6 hidden units, none of whose numbers is zero."""
-    module = EXPERTS[kind].build(ExpertConfig(8, experts, 6, size))
+    module = EXPERTS[kind].build(8, experts, 6, size)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     return module
@@ -134,8 +133,7 @@ def test_shared_experts_are_of_the_same_kind(kind: str, small: Make) -> None:
         block = {"kind": "expert", "experts": 4, "expert": kind, "shared": shared}
         return Cost.of(parse(small({"global": block})), classes=3).parameters
 
-    config = ExpertConfig(16, 2, 8, (28, 28))
-    alone = sum(p.numel() for p in EXPERTS[kind].build(config).parameters())
+    alone = sum(p.numel() for p in EXPERTS[kind].build(16, 2, 8, (28, 28)).parameters())
     assert parameters(2) - parameters(0) == alone
 
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from mer_nas.architectures.layers.experts import (
     EXPERTS,
     ExpertAttention,
-    ExpertConfig,
     ExpertMix,
     Experts,
 )
@@ -160,7 +159,7 @@ def test_the_chance_of_two_equal_experts_depends_on_the_noise_of_the_other() -> 
 
 
 def _parts(experts: int) -> tuple[Any, Tensor, Routing]:
-    perceptrons: Experts = EXPERTS["mlp"].build(ExpertConfig(8, experts, 6, (1, 5)))
+    perceptrons: Experts = EXPERTS["mlp"].build(8, experts, 6, (1, 5))
     for parameter in perceptrons.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(2, 5, 8)

@@ -18,7 +18,8 @@ from mer_nas.data.checks.check import check_data
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.protocols import plan
-from mer_nas.data.synthesis import Synthesis, synthesize
+from mer_nas.data.synthesis import Synthesis
+from mer_nas.data.synthesis.official import synthesize
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
 

@@ -12,7 +12,8 @@ from mer_nas.data.annotations.layouts import Layout
 from mer_nas.data.annotations.locate import Location
 from mer_nas.data.annotations.read_records import DataSet
 from mer_nas.data.checks.check import CheckReport
-from mer_nas.data.synthesis import Synthesis, synthesize
+from mer_nas.data.synthesis import Synthesis
+from mer_nas.data.synthesis.official import synthesize
 from mer_nas.errors import ConfigError
 from mer_nas.testing import check_layout, layout_checks, layouts
 

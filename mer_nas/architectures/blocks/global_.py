@@ -48,7 +48,6 @@ from mer_nas.architectures.layers.attention import OverTokens, SelfAttention, To
 from mer_nas.architectures.layers.experts import (
     EXPERTS,
     ExpertAttention,
-    ExpertConfig,
     ExpertMix,
     RoutedExperts,
 )
@@ -64,13 +63,23 @@ MIN_HEAD_WIDTH = 8
 """Fewest channels that a head is useful with."""
 
 
+class _Layers(Block):
+    """Layers, one after the other, that count as blocks of their stage."""
+
+    blocks: PositiveInt = 1
+    """How many layers, one after the other."""
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return self.blocks
+
+
 @GLOBALS.register
-class MHSA(Block):
+class MHSA(_Layers):
     """Transformer layers with multi-head self-attention."""
 
     kind: Literal["mhsa"] = "mhsa"
-    blocks: PositiveInt = 1
-    """How many layers, one after the other."""
     heads: PositiveInt = 2
     """Attention heads; each gets an equal share of the channels, at least 8."""
     ffn_ratio: PositiveInt = 2
@@ -81,11 +90,6 @@ class MHSA(Block):
     some channels over."""
 
     source: ClassVar[str] = "Vaswani et al. 2017 (arXiv:1706.03762), before each layer a LayerNorm"
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.blocks
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the layers."""
@@ -132,12 +136,10 @@ class MHSA(Block):
 
 
 @GLOBALS.register
-class GRA(Block):
+class GRA(_Layers):
     """Global relational aggregators; they may change the width of their stage."""
 
     kind: Literal["gra"] = "gra"
-    blocks: PositiveInt = 1
-    """How many, one after the other."""
     growth: PositiveFloat = 1.0
     """Width that leaves them, in widths of the stage; rounded to a multiple of 8, except that 1
     keeps the width."""
@@ -154,11 +156,6 @@ class GRA(Block):
     of this."""
 
     source: ClassVar[str] = "FDP: Shao et al. 2025, arXiv:2509.06015 (github.com/CYF-cuber/FDP)"
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.blocks
 
     def shape(self, context: BuildContext) -> Shape:
         """Return the block's own width."""
@@ -235,12 +232,10 @@ class GRA(Block):
 
 
 @GLOBALS.register
-class Expert(Block):
+class Expert(_Layers):
     """Transformer layers whose attention is replaced by experts that a router chooses."""
 
     kind: Literal["expert"] = "expert"
-    blocks: PositiveInt = 1
-    """How many layers, one after the other."""
     experts: PositiveInt = 4
     """Experts in a layer."""
     top_k: PositiveInt = 2
@@ -277,11 +272,6 @@ class Expert(Block):
     source: ClassVar[str] = "our reading of DOI 10.19678/j.issn.1000-3428.0260218"
 
     @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.blocks
-
-    @property
     def losses(self) -> frozenset[str]:
         """A balance, where the router leaves experts out."""
         return frozenset({"balance"} if self.top_k != self.experts else ())
@@ -308,15 +298,13 @@ class Expert(Block):
             noise_std=self.noise_std,
             drop=self.expert_drop,
         )
-        config = ExpertConfig(
-            context.channels, self.experts, self._hidden(context.channels), context.size
-        )
-        form = EXPERTS[self.expert].build
+        width, build = context.channels, EXPERTS[self.expert].build
+        hidden = self._hidden(width)
         return RoutedExperts(
             router,
-            form(config),
-            _collaboration(self.collaboration, context.channels, self.experts),
-            form(config._replace(experts=self.shared)) if self.shared else None,
+            build(width, self.experts, hidden, context.size),
+            _collaboration(self.collaboration, width, self.experts),
+            build(width, self.shared, hidden, context.size) if self.shared else None,
             context.size if self.prior else None,
         )
 
@@ -406,7 +394,7 @@ _Rates = Annotated[
 
 
 @GLOBALS.register
-class SparseViT(Block):
+class SparseViT(_Layers):
     """Transformer layers over the positions that change most, at several rates; ends a path."""
 
     kind: Literal["sparse_vit"] = "sparse_vit"
@@ -426,11 +414,6 @@ class SparseViT(Block):
     scores."""
 
     source: ClassVar[str] = "our reading of SEViT: Hu et al. 2026, arXiv:2604.17899"
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.blocks
 
     def shape(self, context: BuildContext) -> Shape:
         """Return one position."""

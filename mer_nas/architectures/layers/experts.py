@@ -1,7 +1,7 @@
 """Routed experts: E small networks side by side, and what the chosen ones of a token do together.
 
-A new kind of expert is an entry of `EXPERTS`: built from an `ExpertConfig`, it gives the outputs
-of all experts and, if it can do so more cheaply, their weighted sum.
+A new kind of expert is an entry of `EXPERTS`: it gives the outputs of all experts and, if it can
+do so more cheaply, their weighted sum.
 
 Shapes speak of B maps (frames of clips), N = H W tokens of a map, C channels, E experts of F
 hidden units of which K are chosen.
@@ -9,7 +9,7 @@ hidden units of which K are chosen.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +23,6 @@ from mer_nas.architectures.state import State, Stateful
 
 _Kernel = tuple[int, int] | None
 """Height and width of what an expert sees around a token; None: the token alone."""
-
-
-class ExpertConfig(NamedTuple):
-    """How many experts there are, and what they work on."""
-
-    dim: int
-    """C."""
-    experts: int
-    """E."""
-    hidden: int
-    """F."""
-    size: Size
-    """H and W of the map whose positions the tokens are."""
 
 
 class Experts(nn.Module):
@@ -64,13 +51,18 @@ class _MLPExperts(Experts):
     The first maps of all experts are one matrix, and so the second.
 
     Args:
-        config: The experts.
+        dim: C.
+        experts: E.
+        hidden: F.
+        size: H and W of the map whose positions the tokens are.
         kernels: Of the experts in turn; experts of one kernel stand side by side.
     """
 
-    def __init__(self, config: ExpertConfig, kernels: tuple[_Kernel, ...] = (None,)) -> None:
+    def __init__(
+        self, dim: int, experts: int, hidden: int, size: Size, kernels: tuple[_Kernel, ...]
+    ) -> None:
         super().__init__()
-        dim, self.experts, hidden, self.size = config
+        self.experts, self.size = experts, size
         self.enter = linear(dim, self.experts * hidden)
         turns = enumerate(kernels[: self.experts])
         looks = [(len(range(turn, self.experts, len(kernels))), kernel) for turn, kernel in turns]
@@ -113,9 +105,9 @@ class _AttentionExperts(Experts):
     As in `mhsa`, queries, keys and values have no bias and the way out has one.
     """
 
-    def __init__(self, config: ExpertConfig) -> None:
+    def __init__(self, dim: int, experts: int, hidden: int, _: Size) -> None:
         super().__init__()
-        self.dim, self.experts, self.hidden, _ = config
+        self.dim, self.experts, self.hidden = dim, experts, hidden
         self.key_value = linear(self.dim, 2 * self.hidden, bias=False)
         self.query = linear(self.dim, self.experts * self.hidden, bias=False)
         self.weight = nn.Parameter(torch.empty(self.experts, self.hidden, self.dim))
@@ -142,8 +134,8 @@ class _AttentionExperts(Experts):
 class _ExpertKind:
     """One of the things that experts can be."""
 
-    build: Callable[[ExpertConfig], Experts]
-    """Returns the experts."""
+    build: Callable[[int, int, int, Size], Experts]
+    """Returns experts for C, E, F, and the height and width of the map of the tokens."""
     reach: int = 1
     """Length of the longest kernel, in positions."""
     least: int = 1
@@ -152,7 +144,7 @@ class _ExpertKind:
 
 def _perceptrons(*kernels: _Kernel) -> _ExpertKind:
     reach = max(max(kernel or (1,)) for kernel in kernels)
-    return _ExpertKind(lambda config: _MLPExperts(config, kernels), reach)
+    return _ExpertKind(partial(_MLPExperts, kernels=kernels), reach)
 
 
 EXPERTS: Mapping[str, _ExpertKind] = {

@@ -1,21 +1,51 @@
 """The official forms of the licensed data sets, each with what is odd about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from mer_nas.data.synthesis.population import CASME_SQ_SUBJECTS, RESERVED_CLIPS, PlannedClip
+from mer_nas.data.synthesis import Synthesis
+from mer_nas.data.synthesis.population import (
+    CASME_SQ_SUBJECTS,
+    RESERVED_CLIPS,
+    PlannedClip,
+    population,
+)
 from mer_nas.data.synthesis.synthetic_writer import Cell, SyntheticWriter
+from mer_nas.errors import DataError
+
+_Progress = Callable[[int, int], None]
+"""Is told how many of how many clips are written."""
 
 
-def write_official(layout: str, writer: SyntheticWriter, clips: Iterable[PlannedClip]) -> None:
-    """Write frames and table in the form of a data set, by the name of its layout."""
-    writers = {
+def synthesize(synthesis: Synthesis, progress: _Progress = lambda done, of: None) -> int:
+    """Write the data set and return how many clips it has.
+
+    Raises:
+        DataError: The folder holds something, or cannot be written.
+    """
+    write = {
         "casme2": _write_casme2,
         "samm": _write_samm,
         "smic": _write_smic,
         "casme_sq": _write_casme_sq,
         "casme3": _write_casme3,
-    }
-    writers[layout](writer, clips)
+    }[synthesis.layout]
+    out = synthesis.out.expanduser()
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise DataError(f"out: {out} is not empty; a folder that is, or a new one, would be right")
+    clips = population(synthesis.layout, official=synthesis.counts == "official")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write(SyntheticWriter(synthesis, out), _told(clips, progress))
+    except OSError as error:
+        raise DataError(f"out: {out} cannot be written: {error.strerror}") from None
+    return len(clips)
+
+
+def _told(clips: Sequence[PlannedClip], progress: _Progress) -> Iterator[PlannedClip]:
+    """Yield each clip, and say so once it is written."""
+    for done, clip in enumerate(clips, start=1):
+        yield clip
+        progress(done, len(clips))
 
 
 _CASME2_HEADER = (
