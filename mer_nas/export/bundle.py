@@ -17,6 +17,7 @@ from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.timing import clock_network
 from mer_nas.export import manifest as manifests
 from mer_nas.export.card import write_card
 from mer_nas.export.ensemble import Frames, as_one, own_inputs, taken_inputs, union_of_inputs
@@ -71,10 +72,11 @@ def export_networks(
         write_onnx(network, names, examples, _notes(clips, facts), new / GRAPH)
         difference = check_onnx(network, names, examples, new / GRAPH)
         _write_weights(network.network, new / WEIGHTS)
-        described = _describe(members, clips, shared, facts, new)
+        took = clock_network(network, [torch.from_numpy(seen[:1]) for seen in examples])
+        described = _describe(members, clips, shared, facts, new, took)
         described.write(new)
         write_card(described, difference, new / CARD)
-    return Exported(folder=folder, files=FILES, max_difference=difference)
+    return Exported(folder=folder, files=FILES, max_difference=difference, clip_ms=took)
 
 
 def refuse_unexportable(candidates: Sequence[Candidate], classes: int) -> None:
@@ -107,12 +109,14 @@ def _describe(
     shared: Frames,
     facts: Provenance,
     folder: Path,
+    clip_ms: float,
 ) -> Manifest:
     return Manifest(
         members=tuple(_member(member, clips, shared) for member in members),
         classes=clips.classes,
         inputs=_inputs(clips, shared, facts),
         how=clips.how,
+        clip_ms=clip_ms,
         files={name: files.digest(folder / name) for name in (GRAPH, WEIGHTS, *facts.extensions)},
         data=clips.name,
         fingerprint=clips.fingerprint,

@@ -101,6 +101,8 @@ class Exported(Config):
     """Names of the files in the folder."""
     max_difference: NonNegativeFloat
     """Largest absolute difference of a logit between the ONNX graph and the network."""
+    clip_ms: NonNegativeFloat | None = None
+    """Milliseconds of one clip at inference, measured when it was exported."""
 
 
 class Portion(Config):
@@ -125,6 +127,9 @@ class Manifest(Config):
     """All that any member reads."""
     how: Preparation | None = None
     """How the inputs are made from the frames of a clip; None: others made them."""
+    clip_ms: NonNegativeFloat | None = None
+    """Milliseconds of one clip at inference through all members, alone in its batch, with one
+    thread of the processor that `provenance.environment` names."""
     files: dict[str, Digest]
     """SHA-256 of what the network is loaded from: the graph, the weights, and the extensions by
     their paths."""

@@ -48,6 +48,8 @@ class EnsembleSummary(Config):
     stage: Literal["final", "search"]
     """Which stage the scores come from."""
     protocol: str
+    together_ms: NonNegativeFloat | None = None
+    """Milliseconds of one clip through all members, measured at the export; none before one."""
     scores: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
     """One a seed that all members were trained with; nothing is averaged over seeds."""
     search_score: Share
@@ -81,7 +83,9 @@ class EnsembleSummary(Config):
 
     @property
     def clip_ms(self) -> float | None:
-        """Milliseconds of one clip through all members; none where one was not measured."""
+        """Milliseconds of one clip: measured of all members together, else the sum of theirs."""
+        if self.together_ms is not None:
+            return self.together_ms
         known = [member.clip_ms for member in self.members if member.clip_ms is not None]
         return sum(known) if len(known) == len(self.members) else None
 

@@ -67,7 +67,8 @@ TAKEN: Mapping[str, str] = {
     r"study\.nested\.scores\.\d+\.fold_f1": "of groups whose subjects only training tells",
     r"study\.finalists\.\d+\.(learning|hindsight)\..*": "losses of trainings, and looking back at "
     "them; the winner's losses follow from training it",
-    r"study\.(ensemble_)?export\.max_difference": "measured at the export",
+    r"study\.(ensemble_)?export\.(max_difference|clip_ms)": "measured at the export",
+    r"study\.ensemble\.together_ms": "the same",
     r"study\.looks\..*": "of the exported network, which was trained on all clips",
     r"literature\..*": "what papers state",
 }

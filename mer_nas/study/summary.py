@@ -192,6 +192,7 @@ def _ensemble(state: StudyState) -> EnsembleSummary | None:
         handed_over=state.handed_over is ensemble,
         stage=stage,
         protocol=(final or state.origin.search).name,
+        together_ms=None if state.ensemble_export is None else state.ensemble_export.clip_ms,
         scores=scores,
         search_score=pool(searched).uf1,
         correction=corrected_choice(state, state.rule),

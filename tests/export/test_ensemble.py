@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.records import Record
 from mer_nas.errors import ConfigError, ExportError
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.timing import clock_network
 from mer_nas.export import (
     EnsembleNetwork,
     Exported,
@@ -116,6 +118,19 @@ def test_each_member_takes_its_own_inputs_and_frames() -> None:
     # The first sums frames 0 and 3, then the image: 3, 4; the other the image, then all: 4, 6.
     expected = [(1 / (1 + np.e) + 1 / (1 + np.e**2)) / 2]
     assert said(network, image, frames)[0, :1] == pytest.approx(expected, abs=1e-6)
+
+
+class Slow(Saying):
+    """Thinks for 20 ms."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return super().forward(x)
+
+
+def test_an_ensemble_takes_as_long_as_all_its_members() -> None:
+    slow = EnsembleNetwork([Slow(1.0, 0.0), Slow(0.0, 1.0)], [0.5, 0.5], [ALL, ALL])
+    assert 40 <= clock_network(slow, [CLIP]) < 400
 
 
 def path(**more: Any) -> dict[str, Any]:
@@ -257,6 +272,10 @@ def test_the_manifest_knows_each_member_and_all_of_them_together(original: Expor
     assert [member.parameters for member in manifest.members] == weights
     assert manifest.parameters == sum(weights)
     assert manifest.macs == sum(member.macs for member in manifest.members)
+    assert manifest.clip_ms == original.clip_ms
+    assert manifest.clip_ms is not None
+    card = (original.folder / "card.md").read_text(encoding="utf-8")
+    assert f"for a clip: {manifest.clip_ms:.1f} ms with one thread of the processor" in card
 
 
 def test_the_card_lists_the_members_and_says_of_what_the_scores_are(original: Exported) -> None:

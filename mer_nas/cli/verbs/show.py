@@ -74,12 +74,14 @@ def _print(tree: dict[str, object], *, as_json: bool) -> None:
 
 def _members(manifest: Manifest) -> str:
     """Return what a reader wants to know of an export: what it costs, reads and consists of."""
-    origin, rule = manifest.provenance, manifest.provenance.rule
+    origin, took = manifest.provenance, manifest.clip_ms
+    rule = origin.rule
     reads = [f"{spec.name} ({', '.join(map(str, spec.shape))})" for spec in manifest.inputs]
     facts = {
         "source": f"trained on all {manifest.clips} clips of {manifest.data}",
         "weights": f"{manifest.parameters:,} deployed",
         "work": f"{manifest.macs:,} multiply-accumulates a clip (nominal)",
+        **({"measured": f"{took:.1f} ms a clip at inference, one thread"} if took else {}),
         "reads": "; ".join(reads),
         **({"rule": f"{rule}: how members and weights were chosen"} if rule else {}),
         "score": manifest.expectation(),
