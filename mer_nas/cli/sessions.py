@@ -21,7 +21,15 @@ from mer_nas.search.events import Event, Listener, Opened, Preparing
 from mer_nas.wording import count, duration, signed
 
 if TYPE_CHECKING:
-    from mer_nas.report import Headline, NestedEstimate, Report, SelectionBias, Winner
+    from mer_nas.report import (
+        EnsembleSummary,
+        Headline,
+        MemberSummary,
+        NestedEstimate,
+        Report,
+        SelectionBias,
+    )
+    from mer_nas.statistics import Estimate
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 T = TypeVar("T")
@@ -166,7 +174,9 @@ def closing(report: Report, folder: Path) -> str:
         f"{outcomes['pruned']} pruned, {outcomes['failed']} failed; "
         f"pruning saved {study.compute.saved:.0%} of the folds",
         *_failures(report),
-        *_answer(report.answer),
+        *_headline(report),
+        *_answer(report),
+        *_choice(report),
         *_worth(report),
         *_front(report),
         *(table.to_text() for table in report.tables),
@@ -181,15 +191,13 @@ def closing(report: Report, folder: Path) -> str:
 
 
 def _worth(report: Report) -> list[str]:
-    """Return what to expect of the winner, by how much it was flattered, and how it compares."""
+    """Return by how much the choice flatters, what was measured instead, and how it compares."""
     study, answer = report.study, report.answer
     if answer is None:
         return []
     lines = []
     if study.headline is not None and study.selection is not None:
-        lines += _headline(study.headline, study.selection)
-    elif study.selection_note:
-        lines.append(f"headline  unknown: {study.selection_note}")
+        lines += _optimism(study.headline, study.selection, study.ensemble)
     lines += _nested(study.nested, study.nested_note)
     lines.append(f"          {answer.honesty}")
     of = count(len(study.comparisons), "comparison")
@@ -202,28 +210,59 @@ def _worth(report: Report) -> list[str]:
     return lines
 
 
-def _headline(found: Headline, chosen: SelectionBias) -> list[str]:
-    uf1 = found.uf1
-    interval = f"[{uf1.low:.3f}, {uf1.high:.3f}]"
+def _headline(report: Report) -> list[str]:
+    """Return what to expect of what is handed over; nothing where there is no such thing."""
+    study = report.study
+    found = study.headline
+    if report.answer is None:
+        return []
+    if found is None:
+        return [f"headline  unknown: {study.selection_note}"] if study.selection_note else []
     at_least = "at least " if found.upper_bound else ""
-    worth = f"{uf1.value:.3f} {interval} on new subjects"
+    worth = f"{found.uf1.value:.3f} {_interval(found.uf1)} on new subjects"
     if found.upper_bound:
-        worth = f"at most {uf1.value:.3f} on new subjects (interval of that bound {interval})"
+        worth = (
+            f"at most {found.uf1.value:.3f} on new subjects (interval of that bound "
+            f"{_interval(found.uf1)})"
+        )
+    return [f"headline  UF1 {worth}: {found.mean:.3f} less {at_least}{found.optimism:.3f}"]
+
+
+def _optimism(
+    found: Headline, chosen: SelectionBias, ensemble: EnsembleSummary | None
+) -> list[str]:
+    """Return what the choice does to the score of what it chose, and of what it could choose."""
+    at_least = "at least " if found.upper_bound else ""
     why = f"; {chosen.caveat}" if chosen.caveat else ""
+    what = "the best" if ensemble is None else "the best one, or the ensemble,"
     corrected = ", ".join(
-        f"{name} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
+        f"{name} {score.value:.3f} {_interval(score)}"
         for name, score in (
             ("UF1", chosen.uf1),
             ("UAR", chosen.uar),
             ("accuracy", chosen.accuracy),
         )
     )
-    return [
-        f"headline  UF1 {worth}: {found.mean:.3f} less {at_least}{found.optimism:.3f}",
-        f"optimism  {at_least}{found.optimism:.3f} for the best of "
+    lines = [
+        f"optimism  {at_least}{found.optimism:.3f} for {what} of "
         f"{count(chosen.candidates, 'complete trial')} ({chosen.protocol}{why})",
         f"          corrected: {corrected}",
     ]
+    if ensemble is not None and ensemble.alone is not None and ensemble.correction is not None:
+        either = ("the best one alone", ensemble.alone), ("the ensemble", ensemble.correction)
+        lines.append(
+            "          "
+            + "; ".join(
+                f"{name} UF1 {worth.score:.3f}, corrected {worth.uf1.value:.3f} "
+                f"{_interval(worth.uf1)}"
+                for name, worth in either
+            )
+        )
+    return lines
+
+
+def _interval(found: Estimate) -> str:
+    return f"[{found.low:.3f}, {found.high:.3f}]"
 
 
 def _nested(found: NestedEstimate | None, note: str) -> list[str]:
@@ -247,7 +286,9 @@ def _front(report: Report) -> list[str]:
     ]
 
 
-def _answer(answer: Winner | None) -> list[str]:
+def _answer(report: Report) -> list[str]:
+    """Return what is handed over, its parts where it has some, and what it scores."""
+    answer, ensemble = report.answer, report.study.ensemble
     if answer is None:
         return ["no trial was complete, so there is no winner"]
     uf1 = answer.uf1
@@ -258,9 +299,13 @@ def _answer(answer: Winner | None) -> list[str]:
         if score is not None
     ]
     whence = "a published point" if answer.label == answer.origin else answer.origin
-    size = f"{answer.parameters:,} weights, " if answer.parameters else ""
+    if answer.members and ensemble is not None:
+        whence = ensemble.how
+    weights = answer.deployed if answer.members else answer.parameters
+    size = f"{weights:,} weights, " if weights else ""
     lines = [
         f"winner    {answer.label} ({whence}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
+        *map(_member, answer.members),
         *([f"          {answer.fidelity}: {answer.source}"] if answer.fidelity else []),
         f"UF1       {uf1.mean:.3f}{spread} over {count(uf1.seeds, 'seed')}, {answer.protocol}"
         + (f"; {', '.join(rest)}" if rest else ""),
@@ -271,5 +316,46 @@ def _answer(answer: Winner | None) -> list[str]:
             -1,
             f"          {signed(other.difference)} against the best warm start, {other.label} "
             f"({other.protocol})",
+        )
+    return lines
+
+
+def _member(member: MemberSummary) -> str:
+    score = member.search_score
+    found = "" if score is None else f", UF1 {score:.3f} in the search"
+    return (
+        f"          {member.weight:.3f} of {member.label} ({member.origin}), "
+        f"{member.deployed:,} weights, {member.macs / 1e6:.1f} MMAC{found}"
+    )
+
+
+def _choice(report: Report) -> list[str]:
+    """Return what else could be handed over, and its price; or why there is nothing else."""
+    answer, study = report.answer, report.study
+    if answer is None:
+        return []
+    other, ensemble = answer.alternative, study.ensemble
+    if other is None or ensemble is None:
+        return [f"          no ensemble: {study.ensemble_note}"] if study.ensemble_note else []
+    what = f"{other.label} alone" if answer.members else f"{other.label} ({ensemble.how})"
+    lead = other.difference
+    ahead = "too few subjects for a comparison"
+    if lead is not None and other.seeds is not None:
+        interval = f"[{signed(lead.low)}, {signed(lead.high)}]"
+        who = "the ensemble" if answer.members else "the winner"
+        ahead = (
+            f"{who} is {signed(lead.value)} {interval} above it over "
+            f"{count(other.seeds, 'seed')}, {other.protocol}"
+        )
+    price = f"{(answer.macs or 0) / 1e6:.1f} MMAC against {(other.macs or 0) / 1e6:.1f}"
+    if other.times is not None and answer.clip_ms is not None and other.clip_ms is not None:
+        price = (
+            f"a clip takes {answer.clip_ms:.1f} ms instead of {other.clip_ms:.1f}, through the "
+            f"ensemble {other.times:.1f} times as long"
+        )
+    lines = [f"beside    {what}, UF1 {other.uf1.mean:.3f}; {ahead}", f"          {price}"]
+    if ensemble.stage == "search":
+        lines.append(
+            f"          the folds of the search served for the ensemble: {other.protocol}"
         )
     return lines

@@ -11,6 +11,13 @@ from mer_nas.config.base import Config, Share
 from mer_nas.report.scores import SeedScores
 from mer_nas.statistics import Correction, PairedComparison, RuleName
 
+HOW: Mapping[RuleName, str] = {
+    "mean": "mean of probabilities",
+    "weights": "weighted mean of probabilities",
+    "greedy": "mean of probabilities, members selected with replacement",
+}
+"""How members become one answer, as people should read it."""
+
 
 class MemberSummary(Config):
     """A member of an ensemble."""
@@ -28,6 +35,8 @@ class MemberSummary(Config):
     """Nominal multiply-accumulates for one clip."""
     clip_ms: NonNegativeFloat | None = None
     """Milliseconds of one clip at inference, measured; none where it was not."""
+    search_score: Share | None = None
+    """UF1 of its trial under the search protocol."""
 
     @property
     def label(self) -> str:
@@ -70,6 +79,11 @@ class EnsembleSummary(Config):
     def label(self) -> str:
         """How people call it."""
         return f"ensemble of {len(self.members)}"
+
+    @property
+    def how(self) -> str:
+        """How its members answer together."""
+        return HOW[self.rule]
 
     @property
     def deployed(self) -> int:

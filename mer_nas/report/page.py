@@ -16,7 +16,6 @@ from mer_nas.config import presets
 from mer_nas.diagram import Diagram
 from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
-from mer_nas.report.ranking import Winner
 from mer_nas.report.schema import Report
 from mer_nas.templates import templates
 from mer_nas.wording import noun_of
@@ -55,14 +54,15 @@ def _drawings(report: Report) -> dict[str, str]:
         "parallel": charts.parallel_chart(report.parallel) if report.parallel else "",
         "losses": charts.losses(report),
         "hindsight": charts.hindsight_chart(report),
-        "network": _network(report.answer, len(report.study.data.classes)),
+        "network": _network(report),
     }
 
 
-def _network(answer: Winner, classes: int) -> str:
-    if answer.architecture is None:
+def _network(report: Report) -> str:
+    best, classes = report.study.best, len(report.study.data.classes)
+    if best is None or best.architecture is None:
         return ""
-    return Diagram.of(parse(answer.architecture, "the winner's architecture"), classes).as_svg()
+    return Diagram.of(parse(best.architecture, "the winner's architecture"), classes).as_svg()
 
 
 def _written(format_: Callable[[float], str]) -> Callable[[_Number], Markup]:

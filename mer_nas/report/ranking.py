@@ -48,6 +48,14 @@ class RankedCandidate(CandidateSummary):
         return cls(**_row(candidate, rank), **(dict.fromkeys(METRICS) | spreads(final)))
 
     @classmethod
+    def together(cls, ensemble: EnsembleSummary | None) -> RankedCandidate | None:
+        """Return the row of an ensemble, which stands beside the ranking."""
+        if ensemble is None:
+            return None
+        final = ensemble.scores if ensemble.stage == "final" else ()
+        return cls(**_together(ensemble), **(dict.fromkeys(METRICS) | spreads(final)))
+
+    @classmethod
     def ranking(cls, summary: StudySummary) -> tuple[RankedCandidate, ...]:
         """Return the finalists by rank; without a final stage the best complete trials."""
         if summary.finalists:
@@ -101,29 +109,40 @@ class Alternative(Config):
 
     label: str
     uf1: Spread
-    difference: Estimate
-    """In UF1, over the seeds that both have: the answer minus this."""
-    seeds: PositiveInt
+    protocol: str
+    """Of its score and of the difference."""
+    difference: Estimate | None
+    """In UF1, over the seeds that both have: the answer minus this. None where there are too few
+    subjects for it."""
+    seeds: PositiveInt | None
+    """How many both have; none where there is no difference."""
     macs: NonNegativeInt | None
     clip_ms: NonNegativeFloat | None
     """Milliseconds of one clip at inference."""
+    times: NonNegativeFloat | None
+    """How many times as long a clip takes through the ensemble as through the best candidate
+    alone; none where that was not measured."""
 
     @classmethod
     def of(cls, summary: StudySummary) -> Alternative | None:
         """Return what was not handed over; none where there is no such thing."""
         together, alone = summary.ensemble, summary.best
-        if together is None or alone is None or together.against is None:
+        if together is None or alone is None:
             return None
-        assert together.against_seeds is not None
         other = alone if together.handed_over else together
-        paired = together.against if together.handed_over else together.against.turned()
+        scores = summary.best_in(together.stage) if together.handed_over else together.scores
+        paired = together.against
+        if paired is not None and not together.handed_over:
+            paired = paired.turned()
         return cls(
-            label=other.label if isinstance(other, EnsembleSummary) else other.name,
-            uf1=spreads(other.repetitions)["uf1"],
-            difference=paired.difference,
+            label=together.label if other is together else alone.name,
+            uf1=spreads(scores)["uf1"],
+            protocol=together.protocol,
+            difference=paired.difference if paired is not None else None,
             seeds=together.against_seeds,
             macs=other.macs,
             clip_ms=other.clip_ms,
+            times=together.clip_ms / alone.clip_ms if together.clip_ms and alone.clip_ms else None,
         )
 
 
@@ -169,12 +188,8 @@ class Winner(RankedCandidate):
         }
         if isinstance(found, EnsembleSummary):
             return cls(
+                **_together(found, rank=1),
                 **shared,
-                origin=found.rule,
-                rank=1,
-                label=found.label,
-                search_score=found.search_score,
-                **{name: getattr(found, name) for name in ("deployed", "macs", "clip_ms")},
                 stage=found.stage,
                 protocol=found.protocol,
                 against=_Margin.of(summary, found),
@@ -219,4 +234,14 @@ def _row(candidate: FinalistSummary | TrialSummary, rank: int | None) -> Tree:
         "label": candidate.name,
         "outcome": candidate.outcome,
         "search_score": candidate.search_score,
+    }
+
+
+def _together(ensemble: EnsembleSummary, rank: int | None = None) -> Tree:
+    return {
+        "origin": ensemble.rule,
+        "rank": rank,
+        "label": ensemble.label,
+        "search_score": ensemble.search_score,
+        **{name: getattr(ensemble, name) for name in ("deployed", "macs", "clip_ms")},
     }

@@ -47,6 +47,8 @@ class Report(Config):
     """None where no trial is complete."""
     ranking: tuple[RankedCandidate, ...]
     """Finalists by rank; without a final stage the best complete trials."""
+    ensemble: RankedCandidate | None = None
+    """The ensemble as a row beside the ranking, handed over or not; none where there is none."""
     front: tuple[RankedCandidate, ...] = ()
     """With several objectives: the complete trials that no other betters, best UF1 first."""
     warm_starts: tuple[RankedCandidate, ...]
@@ -118,6 +120,7 @@ def build_report(summary: StudySummary) -> Report:
     return Report(
         answer=winner,
         ranking=RankedCandidate.ranking(summary),
+        ensemble=RankedCandidate.together(summary.ensemble),
         front=tuple(map(RankedCandidate.of, summary.front)) if summary.objectives[1:] else (),
         warm_starts=tuple(RankedCandidate.of(t) for t in summary.trials if t.warm_start),
         confusion=ConfusionMatrix.of(

@@ -61,7 +61,7 @@ class Headline(Config):
 
 
 class Comparison(PairedComparison):
-    """The winner, the first, against another candidate under one protocol."""
+    """What is handed over, the first, against another candidate under one protocol."""
 
     label: str
     origin: str
@@ -242,7 +242,7 @@ class StudySummary(Config):
     """Why repetitions of the final stage failed, by their label: "trial 17, seed 1 of 3"."""
     ensemble: EnsembleSummary | None = None
     ensemble_note: str = ""
-    """Why there is none; empty in reports of before there were any."""
+    """Why there is none; empty where none was asked for, as before there were any."""
     selection: SelectionBias | None = None
     selection_note: str = ""
     """Why nothing is known of it."""
@@ -252,7 +252,8 @@ class StudySummary(Config):
     nested_note: str = ""
     """Why it is not complete."""
     comparisons: tuple[Comparison, ...] = ()
-    """The winner against the runner-up and each warm start that was measured like it."""
+    """What is handed over against the next best (beside an ensemble, the best candidate alone) and
+    each warm start that was measured like it."""
     export: Exported | None = None
     """Of the winner."""
     ensemble_export: Exported | None = None

@@ -116,15 +116,20 @@ def _headline(facts: StudySummary, chosen: SelectionBias | None) -> Headline | N
 
 
 def _comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
-    """Compare the winner with the runner-up and with every warm start, under one protocol.
+    """Compare what is handed over with the next best and with every warm start.
 
-    That is the protocol of the final stage; without one, that of the search.
+    All under one protocol: that of the final stage; without one, that of the search. What comes
+    next to an ensemble is the best candidate alone.
     """
-    ranked = _ranked(facts)
-    if len(ranked) < 2 or len(facts.data.subjects) < MIN_SUBJECTS:
+    together = (
+        facts.ensemble if facts.ensemble is not None and facts.ensemble.handed_over else None
+    )
+    final = bool(facts.finalists) and (together is None or together.stage == "final")
+    ranked = _ranked(facts, final=final)
+    winner, behind = (together, ranked) if together else (next(iter(ranked), None), ranked[1:])
+    if winner is None or not behind or len(facts.data.subjects) < MIN_SUBJECTS:
         return ()
-    winner, runner_up, *rest = ranked
-    others = [runner_up, *(entry for entry in rest if entry.warm_start)]
+    others = [behind[0], *(entry for entry in behind[1:] if entry.warm_start)]
     counts = {entry.label: counts_by_subject(entry.repetitions) for entry in others}
     found = compare_pairs(counts_by_subject(winner.repetitions), counts)
     return tuple(
@@ -132,7 +137,7 @@ def _comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
             label=entry.label,
             origin=entry.origin,
             warm_start=entry.warm_start,
-            protocol=facts.protocol if facts.finalists else facts.search_protocol,
+            protocol=facts.protocol if final else facts.search_protocol,
             uf1=float(uf1(counts[entry.label].sum(-3)).mean()),
             seeds=len(entry.repetitions),
             **dict(found[entry.label]),
@@ -141,10 +146,10 @@ def _comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
     )
 
 
-def _ranked(facts: StudySummary) -> Sequence[FinalistSummary | TrialSummary]:
-    """Return those whose confusions are known: finalists, or else complete trials, best first."""
+def _ranked(facts: StudySummary, *, final: bool) -> Sequence[FinalistSummary | TrialSummary]:
+    """Return the finalists, or else the complete trials, with known confusions, best first."""
     trials = facts.front if len(facts.objectives) > 1 else facts.complete
-    known = facts.ranked or trials
+    known = facts.ranked if final else trials
     return [
         each for each in known if each.repetitions and all(s.subjects for s in each.repetitions)
     ]

@@ -79,7 +79,7 @@ def summary(state: StudyState) -> StudySummary:
             for rank, (finalist, scores) in enumerate(state.finalists, start=1)
         ),
         ensemble=_ensemble(state),
-        ensemble_note=state.no_ensemble,
+        ensemble_note="" if study.final and study.final.ensemble is None else state.no_ensemble,
         nested=outside,
         nested_note=nested_note,
         export=state.export,
@@ -211,6 +211,7 @@ def _member(state: StudyState, member: Trial, weight: float) -> MemberSummary:
         macs=cost.macs,
         clip_ms=_times(state, member.candidate.key)["clip_ms"]
         or _times(state, member.searched)["clip_ms"],
+        search_score=member.value,
     )
 
 

@@ -16,12 +16,14 @@ from mer_nas.report import (
     ComputeSummary,
     DatasetScores,
     DataSummary,
+    EnsembleSummary,
     ExpertAttribution,
     FinalistSummary,
     GateAttribution,
     Headline,
     HindsightSummary,
     LossCurve,
+    MemberSummary,
     NestedEstimate,
     NextStep,
     OuterGroup,
@@ -33,7 +35,7 @@ from mer_nas.report import (
     write_report,
 )
 from mer_nas.report.files import Written
-from mer_nas.statistics import Estimate
+from mer_nas.statistics import Correction, Estimate, PairedComparison
 from mer_nas.wording import count
 
 CLASSES = ("negative", "positive", "surprise")
@@ -355,6 +357,92 @@ def two_sets(facts: StudySummary) -> StudySummary:
     return facts.model_copy(update=found)
 
 
+def together(*scored: SeedScores, handed_over: bool) -> EnsembleSummary:
+    """Return an ensemble of the winner and two more trials, whose clips take 7.5 ms."""
+
+    def worth(score: float, optimism: float) -> Correction:
+        uf1 = Estimate(value=score - optimism, low=0.5123, high=0.9012)
+        return Correction(
+            candidates=19, score=score, optimism=optimism, uf1=uf1, uar=uf1, accuracy=uf1
+        )
+
+    ahead = 0.0512 if handed_over else -0.0512
+    ensemble = worth(0.8412, 0.0101)
+    return EnsembleSummary(
+        rule="mean",
+        key="00000000beef",
+        members=tuple(
+            MemberSummary(
+                trial=number,
+                origin="tpe",
+                key=trial(number).key,
+                weight=1 / 3,
+                deployed=300_001,
+                macs=21_472_000,
+                clip_ms=2.5,
+                search_score=trial(number).value,
+            )
+            for number in (27, 23, 20)
+        ),
+        handed_over=handed_over,
+        stage="final",
+        protocol="LOSO",
+        scores=scored,
+        search_score=0.8412,
+        correction=ensemble,
+        alone=worth(0.8312, 0.0421),
+        choice=worth(0.8512, 0.0202),
+        against=PairedComparison(
+            difference=Estimate(value=ahead, low=ahead - 0.0701, high=ahead + 0.0707),
+            p=0.2187,
+            adjusted=0.2187,
+        ),
+        against_seeds=2,
+    )
+
+
+@pytest.fixture(scope="session")
+def ensembled(two_sets: StudySummary) -> StudySummary:
+    """The study on two data sets, which hands over an ensemble that is right once more a seed."""
+    return _with_ensemble(two_sets, 1)
+
+
+@pytest.fixture(scope="session")
+def beside_an_ensemble(two_sets: StudySummary) -> StudySummary:
+    """The same study where the ensemble is right once less a seed, so the winner stays alone."""
+    return _with_ensemble(two_sets, -1)
+
+
+def _with_ensemble(facts: StudySummary, more: int) -> StudySummary:
+    def moved(counts: Any) -> Any:
+        """Move a clip of the first class out of the second, or into it."""
+        (first, second, *rest), *others = counts
+        return ((first + more, second - more, *rest), *others)
+
+    def scored(of: SeedScores) -> SeedScores:
+        subjects = (moved(of.subjects[0]), *of.subjects[1:])
+        datasets = (
+            of.datasets[0].model_copy(update={"confusion": moved(of.datasets[0].confusion)}),
+            *of.datasets[1:],
+        )
+        more_scores = {"subjects": subjects, "datasets": datasets, "weighted_f1": 0.7512}
+        return scores(of.repetition, *moved(of.confusion)).model_copy(update=more_scores)
+
+    found = together(*map(scored, facts.finalists[0].scores), handed_over=more > 0)
+    assert found.choice is not None
+    assert facts.selection is not None
+    mean = sum(s.uf1 for s in (found if more > 0 else facts.finalists[0]).repetitions) / 2
+    chosen, optimism = dict(found.choice), found.choice.optimism
+    uf1 = Estimate(value=mean - optimism, low=mean - 0.2, high=mean + 0.1)
+    return facts.model_copy(
+        update={
+            "ensemble": found,
+            "selection": facts.selection.model_copy(update=chosen),
+            "headline": Headline(uf1=uf1, mean=mean, seeds=2, optimism=optimism),
+        }
+    )
+
+
 def nested(seeds: tuple[SeedScores, ...]) -> NestedEstimate:
     """Return a nested estimate of two outer groups."""
     return NestedEstimate(
@@ -389,6 +477,20 @@ def gated(kind: str) -> dict[str, Any]:
 def whole(facts: StudySummary, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The files of the study."""
     return write_report(tmp_path_factory.mktemp("whole"), build_report(facts))
+
+
+@pytest.fixture(scope="session")
+def whole_ensembled(ensembled: StudySummary, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The files of the study that hands over an ensemble."""
+    return write_report(tmp_path_factory.mktemp("ensembled"), build_report(ensembled))
+
+
+@pytest.fixture(scope="session")
+def whole_beside_an_ensemble(
+    beside_an_ensemble: StudySummary, tmp_path_factory: pytest.TempPathFactory
+) -> Written:
+    """The files of the study whose ensemble was not better."""
+    return write_report(tmp_path_factory.mktemp("beside"), build_report(beside_an_ensemble))
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,13 @@ def numbers(tree: Any) -> Iterator[float]:
         yield float(tree)
 
 
-STATES = ["whole", "two sets", "no final stage", "nothing complete", "one trial", "no trial"]
+READY = {
+    "whole": "whole",
+    "two sets": "whole_two_sets",
+    "ensemble": "whole_ensembled",
+    "beside an ensemble": "whole_beside_an_ensemble",
+}
+STATES = [*READY, "no final stage", "nothing complete", "one trial", "no trial"]
 
 
 @pytest.fixture(scope="module", params=STATES)
@@ -82,9 +88,8 @@ def files(
     request: pytest.FixtureRequest, facts: StudySummary, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:
     """The files of studies in every state in which a report may be asked for."""
-    if request.param in ("whole", "two sets"):
-        ready = {"whole": "whole", "two sets": "whole_two_sets"}[request.param]
-        return cast(Written, request.getfixturevalue(ready))
+    if request.param in READY:
+        return cast(Written, request.getfixturevalue(READY[request.param]))
     kept = {"nothing complete": (4, 9, 14, 21), "one trial": (5,), "no trial": ()}
     numbers_kept = kept.get(request.param, range(30))
     fields: dict[str, Any] = {

@@ -14,11 +14,12 @@ from mer_nas.report.files import as_markdown
 PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 
 
-@pytest.fixture(params=["made up", "of two sets", "published"])
-def report(request: pytest.FixtureRequest, facts: StudySummary, two_sets: StudySummary) -> Report:
+@pytest.fixture(params=["facts", "two_sets", "ensembled", "beside_an_ensemble", "published"])
+def report(request: pytest.FixtureRequest) -> Report:
     if request.param == "published":
         return read_report(PUBLISHED)
-    return build_report(facts if request.param == "made up" else two_sets)
+    facts: StudySummary = request.getfixturevalue(request.param)
+    return build_report(facts)
 
 
 def blocks(tree: Any) -> Iterator[dict[str, Any]]:
@@ -73,7 +74,8 @@ def test_parts_add_up(report: Report) -> None:
 def test_a_name_stands_once_in_a_ranking_and_so_it_does_in_what_people_read(
     report: Report,
 ) -> None:
-    rows = [*report.ranking, *report.unranked]
+    beside = [report.ensemble] if report.ensemble is not None else []
+    rows = [*beside, *report.ranking, *report.unranked]
     assert max(Counter(row.label for row in rows).values()) == 1
     assert [row.rank for row in report.ranking] == list(range(1, len(report.ranking) + 1))
     table = as_markdown(report).partition("## Ranking")[2].partition("\n\nUF1")[0]
@@ -87,3 +89,20 @@ def test_no_text_says_minus_nothing_one_things_or_more_than_all(report: Report) 
     assert not re.search("[-\N{MINUS SIGN}]0\\.0+\\b", text)
     assert not re.search(r"\b1 (complete )?[a-z]+s\b(?<! 1 less)", text.partition("##")[0])
     assert all(int(share) <= 100 for share in re.findall(r"(\d+) %", text))
+
+
+def test_weights_of_an_ensemble_and_its_costs_are_those_of_its_members(report: Report) -> None:
+    together, answer = report.study.ensemble, report.answer
+    assert answer is not None
+    assert bool(answer.members) == (together is not None and together.handed_over)
+    if together is not None:
+        assert sum(member.weight for member in together.members) == pytest.approx(1)
+        assert together.macs == sum(member.macs for member in together.members)
+        assert report.ensemble is not None
+        assert report.ensemble.macs == together.macs
+        assert answer.alternative is not None
+        other = answer.alternative
+        ensemble = report.ensemble if answer.members else other
+        alone = other if answer.members else answer
+        assert ensemble.clip_ms == pytest.approx(other.times * (alone.clip_ms or 0))
+        assert (other.label == together.label) == (not answer.members)

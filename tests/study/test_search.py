@@ -107,8 +107,8 @@ def test_the_last_lines_say_what_won_how_good_it_is_where_it_lies_and_what_is_ne
     answer = report["answer"]
     lines = searched.out.splitlines()
     assert lines[0].startswith("3 trials: 3 complete, 0 pruned, 0 failed; pruning saved 0% of")
-    assert lines[1].startswith(f"winner    {answer['label']} ({answer['origin']}), ")
-    assert f"{answer['parameters']:,} weights" in lines[1]
+    assert lines[2].startswith(f"winner    {answer['label']} ({answer['origin']}), ")
+    assert f"{answer['parameters']:,} weights" in lines[2]
     (score,) = [line for line in lines if line.startswith("UF1       ")]
     deviation = answer["uf1"]["deviation"]
     assert score.startswith(
