@@ -17,6 +17,7 @@ from mer_nas.statistics.ensembles import (
     EnsembleRule,
     OutOfFold,
     best_one,
+    better_of,
     correct_choice,
 )
 
@@ -47,6 +48,7 @@ RULES = (
     Rule("2 seeds of it", best_one, seeds=2),
     Rule("3 seeds of it", best_one, seeds=3),
     *(Rule(f"mean of the best {n}", EnsembleRule("mean", n)) for n in (2, 3, 5, 7, 10)),
+    Rule("better of 1 and 5", better_of(best_one, EnsembleRule("mean", 5))),
     Rule("mean of all", all_alike),
     Rule("best 3, 2 seeds each", EnsembleRule("mean", 3), seeds=2),
     Rule("best 5, 2 seeds each", EnsembleRule("mean", 5), seeds=2),
