@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from table import LAST, LOSO, Table
+from table import LAST, Table
 
 from mer_nas.evaluation.metrics import Values, uf1
 from mer_nas.statistics.ensembles import (
@@ -79,7 +79,7 @@ def lines(table: Table, scheme: int, epoch: int, size: int) -> Iterator[str]:
 
 def chosen_by(table: Table, scheme: int) -> list[int]:
     """Return the seeds of which a pool of at least three candidates is whole."""
-    both = table.whole[:, :, scheme] & table.whole[:, :, LOSO]
+    both = table.whole[:, :, scheme] & table.whole[:, :, table.truth]
     return [seed for seed in range(both.shape[1]) if len(pool_of(table, seed, scheme)) > 2]
 
 
@@ -88,13 +88,13 @@ def pool_of(table: Table, seed: int, scheme: int) -> Values:
 
     Of a table that is still being measured, seeds that few candidates have are no part of it.
     """
-    whole = table.whole[:, seed, scheme] & table.whole[:, : seed + 1, LOSO].all(1)
+    whole = table.whole[:, seed, scheme] & table.whole[:, : seed + 1, table.truth].all(1)
     return np.flatnonzero(whole)
 
 
 def others(table: Table, pool: Values, seed: int) -> list[int]:
     """Return the seeds that score what `seed` chose: others if there are any."""
-    known = [s for s in range(table.whole.shape[1]) if table.whole[pool, s, LOSO].all()]
+    known = [s for s in range(table.whole.shape[1]) if table.whole[pool, s, table.truth].all()]
     return [s for s in known if s != seed] or [seed]
 
 
@@ -134,9 +134,9 @@ def true_scores(
         seeds = others(table, pool, seed)
         if rule.seeds > 1:
             seeds = [*seeds, *({seed} - set(seeds))][: rule.seeds]
-            handed = [table.said[pool][:, seeds, LOSO, LAST].mean(1)]
+            handed = [table.said[pool][:, seeds, table.truth, LAST].mean(1)]
         else:
-            handed = [table.said[pool, s, LOSO, LAST] for s in seeds]
+            handed = [table.said[pool, s, table.truth, LAST] for s in seeds]
         found.append(true_score(table, rule.choose, known, handed, halves(table, split)))
     return found
 

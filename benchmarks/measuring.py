@@ -29,8 +29,10 @@ from mer_nas.training.fit import pick_device, predict_proba
 
 CONFIGURATIONS = 42
 ROUNDS: tuple[tuple[int, tuple[Scheme, ...]], ...] = (
-    (0, (4, 8, "loso")),
-    (1, (4, 8, "loso")),
+    (0, (4,)),
+    (1, (4,)),
+    (0, (8, "loso")),
+    (1, (8, "loso")),
     (0, (17,)),
     (1, (17,)),
     (2, ("loso",)),

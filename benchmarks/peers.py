@@ -1,6 +1,6 @@
 """What people would run instead, at the same compute, by replay on the table of `tabular`.
 
-    python benchmarks/peers.py [table=benchmarks/tabular.npz] [studies=20] [scheme=8]
+    python benchmarks/peers.py [table=benchmarks/tabular.npz] [studies=20] [scheme=8] [truth=loso]
 
 Each search measures in subject groups with 30 epochs, and hands over what it would have chosen
 after a share of the compute that the longest of them takes (core-minutes):
@@ -34,7 +34,7 @@ import numpy as np
 from optuna.samplers import TPESampler
 from proposing import AtRandom, Sampled
 from searching import RULES, STUDIES, Plan, Row, Searched, judge, spared, studied
-from table import EPOCHS, FILE, Table
+from table import EPOCHS, FILE, SCHEMES, Table
 
 from mer_nas.search.pruners import build
 
@@ -98,7 +98,8 @@ def seconds(found: Studies) -> float:
 def main(words: Sequence[str]) -> None:
     """Replay all of them, and print the curves."""
     own = dict(word.split("=", 1) for word in words)
-    table = Table.load(Path(own.get("table", FILE)))
+    truth = SCHEMES.index(own.get("truth", "loso"))
+    table = replace(Table.load(Path(own.get("table", FILE))), truth=truth)
     print(table.describe())
     peers = [replace(plan, scheme=own.get("scheme", plan.scheme)) for plan in PEERS]
     studies = int(own.get("studies", STUDIES))

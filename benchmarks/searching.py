@@ -14,7 +14,7 @@ import numpy as np
 from combining import chosen_by, halves, others
 from optuna.trial import TrialState
 from proposing import AtRandom, Sampled
-from table import EPOCHS, LAST, LOSO, SCHEMES, Table
+from table import EPOCHS, LAST, SCHEMES, Table
 
 from mer_nas.evaluation.metrics import Counts, Values, uf1
 from mer_nas.search.pruners import Best, Pruner, TrialSnapshot, build
@@ -114,7 +114,7 @@ def search(table: Table, plan: Plan, study: int, half: Values) -> Searched:
     scheme, _ = plan.place
     seeds = chosen_by(table, scheme)
     found = Searched(half, seeds[study % min(2, len(seeds))])
-    whole = table.whole[:, found.seed, scheme] & table.whole[:, found.seed, LOSO]
+    whole = table.whole[:, found.seed, scheme] & table.whole[:, found.seed, table.truth]
     left = np.flatnonzero(whole).tolist()
     proposals, trained = plan.propose(table, study), _Trained(table, plan, found)
     for number in range(min(plan.trials, len(left))):
@@ -240,9 +240,9 @@ def hand_over(
         return HandedOver(pool, choose(known, found.half), spent)
     alone = known.scores(known.probabilities.argmax(-1), found.half)
     last = [pool[each] for each in np.argsort(-alone, kind="stable")[: plan.finalists]]
-    seeds = [s for s in range(table.whole.shape[1]) if table.whole[last, s, LOSO].all()]
-    spent += float(table.cost[last][:, seeds, LOSO, LAST].sum())
-    counts = table.counts[last][:, seeds, LOSO, LAST][:, :, found.half > 0].sum(2)
+    seeds = [s for s in range(table.whole.shape[1]) if table.whole[last, s, table.truth].all()]
+    spent += float(table.cost[last][:, seeds, table.truth, LAST].sum())
+    counts = table.counts[last][:, seeds, table.truth, LAST][:, :, found.half > 0].sum(2)
     weights = np.eye(len(last))[uf1(counts).mean(1).argmax()]
     return HandedOver(last, weights, spent)
 
@@ -288,7 +288,7 @@ def _score(table: Table, study: Sequence[Searched], handed: Sequence[HandedOver]
         confusion = 0
         for half, each in zip(study, handed, strict=True):
             members = np.flatnonzero(each.weights)
-            said = table.said[[each.pool[m] for m in members], seed, LOSO, LAST]
+            said = table.said[[each.pool[m] for m in members], seed, table.truth, LAST]
             counts = table.counted(np.tensordot(each.weights[members], said, 1))
             confusion = confusion + counts[half.half == 0].sum(0)
         scores.append(float(uf1(confusion)))

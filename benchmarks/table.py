@@ -47,6 +47,8 @@ class Table:
     """Of each configuration: its weights and multiply-accumulates, what was drawn, all of it."""
     made: dict[str, Any]
     """Where and of what it was measured."""
+    truth: int = LOSO
+    """The scheme that true scores are of; another while there is little of LOSO."""
 
     @classmethod
     def of(cls, lines: Iterable[dict[str, Any]]) -> Self:

@@ -13,7 +13,8 @@
 every seed groups the subjects anew. 30 epochs are trained, and the held-out clips asked about
 after 10, 20 and 30 of them. It takes about eight hours of one core, goes on where it was, and
 writes a line a fold; `pack` makes the small file of it that the replays read. Any of them also
-reads the lines of an unfinished measurement: table=runs/tabular.jsonl.
+reads the lines of an unfinished measurement: table=runs/tabular.jsonl; with truth=4, what it calls
+true is of 4 groups, which are measured first, in place of LOSO.
 
 `fidelities`: what each scheme and number of epochs costs a candidate, in seconds of one core;
 the rank correlation of its pooled UF1, one seed at a time, with that of LOSO after 30 epochs, mean
@@ -39,6 +40,7 @@ of the best one and of the mean of the best five, with the standard error over s
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import combining
@@ -51,7 +53,7 @@ from table import EPOCHS, FILE, SCHEMES, Table
 from mer_nas.errors import MerNasError, unknown
 
 COMMANDS = ("measure", "pack", "fidelities", "ensembles", "final", "search")
-KEYS = ("hours", "file", "table", "scheme", "epochs", "pool", "studies")
+KEYS = ("hours", "file", "table", "scheme", "epochs", "pool", "studies", "truth")
 """Words of this benchmark's own; all others are settings."""
 
 
@@ -78,9 +80,10 @@ def main(words: list[str]) -> None:
 
 def replay(command: str, own: Mapping[str, str]) -> None:
     """Print what one replay says of the table."""
-    table = Table.load(Path(own.get("table", FILE)))
+    truth = SCHEMES.index(own.get("truth", "loso"))
+    table = replace(Table.load(Path(own.get("table", FILE))), truth=truth)
     print(table.describe())
-    scheme = SCHEMES.index(own.get("scheme", "loso"))
+    scheme = SCHEMES.index(own.get("scheme", SCHEMES[truth]))
     epoch = EPOCHS.index(int(own.get("epochs", EPOCHS[-1])))
     replays: Mapping[str, Callable[[], Iterator[str]]] = {
         "fidelities": lambda: fidelities.lines(table),
