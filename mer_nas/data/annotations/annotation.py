@@ -28,6 +28,7 @@ from mer_nas.data.preprocess.frame_readers import MAX_FPS
 
 _UNIT = re.compile(r"(?:AU|AD|M)?\s*[LRATB]*\s*(\d{1,2})")
 _SEPARATORS = re.compile("[+,\uff0c]")
+_THOUSAND = re.compile(r"[1-9][.,][0-9]{3}")
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
 
 
@@ -152,8 +153,10 @@ def _annotation(cells: Cells, layout: Layout, subject: str, where: str) -> Annot
 def _oddities(annotation: Annotation) -> Iterator[Finding]:
     rate = annotation.values.get("fps", "")
     if rate and _rate(rate) is None:
-        right = f"a number above 0 and below {MAX_FPS}, with no mark between its thousands"
-        text = f"fps {rate!r} is not {right}: it is taken for unknown"
+        why = f"is no number above 0 and below {MAX_FPS:,}"
+        if _THOUSAND.fullmatch(rate):
+            why = "may be more than a thousand, or less than ten"
+        text = f"fps {rate!r} {why}: it is taken for unknown"
         yield Finding("warning", "a frame rate that is none", annotation.id, text)
     units = annotation.values.get("action_units", "")
     if _has_alternatives(units):
@@ -181,7 +184,7 @@ def _rate(text: str) -> float | None:
     >>> _rate("23.976"), _rate("1,000"), _rate("1.200")
     (23.976, None, None)
     """
-    if re.fullmatch(r"[1-9][.,][0-9]{3}", text):
+    if _THOUSAND.fullmatch(text):
         return None
     text = text.replace(",", ".")
     known = re.fullmatch(r"[0-9]*\.?[0-9]+", text) and 0 < float(text) < MAX_FPS
