@@ -63,6 +63,8 @@ class Settings:
     """`trainer.*` words of the command line; they hold in the search and in the final stage."""
     own: bool = field(default=False, compare=False)
     """Whether the user's own words have led to them, and no file of somebody's (see `trust`)."""
+    open_final: bool = field(default=False, compare=False)
+    """Whether a plan may make the final stage smaller: nobody asked for one beside the minutes."""
 
     def __repr__(self) -> str:
         """Return the names of what was chosen."""
@@ -109,6 +111,7 @@ class Settings:
 
 def _of_before(study: Tree) -> None:
     """Let a study that was made before there was a setting go on without what it asks for."""
+    study.setdefault("alternatives", 1)
     if isinstance(final := study.get("final"), dict):
         final.setdefault("ensemble", None)
         final.setdefault("chance", 0.0)
@@ -164,7 +167,9 @@ def resolve(
     trainer_words = read.of("trainer")
     trust.name_files(parts["space"].extensions)
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
-    return Settings(**parts, trainer_words=trainer_words, own=True)
+    word = (given or {}).get("study", read.plain.get("study", DEFAULTS["study"]))
+    open_final = _is_final_open(word, read.of("study"))
+    return Settings(**parts, trainer_words=trainer_words, own=True, open_final=open_final)
 
 
 def worded(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
@@ -295,6 +300,14 @@ def validate_data(tree: Tree, place: str) -> DataConfig:
 
 def _study(word: str | Config, changes: dict[str, Any]) -> StudyConfig:
     return validate(StudyConfig, _tree("study", word, changes), "study")
+
+
+def _is_final_open(word: str | Config, changes: Mapping[str, Any]) -> bool:
+    """Whether minutes were asked for beside a preset, and nothing of its final stage."""
+    if isinstance(word, Config) or any(key.split(".")[0] == "final" for key in changes):
+        return False
+    preset = presets.read("study", word)
+    return "final" not in preset or (preset.get("minutes") is None and "minutes" in changes)
 
 
 def _ray(word: str | Config, changes: dict[str, Any]) -> RayConfig:

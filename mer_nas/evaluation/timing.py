@@ -27,6 +27,8 @@ BATCH = 16
 REPEATS = 5
 PATIENCE = 1.0
 """Seconds; what takes longer is timed once."""
+HASTE = 0.05
+"""The same, where a plan is all that it is for."""
 
 
 class Timing(NamedTuple):
@@ -45,6 +47,14 @@ class Timing(NamedTuple):
         return BATCH
 
 
+class Step(NamedTuple):
+    """A training step of `BATCH` clips."""
+
+    seconds: float
+    machine: str
+    """As in `Timing`."""
+
+
 def clock(candidate: Candidate, classes: int) -> Timing:
     """Return how long a candidate computes on the device that its trainer names.
 
@@ -52,14 +62,37 @@ def clock(candidate: Candidate, classes: int) -> Timing:
         ConfigError: There is no such device here.
     """
     device = pick_device(candidate.trainer.device)
-    shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
     with deterministic(0, device):
-        network: nn.Module = Network(candidate.architecture, classes).to(device)
-        clips = {name: torch.rand(BATCH, *shapes[name], device=device) for name in names}
-        step = _step(network, clips, candidate, classes)
-        clip = _clip(network.eval(), [clips[name][:1] for name in names])
-    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu()
-    return Timing(round(1000 * step, 3), round(1000 * clip, 3), f"{machine}, one thread")
+        network, clips = _made(candidate, classes, device)
+        step = _step(network, clips, candidate, classes, PATIENCE)
+        clip = _clip(network.eval(), [values[:1] for values in clips.values()])
+    return Timing(round(1000 * step, 3), round(1000 * clip, 3), _machine(device))
+
+
+def clock_step(candidate: Candidate, classes: int) -> Step:
+    """Return how long a training step takes; of a long one not more exactly than a plan needs.
+
+    Raises:
+        ConfigError: There is no such device as the trainer names.
+    """
+    device = pick_device(candidate.trainer.device)
+    with deterministic(0, device):
+        network, clips = _made(candidate, classes, device)
+        return Step(_step(network, clips, candidate, classes, HASTE), _machine(device))
+
+
+def _made(
+    candidate: Candidate, classes: int, device: torch.device
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return the network of a candidate, and `BATCH` clips of noise for it."""
+    shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
+    network: nn.Module = Network(candidate.architecture, classes).to(device)
+    return network, {name: torch.rand(BATCH, *shapes[name], device=device) for name in names}
+
+
+def _machine(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu()
+    return f"{name}, one thread"
 
 
 def rehearse(candidate: Candidate, classes: int, device: torch.device) -> None:
@@ -100,9 +133,16 @@ def clock_clip(candidate: Candidate, classes: int) -> float:
 
 
 def _step(
-    network: nn.Module, clips: dict[str, Tensor], candidate: Candidate, classes: int
+    network: nn.Module,
+    clips: dict[str, Tensor],
+    candidate: Candidate,
+    classes: int,
+    patience: float,
 ) -> float:
-    """Return the seconds of a step of `fit`, from the beginning of one to that of the next."""
+    """Return the seconds of a step of `fit`, from the beginning of one to that of the next.
+
+    One step is timed where it takes longer than `patience`, in seconds, and several otherwise.
+    """
     begins: list[float] = []
     hook = network.register_forward_pre_hook(lambda *_: begins.append(_now()))
     device = next(iter(clips.values())).device
@@ -121,7 +161,7 @@ def _step(
 
     try:
         (first,) = train(2)
-        return first if first > PATIENCE else statistics.median(train(1 + REPEATS))
+        return first if first > patience else statistics.median(train(1 + REPEATS))
     finally:
         hook.remove()
 

@@ -20,6 +20,7 @@ from pydantic import (
 from mer_nas.config.base import Config, Name, Place, Share, Tree
 from mer_nas.errors import ConfigError, shown
 from mer_nas.search.objectives import Objectives
+from mer_nas.search.pace import Pace
 from mer_nas.statistics import RuleName
 
 SamplerName = Literal["tpe", "random", "gp", "evolutionary", "grid", "points"]
@@ -155,6 +156,13 @@ class StudyConfig(Config):
     """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
     startup: NonNegativeInt = 8
     """Trials that are drawn at random before the sampler models anything."""
+    alternatives: PositiveInt = 8
+    """Draws for each trial, of which the one is trained that promises most for its predicted
+    seconds; 1: costs do not weigh. Without effect on closed lists (grid, points) and on several
+    objectives."""
+    pace: Pace | None = None
+    """What seconds are predicted from; null: measured once, when the study is made, and kept in
+    its settings. The same seed and pace give the same proposals, on any machine."""
     final: Annotated[
         FinalConfig | None,
         BeforeValidator(_none, json_schema_input_type=FinalConfig | Literal["none"] | None),
@@ -169,6 +177,11 @@ class StudyConfig(Config):
     def closed(self) -> bool:
         """Whether what will be tried is known beforehand."""
         return self.sampler in CLOSED
+
+    @property
+    def weighs_cost(self) -> bool:
+        """Whether a trial is the cheapest of several draws."""
+        return self.alternatives > 1 and not self.closed and len(self.objectives) == 1
 
     @property
     def unpruned(self) -> str:

@@ -18,6 +18,7 @@ budget.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import optuna
@@ -28,6 +29,7 @@ from mer_nas.data.protocols import Protocol
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search import pruners
+from mer_nas.search.alternatives import Alternatives, Drafting, predicted_seconds
 from mer_nas.search.budget import COUNTED, Budget
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.crash_points import crash_point
@@ -82,6 +84,7 @@ class StudyDriver:
 
     Args:
         propose: Draws a candidate from a trial.
+        draft: Draws one that only its cost is asked of; none where costs do not weigh.
         points: Tried first, in this order.
         settings: Budget, objectives, sampler and pruner.
         clips: What is learned from.
@@ -102,6 +105,7 @@ class StudyDriver:
         self,
         *,
         propose: Propose,
+        draft: Drafting | None = None,
         points: Iterable[WarmStart],
         settings: StudyConfig,
         clips: ClipSet,
@@ -133,6 +137,7 @@ class StudyDriver:
         self._pruner = pruners.build(
             pruner, settings.chance, settings.margin, len(protocol.blocks)
         )
+        self._alternatives = self._weighing(draft)
         self._enqueue(points, grid or (), again)
         self._reconcile()
 
@@ -253,6 +258,9 @@ class StudyDriver:
 
     def _begin(self, trial: optuna.Trial) -> Job | None:
         """Draw the candidate of a trial; return a job if something of it remains to be trained."""
+        if self._alternatives is not None:
+            self._alternatives.choose(trial, self._taken)
+            crash_point("after_choice")
         try:
             proposal = self._propose(trial)
         except Infeasible as error:
@@ -370,12 +378,24 @@ class StudyDriver:
 
     # What is known at the start --------------------------------------------------------------
 
+    def _weighing(self, draft: Drafting | None) -> Alternatives | None:
+        """Return what chooses among draws by their predicted seconds, where costs weigh."""
+        pace, clips, folds = self._settings.pace, self.protocol.trained, len(self.protocol.folds)
+        if draft is None or pace is None or not self._settings.weighs_cost:
+            return None
+        seconds = partial(predicted_seconds, pace, clips, folds)
+        return Alternatives(draft, seconds, self._settings.alternatives, self.study)
+
     def _enqueue(self, points: Iterable[WarmStart], grid: Grid, again: Grid) -> None:
-        """Put points and the grid before all other trials, each once in the life of the study."""
+        """Put points and the grid before all other trials, each once in the life of the study.
+
+        Where costs weigh, the points that are soonest trained come first.
+        """
         trials = self.study.get_trials(deepcopy=False)
         kinds = ("point", "row", "again")
         known = {(name, t.user_attrs.get(name)) for t in trials for name in kinds}
-        wanted = [("point", point.name, point.params) for point in points]
+        first = self._alternatives.cheap_first(points) if self._alternatives else points
+        wanted = [("point", point.name, point.params) for point in first]
         wanted += [("row", str(number), row) for number, row in enumerate(grid, start=1)]
         wanted += [("again", str(number), row) for number, row in enumerate(again, start=1)]
         for kind, name, params in wanted:

@@ -1,6 +1,7 @@
 """From a trial's draws to a candidate that can be trained, or the reason why there is none."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,11 @@ from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import Timing, clock
+from mer_nas.search.alternatives import Draft
 from mer_nas.search.effects import is_idle
+from mer_nas.search.probes import Tally
 from mer_nas.space import SearchSpace
-from mer_nas.space.search_space import Limits
+from mer_nas.space.search_space import Limits, Suggester
 from mer_nas.space.settings import Setting
 from mer_nas.training.config import TrainerConfig
 
@@ -51,18 +54,33 @@ class Proposer:
             Infeasible: The draws break a rule that no repair puts right, or a limit, or come to
                 a block of the user's own that cannot be built.
         """
-        place = self.space.name
-        tree = self.space.suggest(trial)
-        try:
-            architecture = parse_drawn(tree["architecture"], place)
-            settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
-            trainer = validate(TrainerConfig, settings, f"{place}: trainer")
-            candidate = Candidate(architecture, trainer)
-            cost, timing = check_limits(candidate, self.classes, self.space.limits, place)
-        except ConfigError as error:  # of one draw; the others go on
-            raise Infeasible(str(error)) from error
-        unused = tuple(self._idle(trial.params, architecture))
+        with _one_draw():
+            candidate = self._drawn(trial)
+            limits, place = self.space.limits, self.space.name
+            cost, timing = check_limits(candidate, self.classes, limits, place)
+        unused = tuple(self._idle(trial.params, candidate.architecture))
         return Proposal(candidate, cost, timing, unused)
+
+    def draft(self, suggester: Suggester) -> Draft:
+        """Draw, and count what training would take; hold it against the limits but those of time.
+
+        Raises:
+            Infeasible: As for a trial.
+        """
+        with _one_draw():
+            candidate = self._drawn(suggester)
+            with Tally() as tally:
+                cost = Cost.of(candidate.architecture, self.classes)
+            self.space.limits.hold(self.space.name, params=cost.deployed, macs=cost.macs)
+        return Draft(candidate, tally.effort)
+
+    def _drawn(self, suggester: Suggester) -> Candidate:
+        place = self.space.name
+        tree = self.space.suggest(suggester)
+        architecture = parse_drawn(tree["architecture"], place)
+        settings = merge(self.trainer.model_dump(), tree.get("trainer", {}))
+        trainer = validate(TrainerConfig, settings, f"{place}: trainer")
+        return Candidate(architecture, trainer)
 
     def _idle(self, drawn: dict[str, Any], network: Architecture) -> Iterator[str]:
         """Yield the parameters without which the network would be the same, whatever they are."""
@@ -70,6 +88,19 @@ class Proposer:
         for setting in Setting.of(self.space.tree, drawn):
             if setting.name in drawn and is_idle(self.space, drawn, network, tree, setting):
                 yield setting.name
+
+
+@contextmanager
+def _one_draw() -> Iterator[None]:
+    """Take a mistake for one of a single draw: the others go on.
+
+    Raises:
+        Infeasible: There was one.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise Infeasible(str(error)) from error
 
 
 def check_limits(

@@ -2,9 +2,13 @@
 
 Optuna's samplers carry random states from draw to draw; a driver that is killed loses them, and
 after a restart the same or other proposals come. Here each draw has a state of its own, seeded
-from the seed of the study, the number of the trial and the name of the parameter. So a draw
-depends on these and on the trials told before it, and on nothing else: a proposal that was half
-drawn when the driver was killed continues as it would have.
+from the seed of the study, the number of the trial and the name of the parameter, and from which
+of the trial's alternatives it is for. So a draw depends on these and on the trials told before it,
+and on nothing else: a proposal that was half drawn when the driver was killed continues as it
+would have.
+
+The Gaussian process looks for the one best point, which takes seconds, so the alternatives of a
+trial share what it models and differ in what it leaves open, such as settings of a chosen block.
 
 A sampler that models scores learns nothing from proposals that were infeasible or duplicates, and
 may make the same one for ever. So after a few in a row the next are drawn at random.
@@ -25,6 +29,9 @@ from mer_nas.search.config import SamplerName
 
 POPULATION = 12
 """Candidates in a generation of the evolutionary sampler."""
+ALTERNATIVE = "alternative"
+"""User attribute of a trial: which of its alternatives it is, from 0, which is all there is where
+costs do not weigh."""
 STUBBORN = 3
 """Proposals in a row that came to nothing, after which the next is drawn at random."""
 
@@ -42,8 +49,10 @@ class RepeatableSampler(BaseSampler):
         self.name = name
         self.startup = startup
         self.seed = seed
-        self._relative: BaseSampler = self._sampler(0, "")
+        self._relative: BaseSampler = self._sampler("0", "")
         self._stuck = (-1, False)
+        self._joint: tuple[int, dict[str, Any]] = (-1, {})
+        """What was drawn together for the trial of that number, where alternatives share it."""
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -51,7 +60,8 @@ class RepeatableSampler(BaseSampler):
         """Return the parameters that are drawn together."""
         if self._is_stuck(study, trial):
             return {}
-        self._relative = self._sampler(trial.number, "")
+        which = str(trial.number) if self.name == "gp" else _which(trial)
+        self._relative = self._sampler(which, "")
         return self._relative.infer_relative_search_space(study, trial)
 
     def sample_relative(
@@ -60,7 +70,12 @@ class RepeatableSampler(BaseSampler):
         """Draw the parameters that are drawn together."""
         if not search_space:
             return {}
-        return self._relative.sample_relative(study, trial, search_space)
+        if self.name != "gp":
+            return self._relative.sample_relative(study, trial, search_space)
+        if self._joint[0] != trial.number:
+            drawn = self._relative.sample_relative(study, trial, search_space)
+            self._joint = (trial.number, drawn)
+        return self._joint[1]
 
     def sample_independent(
         self,
@@ -71,7 +86,7 @@ class RepeatableSampler(BaseSampler):
     ) -> Any:
         """Draw one of the other parameters."""
         name: SamplerName = "random" if self._is_stuck(study, trial) else self.name
-        sampler = _build(name, self.startup, _draw_seed(self.seed, trial.number, param_name))
+        sampler = _build(name, self.startup, _draw_seed(self.seed, _which(trial), param_name))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -82,7 +97,7 @@ class RepeatableSampler(BaseSampler):
         values: Any,
     ) -> None:
         """Let the sampler note what it has to."""
-        self._sampler(trial.number, "after").after_trial(study, trial, state, values)
+        self._sampler(_which(trial), "after").after_trial(study, trial, state, values)
 
     def _is_stuck(self, study: Study, trial: FrozenTrial) -> bool:
         if self._stuck[0] != trial.number:
@@ -92,8 +107,8 @@ class RepeatableSampler(BaseSampler):
             self._stuck = (trial.number, len(rejected) == STUBBORN and all(rejected))
         return self._stuck[1]
 
-    def _sampler(self, number: int, parameter: str) -> BaseSampler:
-        return _build(self.name, self.startup, _draw_seed(self.seed, number, parameter))
+    def _sampler(self, which: str, parameter: str) -> BaseSampler:
+        return _build(self.name, self.startup, _draw_seed(self.seed, which, parameter))
 
 
 def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
@@ -117,7 +132,13 @@ def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
                 )
 
 
-def _draw_seed(study_seed: int, number: int, parameter: str) -> int:
+def _which(trial: FrozenTrial) -> str:
+    """Return what stands for one alternative of a trial: "7", then "7.1", "7.2" and so on."""
+    alternative = trial.user_attrs.get(ALTERNATIVE, 0)
+    return f"{trial.number}.{alternative}" if alternative else f"{trial.number}"
+
+
+def _draw_seed(study_seed: int, which: str, parameter: str) -> int:
     """Return the seed of one draw, in [0, 2**32)."""
-    text = f"{study_seed}/{number}/{parameter}"
+    text = f"{study_seed}/{which}/{parameter}"
     return int(files.digest(text)[:8], 16)

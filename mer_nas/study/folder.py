@@ -45,6 +45,7 @@ from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
+from mer_nas.study.forecast import decided
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
 
@@ -270,6 +271,8 @@ def create(
     for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
         on_event(Note(line))
     grid(settings.space, study.sampler)  # or there is nothing to make a folder for
+    settings = decided(settings, clips)
+    study = settings.study
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(
         command=command,

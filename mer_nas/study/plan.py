@@ -10,6 +10,7 @@ from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Scheme
 from mer_nas.data.protocols import plan as divide
+from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Listener, Note, Opened, ignore
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
@@ -60,24 +61,19 @@ def plan(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Pla
     study = settings.study
     for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
         on_event(Note(line))
-    planned = Forecast.of(settings, clips)
+    settings, planned = Forecast.of(settings, clips).decide(settings)
+    study = settings.study
     lines = [
         presets.dump(settings.dump()),
         clips.describe(),
         _budget(settings),
         f"{count(len(planned.protocol.folds), 'fold')} a trial ({planned.protocol.name}), "
         f"{count(planned.workers, 'worker')}",
-        f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker",
+        f"about {duration(planned.seconds_per_trial)} for a whole trial on one worker"
+        f"{_of_alternatives(study)}",
+        *_stages(settings, planned),
+        *filter(None, [planned.shortage(study)]),
     ]
-    if planned.search_seconds is not None:
-        shorter = "" if study.unpruned else "; pruning shortens it"
-        lines.append(f"search: at most about {duration(planned.search_seconds)}{shorter}")
-    if study.final is not None:
-        lines.append(
-            f"final stage: {count(study.final.candidates, 'candidate')}"
-            f"{_beside(settings)} x {count(study.final.seeds, 'seed')}, "
-            f"about {duration(planned.final_seconds)}"
-        )
     if study.outer is not None:
         lines.append(planned.outlay(study))
     tree = {
@@ -92,10 +88,41 @@ def plan(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Pla
         "search_seconds": planned.search_seconds,
         "final_repetitions": planned.final_jobs,
         "final_seconds": planned.final_seconds,
+        "final_share": planned.final_share(study.minutes),
         "searches": planned.searches,
         "total_seconds": planned.total_seconds(study.minutes),
     }
     return Plan("\n".join(lines), tree)
+
+
+def _stages(settings: Settings, planned: Forecast) -> list[str]:
+    """Return the time of search and final stage, each with its share of both."""
+    study, lines = settings.study, []
+    share = planned.final_share(study.minutes) if study.final is not None else None
+    search = planned.bounded(study.minutes)
+    if search is not None:
+        shorter = (
+            "" if study.unpruned or planned.search_seconds != search else "; pruning shortens it"
+        )
+        of = "" if share is None else f" ({1 - share:.0%} of both)"
+        lines.append(f"search: at most about {duration(search)}{of}{shorter}")
+    if study.final is not None:
+        of = "" if share is None else f" ({share:.0%} of both)"
+        lines.append(
+            f"final stage: {count(study.final.candidates, 'candidate')}{_together(study)}"
+            f"{_beside(settings)} x {count(study.final.seeds, 'seed')}, "
+            f"about {duration(planned.final_seconds)}{of}"
+        )
+    return lines
+
+
+def _together(study: StudyConfig) -> str:
+    ensemble = study.ensemble if study.final else None
+    return f", an ensemble of at most {ensemble.members}" if ensemble else ""
+
+
+def _of_alternatives(study: StudyConfig) -> str:
+    return f", the soonest trained of {study.alternatives} draws" if study.weighs_cost else ""
 
 
 def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds: int) -> Plan:
@@ -143,6 +170,9 @@ def opened(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Opened:
         clips: Its data.
     """
     final, past = settings.study.final, StudyState(folder, folder.origin())
+    text = _opening(folder, settings, clips)
+    if settings.study.minutes is not None and not past.trials:
+        text += _too_little(settings, clips)
     return Opened(
         folder=folder.path,
         resume=folder.resume,
@@ -151,7 +181,7 @@ def opened(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Opened:
         final_jobs=final.jobs(len(settings.space.points)) if final else 0,
         past=tuple(past.events()),
         seconds=past.search_seconds,
-        text=_opening(folder, settings, clips),
+        text=text,
     )
 
 
@@ -178,6 +208,12 @@ def _opening(folder: StudyFolder, settings: Settings, clips: ClipSet) -> str:
         f"watch the trials: {dashboard(folder.storage(study))}",
     ]
     return "\n".join(lines)
+
+
+def _too_little(settings: Settings, clips: ClipSet) -> str:
+    """Return a line for the minutes of a search where they are too few; empty where they do."""
+    line = Forecast.of(settings, clips).shortage(settings.study)
+    return f"\n{line}" if line else ""
 
 
 def _under(folds: Scheme) -> str:

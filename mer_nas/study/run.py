@@ -31,13 +31,14 @@ from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import export_ensemble, export_winner
 from mer_nas.study.folder import Origin, StudyFolder, keep_settings
-from mer_nas.study.forecast import Forecast, announcement, clock_candidates
+from mer_nas.study.forecast import Forecast
 from mer_nas.study.plan import opened
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session, saying_what_is_kept
 from mer_nas.study.state import StudyState
 from mer_nas.study.summary import note_end, summary
+from mer_nas.study.timings import announcement, clock_candidates
 from mer_nas.systems import grid
 
 
@@ -183,8 +184,10 @@ def _driver(
     on_event: Listener,
 ) -> StudyDriver:
     study = settings.study
+    proposer = Proposer(settings.space, settings.trainer, len(clips.classes))
     return StudyDriver(
-        propose=Proposer(settings.space, settings.trainer, len(clips.classes)),
+        propose=proposer,
+        draft=proposer.draft,
         points=settings.space.points,
         settings=study,
         clips=clips,

@@ -25,12 +25,15 @@ from mer_nas.errors import Infeasible
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import code_version
+from mer_nas.search.alternatives import Draft, Drafting
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import Grid, StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
+from mer_nas.search.pace import Effort
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.space import WarmStart
+from mer_nas.training.config import TrainerConfig
 
 CLASSES = ("negative", "positive", "surprise")
 
@@ -53,6 +56,11 @@ class Sketch:
         bonus = {"plain": 0.0, "gated": 0.1}[values["kind"]] + 0.05 * values.get("gates", 0)
         return 0.4 + 0.3 * values["x"] + bonus
 
+    @property
+    def trainer(self) -> TrainerConfig:
+        """How it would be trained: through its clips once."""
+        return TrainerConfig(epochs=1)
+
     def dump(self) -> Tree:
         """As a candidate's tree."""
         return dict(self.values)
@@ -70,6 +78,18 @@ def costing(macs: int) -> Cost:
 
 def propose(trial: optuna.Trial) -> Proposal:
     """Draw from a conditional space of which some is infeasible."""
+    return Proposal(sketched(trial), costing(100))  # type: ignore[arg-type]
+
+
+def draft(suggester: Any) -> Draft:
+    """Draw from the same space; every y makes a candidate twice as costly as the one before."""
+    sketch = sketched(suggester)
+    macs = 2 ** dict(sketch.values)["y"]
+    return Draft(sketch, Effort(operations=0, macs=macs, values=0))  # type: ignore[arg-type]
+
+
+def sketched(trial: Any) -> Sketch:
+    """Draw a sketch."""
     values = {"x": trial.suggest_float("x", 0.0, 1.0, step=0.05)}
     values["kind"] = trial.suggest_categorical("kind", ["plain", "gated"])
     if values["kind"] == "gated":
@@ -77,7 +97,7 @@ def propose(trial: optuna.Trial) -> Proposal:
     values["y"] = trial.suggest_int("y", 0, 5)
     if values["y"] == 5 and values["x"] > 0.5:
         raise Infeasible(f"y=5 needs x up to 0.5, not {values['x']:.2f}")
-    return Proposal(Sketch(tuple(sorted(values.items()))), costing(100))  # type: ignore[arg-type]
+    return Sketch(tuple(sorted(values.items())))
 
 
 POINTS = (
@@ -200,6 +220,7 @@ def search(
     scripted: ScriptedEvaluator,
     *,
     propose: Propose = propose,
+    draft: Drafting | None = None,
     points: tuple[WarmStart, ...] = POINTS,
     grid: Grid | None = None,
     on_event: Listener = ignore,
@@ -210,6 +231,7 @@ def search(
     with Ledger(folder / "ledger.jsonl", on_event) as ledger:
         driver = StudyDriver(
             propose=propose,
+            draft=draft,
             points=points,
             grid=grid,
             settings=StudyConfig(**{"trials": 12, "startup": 4, **settings}),

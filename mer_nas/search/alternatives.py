@@ -1,0 +1,186 @@
+"""Which of several draws becomes a trial: the one that promises most per predicted second.
+
+The rule is that of cost-aware Bayesian optimization, expected improvement per second (Snoek et al.
+2012). The draws for one trial are alike to the sampler: each is what it thinks best of the
+candidates that it looked at, or drawn at random while it models nothing. So each promises the same
+gain, and the one that is soonest trained promises most per second. Cheap candidates therefore come
+first (the cost-effective initial design of Lee et al. 2020); and the surer the sampler gets, the
+more do its draws resemble one another, and the less does their cost decide.
+
+Nothing of the other draws is kept. Which one was taken is noted before the trial is drawn, and
+every draw can be repeated (see `samplers`), so a kill changes nothing.
+"""
+
+import copy
+from collections.abc import Callable, Container, Iterable, Mapping
+from math import inf
+from random import Random
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial
+
+from mer_nas.errors import Infeasible
+from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.timing import BATCH
+from mer_nas.search.pace import Effort, Pace
+from mer_nas.search.samplers import ALTERNATIVE
+from mer_nas.space import WarmStart
+from mer_nas.space.domains import Float, Int
+from mer_nas.space.search_space import Suggester
+
+LISTED = ("point", "row", "again")
+"""User attributes of trials whose parameters were given beforehand."""
+
+
+class Draft(NamedTuple):
+    """A candidate that was drawn and may not be trained."""
+
+    candidate: Candidate
+    effort: Effort
+
+
+def predicted_seconds(pace: Pace, clips: int, folds: int, draft: Draft) -> float:
+    """Return about how long it takes to train a candidate through all folds of a protocol.
+
+    Args:
+        pace: Of the machine.
+        clips: Training clips of all folds together.
+        folds: Number of folds.
+        draft: The candidate.
+    """
+    steps = draft.candidate.trainer.visits(clips, folds) / BATCH
+    return pace.step_seconds(draft.effort) * steps
+
+
+Drafting = Callable[[Suggester], Draft]
+"""Draws a candidate and counts its effort; raises `Infeasible` where the draws make none."""
+
+
+class Alternatives:
+    """Chooses among draws.
+
+    Args:
+        draft: Draws a candidate.
+        seconds: What it will take to train one.
+        count: Draws for each trial.
+        study: The Optuna study.
+    """
+
+    def __init__(
+        self,
+        draft: Drafting,
+        seconds: Callable[[Draft], float],
+        count: int,
+        study: optuna.Study,
+    ) -> None:
+        self._draft = draft
+        self._seconds = seconds
+        self._count = count
+        self._study = study
+
+    def choose(self, trial: optuna.Trial, taken: Container[str]) -> None:
+        """Decide which of its alternatives a trial will draw; nothing where that is decided.
+
+        Args:
+            trial: Of which nothing is drawn yet.
+            taken: Keys of candidates that there are already.
+        """
+        noted = trial.user_attrs
+        if trial.params or ALTERNATIVE in noted or any(kind in noted for kind in LISTED):
+            return
+        frozen = self._study.get_trials(deepcopy=False)[trial.number]
+        waits = [self._wait(_Draw(self._study, frozen, n), taken) for n in range(self._count)]
+        trial.set_user_attr(ALTERNATIVE, waits.index(min(waits)))
+
+    def cheap_first(self, points: Iterable[WarmStart]) -> list[WarmStart]:
+        """Return points in the order of their predicted seconds; impossible ones last."""
+        return sorted(points, key=lambda point: self._wait(KnownDraw(point.params, Random(0)), ()))
+
+    def _wait(self, draw: Suggester, taken: Container[str]) -> float:
+        """Return the predicted seconds of a draw; infinitely many where it is no new candidate."""
+        try:
+            draft = self._draft(draw)
+        except Infeasible:
+            return inf
+        return inf if draft.candidate.key in taken else self._seconds(draft)
+
+
+class KnownDraw:
+    """Parameters that are known, such as a point's; what they leave open is left to chance."""
+
+    def __init__(self, params: Mapping[str, Any], chance: Random) -> None:
+        self._params = params
+        self._chance = chance
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Return a label."""
+        drawn = self._chance.choice(choices)
+        return self._params.get(name, drawn)
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Return a whole number."""
+        drawn = Int(low, high, step, log).draw(self._chance)
+        return int(self._params.get(name, drawn))
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        step: float | None = None,
+        log: bool = False,
+    ) -> float:
+        """Return a number."""
+        drawn = Float(low, high, log).draw(self._chance)
+        return float(self._params.get(name, drawn))
+
+
+class _Draw:
+    """What a trial would draw as one of its alternatives; its study hears nothing of it."""
+
+    def __init__(self, study: optuna.Study, trial: FrozenTrial, alternative: int) -> None:
+        self._study = study
+        self._trial = copy.copy(trial)
+        self._trial.user_attrs = {**trial.user_attrs, ALTERNATIVE: alternative}
+        sampler = study.sampler
+        space = sampler.infer_relative_search_space(study, self._trial)
+        self._params = dict(sampler.sample_relative(study, self._trial, space))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Draw a label."""
+        return self._drawn(name, CategoricalDistribution(choices))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Draw a whole number."""
+        return int(self._drawn(name, IntDistribution(low, high, log=log, step=step)))
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        step: float | None = None,
+        log: bool = False,
+    ) -> float:
+        """Draw a number."""
+        return float(self._drawn(name, FloatDistribution(low, high, log=log, step=step)))
+
+    def _drawn(self, name: str, distribution: BaseDistribution) -> Any:
+        if name not in self._params:
+            self._params[name] = self._study.sampler.sample_independent(
+                self._study, self._trial, name, distribution
+            )
+        return self._params[name]

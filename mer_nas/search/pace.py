@@ -1,0 +1,41 @@
+"""How long a training step will take, predicted before anything is trained.
+
+Multiply-accumulates alone do not tell: a small network spends its time on calls of operators, a
+wide one on numbers that are only moved. So a step is taken for a sum over all three, each at its
+price on one machine (see `probes`, where prices are found).
+"""
+
+from typing import NamedTuple
+
+from pydantic import NonNegativeFloat
+
+from mer_nas.config.base import Config
+
+
+class Effort(NamedTuple):
+    """What there is to do for one clip; counted as a network is built and run without numbers."""
+
+    operations: int
+    """Calls of torch's operators."""
+    macs: int
+    """Multiply-accumulates that are computed: of routed experts all, unlike the nominal ones."""
+    values: int
+    """Numbers that the operators give."""
+
+
+class Pace(Config):
+    """Prices of a training step of 16 clips on one machine, in seconds."""
+
+    per_operation: NonNegativeFloat
+    """For each operation of the network (`Effort.operations`)."""
+    per_mac: NonNegativeFloat
+    """For each multiply-accumulate of a clip."""
+    per_value: NonNegativeFloat
+    """For each number that the operations give of a clip."""
+    machine: str = ""
+    """Where it was measured."""
+
+    def step_seconds(self, effort: Effort) -> float:
+        """Return the seconds that a training step of 16 clips will take about."""
+        prices = (self.per_operation, self.per_mac, self.per_value)
+        return sum(price * amount for price, amount in zip(prices, effort, strict=True))

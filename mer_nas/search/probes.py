@@ -1,0 +1,86 @@
+"""How the prices of a pace are found: networks are counted, and a few of them timed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from mer_nas.evaluation.timing import clock_step
+from mer_nas.search.alternatives import Draft
+from mer_nas.search.pace import Effort, Pace
+
+TIMED = 6
+"""Candidates that are timed."""
+
+
+def measured_pace(drafts: Sequence[Draft], classes: int) -> Pace:
+    """Return the pace of this machine, from training steps of some of these candidates.
+
+    They are spread over the work that there is to do, and the one with the most is not among
+    them: its step alone may take minutes.
+
+    Args:
+        drafts: Candidates, at least one.
+        classes: Of their data.
+
+    Raises:
+        ConfigError: The device that a trainer names is not here.
+    """
+    unlike = {draft.effort: draft for draft in drafts}
+    by_work = sorted(unlike.values(), key=lambda draft: draft.effort.macs)
+    some = by_work[:: max(1, len(by_work) // TIMED)][:TIMED]
+    steps = [clock_step(draft.candidate, classes) for draft in some]
+    (machine,) = {step.machine for step in steps}
+    return fitted([draft.effort for draft in some], [step.seconds for step in steps], machine)
+
+
+def fitted(efforts: Sequence[Effort], seconds: Sequence[float], machine: str) -> Pace:
+    """Return the prices, none below zero, by which relative errors are least.
+
+    That is the least-squares problem of Lawson and Hanson (1974).
+
+    Args:
+        efforts: Of networks, at least one.
+        seconds: What a training step of 16 clips took of each; above zero.
+        machine: Where that was.
+    """
+    amounts = np.asarray(efforts, dtype=float)
+    scale = np.maximum(amounts.max(axis=0), 1.0)
+    relative = amounts / scale / np.asarray(seconds)[:, None]
+    found, _ = nnls(relative, np.ones(len(efforts)))
+    operation, mac, value = (float(f"{price:.4g}") for price in found / scale)
+    return Pace(per_operation=operation, per_mac=mac, per_value=value, machine=machine)
+
+
+class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what is done within a `with` statement, which is to be one clip's."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._operations = self._flops = self._values = 0
+
+    @property
+    def effort(self) -> Effort:
+        """What was counted so far."""
+        return Effort(self._operations, round(self._flops / 2), self._values)
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        found = func(*args, **given)
+        self._operations += 1
+        formula: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self._flops += formula(*args, **given, out_val=found)
+        if isinstance(found, torch.Tensor):
+            self._values += found.numel()
+        return found

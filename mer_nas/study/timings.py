@@ -1,0 +1,65 @@
+"""How long candidates take: those of the final stage, and each for a step and a clip."""
+
+from __future__ import annotations
+
+import operator
+import statistics
+from collections.abc import Sequence
+
+from mer_nas.config.base import validate
+from mer_nas.evaluation.timing import clock, clock_clip
+from mer_nas.study.forecast import visits
+from mer_nas.study.state import StudyState
+from mer_nas.study.trial import Trial
+from mer_nas.training.config import TrainerConfig
+from mer_nas.wording import count, duration
+
+
+def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> str:
+    """Say how long the final stage will take, from what its candidates took in the search."""
+    final, seeds = state.origin.final, state.settings.study.final
+    assert final is not None
+    assert seeds is not None
+    repetitions = f"{count(len(entries), 'candidate')} x {count(seeds.seeds, 'seed')}"
+    text = f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')})"
+    per_clip = [_seconds_per_clip(state, entry) for entry in entries]
+    known = [seconds for seconds in per_clip if seconds is not None]
+    if len(known) < len(entries):  # their folds are not in the ledger any more
+        return text
+    through = (visits(final, entry.candidate.trainer) for entry in entries)
+    total = seeds.seeds * sum(map(operator.mul, known, through))
+    return f"{text}, about {duration(total / workers)}"
+
+
+def _seconds_per_clip(state: StudyState, entry: Trial) -> float | None:
+    """Return what a candidate took in the search, each clip that it went through counted."""
+    search = state.origin.search
+    tree = next(t for t in state.trials if t.number == entry.number).user_attrs
+    results = state.under(search, tree["candidate"])
+    if not results:
+        return None
+    trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
+    return statistics.median(
+        result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
+        for result in results
+    )
+
+
+def clock_candidates(state: StudyState) -> None:
+    """Measure how long candidates compute, each once in the life of the study.
+
+    Of the finalists, or else of the best trial, also a training step, which takes much longer to
+    measure; the drawing of scores against latency needs a clip of every complete trial.
+    """
+    classes = len(state.origin.data.classes)
+    ranked = [trial for trial, _ in state.finalists] or state.ranked()[:1]
+    timings = dict(state.noted.get("timings", {}))
+    for key, candidate in ((trial.candidate.key, trial.candidate) for trial in ranked):
+        if key not in timings:
+            timings[key] = clock(candidate, classes)._asdict()
+    state.note("timings", timings)
+    clip_ms = dict(state.clip_ms)
+    for trial in state.complete():
+        if trial.searched not in clip_ms and trial.searched not in state.timings:
+            clip_ms[trial.searched] = clock_clip(trial.candidate, classes)
+    state.note("clip_ms", clip_ms)

@@ -1,0 +1,62 @@
+"""What a training step will take, from what is known before."""
+
+from random import Random
+
+import pytest
+import torch
+
+from mer_nas.architectures import Cost
+from mer_nas.errors import Infeasible
+from mer_nas.search.alternatives import KnownDraw
+from mer_nas.search.pace import Effort, Pace
+from mer_nas.search.probes import Tally, fitted
+from mer_nas.search.proposals import Proposer
+from mer_nas.settings import resolve
+
+EFFORTS = [
+    Effort(100, 10**6, 10**5),
+    Effort(400, 10**6, 10**6),
+    Effort(200, 10**8, 10**6),
+    Effort(900, 10**7, 10**7),
+]
+
+
+def test_prices_that_explain_every_step_are_found() -> None:
+    true = Pace(per_operation=5e-5, per_mac=2e-9, per_value=1e-8)
+    found = fitted(EFFORTS, [true.step_seconds(effort) for effort in EFFORTS], "here")
+    assert found.per_operation == pytest.approx(5e-5, rel=1e-3)
+    assert found.per_mac == pytest.approx(2e-9, rel=1e-3)
+    assert found.per_value == pytest.approx(1e-8, rel=1e-3)
+    assert found.step_seconds(Effort(1000, 10**9, 0)) == pytest.approx(0.05 + 2, rel=1e-3)
+
+
+def test_no_price_falls_below_zero() -> None:
+    """More values went with shorter steps: by plain least squares they would be paid for."""
+    efforts = [Effort(100, 0, 10**6), Effort(100, 0, 5 * 10**5)]
+    found = fitted(efforts, [0.01, 0.02], "here")
+    assert found.per_value == 0
+    assert found.per_operation > 0
+
+
+def test_operations_are_counted_one_by_one() -> None:
+    left, right = (torch.empty(2, 3, device="meta"), torch.empty(3, 4, device="meta"))
+    with Tally() as tally:
+        torch.relu(left @ right)
+    assert tally.effort == Effort(operations=2, macs=2 * 3 * 4, values=2 * 4 + 2 * 4)
+
+
+@pytest.mark.parametrize(("name", "routed"), [("prog_s", False), ("dre_s", True)])
+def test_of_routed_experts_all_are_counted(name: str, routed: bool) -> None:
+    settings = resolve(["space=moe"])
+    proposer = Proposer(settings.space, settings.trainer, classes=3)
+    (point,) = (point for point in settings.space.points if point.name == name)
+    found = proposer.draft(KnownDraw(point.params, Random(0)))
+    nominal = Cost.of(found.candidate.architecture, 3).macs
+    assert (found.effort.macs > 1.05 * nominal) is routed
+    assert routed or found.effort.macs == nominal
+
+
+def test_a_draft_is_held_against_the_limits_that_need_no_clock() -> None:
+    settings = resolve(["space=moe", "space.limits.params=1000", "space.limits.step_ms=1e-3"])
+    with pytest.raises(Infeasible, match=r"weights; the space allows at most 1,000"):
+        Proposer(settings.space, settings.trainer, classes=3).draft(KnownDraw({}, Random(1)))
