@@ -5,7 +5,7 @@ Candidates compare where the same subjects were held out in the same folds; the 
 compared with each of the others, paired over subjects, and the p-values hold for all of that
 together.
 
-A candidate that a search chose by its score on these subjects is flattered by the choice; a
+What a search chose by its score on these subjects is flattered by the choice; a
 published point that somebody names is not. By how much stands beside the score, and nothing here
 takes it off.
 """
@@ -199,7 +199,7 @@ def _row(
     paired: PairedComparison | None,
 ) -> ComparedCandidate:
     scores = [score.uf1 for score in measured.scores]
-    headline = candidate.source.headline if candidate.chosen and candidate.winner else None
+    flattered = candidate.chosen and candidate.optimism is not None
     return ComparedCandidate(
         name=name,
         **candidate.facts.shared,
@@ -209,8 +209,8 @@ def _row(
         uar=estimate(counts, uar),
         accuracy=estimate(counts, accuracy),
         deviation=statistics.stdev(scores) if len(scores) > 1 else None,
-        optimism=headline.optimism if headline else None,
-        lower_bound=headline.upper_bound if headline else False,
+        optimism=candidate.optimism if flattered else None,
+        lower_bound=candidate.lower_bound and flattered,
         code_version=candidate.source.code_version,
         against=paired.turned() if paired is not None else None,
     )

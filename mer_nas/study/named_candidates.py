@@ -1,7 +1,8 @@
 """Who is to be compared: words of the command line, and the candidates that they name.
 
-runs/moe-synthetic-1      a study, which stands for its winner
-moe-synthetic-1:prog_s    a point of a study; also :17 for a trial, :rank2 of its final stage
+runs/moe-synthetic-1      a study, which stands for what it hands over, a candidate or an ensemble
+moe-synthetic-1:prog_s    a point of a study; also :17 for a trial, :rank2 of its final stage,
+                          :rank1 for its best candidate alone, :ensemble for its ensemble
 DIR/report.json           a report, wherever it lies
 runs/evaluations/NAME     what `mer-nas evaluate` measured
 prog_s                    a bare name: of the first study
@@ -19,22 +20,24 @@ from mer_nas.errors import StudyError, unknown
 from mer_nas.report import (
     CandidateSummary,
     DataSummary,
+    EnsembleSummary,
     FinalistSummary,
-    Headline,
     Report,
     SeedScores,
+    StudySummary,
     TrialSummary,
     read_report,
 )
 from mer_nas.report.files import JSON
 from mer_nas.search.lock import refuse_driven
+from mer_nas.statistics import Correction
 from mer_nas.study.evaluate import FILE as EVALUATION
 from mer_nas.study.evaluate import folds_of, read_evaluation
 from mer_nas.study.folder import RUNS, StudyFolder
 
 HOW = (
-    "STUDY, STUDY:POINT, STUDY:17 for a trial, a report.json, a folder of `mer-nas evaluate`, or "
-    "a bare POINT of the first study"
+    "STUDY, STUDY:POINT, STUDY:17 for a trial, STUDY:rank1, STUDY:ensemble, a report.json, a "
+    "folder of `mer-nas evaluate`, or a bare POINT of the first study"
 )
 MeasuredIn = Literal["final", "search", "evaluation"]
 
@@ -49,7 +52,6 @@ class _ResultFile:
     data: DataSummary
     data_settings: Tree
     code_version: str
-    headline: Headline | None = None
     report: Report | None = None
     """None where it is an evaluation."""
 
@@ -79,8 +81,11 @@ class NamedCandidate:
     facts: CandidateSummary
     measured: tuple[Measured, ...]
     """Under each protocol; the final one first."""
-    winner: bool = False
-    """Whether it is the best of its study."""
+    optimism: float | None = None
+    """By how much its score flatters what its study hands over, or could have; none where that is
+    unknown, and for any other candidate."""
+    lower_bound: bool = False
+    """Whether that may be more."""
     chosen: bool = False
     """Whether its score on these subjects brought it here, as it did not a point that is named."""
 
@@ -171,9 +176,7 @@ def _study(file: Path) -> _ResultFile:
     report = read_report(file)
     study = report.study
     settings = study.settings.get("data", {})
-    return _ResultFile(
-        file, study.name, study.data, settings, study.code_version, study.headline, report
-    )
+    return _ResultFile(file, study.name, study.data, settings, study.code_version, report)
 
 
 def _evaluated(word: str, file: Path) -> NamedCandidate:
@@ -184,19 +187,67 @@ def _evaluated(word: str, file: Path) -> NamedCandidate:
 
 
 def _winner(word: str, source: _ResultFile) -> NamedCandidate:
+    assert source.report is not None
+    together = source.report.study.ensemble
+    if together is not None and together.handed_over:
+        return _ensemble(word, source, together)
     best = next(_candidates(word, source), None)
     if best is None:
         raise StudyError(f"{word}: no trial is complete, so there is no winner to compare")
     return replace(best, chosen=True)
 
 
+def _ensemble(word: str, source: _ResultFile, together: EnsembleSummary) -> NamedCandidate:
+    """Return the ensemble of a study, which its members' scores brought there."""
+    assert source.report is not None
+    study = source.report.study
+    final = together.stage == "final"
+    folds = folds_of(study.protocol if final else study.search_protocol, study.seed)
+    costs = {name: getattr(together, name) for name in ("deployed", "macs", "clip_ms")}
+    return NamedCandidate(
+        word,
+        source,
+        together.label,
+        CandidateSummary(origin=together.rule, **costs),
+        (Measured(together.stage, folds, together.scores),),
+        *_flattered(study, together.correction, handed_over=together.handed_over),
+        chosen=True,
+    )
+
+
+def _flattered(
+    study: StudySummary, choice: Correction | None, *, handed_over: bool
+) -> tuple[float | None, bool]:
+    """Return by how much being chosen flatters a score, and whether it may be more.
+
+    Args:
+        study: Whose candidates the choice was made among.
+        choice: What is known of the choice where it did not decide what is handed over.
+        handed_over: Whether it did.
+    """
+    headline = study.headline
+    if headline is None:
+        return None, False
+    if handed_over:
+        return headline.optimism, headline.upper_bound
+    return (choice.optimism, headline.upper_bound) if choice is not None else (None, False)
+
+
 def _candidate(word: str, source: _ResultFile, name: str) -> NamedCandidate:
+    assert source.report is not None
+    study = source.report.study
+    if name == "ensemble":
+        if study.ensemble is None:
+            why = study.ensemble_note or "none was asked for"
+            raise StudyError(f"{word}: {source.name} has no ensemble: {why}")
+        return _ensemble(word, source, study.ensemble)
     known = []
-    for candidate in _candidates(word, source):
+    for place, candidate in enumerate(_candidates(word, source), start=1):
         facts = candidate.facts
         assert isinstance(facts, FinalistSummary | TrialSummary)
         number = facts.trial if isinstance(facts, FinalistSummary) else facts.number
-        rank = f"rank{facts.rank}" if isinstance(facts, FinalistSummary) else ""
+        ranked = isinstance(facts, FinalistSummary) or not study.finalists
+        rank = f"rank{place}" if ranked else ""
         if name in {candidate.label, f"trial {number}", str(number), rank} - {"", "None"}:
             return replace(candidate, chosen=name == rank or not facts.warm_start)
         known.append(candidate.label)
@@ -219,5 +270,9 @@ def _candidates(word: str, source: _ResultFile) -> Iterator[NamedCandidate]:
         before = searched.pop(finalist.trial, None)
         found.append((finalist, (final, before[1]) if before else (final,)))
     found += [(trial, (measured,)) for trial, measured in searched.values()]
+    together = study.ensemble
     for place, (facts, measured) in enumerate(found):
-        yield NamedCandidate(word, source, facts.name, facts, measured, winner=place == 0)
+        alone = together is None or not together.handed_over
+        best = _flattered(study, together.alone if together else None, handed_over=alone)
+        flattered = best if place == 0 else (None, False)
+        yield NamedCandidate(word, source, facts.name, facts, measured, *flattered)

@@ -18,8 +18,10 @@ from mer_nas.errors import StudyError
 from mer_nas.report import (
     ComputeSummary,
     DataSummary,
+    EnsembleSummary,
     FinalistSummary,
     Headline,
+    MemberSummary,
     SeedScores,
     StudySummary,
     TrialSummary,
@@ -27,7 +29,7 @@ from mer_nas.report import (
 )
 from mer_nas.search.lock import refuse_driven
 from mer_nas.search.processes import Process
-from mer_nas.statistics import Estimate
+from mer_nas.statistics import Correction, Estimate
 from mer_nas.study.compare import compare_candidates
 
 Call = Callable[..., Result]
@@ -276,6 +278,79 @@ def test_who_was_chosen_is_said_to_be_flattered_and_by_how_much(one: Path) -> No
     )
 
 
+def together(*, handed_over: bool) -> EnsembleSummary:
+    """Return an ensemble of trials 2 and 0, whose choice flatters by 0.03, and 0.04 for the best."""
+
+    def worth(optimism: float) -> Correction:
+        uf1 = Estimate(value=0.8, low=0.7, high=0.9)
+        return Correction(
+            candidates=3, score=0.8 + optimism, optimism=optimism, uf1=uf1, uar=uf1, accuracy=uf1
+        )
+
+    return EnsembleSummary(
+        rule="mean",
+        key="together",
+        members=tuple(
+            MemberSummary(
+                trial=number,
+                origin="tpe",
+                key=f"{number:012x}",
+                weight=0.5,
+                deployed=1000,
+                macs=2_000_000,
+            )
+            for number in (2, 0)
+        ),
+        handed_over=handed_over,
+        stage="final",
+        protocol="LOSO",
+        scores=tuple(scored(answers(0.9, 60 + r), r) for r in (0, 1)),
+        search_score=0.83,
+        correction=worth(0.03),
+        alone=worth(0.04),
+        choice=worth(0.05),
+    )
+
+
+def test_a_study_stands_for_the_ensemble_that_it_hands_over(here: Path) -> None:
+    write(facts(ensemble=together(handed_over=True)))
+    found = compare_candidates(["one", "one:rank1", "prog_s"])
+    assert [row.name for row in found.rows] == ["one:ensemble of 2", "one:trial 2", "one:prog_s"]
+    first = found.rows[0]
+    both = [
+        f1_score(LABELS.ravel(), answers(0.9, 60 + r).ravel(), average="macro") for r in (0, 1)
+    ]
+    assert (first.uf1.value, first.seeds) == (pytest.approx(np.mean(both)), 2)
+    assert (first.stage, first.deployed, first.macs) == ("final", 2000, 4_000_000)
+    assert [row.optimism for row in found.rows] == [0.05, 0.04, None]  # 0.05: the headline's
+
+
+def test_an_ensemble_that_is_not_handed_over_is_named_as_such(here: Path, call: Call) -> None:
+    write(facts(ensemble=together(handed_over=False)))
+    found = compare_candidates(["one:ensemble", "one"])
+    assert [row.name for row in found.rows] == ["one:ensemble of 2", "one:trial 2"]
+    assert [row.optimism for row in found.rows] == [0.03, 0.05]
+    table = call("compare", "one:ensemble", "one").stdout.splitlines()
+    assert [cell for cell in table[1].split() if cell == "2,000"] == ["2,000"]
+    assert "one:ensemble of 2 by 0.030, one:trial 2 by 0.050" in table[-1]
+
+
+def test_the_best_candidate_alone_has_rank_one_without_a_final_stage_too(here: Path) -> None:
+    write(facts(finalists=(), final_protocol=None))
+    found = compare_candidates(["one:rank1", "one:rank2"])
+    assert [row.name for row in found.rows] == ["one:trial 2", "one:prog_s"]
+
+
+def test_a_study_without_an_ensemble_says_why(here: Path, call: Call) -> None:
+    write(facts(ensemble_note="a grid study compares its rows"))
+    write(other())
+    told = call("compare", "one", "one:ensemble")
+    assert told.exit_code == 2
+    assert "one:ensemble: one has no ensemble: a grid study compares its rows" in told.stderr
+    told = call("compare", "two", "two:ensemble")
+    assert "two:ensemble: two has no ensemble: none was asked for" in told.stderr
+
+
 def test_what_limits_the_comparison_is_said(one: Path) -> None:
     data = facts().data.model_copy(
         update={"fingerprint": "0" * 16, "inputs": {"frames": (8, 1, 28, 28)}}
@@ -331,7 +406,10 @@ def refusal(call: Call, *words: str) -> str:
     return done.stderr.removeprefix("mer-nas: ").rstrip("\n")
 
 
-HOW = "STUDY, STUDY:POINT, STUDY:17 for a trial, a report.json, a folder of `mer-nas evaluate`, or a bare POINT of the first study"
+HOW = (
+    "STUDY, STUDY:POINT, STUDY:17 for a trial, STUDY:rank1, STUDY:ensemble, a report.json, a "
+    "folder of `mer-nas evaluate`, or a bare POINT of the first study"
+)
 
 
 def test_words_that_name_nothing_or_one_thing(one: Path, call: Call) -> None:

@@ -29,14 +29,17 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
     """Compare studies, points of a study and reports under one protocol.
 
     The first is compared with each of the others, over the same subjects. A study or a report.json
-    stands for its winner, STUDY:POINT and STUDY:17 for a point and a trial of it, and a bare POINT
-    for one of the first study. What `mer-nas evaluate` measured is named by its folder. What is
-    named twice, as a study and the point that won it, is compared once. Nothing is trained.
+    stands for what it hands over, a candidate or an ensemble; STUDY:rank1 for its best candidate
+    alone, STUDY:ensemble for its ensemble, STUDY:POINT and STUDY:17 for a point and a trial of
+    it, and a bare POINT for one of the first study. What `mer-nas evaluate` measured is named by
+    its folder. What is named twice, as a study and the point that won it, is compared once.
+    Nothing is trained.
 
     \b
     mer-nas compare runs/moe-synthetic-1 runs/hybrid-synthetic-1
     mer-nas compare runs/moe-synthetic-1 prog_s dre_s --picture compare.svg
     mer-nas compare runs/moe-synthetic-1:17 other/report.json --json
+    mer-nas compare runs/moe-synthetic-1:ensemble runs/moe-synthetic-1:rank1
     """
     found = api.compare(*words, picture=picture)
     if picture is not None:
@@ -73,6 +76,7 @@ def _text(found: ComparedCandidates) -> str:
 
 def _cells(row: ComparedCandidate) -> list[str]:
     spread = f"+- {row.deviation:.3f}" if row.deviation is not None else "-"
+    weights = row.deployed if row.parameters is None else row.parameters
     against = ["", "", ""]
     if row.against is not None:
         lead = row.against.difference
@@ -85,7 +89,7 @@ def _cells(row: ComparedCandidate) -> list[str]:
         f"{spread} ({row.seeds})",
         f"{row.uar.value:.3f}",
         f"{row.accuracy.value:.3f}",
-        "-" if row.parameters is None else f"{row.parameters:,}",
+        "-" if weights is None else f"{weights:,}",
         "-" if row.macs is None else f"{row.macs / 1e6:.1f}",
         *against,
     ]
