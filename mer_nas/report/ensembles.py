@@ -53,7 +53,7 @@ class EnsembleSummary(Config):
     members: Annotated[tuple[MemberSummary, ...], Field(min_length=2)]
     """The heaviest first."""
     handed_over: bool
-    """Whether it is the answer of the study: it scores higher than the best candidate alone."""
+    """Whether it is the answer of the study: the best candidate alone does not lead clearly."""
     stage: Literal["final", "search"]
     """Which stage the scores come from."""
     protocol: str
@@ -69,7 +69,8 @@ class EnsembleSummary(Config):
     alone: Correction | None = None
     """The same of the best candidate alone."""
     choice: Correction | None = None
-    """The same of the better of the two, chosen anew in every draw: what the study did."""
+    """The same of what the study did: an ensemble unless the best one leads, chosen anew in every
+    draw."""
     against: PairedComparison | None = None
     """The ensemble, the first, compared with the best candidate alone, over the seeds that both
     have; none where there are too few subjects for it."""

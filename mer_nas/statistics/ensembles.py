@@ -203,13 +203,19 @@ def _stacked(pool: OutOfFold, draw: Values, members: Sequence[int]) -> Values:
     return found / total if total > 0 else np.full(len(members), 1 / len(members))
 
 
-def better_of(first: Choose, second: Choose) -> Choose:
-    """Return the choice between what two rules choose: the higher UF1, of equals the first."""
+def better_of(first: Choose, second: Choose, lead: float = 0.0) -> Choose:
+    """Return the choice between what two rules choose: the first, unless the second is better.
+
+    Args:
+        first: Taken unless it chooses nobody.
+        second: Taken where its UF1 is higher by more than `lead`.
+        lead: In units of UF1.
+    """
 
     def choose(pool: OutOfFold, draw: Values) -> Values:
         one, two = first(pool, draw), second(pool, draw)
-        ahead = pool.scores(pool.answers(two), draw) > pool.scores(pool.answers(one), draw)
-        return two if ahead and two.any() else one
+        ahead = pool.scores(pool.answers(two), draw) - pool.scores(pool.answers(one), draw)
+        return two if not one.any() or (ahead > lead and two.any()) else one
 
     return choose
 

@@ -33,7 +33,7 @@ from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
 from mer_nas.statistics import Choose, EnsembleRule, OutOfFold, best_one, better_of
-from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
+from mer_nas.study.ensemble import LEAD, Ensemble, choose_ensemble, rule_of
 from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.study.trial import Trial
 from mer_nas.systems import trained_by
@@ -319,8 +319,8 @@ class StudyState:
 
     @property
     def choice(self) -> Choose:
-        """How the study chooses what it hands over: the best trial, or an ensemble if better."""
-        return better_of(best_one, self.rule) if self.settings.study.ensemble else best_one
+        """How the study chooses what it hands over: an ensemble, or the best trial if it leads."""
+        return better_of(self.rule, best_one, LEAD) if self.settings.study.ensemble else best_one
 
     @cached_property
     def rule(self) -> EnsembleRule:
@@ -369,9 +369,9 @@ class StudyState:
 
     @cached_property
     def handed_over(self) -> Trial | Ensemble | None:
-        """What the study recommends: its winner, or its ensemble where that scores higher.
+        """What the study recommends: its ensemble, or its winner where that leads by `LEAD`.
 
-        Both by the seeds that both have; of equals the winner, which is cheaper.
+        Both by the seeds that both have.
         """
         winner, ensemble = self.winner, self.ensemble
         if winner is None or ensemble is None:
@@ -379,7 +379,9 @@ class StudyState:
         stage, together = self.ensemble_scores(ensemble)
         alone = {score.repetition: score.uf1 for score in self._alone(winner, stage)}
         both = [(alone[s.repetition], s.uf1) for s in together if s.repetition in alone]
-        return ensemble if sum(e - w for w, e in both) > 0 else winner
+        if not both:
+            return winner
+        return winner if statistics.fmean(w - e for w, e in both) > LEAD else ensemble
 
     def _alone(self, winner: Trial, stage: Literal["final", "search"]) -> Sequence[SeedScores]:
         if stage == "final":

@@ -134,6 +134,20 @@ def test_the_better_of_two_choices_is_the_one_with_the_higher_score() -> None:
     assert apart(library, EVERYBODY).tolist() == [1, 0, 0]  # WRONG spoils it
 
 
+def test_the_second_choice_must_lead_by_more_than_it_is_asked_to() -> None:
+    # The first is right about three of four clips, UF1 (.667 + .8) / 2; both together about all.
+    library, both = pool(SURE, LAST), EnsembleRule("mean", 2)
+    behind = 1 - (2 / 3 + 4 / 5) / 2
+    asked = [better_of(best_one, both, behind + small) for small in (-0.01, 0.01)]
+    found = [choose(library, EVERYBODY).tolist() for choose in asked]
+    assert found == [[0.5, 0.5], [1, 0]]
+
+
+def test_where_the_first_chooses_nobody_the_second_does() -> None:
+    nobody = EnsembleRule("mean", 2, [[5], [6]], [4])
+    assert better_of(nobody, best_one, 1.0)(pool(HALF, SURE), EVERYBODY).tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_where_always_the_best_one_is_chosen_it_is_the_usual_correction(seed: int) -> None:
     library = drawn(12, seed=seed)

@@ -133,7 +133,7 @@ def test_without_a_final_stage_the_folds_of_the_search_serve(searched: Run) -> N
 
 
 @pytest.mark.parametrize("words", [MEAN, ("study.final=none",)])
-def test_whichever_scores_higher_over_the_same_seeds_is_handed_over_and_the_other_told_beside_it(
+def test_the_ensemble_is_handed_over_unless_the_best_one_leads_and_the_other_is_told_beside_it(
     searched: Run, words: tuple[str, ...]
 ) -> None:
     found = report(searched(*words))
@@ -144,18 +144,20 @@ def test_whichever_scores_higher_over_the_same_seeds_is_handed_over_and_the_othe
     scores = single[0].get("scores")
     alone = np.mean([s["uf1"] for s in (scores if isinstance(scores, list) else [scores])])
     mean = np.mean([score["uf1"] for score in together["scores"]])
-    assert together["handed_over"] == (mean > alone)
-    assert answer["uf1"]["mean"] == pytest.approx(max(mean, alone))
-    assert answer["alternative"]["uf1"]["mean"] == pytest.approx(min(mean, alone))
-    assert answer["alternative"]["difference"]["value"] == pytest.approx(abs(mean - alone))
+    assert together["handed_over"] == (alone - mean <= 0.02)
+    ours, theirs = (mean, alone) if together["handed_over"] else (alone, mean)
+    assert answer["uf1"]["mean"] == pytest.approx(ours)
+    assert answer["alternative"]["uf1"]["mean"] == pytest.approx(theirs)
+    assert answer["alternative"]["difference"]["value"] == pytest.approx(ours - theirs)
     assert bool(answer["members"]) == together["handed_over"]
-    assert found["study"]["headline"]["mean"] == pytest.approx(max(mean, alone))
+    assert found["study"]["headline"]["mean"] == pytest.approx(ours)
 
 
-def test_the_optimism_is_that_of_choosing_the_better_of_both(searched: Run) -> None:
+def test_the_optimism_is_that_of_choosing_between_both(searched: Run) -> None:
     facts = report(searched(*MEAN))["study"]
     together, chosen = facts["ensemble"], facts["selection"]
-    assert chosen["score"] == max(together["search_score"], together["alone"]["score"])
+    leads = together["alone"]["score"] - together["search_score"] > 0.02
+    assert chosen["score"] == (together["alone"]["score"] if leads else together["search_score"])
     assert chosen["score"] == together["choice"]["score"]
     assert chosen["optimism"] == together["choice"]["optimism"] >= 0
     assert facts["headline"]["optimism"] == chosen["optimism"]
