@@ -182,8 +182,11 @@ def closing(report: Report, folder: Path) -> str:
         *(table.to_text() for table in report.tables),
         f"report    {folder / 'report.html'}",
     ]
-    if study.export:
-        lines.append(f"exported  {study.export.folder}: {', '.join(study.export.files)}")
+    lines += [
+        f"exported  {found.folder}: {', '.join(found.files)}"
+        for found in (study.export, study.ensemble_export)
+        if found is not None
+    ]
     lines += [f"all       {folder}", "next:"]
     width = min(72, max((len(step.command) for step in study.next_steps), default=0))
     lines += [f"  {step.command:<{width}}  # {step.purpose}" for step in study.next_steps]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mer_nas.cli.sessions import closing
+from mer_nas.export.manifest import Exported
 from mer_nas.report import StudySummary, build_report, write_report
 from mer_nas.report.files import Written, as_markdown
 
@@ -115,6 +116,24 @@ def test_the_last_lines_say_the_corrected_score_first_then_members_and_the_alter
     assert any(
         line.startswith("beside    ensemble of 3 (mean of probabilities), UF1 ") for line in other
     )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_exported_ensemble_is_named_beside_the_winner_with_its_own_time(
+    ensembled: StudySummary, tmp_path: Path
+) -> None:
+    assert ensembled.ensemble is not None
+    folder = Path("runs/moe-synthetic-1/export/ensemble")
+    exported = Exported(folder=folder, files=("model.onnx",), max_difference=1e-6, clip_ms=6.4)
+    timed = ensembled.ensemble.model_copy(update={"together_ms": 6.4})
+    told = ensembled.model_copy(update={"ensemble": timed, "ensemble_export": exported})
+    assert f"exported  {folder}: model.onnx" in lines(told)
+    written = write_report(tmp_path, build_report(told))
+    page = words(written)
+    assert f"Exported to {folder} as one network: model.onnx." in page
+    assert "64.4 M 6.4 ms" in page
+    assert "time was measured through all of them when they were exported" in page
+    assert f"Exported to `{folder}` as one network." in written.markdown.read_text("utf-8")
 
 
 def test_without_a_final_stage_it_says_that_the_folds_of_the_search_served(
