@@ -1,11 +1,12 @@
-"""How a search is watched: a live view on a terminal, plain lines elsewhere.
+"""How a search is watched: a live view on a terminal, plain lines elsewhere; and a measurement.
 
-Both go to stderr, so that stdout holds results only.
+All go to stderr, so that stdout holds results only.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import Self
 
 from rich.console import Console, Group
@@ -14,11 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mer_nas.cli.lines import fitted
+from mer_nas.cli.lines import fitted, say
 from mer_nas.cli.output import drawn, harmless
 from mer_nas.cli.progress import Progress
-from mer_nas.search.events import Event
-from mer_nas.wording import count
+from mer_nas.search.events import Event, FoldDone, Measuring, Note, WorkersReady
+from mer_nas.wording import count, duration
 
 
 class View:
@@ -85,6 +86,37 @@ class Terminal(Lines):
                 Text(f"{job.done}/{count(job.of, 'fold')}", "dim"),
             )
         return Group(Text(harmless(progress.status), style="bold"), jobs)
+
+
+class FoldLines(View):
+    """Says after each fold how many are done, and how long the others will take."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.missing = self.here = 0
+
+    def __call__(self, event: Event) -> None:
+        """Print what the event says, if people care."""
+        if text := self._sentence(event):
+            say(text, err=True)
+
+    def _sentence(self, event: Event) -> str:
+        match event:
+            case Note(text):
+                return text
+            case WorkersReady(workers, _, dashboard, _):
+                where = f", Ray dashboard: {dashboard}" if dashboard else ""
+                return f"{count(workers, 'worker')}{where}"
+            case Measuring(_, missing):
+                self.missing = missing
+            case FoldDone(_, _, label, fold, done, of, seconds):
+                if not self.here:  # whatever came before was no training
+                    self.began = time.monotonic() - seconds
+                self.here += 1
+                passed = time.monotonic() - self.began
+                left = duration(passed / self.here * (self.missing - self.here))
+                return f"{label}: {fold}, {done} of {count(of, 'fold')}; about {left} left"
+        return ""
 
 
 def view(*, quiet: bool) -> View:

@@ -1,5 +1,10 @@
 """A set of clips as arrays: the tensors of many records, and what is known of each.
 
+What was measured is made of the order of 1 by what is known of the training clips alone. A network
+learns best from values near 1, but a motion must keep its size: a clip stretched by itself no
+longer tells a twitch from a grin. So every clip is divided by the same numbers, the root mean
+squares over the training clips of the fold. No mean is taken off, so that stillness stays 0.
+
 Shapes speak of N clips, T frames, C channels, H rows and W columns.
 """
 
@@ -19,10 +24,16 @@ from mer_nas.data.needs import Provides
 from mer_nas.data.preprocess.config import Preparation
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
-from mer_nas.inputs import ACTION_UNITS, FRAMES
+from mer_nas.inputs import ACTION_UNITS, FLOW, FRAMES
 from mer_nas.wording import brief, count, some
 
 Array = NDArray[Any]
+
+Divisors = tuple[float, ...]
+"""(C,): what each channel of an input is divided by."""
+
+_TOGETHER: dict[str, Sequence[Sequence[int]]] = {FLOW: ((0, 1), (2,))}
+"""By input, the channels of one unit, which share a divisor; of others, all do."""
 
 _SHOWN = 5
 """Findings about people that are said one by one."""
@@ -46,10 +57,10 @@ class ClipSet:
     """Counts of the full set, where this may be a part of one: clips, subjects and each class."""
     scaling: Mapping[str, str] = field(default_factory=dict)
     """By name of the input, how its values follow from what was measured."""
-    units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    units: Mapping[str, Divisors] = field(default_factory=dict)
     """By name of the input, what each channel of its measured values was divided by."""
     by_fold: frozenset[str] = frozenset()
-    """Inputs that are divided by a statistic of the training clips of each fold; see `scaling`."""
+    """Inputs that are divided by a statistic of the training clips of a fold; see `divisors`."""
     how: Preparation | None = None
     """How the inputs were made from frames; None: others made them, and how is not known."""
     left_out: tuple[Finding, ...] = ()
@@ -167,6 +178,23 @@ class ClipSet:
             inputs={name: array[np.asarray(indices)] for name, array in self.inputs.items()},
         )
 
+    def divisors(self, name: str, train: NDArray[np.int64]) -> Divisors:
+        """Return what each channel of an input is divided by, (C,).
+
+        Those of one unit share a divisor, so that the direction of a motion stays. A channel that
+        is 0 in every training clip is divided by 1.
+
+        Args:
+            name: An input of one image a clip, (N, C, H, W).
+            train: The training clips, by index.
+        """
+        squares = _mean_squares(self.inputs[name], train)
+        found = np.ones(len(squares))
+        for channels in _TOGETHER.get(name, [range(len(squares))]):
+            if power := squares[list(channels)].mean():
+                found[list(channels)] = np.sqrt(power)
+        return tuple(found.tolist())
+
     def describe(self) -> str:
         """Say what was found, what the full set has where that is known, and what is odd.
 
@@ -186,6 +214,23 @@ class ClipSet:
         if self.findings:
             text += f"\n  warnings: {_tally_text(self.findings)}; `mer-nas data check` lists them"
         return text + "".join(f"\n  {line}" for line in _people(self.findings))
+
+
+def divided(images: Array, by: Divisors | None) -> Array:
+    """Return images (..., C, H, W) with each channel divided by its number; None: as they are."""
+    if by is None:
+        return images
+    units = np.array(by, dtype=np.float32)[:, None, None]
+    return np.asarray(images / units, dtype=np.float32)
+
+
+def _mean_squares(images: Array, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean square of each channel of images (N, C, H, W) over those chosen, (C,)."""
+    total = np.zeros(images.shape[1])
+    for index in chosen:  # one at a time: the images may be larger than the memory
+        total += np.square(images[index], dtype=np.float64).mean((1, 2))
+    mean: NDArray[np.float64] = total / len(chosen)
+    return mean
 
 
 def _tally_text(findings: Sequence[Finding]) -> str:

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 
 from mer_nas import files
 from mer_nas.architectures import Network
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import ClipSet, Divisors, divided
 from mer_nas.data.protocols import Protocol
-from mer_nas.data.scaling import Divisors, divided, divisors
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.hindsight import EpochRecorder
@@ -146,7 +145,7 @@ class Evaluator:
     def _units(self, candidate: Candidate, train: NDArray[np.int64]) -> Units:
         """Return what the training clips say that inputs are to be divided by."""
         return {
-            name: divisors(self.clips, name, train)
+            name: self.clips.divisors(name, train)
             for name in candidate.architecture.inputs
             if name in self.clips.by_fold
         }

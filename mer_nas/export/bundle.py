@@ -13,8 +13,7 @@ from torch import nn
 from mer_nas import files
 from mer_nas.architectures import Network, deployed
 from mer_nas.architectures.cost import Cost
-from mer_nas.data.clips import Array, ClipSet
-from mer_nas.data.scaling import Divisors, divided, divisors
+from mer_nas.data.clips import Array, ClipSet, Divisors, divided
 from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import clock_network
@@ -152,7 +151,7 @@ def _portion(clips: ClipSet, name: str) -> Portion:
 def _units(clips: ClipSet) -> dict[str, Divisors]:
     """Return what the inputs that are scaled by the training clips are divided by: all train."""
     everyone = np.arange(len(clips))
-    return {name: divisors(clips, name, everyone) for name in clips.by_fold}
+    return {name: clips.divisors(name, everyone) for name in clips.by_fold}
 
 
 def _seen(

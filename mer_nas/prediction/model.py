@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data.clips import divided
 from mer_nas.data.preprocess.pipeline import Clip, prepare
-from mer_nas.data.scaling import divided
 from mer_nas.data.sources.precomputed import read_flow
 from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import ClipSet, divided
 from mer_nas.data.records import Record
-from mer_nas.data.scaling import divided, divisors
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def clips() -> ClipSet:
 
 
 def test_u_and_v_share_a_divisor_and_strain_has_its_own(clips: ClipSet) -> None:
-    found = divisors(clips, "flow_uvs", np.array([0, 1]))
+    found = clips.divisors("flow_uvs", np.array([0, 1]))
     assert found == pytest.approx([12.5**0.5, 12.5**0.5, 0.5])
     scaled = divided(clips.inputs["flow_uvs"][:2], found)
     assert np.square(scaled[:, :2]).mean() == pytest.approx(1)
@@ -30,19 +29,19 @@ def test_u_and_v_share_a_divisor_and_strain_has_its_own(clips: ClipSet) -> None:
 
 
 def test_channels_of_one_unit_share_a_divisor(clips: ClipSet) -> None:
-    found = divisors(clips, "difference", np.array([0, 1]))
+    found = clips.divisors("difference", np.array([0, 1]))
     assert found == pytest.approx([((4 + 9 + 0.25) / 3) ** 0.5] * 3)
 
 
 def test_a_clip_that_is_held_out_changes_nothing(clips: ClipSet) -> None:
-    assert divisors(clips, "flow_uvs", np.array([0, 1])) == divisors(
-        clips, "flow_uvs", np.array([1])
+    assert clips.divisors("flow_uvs", np.array([0, 1])) == clips.divisors(
+        "flow_uvs", np.array([1])
     )
-    assert divisors(clips, "flow_uvs", np.array([0, 2]))[0] > 1000
+    assert clips.divisors("flow_uvs", np.array([0, 2]))[0] > 1000
 
 
 def test_what_never_moves_is_left_as_it_is() -> None:
     still = ClipSet(
         "s", ("no",), (Record("a", "1", "x", 0),), {"flow_uvs": np.zeros((1, 3, 2, 2))}
     )
-    assert divisors(still, "flow_uvs", np.array([0])) == (1, 1, 1)
+    assert still.divisors("flow_uvs", np.array([0])) == (1, 1, 1)

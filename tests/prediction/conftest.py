@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from mer_nas.config.base import Tree
 from mer_nas.data import load
-from mer_nas.data.clips import ClipSet
+from mer_nas.data.clips import ClipSet, divided
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
 from mer_nas.data.protocols import plan
-from mer_nas.data.scaling import divided, divisors
 from mer_nas.data.sources.synthetic import recordings
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -71,7 +70,7 @@ def trained(
     network = Evaluator(clips, plan(clips), seed=0).train(candidate)
     folder = tmp_path_factory.mktemp("trained") / "model"
     export_networks([TrainedMember(network, candidate, "trial 17", 0)], clips, folder, FACTS)
-    units = divisors(clips, FLOW, np.arange(len(clips)))
+    units = clips.divisors(FLOW, np.arange(len(clips)))
     seen = {FLOW: torch.tensor(divided(clips.inputs[FLOW], units))}
     return folder, predict_proba(network, seen)
 

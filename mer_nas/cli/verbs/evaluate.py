@@ -21,8 +21,7 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     mer-nas evaluate point=prog_s study.folds=loso
     mer-nas evaluate space=runs/moe-synthetic-1/best.yaml seeds=3
     """
-    from mer_nas.cli.console import View
-    from mer_nas.cli.folds import FoldLines
+    from mer_nas.cli.console import FoldLines, View
     from mer_nas.cli.sessions import watched
 
     view = View() if quiet else FoldLines()

@@ -37,8 +37,7 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     mer-nas reproduce runs/moe-synthetic-1/report.json
     mer-nas reproduce report.json data.root=DIR ray.workers=4
     """
-    from mer_nas.cli.console import View
-    from mer_nas.cli.folds import FoldLines
+    from mer_nas.cli.console import FoldLines, View
     from mer_nas.cli.sessions import watched
 
     view = View() if quiet else FoldLines()

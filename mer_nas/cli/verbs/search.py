@@ -20,8 +20,7 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     mer-nas search space=moe.yaml
     mer-nas search space=moe data=megc2019_flow data.root=DIR study=standard trainer=proxy
     """
-    from mer_nas.cli.console import view
-    from mer_nas.cli.folds import FoldLines
+    from mer_nas.cli.console import FoldLines, view
     from mer_nas.cli.sessions import conclude, watched
 
     if plan:
