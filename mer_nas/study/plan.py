@@ -171,7 +171,7 @@ def opened(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Opened:
     """
     final, past = settings.study.final, StudyState(folder, folder.origin())
     text = _opening(folder, settings, clips)
-    if settings.study.minutes is not None and not past.trials:
+    if settings.study.minutes is not None and not past.begun:
         text += _too_little(settings, clips)
     return Opened(
         folder=folder.path,

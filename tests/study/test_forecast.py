@@ -1,10 +1,13 @@
 """What a plan makes of the time there is: how many candidates, and how much for the final stage."""
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import Result
 
 from mer_nas.data.protocols import Fold, Protocol
 from mer_nas.search.config import FinalConfig, StudyConfig
@@ -142,3 +145,17 @@ def test_nothing_is_measured_where_costs_do_not_weigh(
     monkeypatch.setattr(forecast, "measured_pace", lambda *_: pytest.fail("measured"))
     settings = resolve([*tiny, word])
     assert create(settings, load_clips(settings), "").settings().study.pace is None
+
+
+def test_a_search_opens_with_what_its_minutes_are_too_few_for(
+    tiny: list[str], call: Callable[..., Result]
+) -> None:
+    """A 500th of a minute is an eighth of a second: for some candidates, and never for thirty."""
+    words = ["study.minutes=0.002", "study.trials=30", "study.final=none", "study.name=short"]
+    begun = call("search", *tiny, *words)
+    said = (
+        r"study.minutes=0.002 is too little: about \d+ candidates? would go through every fold, of"
+    )
+    assert re.search(said, " ".join((begun.stdout + begun.stderr).split()))
+    resumed = call("resume", "short")
+    assert "is too little" not in resumed.stdout + resumed.stderr
