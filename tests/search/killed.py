@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from scripted import ScriptedEvaluator, Sketch, evaluator, search
+from scripted import COSTLY, ScriptedEvaluator, Sketch, evaluator, search
 
 from mer_nas.search import local, ray_runner
 from mer_nas.search.config import RayConfig
@@ -37,7 +37,7 @@ def main(
     with StudyLock(folder, report) as lock:
         if runner == "local":
             with search(
-                folder, scripted, trials=TRIALS, pruner=pruner, storage=sqlite_url
+                folder, scripted, trials=TRIALS, pruner=pruner, storage=sqlite_url, **COSTLY
             ) as driver:
                 local.run(driver, scripted)
             return

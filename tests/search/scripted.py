@@ -30,7 +30,7 @@ from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import Grid, StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.ledger import Ledger
-from mer_nas.search.pace import Effort
+from mer_nas.search.pace import Effort, Pace
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.space import WarmStart
 from mer_nas.training.config import TrainerConfig
@@ -100,6 +100,9 @@ def sketched(trial: Any) -> Sketch:
     return Sketch(tuple(sorted(values.items())))
 
 
+PACE = Pace(per_operation=0.0, per_mac=1e-3, per_value=0.0, machine="none")
+COSTLY: dict[str, Any] = {"draft": draft, "pace": PACE}
+"""A search in which costs weigh."""
 POINTS = (
     WarmStart("low", {"x": 0.2, "kind": "plain", "y": 1}),
     WarmStart("high", {"x": 0.5, "kind": "gated", "gates": 2, "y": 2}),

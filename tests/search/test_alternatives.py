@@ -5,18 +5,26 @@ from typing import Any
 
 import optuna
 import pytest
-from scripted import POINTS, Sketch, costing, draft, evaluator, history, propose, search
+from scripted import (
+    COSTLY,
+    PACE,
+    POINTS,
+    Sketch,
+    costing,
+    draft,
+    evaluator,
+    history,
+    propose,
+    search,
+)
 
 from mer_nas.search import local
 from mer_nas.search.alternatives import Draft
 from mer_nas.search.config import SamplerName, StudyConfig
-from mer_nas.search.pace import Effort, Pace
+from mer_nas.search.pace import Effort
 from mer_nas.search.proposals import Proposal
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings, resolve
-
-PACE = Pace(per_operation=0.0, per_mac=1e-3, per_value=0.0)
-COSTLY = {"draft": draft, "pace": PACE}
 
 
 def run(folder: Path, **words: Any) -> list[tuple[Any, ...]]:

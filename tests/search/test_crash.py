@@ -16,7 +16,7 @@ import optuna
 import pytest
 from killed import TRIALS
 from optuna.trial import TrialState
-from scripted import evaluator, history, search
+from scripted import COSTLY, evaluator, history, search
 
 from mer_nas.search import local
 from mer_nas.search.ledger import read
@@ -26,6 +26,7 @@ SCRIPT = Path(__file__).with_name("killed.py")
 
 MOMENTS = (
     ("after_create", 4, "bootstrap"),  # Optuna knows the trial, nothing is drawn
+    ("after_choice", 4, "bootstrap"),  # it is noted which of its draws it becomes
     ("after_ask", 3, "bootstrap"),  # drawn, and nobody trains it
     ("mid_fold", 9, "bootstrap"),  # trained, and not in the ledger
     ("after_ledger", 12, "bootstrap"),  # in the ledger, and not in the study
@@ -40,7 +41,7 @@ MOMENTS = (
 def undisturbed(folder: Path, pruner: str) -> list[tuple[Any, ...]]:
     folder.mkdir()
     scripted = evaluator()
-    with search(folder, scripted, trials=TRIALS, pruner=pruner) as driver:
+    with search(folder, scripted, trials=TRIALS, pruner=pruner, **COSTLY) as driver:
         local.run(driver, scripted)
         return history(driver)
 
@@ -86,7 +87,8 @@ def test_a_search_killed_at_any_moment_ends_as_if_nothing_had_been(
     assert (running is None) == (moment[0] == "after_tell")
 
     scripted = evaluator()
-    with search(folder, scripted, trials=TRIALS, pruner=pruner, storage=sqlite_url) as driver:
+    words = {"trials": TRIALS, "pruner": pruner, "storage": sqlite_url}
+    with search(folder, scripted, **words, **COSTLY) as driver:
         local.run(driver, scripted)
         resumed = history(driver)
 
