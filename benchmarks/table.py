@@ -6,7 +6,7 @@ measured only a part; what is missing is not a number.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,20 +142,18 @@ class Table:
         counts = np.bincount((flat + rows).ravel(), minlength=size * len(flat))
         return counts.reshape(*probabilities.shape[:-2], -1, classes, classes)
 
-    def of_seeds(self, seeds: Sequence[int]) -> Whole:
-        """Return the configurations of which every scheme, or LOSO, of those seeds is whole."""
-        asked = [self.whole[:, seed, LOSO] for seed in seeds]
-        return np.flatnonzero(np.all(asked, axis=0))
-
     def describe(self) -> str:
-        """Return in a line what is there."""
-        loso = ", ".join(str(int(n)) for n in self.whole[:, :, LOSO].sum(0))
-        groups = ", ".join(str(int(n)) for n in self.whole[:, :2].all(-1).sum(0))
+        """Return in two lines what is there."""
+        whole = self.whole.sum(0).T
+        there = "; ".join(
+            f"{name} {', '.join(str(int(count)) for count in seeds)}"
+            for name, seeds in zip(SCHEMES, whole, strict=True)
+        )
         hours = np.nansum(self.seconds[:, :, :, LAST]) / 3600
         return (
             f"{len(self.facts)} configurations, {len(self.labels)} clips of "
-            f"{self.subjects.max() + 1} subjects; LOSO of {loso}, every scheme of {groups} of "
-            f"them by seed; {hours:.2f} hours of one core of {self.made['machine']}"
+            f"{self.subjects.max() + 1} subjects; {hours:.2f} hours of one core of "
+            f"{self.made['machine']}\nwhole by scheme and seed: {there}"
         )
 
 
