@@ -20,6 +20,7 @@ from mer_nas.statistics.ensembles import (
     better_of,
     correct_choice,
 )
+from mer_nas.study.ensemble import LEAD
 
 SPLITS = 20
 """Into halves of the subjects."""
@@ -43,12 +44,27 @@ def all_alike(pool: OutOfFold, draw: Values) -> Values:
     return np.full(len(pool.probabilities), 1 / len(pool.probabilities))
 
 
+def near(members: int, gap: float) -> Choose:
+    """Return a rule: the mean of the best few, those too far below the best left out."""
+
+    def choose(pool: OutOfFold, draw: Values) -> Values:
+        scores = pool.scores(pool.probabilities.argmax(-1), draw)
+        best = np.argsort(-scores, kind="stable")[:members]
+        weights = np.zeros(len(scores))
+        weights[best] = scores[best] >= scores[best[0]] - gap
+        return weights / weights.sum()
+
+    return choose
+
+
 RULES = (
     Rule("the best one", best_one),
     Rule("2 seeds of it", best_one, seeds=2),
     Rule("3 seeds of it", best_one, seeds=3),
     *(Rule(f"mean of the best {n}", EnsembleRule("mean", n)) for n in (2, 3, 5, 7, 10)),
-    Rule("better of 1 and 5", better_of(best_one, EnsembleRule("mean", 5))),
+    Rule(f"5, or 1 that leads {LEAD}", better_of(EnsembleRule("mean", 5), best_one, LEAD)),
+    Rule("up to 5 within .02", near(5, 0.02)),
+    Rule("up to 5 within .05", near(5, 0.05)),
     Rule("mean of all", all_alike),
     Rule("best 3, 2 seeds each", EnsembleRule("mean", 3), seeds=2),
     Rule("best 5, 2 seeds each", EnsembleRule("mean", 5), seeds=2),
