@@ -5,9 +5,9 @@ wide one on numbers that are only moved. So a step is taken for a sum over all t
 price on one machine (see `probes`, where prices are found).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, model_validator
 
 from mer_nas.config.base import Config
 
@@ -34,6 +34,12 @@ class Pace(Config):
     """For each number that the operations give of a clip."""
     machine: str = ""
     """Where it was measured."""
+
+    @model_validator(mode="after")
+    def _some_price(self) -> Self:
+        if not self.per_operation + self.per_mac + self.per_value:
+            raise ValueError("all three prices are 0; one of them above 0 would be right")
+        return self
 
     def step_seconds(self, effort: Effort) -> float:
         """Return the seconds that a training step of 16 clips will take about."""

@@ -1,12 +1,13 @@
 """What a training step will take, from what is known before."""
 
+import re
 from random import Random
 
 import pytest
 import torch
 
 from mer_nas.architectures import Cost
-from mer_nas.errors import Infeasible
+from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.search.alternatives import KnownDraw
 from mer_nas.search.pace import Effort, Pace
 from mer_nas.search.probes import Tally, fitted
@@ -60,3 +61,17 @@ def test_a_draft_is_held_against_the_limits_that_need_no_clock() -> None:
     settings = resolve(["space=moe", "space.limits.params=1000", "space.limits.step_ms=1e-3"])
     with pytest.raises(Infeasible, match=r"weights; the space allows at most 1,000"):
         Proposer(settings.space, settings.trainer, classes=3).draft(KnownDraw({}, Random(1)))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("study.pace={per_operation: 0, per_mac: 0, per_value: 0}", "all three prices are 0"),
+        ("study.pace={per_operation: 1e-4}", "the setting 'per_mac' is missing"),
+        ("study.pace={per_operation: -1, per_mac: 0, per_value: 0}", "greater than or equal to 0"),
+        ("study.alternatives=0", "greater than or equal to 1, not 0"),
+    ],
+)
+def test_a_pace_that_is_none_is_refused(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match="study.(pace|alternatives).*" + re.escape(message)):
+        resolve([word])
