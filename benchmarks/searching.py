@@ -6,7 +6,7 @@ half, and what both hand over is pooled before it is scored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -24,7 +24,12 @@ from mer_nas.statistics.ensembles import Choose, EnsembleRule, OutOfFold, best_o
 BLOCK = 0.1
 """Share of the clips after which a pruner is asked."""
 STUDIES = 20
-RULES: dict[str, Choose] = {"single": best_one, "mean of 5": EnsembleRule("mean", 5)}
+RULES: dict[str, Choose] = {
+    "single": best_one,
+    "mean of 5": EnsembleRule("mean", 5),
+    "weights of 5": EnsembleRule("weights", 5),
+}
+SHARES = (1, 0.5, 0.25, 0.1)
 
 
 class Proposals(Protocol):
@@ -71,16 +76,22 @@ modelled = partial(RepeatableSampler, "tpe", 12)
 """The sampler of today, from a seed."""
 spared = partial(build, "bootstrap", 0.05, 0.02)
 """The pruner of today."""
-TODAY = Plan("today", pruner=spared, finalists=3)
+by_tpe = partial(Sampled, sampler=modelled)
+cheapest = {n: partial(AtRandom, alternatives=n) for n in (2, 4, 8)}
 PLANS = (
-    TODAY,
-    Plan("today, TPE", pruner=spared, finalists=3, propose=partial(Sampled, sampler=modelled)),
-    Plan("no final stage", pruner=spared),
-    Plan("and cheap first", pruner=spared, propose=partial(AtRandom, alternatives=8)),
-    Plan("and 4 groups", "4", pruner=spared, propose=partial(AtRandom, alternatives=8)),
-    Plan("and 20 epochs", "4", 20, pruner=spared, propose=partial(AtRandom, alternatives=8)),
-    Plan("and 10 epochs", "4", 10, pruner=spared, propose=partial(AtRandom, alternatives=8)),
+    Plan("and a final stage", pruner=spared, finalists=3),
+    Plan("at random", pruner=spared),
+    Plan("TPE", pruner=spared, propose=by_tpe),
+    Plan("not pruned"),
+    Plan("4 groups", "4", pruner=spared),
+    Plan("4 groups, not pruned", "4"),
+    *(Plan(f"4, cheapest of {n}", "4", pruner=spared, propose=p) for n, p in cheapest.items()),
+    Plan("4, 20 epochs", "4", 20, pruner=spared),
+    Plan("4, 10 epochs", "4", 10, pruner=spared),
+    Plan("4, 20 epochs, TPE", "4", 20, pruner=spared, propose=by_tpe),
+    Plan("4, 10 epochs, TPE", "4", 10, pruner=spared, propose=by_tpe),
 )
+"""The first is what the default was, less TPE."""
 
 
 @dataclass
@@ -304,19 +315,30 @@ def studied(table: Table, plan: Plan, studies: int) -> list[tuple[Searched, Sear
     return found
 
 
-def lines(table: Table, studies: int = STUDIES) -> Iterator[str]:
-    """Yield a line for each plan, rule and budget."""
-    yield "plan              core-min complete per hour  single (se)     mean of 5 (se)"
-    for plan in PLANS:
-        found = studied(table, plan, studies)
-        whole = float(np.mean([half.seconds for study in found for half in study]))
-        for share in (1, 0.5, 0.25, 0.1):
-            rows = [judge(table, plan, found, rule, share * whole) for rule in RULES]
-            if any(row is None for row in rows):
-                continue
-            single, several = rows
-            yield (
-                f"{plan.name:<17} {single.seconds / 60:8.1f} {single.complete:8.1f} "
-                f"{3600 * single.complete / single.seconds:8.1f}  {single.score:.3f} "
-                f"({single.error:.3f})  {several.score:.3f} ({several.error:.3f})"
-            )
+def lines(table: Table, studies: int = STUDIES, scheme: str = "") -> Iterator[str]:
+    """Yield a line for each share of the seconds that the first plan takes, and each plan."""
+    plans = [replace(plan, scheme=scheme or plan.scheme) for plan in PLANS]
+    found = {plan: studied(table, plan, studies) for plan in plans}
+    first = [half.seconds for study in found[plans[0]] for half in study]
+    whole = float(np.mean(first)) + final_seconds(table, plans[0])
+    heads = "".join(f"{rule:>14} (se)   " for rule in RULES)
+    yield f"core-min  plan                 complete per hour{heads}"
+    for share in SHARES:
+        for plan in plans:
+            seconds = share * whole - final_seconds(table, plan)
+            rows = [judge(table, plan, found[plan], rule, seconds) for rule in RULES]
+            cells = [
+                f"{row.score:14.3f} ({row.error:.3f})" if row else f"{'-':>22}" for row in rows
+            ]
+            complete = np.mean([len(half.by(seconds)) for each in found[plan] for half in each])
+            rate = 3600 * complete / (share * whole)
+            start = f"{share * whole / 60:8.1f}  {plan.name:<20} {complete:8.1f} {rate:8.1f}"
+            yield start + "".join(cells)
+
+
+def final_seconds(table: Table, plan: Plan) -> float:
+    """Return about what the final stage of a plan takes."""
+    if not plan.finalists:
+        return 0.0
+    cost = table.cost[:, :, table.truth, LAST]
+    return float(plan.finalists * np.nansum(np.nanmean(cost, axis=0)))

@@ -5,7 +5,7 @@
     python benchmarks/tabular.py fidelities [table=benchmarks/tabular.npz]
     python benchmarks/tabular.py ensembles [scheme=loso] [epochs=30] [pool=42] [table=...]
     python benchmarks/tabular.py final [table=...]
-    python benchmarks/tabular.py search [studies=20] [table=...]
+    python benchmarks/tabular.py search [studies=20] [scheme=...] [table=...]
 
 `measure` draws configurations from `tabular.yaml`, the blocks of all spaces in networks of at most
 1.5 million multiply-accumulates, and trains each on the public flow images (data=megc2019_flow) in
@@ -33,9 +33,11 @@ seeds of the best one are as much work as that many members; of three, one seed 
 trained, their share of those without a race, how often the winner is the same, and its true score.
 
 `search`: whole searches, each with one half of the subjects, asked about the other (see
-`searching.py`): for each plan and share of the seconds that it takes to try all configurations,
-core-minutes with the final stage, complete candidates and those per core-hour, and the true score
-of the best one and of the mean of the best five, with the standard error over studies.
+`searching.py`), after shares of the core-minutes in which the first plan, which was the default,
+has tried all configurations and trained its finalists: complete candidates, those per core-hour,
+and the true score of each rule, with the standard error over studies. Plans measure in 8 groups,
+with 30 epochs, draw at random and have the bootstrap pruner where they do not say otherwise; with
+scheme=4, all of them measure in 4 groups.
 """
 
 import sys
@@ -91,7 +93,9 @@ def replay(command: str, own: Mapping[str, str]) -> None:
             table, scheme, epoch, int(own.get("pool", len(table.facts)))
         ),
         "final": lambda: finals.lines(table),
-        "search": lambda: searching.lines(table, int(own.get("studies", searching.STUDIES))),
+        "search": lambda: searching.lines(
+            table, int(own.get("studies", searching.STUDIES)), own.get("scheme", "")
+        ),
     }
     for line in replays[command]():
         print(line, flush=True)
