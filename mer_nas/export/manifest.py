@@ -224,7 +224,7 @@ class Manifest(Config):
         """Write `model.yaml` into `folder`."""
         text = presets.dump(self.model_dump(mode="json"), compact=True)
         checksum = f"checksum: {files.digest(text)}\n"
-        (folder / FILE).write_text(text + checksum, encoding="utf-8")
+        files.write(folder / FILE, text + checksum)
 
     def content(self, folder: Path, name: str) -> bytes:
         """Return what a file of the export in `folder` holds, being what was exported.

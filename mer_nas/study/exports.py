@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,7 +14,14 @@ from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
-from mer_nas.errors import ExportError, MerNasError, StudyError, TrainingFailed, shown
+from mer_nas.errors import (
+    ConfigError,
+    ExportError,
+    MerNasError,
+    StudyError,
+    TrainingFailed,
+    shown,
+)
 from mer_nas.evaluation.evaluator import Evaluator, fold_seed
 from mer_nas.export import Exported, TrainedMember, export_networks
 from mer_nas.export.bundle import refuse_unexportable
@@ -108,13 +116,26 @@ def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None
 def export_ensemble(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
     """Export the ensemble, if there is one, there was a final stage and nothing has changed.
 
+    Where there is none any more, the export of an earlier one stays, but not as the answer.
+
     Args:
         state: What the study knows; keeps what is to be said of the export.
         clips: Its data.
         on_event: Is told of the training.
     """
-    if state.finalists and state.ensemble is not None:
+    if state.ensemble is None:
+        _withdraw(state.folder.export(ENSEMBLE))
+    elif state.finalists:
         _export_anew(state, ENSEMBLE, state.ensemble, clips, on_event)
+
+
+def _withdraw(folder: Path) -> None:
+    """Let an export say no longer that its study hands it over."""
+    with suppress(ExportError, ConfigError):  # there is none, or none that anybody would take
+        found = read_manifest(folder)
+        if found.provenance.handed_over:
+            facts = found.provenance.model_copy(update={"handed_over": False})
+            found.model_copy(update={"provenance": facts}).write(folder)
 
 
 def _export_anew(

@@ -106,6 +106,18 @@ def test_what_is_exported_is_not_trained_again_and_what_is_spoiled_is(together: 
     assert notes(study.resume) == []
 
 
+def test_an_ensemble_that_is_asked_for_no_longer_is_no_answer_any_more(together: Path) -> None:
+    place = together / "export" / "ensemble"
+    found = read_manifest(place)
+    facts = found.provenance.model_copy(update={"handed_over": True})
+    found.model_copy(update={"provenance": facts}).write(place)
+    assert api.open_export(together).folder == place
+    final = {"candidates": 2, "seeds": 2, "warm_starts": 0, "ensemble": "none"}
+    api.load_study(together).resume(f"study.final={json.dumps(final)}")
+    assert api.open_export(together).folder == together / "export" / "rank1"
+    assert not read_manifest(place).provenance.handed_over
+
+
 @pytest.mark.parametrize(
     ("lost", "kept", "members"), [("rank1", "ensemble", 1), ("ensemble", "rank1", 2)]
 )
