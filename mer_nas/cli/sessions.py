@@ -347,7 +347,7 @@ def _choice(report: Report) -> list[str]:
         interval = f"[{signed(lead.low)}, {signed(lead.high)}]"
         who = "the ensemble" if answer.members else "the winner"
         ahead = (
-            f"{who} is {signed(lead.value)} {interval} above it over "
+            f"against it {who} has {signed(lead.value)} {interval} over "
             f"{count(other.seeds, 'seed')}, {other.protocol}"
         )
     price = f"{(answer.macs or 0) / 1e6:.1f} MMAC against {(other.macs or 0) / 1e6:.1f}"

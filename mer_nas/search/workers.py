@@ -6,7 +6,7 @@ reproductions, and the questions to outer groups. Both ways give the same result
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -110,19 +110,17 @@ class Workers:
 
 def measure_in(
     folder: Path,
-    label: str,
-    candidate: Candidate,
+    candidates: Mapping[str, Candidate],
     repetitions: int,
     evaluator: Evaluator,
     ray: RayConfig,
     on_event: Listener = ignore,
 ) -> Measurement:
-    """Measure one candidate in a folder of its own; folds that its ledger holds are not run again.
+    """Measure candidates in a folder of their own; folds that its ledger holds are not run again.
 
     Args:
         folder: Is made, and holds the ledger.
-        label: What people call the candidate.
-        candidate: What is measured.
+        candidates: What is measured, by what people call it.
         repetitions: Of the evaluator's protocol, each with a seed of its own.
         evaluator: Trains and reads a fold.
         ray: Number and shares of the workers.
@@ -132,10 +130,11 @@ def measure_in(
         The measurement, worked off: its results, and what repetitions failed of.
 
     Raises:
-        ConfigError: The candidate does not fit the clips.
-        StudyError: Another process measures it, or its ledger is damaged.
+        ConfigError: A candidate does not fit the clips.
+        StudyError: Another process measures them, or their ledger is damaged.
     """
-    evaluator.check(candidate)
+    for candidate in candidates.values():
+        evaluator.check(candidate)
     folder.mkdir(parents=True, exist_ok=True)
     files = evaluator.extensions
     with (
@@ -144,7 +143,7 @@ def measure_in(
         Workers(ray, folder, on_event, lock, files) as workers,
     ):
         measurement = Measurement(
-            {label: candidate},
+            dict(candidates),
             repetitions,
             clips=evaluator.clips,
             protocol=evaluator.protocol,

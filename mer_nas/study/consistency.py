@@ -44,6 +44,8 @@ from mer_nas.report import (
 )
 from mer_nas.settings import Settings
 from mer_nas.space.search_space import Suggester
+from mer_nas.statistics import Correction
+from mer_nas.study.ensemble import LEAD
 from mer_nas.study.selection_bias import assessed
 from mer_nas.systems import trained_by
 from mer_nas.training.config import TrainerConfig
@@ -57,8 +59,8 @@ TAKEN: Mapping[str, str] = {
     r"study\.environment\..*": "the machine then; held against this one",
     r"study\.data\.(official|inputs)\..*": "held against the clips",
     r"study\.compute\.(.*_seconds|workers)": "time and workers then",
-    r"study\.ensemble\.(search_score|correction\..*|choice\..*)": "of probabilities, which the "
-    "ledger holds and the report does not",
+    r"study\.ensemble\.(search_score|(correction|choice)\.(uf1|uar|accuracy)\..*)": "of "
+    "probabilities, which the ledger holds and the report does not",
     r"study\.nested\.seconds": "time then",
     r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
     r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",
@@ -68,7 +70,6 @@ TAKEN: Mapping[str, str] = {
     r"study\.finalists\.\d+\.(learning|hindsight)\..*": "losses of trainings, and looking back at "
     "them; the winner's losses follow from training it",
     r"study\.(ensemble_)?export\.(max_difference|clip_ms)": "measured at the export",
-    r"study\.ensemble\.together_ms": "the same",
     r"study\.looks\..*": "of the exported network, which was trained on all clips",
     r"literature\..*": "what papers state",
 }
@@ -247,19 +248,41 @@ def _ensemble(facts: StudySummary, settings: Settings) -> EnsembleSummary | None
     by_number = {trial.number: trial for trial in facts.trials}
     folds = final.folds if final and found.stage == "final" else settings.study.folds
     members = [
-        _with(member, macs=trial.macs, deployed=trial.deployed)
+        _with(member, macs=trial.macs, deployed=trial.deployed, search_score=trial.value)
         if (trial := by_number.get(member.trial)) is not None
         else member
         for member in found.members
     ]
     missing = 1 - sum(member.weight for member in members)
     members[0] = _with(members[0], weight=members[0].weight + missing)
-    return _with(
+    together = _with(
         found,
         protocol=name_of(folds),
         scores=_repeated(found.scores, facts.data, folds),
         members=tuple(members),
     )
+    if found.stage == "search":
+        together = _with(together, search_score=together.scores[0].uf1)
+    mine, theirs = together.shared_seeds(facts.best_in(found.stage))
+    if mine:
+        leads = [other.uf1 - one.uf1 for one, other in zip(mine, theirs, strict=True)]
+        together = _with(together, handed_over=statistics.fmean(leads) <= LEAD)
+    score = together.search_score
+    alone = max((trial.value or 0.0 for trial in facts.complete), default=score)
+    return _with(
+        together,
+        correction=_chosen(found.correction, score, facts),
+        choice=_chosen(found.choice, alone if alone - score > LEAD else score, facts),
+    )
+
+
+def _chosen(found: Correction | None, score: float, facts: StudySummary) -> Correction | None:
+    """Return what a choice by a score among the complete trials is worth; the worth is taken."""
+    if found is None:
+        return None
+    optimism = max(0.0, score - found.uf1.value)
+    among = {"candidates": max(1, len(facts.complete))}
+    return found.model_copy(update={"score": score, "optimism": optimism, **among})
 
 
 def _nested(

@@ -161,7 +161,7 @@ def evaluate(
     protocol = plan(clips, study.folds, study.seed, study.block)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     evaluator = Evaluator(clips, protocol, study.seed, files)
-    done = measure_in(folder, name, candidate, seeds, evaluator, settings.ray, on_event)
+    done = measure_in(folder, {name: candidate}, seeds, evaluator, settings.ray, on_event)
     for label, reason in done.failures.items():
         raise TrainingFailed(f"{label} cannot be trained: {reason}")
     entry = settings.space.point(point) if point is not None else None

@@ -2,12 +2,12 @@
 
 First the report is held against itself: its numbers follow from the confusions that it holds, and
 one that does not is named before anything is trained (`consistency`). Repeated is what the answer
-of the report rests on: the winner, under the protocol and with the seeds that gave its scores. The
-search is not, so the confusions of the other candidates are taken from the report. Scores follow
-from candidate, clips, held-out subjects, seed and code alone; on one machine they come out the
-same to the last bit. Another processor or another version of a package rounds otherwise, and
-training makes much of little; so a number that differs is held against how far the seeds of the
-report differ among themselves.
+of the report rests on: the winner, or every member of the ensemble, under the protocol and with
+the seeds that gave its scores. The search is not, so the confusions of the other candidates are
+taken from the report. Scores follow from candidate, clips, held-out subjects, seed and code alone;
+on one machine they come out the same to the last bit. Another processor or another version of a
+package rounds otherwise, and training makes much of little; so a number that differs is held
+against how far the seeds of the report differ among themselves.
 
 runs/reproductions/moe-synthetic-1-<digest of the report>-1/
 ├── ledger.jsonl       every finished fold: an interrupted reproduction goes on from here
@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -36,13 +36,22 @@ from mer_nas.config.base import Config, Tree, file_name, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, DataError, StudyError, TrainingFailed, unknown
-from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Confusion
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import digest, write
 from mer_nas.provenance import code_version, environment
-from mer_nas.report import DataSummary, LossCurve, Report, SeedScores, Spread, Winner, read_report
+from mer_nas.report import (
+    DataSummary,
+    FinalistSummary,
+    LossCurve,
+    Report,
+    SeedScores,
+    Spread,
+    TrialSummary,
+    Winner,
+    read_report,
+)
 from mer_nas.report.files import JSON
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import Folds, RayConfig
@@ -52,6 +61,7 @@ from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
 from mer_nas.study.consistency import contradictions, differing, followed, numbers_of, why_taken
 from mer_nas.study.folder import RUNS
+from mer_nas.study.reported_members import ReportedMember, entry_of, members_of, together
 from mer_nas.training.fit import pick_device
 from mer_nas.wording import brief, count, duration
 
@@ -126,13 +136,12 @@ class ReportedResult:
     report: Report
     answer: Winner
     scores: tuple[SeedScores, ...]
-    """Of the winner, one a seed."""
+    """Of the answer, one a seed."""
     settings: Settings
     """The study's, with data and workers as they are here."""
-    candidate: Candidate
+    members: tuple[ReportedMember, ...]
+    """Whose training gave these: the winner, or the members of the ensemble."""
     folds: Folds
-    seconds: float
-    """What training the winner took then, on one worker."""
     ray: RayConfig
     """The workers here; the report's are no matter of this machine."""
 
@@ -144,6 +153,11 @@ class ReportedResult:
     def repetitions(self) -> int:
         """Number of repetitions to be trained."""
         return 1 + max(score.repetition for score in self.scores)
+
+    @property
+    def seconds(self) -> float:
+        """What training took then, on one worker."""
+        return sum(member.seconds for member in self.members)
 
     @cached_property
     def contradictions(self) -> tuple[Number, ...]:
@@ -218,7 +232,9 @@ def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult
     """
     path = _file(word)
     report = read_report(path)
-    answer, scores = _winner(path, report)
+    answer = report.answer
+    if answer is None:
+        raise StudyError(f"{path}: no trial was complete, so there is no winner to train again")
     read = overrides.parse(words)
     for key in (*read.plain, *read.dotted):
         if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in WORDS):
@@ -230,23 +246,17 @@ def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult
     if "cache" in data:
         data["cache"] = None  # where the report's writer kept clips is no place here
     data = overrides.apply(data, read.of("data"))
-    trained = Candidate.parse(
-        {
-            "architecture": answer.architecture,
-            "trainer": overrides.apply(answer.trainer or {}, read.of("trainer")),
-        },
-        f"{path}: answer",
-    )
     final = settings.study.final
+    members = members_of(path, report, answer, read.of("trainer"))
+    ensemble = report.study.ensemble
     return ReportedResult(
         path,
         report,
         answer,
-        scores,
+        ensemble.scores if answer.members and ensemble is not None else members[0].scores,
         replace(settings, data=validate_data(data, "data")),
-        trained,
+        members,
         final.folds if answer.stage == "final" and final else settings.study.folds,
-        _seconds(report, answer),
         validate(RayConfig, overrides.apply({}, read.of("ray")), "ray"),
     )
 
@@ -260,7 +270,7 @@ def changes(reported: ReportedResult) -> tuple[Change, ...]:
     pairs: list[tuple[str, Any, Any]] = [
         *_settings_changed(reported),
         ("code that decides scores", study.code_version, code_version(files)),
-        ("key of the winner", reported.answer.key, reported.candidate.key),
+        *((f"key of {name}", m.key, m.candidate.key) for name, m in _named(reported)),
         *((name, then.get(name), now.get(name)) for name in MACHINE),
         *((f"package {k}", before.get(k), here.get(k)) for k in sorted({*before, *here})),
     ]
@@ -279,19 +289,29 @@ def _settings_changed(reported: ReportedResult) -> Iterable[tuple[str, Any, Any]
         yield from _unlike("ray", stored["ray"], reported.ray.model_dump(mode="json"))
     study = followed(reported.report)
     assert study.answer is not None
-    here = {**reported.candidate.dump(), "protocol": reported.answer.protocol}
-    there = {name: getattr(study.answer, name) for name in here}
-    yield from _unlike("trainer", there.pop("trainer"), here.pop("trainer"))
-    yield from _unlike("winner", there, here)
+    yield "winner.protocol", study.answer.protocol, reported.answer.protocol
+    for name, member in _named(reported):
+        entry = entry_of(study, member.trial.number)
+        if entry is not None:
+            here, alone = member.candidate.dump(), name == "the winner"
+            trainer, drawn = ("trainer", "winner") if alone else (f"{name}.trainer", name)
+            yield from _unlike(trainer, entry.trainer, here["trainer"])
+            yield from _unlike(f"{drawn}.architecture", entry.architecture, here["architecture"])
     told = ("space", "sampler", "pruner", "objectives", "search_protocol", "final_protocol")
     for name in told:
         yield name, getattr(study.study, name), getattr(reported.report.study, name)
 
 
+def _named(reported: ReportedResult) -> Iterable[tuple[str, ReportedMember]]:
+    """Yield who is trained again, by what it is called where something has changed."""
+    for member in reported.members:
+        yield member.trial.label if reported.answer.members else "the winner", member
+
+
 def _unlike(name: str, then: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:
     """Yield the settings of two trees that differ, by dotted name."""
     if isinstance(then, dict) and isinstance(now, dict):
-        for key in sorted({*then, *now} if name != "winner" else {*then} & {*now}):
+        for key in sorted({*then, *now}):
             yield from _unlike(f"{name}.{key}", then.get(key), now.get(key))
     elif then != now:
         yield name, then, now
@@ -394,12 +414,12 @@ def reproduce(
     protocol = plan(clips, reported.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
     if reported.ray.address is None:
-        pick_device(reported.candidate.trainer.device)  # refused before a fold begins
-    folder, label = _folder(reported, runs), reported.answer.label
+        for member in reported.members:
+            pick_device(member.candidate.trainer.device)  # refused before a fold begins
+    folder = _folder(reported, runs)
     again = measure_in(
         folder,
-        label,
-        reported.candidate,
+        {_called(reported, member): member.candidate for member in reported.members},
         reported.repetitions,
         evaluator,
         reported.ray,
@@ -408,9 +428,7 @@ def reproduce(
     if again.failures:
         label, reason = next(iter(again.failures.items()))
         raise TrainingFailed(f"{reported.path}: {label} cannot be trained here: {reason}")
-    by_repetition = {repetition: done for (_, repetition), done in again.results.items()}
-    results = [by_repetition[score.repetition] for score in reported.scores]
-    done = Reproduction(reported, found, tuple(_numbers(reported, results)), folder)
+    done = Reproduction(reported, found, tuple(_numbers(reported, again.results)), folder)
     write(folder / "reproduced.json", json.dumps(done.tree(), indent=2) + "\n")
     return done
 
@@ -425,29 +443,8 @@ def _file(word: str) -> Path:
     return path / JSON if path.is_dir() else path
 
 
-def _winner(path: Path, report: Report) -> tuple[Winner, tuple[SeedScores, ...]]:
-    answer, study = report.answer, report.study
-    if answer is None:
-        raise StudyError(f"{path}: no trial was complete, so there is no winner to train again")
-    if answer.stage == "final":
-        scores = next((f.scores for f in study.finalists if f.key == answer.key), ())
-    else:
-        whole = (trial for trial in study.trials if trial.outcome == "complete")
-        scores = tuple(t.scores for t in whole if t.key == answer.key and t.scores)
-    if answer.architecture is None or not scores:
-        raise StudyError(
-            f"{path}: the report does not hold the architecture and the scores of its winner, "
-            f"{answer.label}; `mer-nas report STUDY` writes it anew"
-        )
-    return answer, scores
-
-
-def _seconds(report: Report, answer: Winner) -> float:
-    study = report.study
-    if answer.stage == "search":
-        return next(trial.seconds for trial in study.trials if trial.key == answer.key)
-    seeds = {finalist.key: len(finalist.scores) for finalist in study.finalists}
-    return study.compute.final_seconds * seeds[answer.key] / sum(seeds.values())
+def _called(reported: ReportedResult, member: ReportedMember) -> str:
+    return member.trial.label if reported.answer.members else reported.answer.label
 
 
 def _folder(reported: ReportedResult, runs: Path) -> Path:
@@ -469,17 +466,23 @@ def _folder(reported: ReportedResult, runs: Path) -> Path:
 
 
 def _numbers(
-    reported: ReportedResult, results: Sequence[Sequence[FoldResult]]
+    reported: ReportedResult, results: Mapping[tuple[str, int], Sequence[FoldResult]]
 ) -> Iterable[Number]:
-    """Yield every number that follows from the winner; results are one protocol a seed."""
-    answer, data = reported.answer, reported.report.study.data
-    cost = Cost.of(reported.candidate.architecture, len(data.classes))._asdict()
+    """Yield every number that follows from what was trained: by candidate's key and repetition."""
+    answer, members, data = reported.answer, reported.members, reported.report.study.data
+    costs = [Cost.of(m.candidate.architecture, len(data.classes))._asdict() for m in members]
     for name in ("parameters", "deployed", "macs"):
         if (stored := getattr(answer, name)) is not None:
-            yield Number(NAMES.get(name, f"weights, {name}"), stored, cost[name])
+            cost = sum(each[name] for each in costs)
+            yield Number(NAMES.get(name, f"weights, {name}"), stored, cost)
+    subjects = list(data.subjects)
     found = [
-        SeedScores.pooled(folds, list(data.subjects), score.repetition)
-        for score, folds in zip(reported.scores, results, strict=True)
+        SeedScores.pooled(
+            together(members, answer, [results[m.candidate.key, seed] for m in members]),
+            subjects,
+            seed,
+        )
+        for seed in (score.repetition for score in reported.scores)
     ]
     yield from _metrics(reported.scores, found)
     for index, part in enumerate(reported.scores[0].datasets):
@@ -487,29 +490,53 @@ def _numbers(
         yield from _metrics(then, [score.datasets[index] for score in found], f"{part.name}: ")
     yield from _confusions(reported.scores, found)
     yield from _headline(reported, found)
+    for member in members if answer.members else ():
+        own = [
+            score for score in member.scores if (member.candidate.key, score.repetition) in results
+        ]
+        again = [
+            SeedScores.pooled(results[member.candidate.key, s.repetition], subjects, s.repetition)
+            for s in own
+        ]
+        yield from _metrics(own, again, f"{member.trial.label}: ")
     yield from _following(reported, found, results)
 
 
 def _following(
-    reported: ReportedResult, found: Sequence[SeedScores], results: Sequence[Sequence[FoldResult]]
+    reported: ReportedResult,
+    found: Sequence[SeedScores],
+    results: Mapping[tuple[str, int], Sequence[FoldResult]],
 ) -> Iterable[Number]:
-    """Yield what of the rest of the report is another once the winner's scores are these."""
-    facts, key = reported.report.study, reported.answer.key
-    if reported.answer.stage == "final":
-        update = {"scores": tuple(found), "learning": LossCurve.of(chain.from_iterable(results))}
-        finalists = tuple(
-            each.model_copy(update=update) if each.key == key else each for each in facts.finalists
+    """Yield what of the rest of the report is another once the answer's scores are these."""
+    facts, subjects = reported.report.study, list(reported.report.study.data.subjects)
+    by_key = {member.key: member.candidate.key for member in reported.members}
+
+    def again(entry: FinalistSummary | TrialSummary) -> FinalistSummary | TrialSummary:
+        """Return a candidate with the scores that it has here, if it was trained again."""
+        if (key := by_key.get(entry.key)) is None:
+            return entry
+        scores = tuple(
+            SeedScores.pooled(folds, subjects, old.repetition)
+            if (folds := results.get((key, old.repetition))) is not None
+            else old
+            for old in entry.repetitions
         )
-        facts = facts.model_copy(update={"finalists": finalists})
-    else:
-        trials = tuple(
-            each.model_copy(update={"scores": found[0]}) if each.key == key else each
-            for each in facts.trials
-        )
-        facts = facts.model_copy(update={"trials": trials})
+        if isinstance(entry, TrialSummary):
+            return entry.model_copy(update={"scores": scores[0]})
+        trained = (results.get((key, old.repetition), ()) for old in entry.scores)
+        learning = LossCurve.of(chain.from_iterable(trained))
+        return entry.model_copy(update={"scores": scores, "learning": learning})
+
+    which = "finalists" if reported.answer.stage == "final" else "trials"
+    update: Tree = {which: tuple(map(again, getattr(facts, which)))}
+    if reported.answer.members and facts.ensemble is not None:
+        update["ensemble"] = facts.ensemble.model_copy(update={"scores": tuple(found)})
+    facts = facts.model_copy(update=update)
     new = followed(reported.report.model_copy(update={"study": facts}))
     old = dict(numbers_of(followed(reported.report).model_dump(mode="json")))
-    told = re.compile(r"study\.(finalists|trials)\.\d+\.(scores|datasets)\..*|.*confusion\..*")
+    told = re.compile(
+        r"study\.(ensemble|(finalists|trials)\.\d+)\.(scores|datasets)\..*|.*confusion\..*"
+    )
     for place, stored, here in differing(reported.report, new):
         name = ".".join(place)
         if here != old.get(place) and not told.fullmatch(name):
