@@ -132,15 +132,19 @@ def test_an_interrupted_reproduction_goes_on_and_a_finished_one_begins_anew(stud
     assert again.folder != first.folder
 
 
-def test_without_a_final_stage_the_search_score_of_the_winner_is_checked(
+def test_without_a_final_stage_the_search_scores_behind_the_answer_are_checked(
     call: Call, study: Path
 ) -> None:
     assert call("resume", str(study), "study.final=none").exit_code == 0
     found = api.reproduce(study, "ray.workers=0")
     assert found.verdict == "identical"
     numbers = {number.name: number.found for number in found.numbers}
-    trials = json.loads((study / "report.json").read_text())["study"]["trials"]
-    assert numbers["UF1, seed 1"] == max(trial["value"] for trial in trials)
+    report = json.loads((study / "report.json").read_text())
+    assert numbers["UF1, seed 1"] == report["answer"]["uf1"]["mean"]
+    values = {trial["number"]: trial["value"] for trial in report["study"]["trials"]}
+    for member in report["answer"]["members"]:  # which are asked for where nothing else is
+        assert numbers[f"trial {member['trial']}: UF1, seed 1"] == values[member["trial"]]
+    assert report["answer"]["members"] or numbers["UF1, seed 1"] == max(values.values())
 
 
 def test_what_cannot_be_checked_is_refused_before_training(call: Call, study: Path) -> None:

@@ -123,8 +123,11 @@ def _drawing_order(trial: TrialSummary) -> tuple[bool, float]:
 def cost_chart(report: Report, what: CostName) -> str:
     """Draw the search score of complete trials against a cost, and which no other betters.
 
-    Nothing where the cost is not known of any.
+    An ensemble is a mark of its own, and takes no part in the front. Nothing where the cost is not
+    known of any.
     """
+    together = report.ensemble
+    spent = getattr(together, what, None)
     points = [
         (float(getattr(trial, what)), trial)
         for trial in report.study.by_number
@@ -139,7 +142,10 @@ def cost_chart(report: Report, what: CostName) -> str:
         steps = zip(*_front(points), strict=True)
         axes.plot(*steps, color=GREEN, linewidth=1, drawstyle="steps-post", zorder=1,
                   label="Pareto front")  # fmt: skip
-        log_axis(axes, [x for x, _ in points])
+        if together is not None and spent:
+            axes.plot([spent], [together.search_score or 0.0], "*", color=ORANGE, markersize=9,
+                      label="ensemble")  # fmt: skip
+        log_axis(axes, [*(x for x, _ in points), *([float(spent)] if spent else [])])
         axes.set_xlabel(LABELS[what])
         axes.set_ylabel("search UF1")
         legend(figure, axes)
