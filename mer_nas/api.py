@@ -572,7 +572,8 @@ def compare(*words: str, picture: str | Path | None = None) -> ComparedCandidate
     """Compare studies, candidates of a study and reports, as `mer-nas compare` does.
 
     Args:
-        *words: Two or more, such as "runs/moe-synthetic-1", "prog_s" and "other/report.json".
+        *words: Two or more, such as "runs/moe-synthetic-1", which is what that study hands over,
+            "runs/moe-synthetic-1:ensemble", "prog_s" and "other/report.json".
         picture: File for a picture of the scores and differences: .svg, .png or .pdf.
 
     Raises:
@@ -595,6 +596,8 @@ def reproduce(
     report: str | Path, *words: str, trust: bool = False, on_event: Listener = ignore
 ) -> Reproduction:
     """Train the winner of a report again and compare every number that follows from it.
+
+    Of an ensemble every member is trained, and all are combined seed by seed.
 
     Args:
         report: The file, a folder that holds one, or the name of a study under `runs`.

@@ -174,3 +174,18 @@ def test_where_there_is_no_ensemble_a_line_says_why_unless_none_was_asked_for(
     assert f"          no ensemble: {why}" in lines(told)
     for silent in (as_markdown(build_report(facts)), "\n".join(lines(facts))):
         assert "nsemble" not in silent
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_outer_group_may_have_been_asked_of_an_ensemble(
+    two_sets: StudySummary, tmp_path: Path
+) -> None:
+    assert two_sets.nested is not None
+    first, *others = two_sets.nested.groups
+    asked = first.model_copy(update={"winner": "ensemble of 5", "origin": "mean"})
+    nested = two_sets.nested.model_copy(update={"groups": (asked, *others)})
+    facts = two_sets.model_copy(update={"nested": nested})
+    page = words(write_report(tmp_path, build_report(facts)))
+    assert "handed over by that search" in page
+    assert "group 1 (1 subject) 4 ensemble of 5 mean 0.823" in page
+    assert "what each handed over, a candidate or an ensemble, was then asked" in page

@@ -28,10 +28,11 @@ REPRODUCED, DIFFERENT = 0, 1
 def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Train the winner of a report again and say of every number whether it is the same.
 
-    Before anything is trained, the numbers of the report are held against one another. The exit
-    status is 0 where all are identical or within the range that the seeds of the report have, 1
-    where one is not, two contradict each other, or the winner cannot be trained here, and 2 where
-    nothing can be checked.
+    Of an ensemble every member is trained, and all are combined seed by seed. Before anything is
+    trained, the numbers of the report are held against one another. The exit status is 0 where all
+    are identical or within the range that the seeds of the report have, 1 where one is not, two
+    contradict each other, or the winner cannot be trained here, and 2 where nothing can be
+    checked.
 
     \b
     mer-nas reproduce runs/moe-synthetic-1/report.json
