@@ -94,9 +94,9 @@ def lines(table: Table, scheme: int, epoch: int, size: int) -> Iterator[str]:
 
 
 def chosen_by(table: Table, scheme: int) -> list[int]:
-    """Return the seeds of which a pool of at least three candidates is whole."""
-    both = table.whole[:, :, scheme] & table.whole[:, :, table.truth]
-    return [seed for seed in range(both.shape[1]) if len(pool_of(table, seed, scheme)) > 2]
+    """Return the seeds of which a pool is whole; seeds that few candidates have are left out."""
+    sizes = [len(pool_of(table, seed, scheme)) for seed in range(table.whole.shape[1])]
+    return [seed for seed, size in enumerate(sizes) if size >= 0.9 * max(sizes) > 2]
 
 
 def pool_of(table: Table, seed: int, scheme: int) -> Values:

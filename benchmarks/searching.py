@@ -29,7 +29,7 @@ RULES: dict[str, Choose] = {
     "mean of 5": EnsembleRule("mean", 5),
     "weights of 5": EnsembleRule("weights", 5),
 }
-SHARES = (1, 0.5, 0.25, 0.1)
+SHARES = (1, 0.5, 0.35, 0.25, 0.1)
 
 
 class Proposals(Protocol):
@@ -64,6 +64,8 @@ class Plan:
     """Stops a trial after 10 or 20 epochs of all its folds."""
     finalists: int = 0
     """How many of the best go through LOSO with every seed; of them the best single one is."""
+    promoted: int = 0
+    """How many of the best are trained again with all epochs; the choice is then among them."""
     trials: int = 60
 
     @property
@@ -90,6 +92,9 @@ PLANS = (
     Plan("4, 10 epochs", "4", 10, pruner=spared),
     Plan("4, 20 epochs, TPE", "4", 20, pruner=spared, propose=by_tpe),
     Plan("4, 10 epochs, TPE", "4", 10, pruner=spared, propose=by_tpe),
+    Plan("... and 6 with 30", "4", 10, pruner=spared, propose=by_tpe, promoted=6),
+    Plan("... and 10 with 30", "4", 10, pruner=spared, propose=by_tpe, promoted=10),
+    Plan("20, and 6 with 30", "4", 20, pruner=spared, propose=by_tpe, promoted=6),
 )
 """The first is what the default was, less TPE."""
 
@@ -242,20 +247,27 @@ def hand_over(
     scheme, epoch = plan.place
     pool = found.by(seconds)
     spent = min(seconds, found.seconds)
-    known = OutOfFold(
-        table.said[pool, found.seed, scheme, epoch].astype(np.float64),
-        table.labels,
-        table.subjects,
-    )
+    known = _pool(table, pool, found.seed, scheme, epoch)
+    alone = known.scores(known.probabilities.argmax(-1), found.half)
+    ranked = [pool[each] for each in np.argsort(-alone, kind="stable")]
+    if plan.promoted:
+        pool = ranked[: plan.promoted]
+        spent += float(table.cost[pool, found.seed, scheme, LAST].sum())
+        known = _pool(table, pool, found.seed, scheme, LAST)
     if not plan.finalists or choose is not best_one:
         return HandedOver(pool, choose(known, found.half), spent)
-    alone = known.scores(known.probabilities.argmax(-1), found.half)
-    last = [pool[each] for each in np.argsort(-alone, kind="stable")[: plan.finalists]]
+    last = ranked[: plan.finalists]
     seeds = [s for s in range(table.whole.shape[1]) if table.whole[last, s, table.truth].all()]
     spent += float(table.cost[last][:, seeds, table.truth, LAST].sum())
     counts = table.counts[last][:, seeds, table.truth, LAST][:, :, found.half > 0].sum(2)
     weights = np.eye(len(last))[uf1(counts).mean(1).argmax()]
     return HandedOver(last, weights, spent)
+
+
+def _pool(table: Table, pool: list[int], seed: int, scheme: int, epoch: int) -> OutOfFold:
+    """Return what some configurations said."""
+    said = table.said[pool, seed, scheme, epoch].astype(np.float64)
+    return OutOfFold(said, table.labels, table.subjects)
 
 
 @dataclass(frozen=True)
@@ -337,8 +349,8 @@ def lines(table: Table, studies: int = STUDIES, scheme: str = "") -> Iterator[st
 
 
 def final_seconds(table: Table, plan: Plan) -> float:
-    """Return about what the final stage of a plan takes."""
-    if not plan.finalists:
-        return 0.0
-    cost = table.cost[:, :, table.truth, LAST]
-    return float(plan.finalists * np.nansum(np.nanmean(cost, axis=0)))
+    """Return about what a plan takes after its search."""
+    scheme, _ = plan.place
+    again = plan.promoted * np.nanmean(table.cost[:, :, scheme, LAST])
+    last = np.nansum(np.nanmean(table.cost[:, :, table.truth, LAST], axis=0))
+    return float(plan.finalists * last + again)
