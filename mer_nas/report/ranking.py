@@ -147,7 +147,7 @@ class Alternative(Config):
 
 
 class Winner(RankedCandidate):
-    """What the study found: its best candidate, or an ensemble where that is better."""
+    """What the study found: an ensemble, or its best candidate where that leads clearly."""
 
     uf1: Spread
     key: str

@@ -36,7 +36,7 @@ class SelectionBias(Correction):
     """What choosing among many does to the score of what is chosen, over subjects (BBC-CV).
 
     The candidates are the complete trials, among which the best one was chosen or, where the study
-    looked for an ensemble, the better of the best one and the ensemble.
+    looked for an ensemble, the ensemble or the best one where that leads clearly.
     """
 
     pruned: NonNegativeInt
@@ -291,7 +291,7 @@ class StudySummary(Config):
 
     @property
     def handed_over(self) -> FinalistSummary | TrialSummary | EnsembleSummary | None:
-        """What the study recommends: its best candidate, or the ensemble where that is better."""
+        """What the study recommends: the ensemble, or its best candidate if that leads clearly."""
         if self.ensemble is not None and self.ensemble.handed_over:
             return self.ensemble
         return self.best

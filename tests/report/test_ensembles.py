@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.cli.sessions import closing
+from mer_nas.cli.closing import closing
 from mer_nas.export.manifest import Exported
 from mer_nas.report import StudySummary, build_report, write_report
 from mer_nas.report.files import Written, as_markdown

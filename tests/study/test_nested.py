@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from sklearn.metrics import f1_score
 
-from mer_nas.cli.sessions import closing
+from mer_nas.cli.closing import closing
 from mer_nas.data.clips import ClipSet
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult

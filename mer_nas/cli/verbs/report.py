@@ -17,7 +17,7 @@ def verb(study: str, as_json: bool) -> None:
     \b
     mer-nas report runs/moe-synthetic-1
     """
-    from mer_nas.cli.sessions import closing
+    from mer_nas.cli.closing import closing
 
     found = api.load_study(study)
     written = found.write_report()
