@@ -83,9 +83,9 @@ def test_an_unknown_key_and_an_unknown_group(refused: Refused, tiny: list[str]) 
 
 def test_an_unknown_setting(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "study.trails=3") == (
-        "study: no setting is called 'trails'; known: block, chance, final, folder, folds, margin, "
-        "minutes, name, objectives, outer, pruner, sampler, seed, startup, storage, trials. "
-        "Did you mean 'trials'?"
+        "study: no setting is called 'trails'; known: alternatives, block, chance, final, folder, "
+        "folds, margin, minutes, name, objectives, outer, pace, pruner, sampler, seed, startup, "
+        "storage, trials. Did you mean 'trials'?"
     )
 
 

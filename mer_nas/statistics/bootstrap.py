@@ -3,7 +3,10 @@
 Percentiles of the bootstrap are too narrow where subjects are few or of unlike size (Hesterberg
 2015, The American Statistician 69, on narrowness bias and expanded percentiles). They are widened
 by sqrt(n / (n - 1)) times the ratio of the t to the normal quantile, with n the effective number
-of subjects by their clips, (sum of clips)^2 / sum of clips^2 (Kish 1965, Survey Sampling).
+of subjects by their clips, (sum of clips)^2 / sum of clips^2 (Kish 1965, Survey Sampling). Where
+every draw gives the same score, because nobody was told wrong, draws say nothing of the next
+people: as many as q^(1/n) of them may be told wrong unseen (Clopper & Pearson 1934, Biometrika 26,
+for n of n), with q the share below an interval.
 """
 
 from collections.abc import Iterable, Sequence
@@ -98,9 +101,23 @@ def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Esti
     """
     value = float(metric(counts.sum(-3)).mean())
     draws = metric(resampled_counts(bootstrap_weights(counts.shape[-3]), counts)).mean(-1)
-    low, high = around(value, draws, widening(counts))
+    low, high = interval(value, draws, counts)
     value, low, high = (min(1.0, max(0.0, number - less)) for number in (value, low, high))
     return Estimate(value=value, low=low, high=high)
+
+
+def interval(value: float, draws: Values, counts: Counts) -> tuple[float, float]:
+    """Return the interval of a score.
+
+    Args:
+        value: The score.
+        draws: The same over drawn subjects, (B,).
+        counts: Of whose subjects, (..., S, K, K).
+    """
+    low, high = around(value, draws, widening(counts))
+    if low == high:
+        low -= 1 - (_TAILS[0] / 100) ** (1 / _effective_subjects(counts))
+    return low, high
 
 
 def around(value: float, draws: Values, factor: float) -> tuple[float, float]:
@@ -114,8 +131,12 @@ def around(value: float, draws: Values, factor: float) -> tuple[float, float]:
 
 def widening(counts: Counts) -> float:
     """Return the factor by which percentiles over the subjects of counts (..., S, K, K) widen."""
-    clips = counts.reshape(-1, *counts.shape[-3:])[0].sum((-2, -1))
-    effective = max(float(clips.sum() ** 2 / (clips**2).sum()), 2.0)
+    effective = max(_effective_subjects(counts), 2.0)
     upper = 1 - (1 - LEVEL) / 2
     ratio = float(t.ppf(upper, effective - 1) / norm.ppf(upper))
     return ratio * float(np.sqrt(effective / (effective - 1)))
+
+
+def _effective_subjects(counts: Counts) -> float:
+    clips = counts.reshape(-1, *counts.shape[-3:])[0].sum((-2, -1))
+    return float(clips.sum() ** 2 / (clips**2).sum())

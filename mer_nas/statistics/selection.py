@@ -29,11 +29,10 @@ from mer_nas.statistics.bootstrap import (
     DRAWS,
     Difference,
     Estimate,
-    around,
     bootstrap_weights,
     check_counts,
+    interval,
     resampled_counts,
-    widening,
 )
 
 _CELLS = 4_000_000
@@ -103,10 +102,10 @@ def correction_of(
         seed: Of the draws.
     """
     resampled = resampled_counts(bootstrap_weights(len(chosen), draws, seed), chosen)
-    factor, estimates = widening(chosen), {}
+    estimates = {}
     for name, metric in METRICS.items():
         value = float(metric(left_out))
-        low, high = around(value, metric(resampled), factor)
+        low, high = interval(value, metric(resampled), chosen)
         estimates[name] = Estimate(value=value, low=max(0.0, low), high=min(1.0, high))
     score = float(uf1(chosen.sum(0)))
     return Correction(

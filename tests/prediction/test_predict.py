@@ -91,7 +91,7 @@ def test_a_winner_says_its_headline(
 ) -> None:
     facts = read_manifest(model).provenance.model_dump(mode="json")
     worth = {"uf1": 0.671, "low": 0.55, "high": 0.78, "mean": 0.713, "seeds": 3}
-    told = {**worth, "optimism": 0.042, "candidates": 19, "caveat": ""}
+    told = {**worth, "optimism": 0.042, "candidates": 19, "caveat": "", "together": False}
     folder = changed(provenance={**facts, "worth": told})
     said = call("predict", str(folder), str(frames / "clip0")).stdout.splitlines()
     assert said[-1] == (

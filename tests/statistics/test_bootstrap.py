@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import binomtest, t
 
 from mer_nas.evaluation.metrics import accuracy, uf1
 from mer_nas.statistics import bootstrap_weights, compare_pairs, estimate, resampled_counts
@@ -33,6 +33,13 @@ def test_the_interval_of_a_mean_over_equal_subjects_is_students() -> None:
     assert found.value == pytest.approx(shares.mean())
     assert found.low == pytest.approx(shares.mean() - half, abs=0.004)
     assert found.high == pytest.approx(shares.mean() + half, abs=0.004)
+
+
+def test_where_nobody_is_told_wrong_the_interval_is_the_exact_one_of_as_many_successes() -> None:
+    found = estimate(of_shares([1.0] * 12))
+    exact = binomtest(12, 12).proportion_ci(0.95, "exact")
+    assert found.low == pytest.approx(exact.low)
+    assert (found.value, found.high) == (1.0, exact.high)
 
 
 def test_repetitions_are_averaged_and_an_optimism_is_taken_off_all_three() -> None:
