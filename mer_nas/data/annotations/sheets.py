@@ -15,6 +15,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -333,13 +334,13 @@ def _open(path: Path, *, data_only: bool) -> Iterator[tuple[str, str, Iterable[A
         # Styles and drop-down lists that openpyxl does not know hold no clips.
         warnings.simplefilter("ignore", UserWarning)
         book = load_workbook(path, read_only=True, data_only=data_only)
-    for sheet in book.worksheets:
-        sheet.reset_dimensions()  # some programs note wrong ones
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            part = str(getattr(sheet, "_worksheet_path", "")).lstrip("/")
-            yield sheet.title, part, sheet.iter_rows(values_only=True)
-    book.close()
+    with closing(book):  # also where a sheet is refused
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()  # some programs note wrong ones
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                part = str(getattr(sheet, "_worksheet_path", "")).lstrip("/")
+                yield sheet.title, part, sheet.iter_rows(values_only=True)
 
 
 def _cell(value: object, written: object) -> str:
