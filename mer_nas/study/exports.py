@@ -81,7 +81,7 @@ def export(
         otherwise = f", or train just what is exported with it: `{command}`"
         unchanged(folder, origin, clips, state.settings.space.extensions, otherwise)
     if isinstance(place, str):
-        return _export(state, ENSEMBLE, _ensemble_of(state), clips, on_event).folder
+        return _export(state, ENSEMBLE, _ensemble_of(state), clips, on_event, {}).folder
     entries = state.finalists or [(finalist, ()) for finalist in state.ranked()]
     if not entries:
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
@@ -89,20 +89,27 @@ def export(
         raise ExportError(
             f"rank={place}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
-    return _export(state, place, entries[place - 1][0], clips, on_event).folder
+    return _export(state, place, entries[place - 1][0], clips, on_event, {}).folder
 
 
 def _word(place: int | str) -> str:
     return place if isinstance(place, str) else f"rank={place}"
 
 
-def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
+Networks = dict[str, nn.Module]
+"""As they are exported, by the key of their candidate; each is trained once."""
+
+
+def export_winner(
+    state: StudyState, clips: ClipSet, on_event: Listener, trained: Networks
+) -> None:
     """Write down the winner, and export it if there was a final stage and nothing has changed.
 
     Args:
         state: What the study knows; keeps what is to be said of the export.
         clips: Its data.
         on_event: Is told of the training.
+        trained: Is added to, and used in place of training again.
     """
     winner = state.winner
     if winner is None:
@@ -110,10 +117,12 @@ def export_winner(state: StudyState, clips: ClipSet, on_event: Listener) -> None
     tree = _as_space(state, winner)
     write(state.folder.best, presets.dump(tree))
     if state.finalists:
-        _export_anew(state, 1, winner, clips, on_event)
+        _export_anew(state, 1, winner, clips, on_event, trained)
 
 
-def export_ensemble(state: StudyState, clips: ClipSet, on_event: Listener) -> None:
+def export_ensemble(
+    state: StudyState, clips: ClipSet, on_event: Listener, trained: Networks
+) -> None:
     """Export the ensemble, if there is one, there was a final stage and nothing has changed.
 
     Where there is none any more, the export of an earlier one stays, but not as the answer.
@@ -122,11 +131,12 @@ def export_ensemble(state: StudyState, clips: ClipSet, on_event: Listener) -> No
         state: What the study knows; keeps what is to be said of the export.
         clips: Its data.
         on_event: Is told of the training.
+        trained: As of `export_winner`.
     """
     if state.ensemble is None:
         _withdraw(state.folder.export(ENSEMBLE))
     elif state.finalists:
-        _export_anew(state, ENSEMBLE, state.ensemble, clips, on_event)
+        _export_anew(state, ENSEMBLE, state.ensemble, clips, on_event, trained)
 
 
 def _withdraw(folder: Path) -> None:
@@ -139,11 +149,16 @@ def _withdraw(folder: Path) -> None:
 
 
 def _export_anew(
-    state: StudyState, place: Place, exported: Trial | Ensemble, clips: ClipSet, on_event: Listener
+    state: StudyState,
+    place: Place,
+    exported: Trial | Ensemble,
+    clips: ClipSet,
+    on_event: Listener,
+    trained: Networks,
 ) -> None:
     if state.export_of(exported) is None or not _is_current(state, place, exported, clips):
         state.note_export(exported, None)  # until there is one again
-        state.note_export(exported, _export(state, place, exported, clips, on_event))
+        state.note_export(exported, _export(state, place, exported, clips, on_event, trained))
 
 
 def _ensemble_of(state: StudyState) -> Ensemble:
@@ -194,7 +209,12 @@ def _is_current(
 
 
 def _export(
-    state: StudyState, place: Place, exported: Trial | Ensemble, clips: ClipSet, on_event: Listener
+    state: StudyState,
+    place: Place,
+    exported: Trial | Ensemble,
+    clips: ClipSet,
+    on_event: Listener,
+    trained: Networks,
 ) -> Exported:
     """Train the members one after another, each as it would be trained alone, and export them."""
     study, members = state.settings.study, exported.members
@@ -203,8 +223,9 @@ def _export(
     for member in members:
         evaluator.check(member.candidate)
     refuse_unexportable([member.candidate for member in members], len(clips.classes))
-    trained = []
-    for number, (member, weight) in enumerate(zip(members, exported.weights, strict=True), 1):
+    for number, member in enumerate(members, 1):
+        if member.candidate.key in trained:
+            continue
         of = f", member {number} of {len(members)}" if len(members) > 1 else ""
         clips_said = count(len(clips), "clip")
         on_event(Note(f"training {member.label} on all {clips_said} for export{of}"))
@@ -212,11 +233,20 @@ def _export(
         if place == 1:
             looks = attribution(network, member.candidate, evaluator)
             write(state.folder.attribution, "null" if looks is None else looks.model_dump_json())
-        network = deployed(network).cpu()  # what only training used is let go
-        seed = fold_seed(study.seed, 0, ())
-        trained.append(TrainedMember(network, member.candidate, member.label, seed, weight))
+        # what only training used is let go
+        trained[member.candidate.key] = deployed(network).cpu()
+    networks = [
+        TrainedMember(
+            trained[member.candidate.key],
+            member.candidate,
+            member.label,
+            fold_seed(study.seed, 0, ()),
+            weight,
+        )
+        for member, weight in zip(members, exported.weights, strict=True)
+    ]
     facts = provenance_of(state, exported, clips)
-    return export_networks(trained, clips, state.folder.export(place), facts)
+    return export_networks(networks, clips, state.folder.export(place), facts)
 
 
 def _trained(evaluator: Evaluator, member: Trial) -> nn.Module:

@@ -29,7 +29,7 @@ from mer_nas.search.storage import drawn_before
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study import nested
-from mer_nas.study.exports import export_ensemble, export_winner
+from mer_nas.study.exports import Networks, export_ensemble, export_winner
 from mer_nas.study.folder import Origin, StudyFolder, keep_settings
 from mer_nas.study.forecast import Forecast
 from mer_nas.study.plan import opened
@@ -93,10 +93,10 @@ def run(
 
 def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> int:
     """Export winner and ensemble; return how many failed: the report is written in either case."""
-    failed = 0
+    failed, trained = 0, Networks()
     for what, export in (("winner", export_winner), ("ensemble", export_ensemble)):
         try:
-            export(state, clips, on_event)
+            export(state, clips, on_event, trained)
         except (ExportError, TrainingFailed) as error:
             on_event(Note(f"the {what} is not exported: {error}"))
             failed += 1

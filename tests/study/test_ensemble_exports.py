@@ -106,6 +106,14 @@ def test_what_is_exported_is_not_trained_again_and_what_is_spoiled_is(together: 
     assert notes(study.resume) == []
 
 
+def test_a_winner_that_is_a_member_is_trained_once(together: Path) -> None:
+    shutil.rmtree(together / "export")
+    said = notes(api.load_study(together).resume)
+    assert len(said) == len({re.search(r"trial \d", text)[0] for text in said})  # type: ignore[index]
+    assert said[0].endswith("for export")
+    assert (together / "export" / "ensemble" / "model.onnx").is_file()
+
+
 def test_an_ensemble_that_is_asked_for_no_longer_is_no_answer_any_more(together: Path) -> None:
     place = together / "export" / "ensemble"
     found = read_manifest(place)
