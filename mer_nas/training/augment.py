@@ -9,6 +9,8 @@ Shapes speak of B clips, T frames, C channels, H rows and W columns; inputs are 
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +29,21 @@ from mer_nas.inputs import (
 from mer_nas.training.config import Augmentation
 
 
+class Changes(NamedTuple):
+    """What was drawn for the clips of a batch; None, or no entry: that is not done."""
+
+    flipped: Tensor | None
+    """(B,), which are mirrored."""
+    by: Tensor | None
+    """(B, 2), pixels down and right."""
+    angles: Tensor | None
+    """(B,), in radians."""
+    factors: Tensor | None
+    """(B,), of their motion."""
+    noise: Mapping[str, Tensor]
+    """By input, (B, ...) each, what is added."""
+
+
 def augment(
     inputs: dict[str, Tensor], settings: Augmentation, generator: torch.Generator
 ) -> dict[str, Tensor]:
@@ -37,51 +54,89 @@ def augment(
         settings: How much of what.
         generator: A generator of the CPU.
     """
-    count = len(next(iter(inputs.values())))
+    return change(
+        inputs, draw_changes({name: x.shape for name, x in inputs.items()}, settings, generator)
+    )
+
+
+def draw_changes(
+    shapes: Mapping[str, Sequence[int]], settings: Augmentation, generator: torch.Generator
+) -> Changes:
+    """Return random changes of a batch.
+
+    Args:
+        shapes: Of its inputs by name, (B, ...) each.
+        settings: How much of what.
+        generator: A generator of the CPU.
+    """
+    count = next(iter(shapes.values()))[0]
+    flipped = by = angles = factors = None
     if settings.flip:
         flipped = torch.rand(count, generator=generator) < 0.5
-        inputs = {name: mirror(name, clips, flipped) for name, clips in inputs.items()}
     if settings.shift:
         most = settings.shift
         by = torch.randint(-most, most + 1, (count, 2), generator=generator)
-        inputs = {name: shift(clips, by) for name, clips in inputs.items()}
     if settings.rotate:
         angles = math.radians(settings.rotate) * _around_zero(count, generator)
-        inputs = {name: rotate(name, clips, angles) for name, clips in inputs.items()}
     if settings.scale:
         factors = _factors(settings.scale, _around_zero(count, generator))
+    noise = {
+        name: settings.noise * torch.randn(*shape, generator=generator)
+        for name, shape in shapes.items()
+        if settings.noise
+    }
+    return Changes(flipped, by, angles, factors, noise)
+
+
+def change(inputs: dict[str, Tensor], changes: Changes) -> dict[str, Tensor]:
+    """Return the clips of a batch, changed as was drawn; nothing of it need be on their device."""
+    flipped, by, angles, factors, noise = changes
+    if flipped is not None:
+        inputs = {name: mirror(name, clips, flipped) for name, clips in inputs.items()}
+    if by is not None:
+        inputs = {name: shift(clips, by) for name, clips in inputs.items()}
+    if angles is not None:
+        inputs = {name: rotate(name, clips, angles) for name, clips in inputs.items()}
+    if factors is not None:
         inputs = {name: magnify(name, clips, factors) for name, clips in inputs.items()}
-    if settings.noise:
-        inputs = {
-            name: clips + settings.noise * torch.randn(clips.shape, generator=generator).to(clips)
-            for name, clips in inputs.items()
-        }
+    if noise:
+        inputs = {name: clips + noise[name].to(clips) for name, clips in inputs.items()}
     return inputs
 
 
-def blend(
-    inputs: dict[str, Tensor], mixup: float, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor | None, float]:
-    """Return clips blended with others of the batch, which ones (B,), and the share of the former.
+def draw_blend(
+    count: int, mixup: float, generator: torch.Generator
+) -> tuple[Tensor | None, float]:
+    """Return which clip of the batch each is blended with (B,), and the share of the former.
+
+    Args:
+        count: B.
+        mixup: Both parameters of the beta distribution of the share; 0: nothing is blended.
+        generator: A generator of the CPU.
+    """
+    if not mixup:
+        return None, 1.0
+    seed = int(torch.randint(2**31, (), generator=generator))
+    share = float(np.random.default_rng(seed).beta(mixup, mixup))
+    return torch.randperm(count, generator=generator), share
+
+
+def blend(inputs: dict[str, Tensor], order: Tensor | None, share: float) -> dict[str, Tensor]:
+    """Return clips blended with others of the batch.
 
     Source: Zhang et al. 2018, "mixup" (arXiv:1710.09412), one share for a batch.
 
     Args:
         inputs: By name.
-        mixup: Both parameters of the beta distribution of the share; 0: nothing is blended.
-        generator: A generator of the CPU.
+        order: (B,), with which; None: nothing is blended.
+        share: Of the former.
     """
-    if not mixup:
-        return inputs, None, 1.0
-    count = len(next(iter(inputs.values())))
-    seed = int(torch.randint(2**31, (), generator=generator))
-    share = float(np.random.default_rng(seed).beta(mixup, mixup))
-    order = torch.randperm(count, generator=generator)
-    mixed = {
+    if order is None:
+        return inputs
+    return {
         name: share * clips + (1 - share) * clips[order.to(clips.device)]
         for name, clips in inputs.items()
     }
-    return mixed, order, share
 
 
 def mirror(name: str, clips: Tensor, flipped: Tensor) -> Tensor:
@@ -98,8 +153,9 @@ def shift(clips: Tensor, by: Tensor) -> Tensor:
     """Move each of `clips` down and right by `by` (B, 2) pixels; repeat the edge."""
     planes = clips.flatten(1, -3)  # (B, T C, H, W)
     height, width = planes.shape[-2:]
-    rows = (torch.arange(height) - by[:, :1]).clamp(0, height - 1).to(clips.device)  # (B, H)
-    columns = (torch.arange(width) - by[:, 1:]).clamp(0, width - 1).to(clips.device)  # (B, W)
+    by = by.to(clips.device)
+    rows = (torch.arange(height, device=by.device) - by[:, :1]).clamp(0, height - 1)  # (B, H)
+    columns = (torch.arange(width, device=by.device) - by[:, 1:]).clamp(0, width - 1)  # (B, W)
     clip = torch.arange(len(planes), device=clips.device)[:, None, None, None]
     plane = torch.arange(planes.shape[1], device=clips.device)[:, None, None]
     return planes[clip, plane, rows[:, None, :, None], columns[:, None, None, :]].view_as(clips)

@@ -9,7 +9,7 @@ Shapes speak of N clips, B of them in a batch, K classes.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from mer_nas.errors import ConfigError
-from mer_nas.training.augment import augment, blend
+from mer_nas.training.augment import Changes, blend, change, draw_blend, draw_changes
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.losses import Targets, TrainingLoss
 
@@ -48,11 +48,54 @@ class _Batch(NamedTuple):
     """Share of the former."""
 
 
-class _Loader:
-    """The clips of a fold in random batches, one epoch every time it is gone through.
+class Drawn(NamedTuple):
+    """What chance says of a batch; nothing of it is on a device."""
+
+    places: Tensor
+    """(B,), which clips of the fold it has."""
+    changes: Changes
+    order: Tensor | None
+    """(B,), which of them they are blended with, if they are."""
+    share: float
+    """Share of the former."""
+
+
+class Draws:
+    """The random batches of a fold, one epoch every time it is gone through.
 
     A last batch of a single clip is left out, because BatchNorm has no variance there; so are
     batches past the last step of the recipe.
+
+    Args:
+        shapes: Of a clip by input.
+        count: N.
+        trainer: The recipe.
+        seed: Decides order and augmentation, alike on every device.
+    """
+
+    def __init__(
+        self, shapes: Mapping[str, Sequence[int]], count: int, trainer: TrainerConfig, seed: int
+    ) -> None:
+        self.shapes, self.count, self.trainer = shapes, count, trainer
+        self.generator = torch.Generator().manual_seed(seed)
+        self.left = trainer.steps_for(count)
+        """Batches that are still to come."""
+
+    def __iter__(self) -> Iterator[Drawn]:
+        """Go through the batches of an epoch."""
+        order = torch.randperm(self.count, generator=self.generator)
+        batches = torch.split(order, self.trainer.batch)[: self.trainer.batches(self.count)]
+        settings = self.trainer.augment
+        for places in batches[: self.left]:
+            self.left -= 1
+            shapes = {name: (len(places), *shape) for name, shape in self.shapes.items()}
+            changes = draw_changes(shapes, settings, self.generator)
+            blended = draw_blend(len(places), settings.mixup, self.generator)
+            yield Drawn(places, changes, *blended)
+
+
+class _Loader:
+    """The clips of a fold in random batches, one epoch every time it is gone through.
 
     Args:
         inputs: The clips, on the device where they are learned.
@@ -61,24 +104,19 @@ class _Loader:
     """
 
     def __init__(self, inputs: InputTensors, trainer: TrainerConfig, seed: int) -> None:
-        self.inputs, self.trainer = inputs, trainer
+        self.inputs = inputs
         (self.count,) = {len(clips) for clips in inputs.values()}
         self.device = next(iter(inputs.values())).device
-        self.generator = torch.Generator().manual_seed(seed)
-        self.left = trainer.steps_for(self.count)
-        """Batches that are still to come."""
+        shapes = {name: clips.shape[1:] for name, clips in inputs.items()}
+        self.draws = Draws(shapes, self.count, trainer, seed)
 
     def __iter__(self) -> Iterator[_Batch]:
         """Go through the batches of an epoch."""
-        order = torch.randperm(self.count, generator=self.generator)
-        batches = torch.split(order, self.trainer.batch)[: self.trainer.batches(self.count)]
-        for places in batches[: self.left]:
-            self.left -= 1
+        for places, changes, order, share in self.draws:
             clips = places.to(self.device)
             inputs = {name: images[clips] for name, images in self.inputs.items()}
-            inputs = augment(inputs, self.trainer.augment, self.generator)
-            inputs, with_, share = blend(inputs, self.trainer.augment.mixup, self.generator)
-            other = None if with_ is None else clips[with_]
+            inputs = blend(change(inputs, changes), order, share)
+            other = None if order is None else clips[order]
             yield _Batch(tuple(inputs.values()), clips, other, share)
 
 
@@ -154,8 +192,8 @@ def predict_proba(
 
 def _optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimizer:
     """Return the optimizer; only matrices and kernels are decayed."""
-    decayed = [p for p, decay in _parameters(network) if decay]
-    others = [p for p, decay in _parameters(network) if not decay]
+    decayed = [p for _, p, decay in trained(network) if decay]
+    others = [p for _, p, decay in trained(network) if not decay]
     groups = [
         {"params": decayed, "weight_decay": trainer.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -169,15 +207,15 @@ def _optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimi
             return torch.optim.SGD(groups, lr=trainer.lr, momentum=0.9, nesterov=True, fused=True)
 
 
-def _parameters(network: nn.Module) -> Iterator[tuple[nn.Parameter, bool]]:
-    """Yield each trained parameter and whether it is decayed.
+def trained(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
+    """Yield the name of each trained parameter, the parameter, and whether it is decayed.
 
     What a layer multiplies its input with is called `weight` and has two axes or more; biases and
     norms have one, and tables (positions, tokens, time) have a name of their own.
     """
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            yield parameter, parameter.ndim > 1 and name.rpartition(".")[2] == "weight"
+            yield name, parameter, parameter.ndim > 1 and name.rpartition(".")[2] == "weight"
 
 
 def pick_device(name: str) -> torch.device:

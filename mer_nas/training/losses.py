@@ -5,6 +5,7 @@ Shapes speak of N clips of a fold, B of them in a batch, K classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 from torch.nn import functional
@@ -25,6 +26,31 @@ class Targets:
     action_units: Tensor | None = None
     """(N, 12): 1 where the unit was seen, else 0, NaN where nobody looked; None: not learned."""
 
+    def at(self, clips: Tensor) -> "Targets":
+        """Return what is known of some clips, by place."""
+        units = self.action_units
+        return Targets(self.labels[clips], None if units is None else units[clips])
+
+
+class Rarity(NamedTuple):
+    """By what the clips of a fold are weighed; the same in every step."""
+
+    classes: Tensor
+    """(K,), the inverse of each class's share of the fold."""
+    units: Tensor | None = None
+    """(12,), what a clip with an action unit weighs, a clip without it weighing 1."""
+
+    @classmethod
+    def of(cls, fold: Targets, classes: int) -> "Rarity":
+        """Return that of a fold.
+
+        A class that it lacks is never a target; its number only must not be infinite.
+        """
+        # Not bincount, whose size the data decide: a GPU would have to be waited for.
+        count = functional.one_hot(fold.labels, classes).sum(0)
+        rarity = len(fold.labels) / count.clamp(min=1)
+        return cls(rarity, None if fold.action_units is None else _unit_weights(fold.action_units))
+
 
 class TrainingLoss:
     """The loss of a batch.
@@ -39,6 +65,7 @@ class TrainingLoss:
         self, targets: Targets, trainer: TrainerConfig, weights: Mapping[str, float]
     ) -> None:
         self.targets, self.trainer, self.weights = targets, trainer, weights
+        self._rarity: Rarity | None = None
 
     def __call__(
         self, output: ModelOutput, batch: Tensor, other: Tensor | None = None, share: float = 1.0
@@ -51,49 +78,71 @@ class TrainingLoss:
             other: (B,), places of the clips that they are blended with, if they are.
             share: Share of the former.
         """
-        loss = self._answers(output, batch)
-        if other is not None:
-            loss = share * loss + (1 - share) * self._answers(output, other)
+        if self._rarity is None:
+            self._rarity = Rarity.of(self.targets, output.logits.shape[-1])
+        asked = self.targets.at(batch)
+        blended = None if other is None else self.targets.at(other)
+        return self.of(output, self._rarity, asked, blended, share)
+
+    def of(
+        self,
+        output: ModelOutput,
+        rarity: Rarity,
+        asked: Targets,
+        blended: Targets | None = None,
+        share: float | Tensor = 1.0,
+    ) -> Tensor:
+        """Return the loss of a batch, a scalar, of values that are all passed in.
+
+        Args:
+            output: What the network says of it.
+            rarity: Of the fold.
+            asked: What is known of its clips.
+            blended: And of those that they are blended with, if they are.
+            share: Share of the former.
+        """
+        loss = self._answers(output, asked, rarity)
+        if blended is not None:
+            loss = share * loss + (1 - share) * self._answers(output, blended, rarity)
         for name, value in output.losses.items():
             loss = loss + self.weights.get(name, 1.0) * value
         return loss
 
-    def _answers(self, output: ModelOutput, batch: Tensor) -> Tensor:
-        labels, units = self.targets.labels, self.targets.action_units
-        loss = _class_loss(output.logits, labels[batch], labels, self.trainer)
+    def _answers(self, output: ModelOutput, asked: Targets, rarity: Rarity) -> Tensor:
+        loss = _class_loss(output.logits, asked.labels, rarity.classes, self.trainer)
         for name, answer in output.auxiliary_logits.items():
             if name == "au":
-                assert units is not None, "action units are learned, but not loaded"
-                own = _action_unit_loss(answer, units[batch], units)
+                assert asked.action_units is not None, "action units are learned, but not loaded"
+                assert rarity.units is not None
+                own = _action_unit_loss(answer, asked.action_units, rarity.units)
             else:
-                own = _class_loss(answer, labels[batch], labels, self.trainer)
+                own = _class_loss(answer, asked.labels, rarity.classes, self.trainer)
             loss = loss + self.weights.get(name, 1.0) * own
         return loss
 
 
-def _class_loss(logits: Tensor, target: Tensor, labels: Tensor, trainer: TrainerConfig) -> Tensor:
+def _class_loss(logits: Tensor, target: Tensor, rarity: Tensor, trainer: TrainerConfig) -> Tensor:
     """Return the loss of a batch's classes, a scalar.
 
     Args:
         logits: (B, K).
         target: (B,).
-        labels: (N,), the classes of the fold, by whose shares classes are weighed.
+        rarity: (K,), of the classes in the fold, by which they are weighed.
         trainer: Which loss.
     """
-    smoothing = trainer.label_smoothing
+    smoothing, rarity = trainer.label_smoothing, rarity.to(logits.dtype)
     match trainer.loss:
         case "ce":
             return functional.cross_entropy(logits, target, label_smoothing=smoothing)
         case "weighted_ce":
-            weight = _rarity(labels, logits)
             return functional.cross_entropy(
-                logits, target, weight=weight, label_smoothing=smoothing
+                logits, target, weight=rarity, label_smoothing=smoothing
             )
         case "focal":
             return _focal_loss(logits, target, trainer.focal_power, smoothing)
         case "logit_adjusted":
             # Menon et al. 2021 (arXiv:2007.07314), eq. 10.
-            adjusted = logits - trainer.prior_power * _rarity(labels, logits).log()
+            adjusted = logits - trainer.prior_power * rarity.log()
             return functional.cross_entropy(adjusted, target, label_smoothing=smoothing)
 
 
@@ -110,31 +159,31 @@ def _focal_loss(logits: Tensor, target: Tensor, power: float, smoothing: float =
     return -(wanted * (1 - log.exp()) ** power * log).sum(-1).mean()
 
 
-def _action_unit_loss(answers: Tensor, wanted: Tensor, fold: Tensor) -> Tensor:
+def _action_unit_loss(answers: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
     """Return the mean binary cross-entropy over what is annotated, 0 where nothing is.
-
-    Each unit is weighed up where the fold has it rarely: a clip with it by the clips without over
-    those with it, at most ten times.
 
     Args:
         answers: (B, 12), logits.
         wanted: (B, 12), 0, 1 or NaN.
-        fold: (N, 12), of the whole fold.
+        weight: (12,), of a clip that has the unit.
     """
     known = ~wanted.isnan()
-    seen = fold.nansum(0)
-    absent = (~fold.isnan()).sum(0) - seen
-    # Without a clip that has the unit, any weight does.
-    weight = (absent / seen.clamp(min=0.5)).clamp(max=_MAX_UNIT_WEIGHT)
     losses = functional.binary_cross_entropy_with_logits(
         answers, wanted.nan_to_num(0.0), pos_weight=weight, reduction="none"
     )
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def _rarity(labels: Tensor, like: Tensor) -> Tensor:
-    """Return the inverse of each class's share of the fold, (K,), of the type of `like`."""
-    # Not bincount, whose size the data decide: the GPU would be waited for in each step.
-    count = functional.one_hot(labels, like.shape[-1]).sum(0)
-    # A class that the fold lacks is never a target; its number only must not be infinite.
-    return (len(labels) / count.clamp(min=1)).to(like.dtype)
+def _unit_weights(fold: Tensor) -> Tensor:
+    """Return what a clip with each action unit weighs, (12,).
+
+    Each unit is weighed up where the fold has it rarely: a clip with it by the clips without over
+    those with it, at most ten times.
+
+    Args:
+        fold: (N, 12), of the whole fold.
+    """
+    seen = fold.nansum(0)
+    absent = (~fold.isnan()).sum(0) - seen
+    # Without a clip that has the unit, any weight does.
+    return (absent / seen.clamp(min=0.5)).clamp(max=_MAX_UNIT_WEIGHT)

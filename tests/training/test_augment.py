@@ -20,7 +20,7 @@ from mer_nas.inputs import (
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.training.augment import augment, blend, magnify, mirror, rotate, shift
+from mer_nas.training.augment import augment, blend, draw_blend, magnify, mirror, rotate, shift
 from mer_nas.training.config import Augmentation
 
 SEQUENCES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
@@ -193,7 +193,8 @@ def test_a_blend_is_the_share_of_each_clip_and_the_rest_of_another() -> None:
     clips = torch.randn(8, 3, 2, 2)
     film = torch.randn(8, 2, 1, 2, 2)
     inputs = {FLOW: clips, FRAMES: film}
-    mixed, order, share = blend(inputs, 1.0, torch.Generator().manual_seed(3))
+    order, share = draw_blend(8, 1.0, torch.Generator().manual_seed(3))
+    mixed = blend(inputs, order, share)
     assert order is not None
     assert sorted(order.tolist()) == list(range(8))
     assert 0 < share < 1
@@ -203,8 +204,7 @@ def test_a_blend_is_the_share_of_each_clip_and_the_rest_of_another() -> None:
 
 def test_shares_of_blends_are_as_beta_has_them() -> None:
     generator = torch.Generator().manual_seed(0)
-    clips = {FLOW: torch.zeros(2, 3, 1, 1)}
-    shares = np.array([blend(clips, 0.2, generator)[2] for _ in range(400)])
+    shares = np.array([draw_blend(2, 0.2, generator)[1] for _ in range(400)])
     # Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1)).
     assert shares.mean() == pytest.approx(0.5, abs=0.06)
     assert shares.var() == pytest.approx(1 / (4 * 1.4), rel=0.15)
@@ -214,8 +214,8 @@ def test_nothing_is_drawn_for_what_is_off() -> None:
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
     clips = {FLOW: torch.randn(4, 3, 9, 9)}
-    _, order, share = blend(augment(clips, NOTHING, generator), 0.0, generator)
-    assert (order, share) == (None, 1.0)
+    augment(clips, NOTHING, generator)
+    assert draw_blend(4, 0.0, generator) == (None, 1.0)
     assert torch.equal(generator.get_state(), before)
 
 
