@@ -269,11 +269,12 @@ def schema(group: str, space: str | None = None) -> Tree:
     Raises:
         ConfigError: There is no such group.
     """
-    from mer_nas import architectures
-    from mer_nas.settings import schema
-
     if group != "architecture":
+        from mer_nas.settings import schema
+
         return schema(group)
+    from mer_nas import architectures
+
     _load_blocks(space)
     return architectures.architecture_schema()
 
@@ -339,10 +340,10 @@ def point(name: str, *words: str, **settings: Any) -> Candidate:
 
 def system(name: str, *words: str, **settings: Any) -> System:
     """Return a published point or reference of a space, built and counted; see `point`."""
-    from mer_nas.systems import published_systems
+    from mer_nas.systems import published_system
 
     resolved, _ = _resolved(words, settings, point=name)
-    return next(each for each in published_systems(resolved.space) if each.name == name)
+    return published_system(resolved.space, name)
 
 
 def build(candidate: Candidate, classes: int) -> nn.Module:

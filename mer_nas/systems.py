@@ -70,17 +70,29 @@ def published_systems(space: SearchSpace, classes: int = 3) -> list[System]:
         Infeasible: One of them breaks a rule of the grammar, or a point the limits of the space.
     """
     load_extensions(space.extensions)
-    found = []
-    for entry in space.systems:
-        place = f"{space.place}: {entry.name}"
-        number = entry.classes if isinstance(entry, Reference) else classes
-        cost = Cost.of(parsed(entry, place), number)
-        if isinstance(entry, Point):
-            space.limits.hold(place, params=cost.deployed, macs=cost.macs)
-        role = "reference" if isinstance(entry, Reference) else "point"
-        said = (entry.name, role, entry.source, entry.fidelity, number)
-        found.append(System(*said, cost.parameters, cost.deployed, cost.macs))
-    return found
+    return [_counted(space, entry, classes) for entry in space.systems]
+
+
+def published_system(space: SearchSpace, name: str, classes: int = 3) -> System:
+    """Return one point or reference of a space; the others are not built.
+
+    Raises:
+        ConfigError: There is none of this name.
+        Infeasible: It breaks a rule of the grammar, or a point the limits of the space.
+    """
+    load_extensions(space.extensions)
+    return _counted(space, space.point(name), classes)
+
+
+def _counted(space: SearchSpace, entry: Point | Reference, classes: int) -> System:
+    place = f"{space.place}: {entry.name}"
+    number = entry.classes if isinstance(entry, Reference) else classes
+    cost = Cost.of(parsed(entry, place), number)
+    if isinstance(entry, Point):
+        space.limits.hold(place, params=cost.deployed, macs=cost.macs)
+    role = "reference" if isinstance(entry, Reference) else "point"
+    said = (entry.name, role, entry.source, entry.fidelity, number)
+    return System(*said, cost.parameters, cost.deployed, cost.macs)
 
 
 def needs(space: SearchSpace) -> Needs:

@@ -1,13 +1,17 @@
 """`key=value` words: which preset of a group, and which settings instead of the preset's."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mer_nas.config import reader
-from mer_nas.config.base import Tree
 from mer_nas.errors import ConfigError, shown
 from mer_nas.files import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from mer_nas.config.base import Tree
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,24 @@ inside it. The folder is the key and the file is its value: `trainer=full` reads
 `trainers/full.yaml`. A word that is a path to a file reads that file.
 """
 
+from __future__ import annotations
+
 from contextlib import suppress
 from copy import deepcopy
 from functools import cache, lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mer_nas import files
 from mer_nas.config import reader
-from mer_nas.config.base import Tree
 from mer_nas.errors import ConfigError, shown, unknown
+
+if TYPE_CHECKING:
+    from mer_nas.config.base import Tree
 
 FOLDERS = {
     "space": "search_spaces",

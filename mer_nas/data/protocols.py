@@ -11,7 +11,6 @@ Sources: MEGC 2019 guideline (LOSO over the subjects of all data sets together);
 StratifiedGroupKFold of scikit-learn.
 """
 
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -161,21 +160,62 @@ def _refuse(clips: ClipSet, folds: Scheme, blind: bool) -> None:
 
 
 def _groups(clips: ClipSet, folds: int, seed: int, *, blind: bool) -> list[Indices]:
-    from sklearn.model_selection import StratifiedGroupKFold  # not in workers: see `metrics`
-
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A class with fewer clips than groups is no mistake: scores are pooled over the folds.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        by = np.zeros(len(clips)) if blind else clips.labels
-        splits = list(splitter.split(np.zeros(len(clips)), by, clips.groups))
-    parts = [np.asarray(test, dtype=np.int64) for _, test in splits]
+    by = np.zeros(len(clips), dtype=np.int64) if blind else clips.labels
+    of_clips = stratified_groups(by, clips.groups, folds, seed)
+    parts = [np.flatnonzero(of_clips == number) for number in range(folds)]
     if any(len(part) == 0 for part in parts):
         raise DataError(
             f"{clips.name}: study.folds={folds} leaves a group without clips; "
             "fewer groups, or loso"
         )
     return parts
+
+
+def stratified_groups(
+    labels: Indices, subjects: NDArray[np.str_], folds: int, seed: int
+) -> Indices:
+    """Return in which of so many groups each clip is, (N,), such that classes are alike in each.
+
+    Subjects come by how unlike their numbers of clips of each class are, equal ones in a drawn
+    order; each joins the group with which the classes then are spread most evenly. The groups are
+    those of scikit-learn's `StratifiedGroupKFold`, which takes longer to import than a fold to
+    train and more memory than its clips.
+
+    Args:
+        labels: (N,) class of each clip.
+        subjects: (N,) who is seen.
+        folds: At most as many as there are subjects.
+        seed: Decides the order.
+    """
+    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    _, people, many = np.unique(subjects, return_inverse=True, return_counts=True)
+    clips = np.zeros((len(many), len(sizes)))
+    np.add.at(clips, (people, classes), 1)
+    drawn = np.arange(len(many))
+    np.random.RandomState(seed).shuffle(drawn)
+    held, of_people = np.zeros((folds, len(sizes))), np.zeros(len(many), dtype=np.int64)
+    for person in drawn[np.argsort(-clips[drawn].std(axis=1), kind="stable")]:
+        of_people[person] = _evenest(held, clips[person], sizes)
+        held[of_people[person]] += clips[person]
+    return of_people[people]
+
+
+def _evenest(held: NDArray[np.float64], added: NDArray[np.float64], sizes: Indices) -> int:
+    """Return which group (folds, K) is to take the clips (K,) of a subject; of equals, the least.
+
+    Args:
+        held: Clips of each class in each group.
+        added: Those of the subject.
+        sizes: (K,) clips of each class in all.
+    """
+    best, least, fewest = 0, np.inf, np.inf
+    for group, before in enumerate(held):
+        after = held.copy()
+        after[group] += added
+        uneven, clips = float((after / sizes).std(axis=0).mean()), float(before.sum())
+        if uneven < least or (np.isclose(uneven, least) and clips < fewest):
+            best, least, fewest = group, uneven, clips
+    return best
 
 
 def _fold(

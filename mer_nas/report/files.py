@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from mer_nas import files
 from mer_nas.report.formats import FORMATS, NONE
-from mer_nas.report.page import render
 from mer_nas.report.schema import Report
 from mer_nas.templates import templates
 from mer_nas.wording import count
@@ -33,6 +32,8 @@ def write_report(folder: Path, report: Report) -> Written:
 
     Each file is replaced in one step: whoever reads while it is written sees the earlier one.
     """
+    from mer_nas.report.page import render  # draws charts, which takes long to import
+
     texts = {
         JSON: report.to_json(),
         HTML: render(report),

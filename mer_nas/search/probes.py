@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -48,6 +47,8 @@ def fitted(efforts: Sequence[Effort], seconds: Sequence[float], machine: str) ->
         seconds: What a training step of 16 clips took of each; above zero.
         machine: Where that was.
     """
+    from scipy.optimize import nnls  # where nothing is fitted it need not be imported
+
     amounts = np.asarray(efforts, dtype=float)
     scale = np.maximum(amounts.max(axis=0), 1.0)
     relative = amounts / scale / np.asarray(seconds)[:, None]

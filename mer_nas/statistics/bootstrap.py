@@ -15,7 +15,6 @@ from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
-from scipy.stats import norm, t
 
 from mer_nas.config.base import Config
 from mer_nas.errors import DataError
@@ -131,6 +130,8 @@ def around(value: float, draws: Values, factor: float) -> tuple[float, float]:
 
 def widening(counts: Counts) -> float:
     """Return the factor by which percentiles over the subjects of counts (..., S, K, K) widen."""
+    from scipy.stats import norm, t  # not wherever settings are read: it takes a second
+
     effective = max(_effective_subjects(counts), 2.0)
     upper = 1 - (1 - LEVEL) / 2
     ratio = float(t.ppf(upper, effective - 1) / norm.ppf(upper))

@@ -9,7 +9,6 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mer_nas.config.base import Config, Share
 from mer_nas.evaluation.metrics import Counts, uf1
@@ -103,6 +102,8 @@ def signed_rank_p(
     >>> signed_rank_p(np.array([-1, -2, -3, -4, -5]), "two-sided")
     0.0625
     """
+    from scipy.stats import rankdata  # not wherever settings are read: it takes a second
+
     doubled = np.rint(2 * rankdata(np.abs(differences))).astype(np.int64)
     above = int(doubled[differences > 0].sum())
     flips = doubled[differences != 0]

@@ -19,7 +19,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from mer_nas.errors import DataError
 from mer_nas.evaluation.metrics import Counts, Values, uf1
@@ -194,6 +193,8 @@ class EnsembleRule:
 
 def _stacked(pool: OutOfFold, draw: Values, members: Sequence[int]) -> Values:
     """Return the weights of members that miss the truth least, each class counting the same."""
+    from scipy.optimize import nnls  # not wherever settings are read: it takes a second
+
     often = draw[pool.subjects]
     share = pool.truth.T @ often
     each = np.sqrt(often / np.maximum(share, 1)[pool.labels])

@@ -1,10 +1,13 @@
 """Who is held out when."""
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import plan, stratified_groups
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 
@@ -68,6 +71,22 @@ def test_groups_follow_from_the_seed() -> None:
     clips = clip_set({f"s{n:02d}": 6 for n in range(12)}, classes=3)
     keys = [[fold.key for fold in plan(clips, 4, seed).folds] for seed in (0, 0, 1)]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_groups_are_those_of_scikit_learn() -> None:
+    chance = np.random.default_rng(0)
+    for seed in range(60):
+        subjects, classes, folds = (
+            int(chance.integers(*ends)) for ends in ((4, 40), (1, 5), (2, 5))
+        )
+        people = np.array([f"s{n}" for n in chance.integers(subjects, size=200)])
+        labels = chance.choice(classes, size=200, p=chance.dirichlet(np.ones(classes)))
+        theirs = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        ours = stratified_groups(labels, people, folds, seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            for group, (_, test) in enumerate(theirs.split(people, labels, people)):
+                assert np.flatnonzero(ours == group).tolist() == test.tolist()
 
 
 def test_a_key_stands_for_the_held_out_subjects_alone() -> None:

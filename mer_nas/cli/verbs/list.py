@@ -2,11 +2,12 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Iterable
 
 import click
 
 from mer_nas import api
+from mer_nas.cli.catalogue import Row, kept
 from mer_nas.cli.lines import say
 from mer_nas.cli.options import as_json
 from mer_nas.cli.output import drawn
@@ -46,9 +47,6 @@ def verb(what: str | None, space: str | None, as_json: bool) -> None:
             say(f"  {entry['name']:<{width}}  {entry['text']}".rstrip())
 
 
-Row = dict[str, Any]
-
-
 def _presets(group: str, _: str | None) -> list[Row]:
     return [{"name": name, "text": text} for name, text in api.presets(group).items()]
 
@@ -66,8 +64,14 @@ def _layouts(_: str, __: str | None) -> list[Row]:
 
 
 def _points(_: str, chosen: str | None) -> list[Row]:
+    if chosen:
+        return _systems_of([chosen])
+    return kept("points", lambda: _systems_of(api.presets("space")))
+
+
+def _systems_of(spaces: Iterable[str]) -> list[Row]:
     rows = []
-    for name in [chosen] if chosen else api.presets("space"):
+    for name in spaces:
         for system in api.systems(name):
             text = system.line.removeprefix(system.name).strip()
             rows.append({"space": name, "text": f"{name:<12} {text}", **system._asdict()})
@@ -75,6 +79,10 @@ def _points(_: str, chosen: str | None) -> list[Row]:
 
 
 def _blocks(_: str, chosen: str | None) -> list[Row]:
+    return _known_blocks(chosen) if chosen else kept("blocks", _known_blocks)
+
+
+def _known_blocks(space: str | None = None) -> list[Row]:
     return [
         {
             "name": f"{slot}.{kind}",
@@ -83,6 +91,7 @@ def _blocks(_: str, chosen: str | None) -> list[Row]:
             "text": (block.__doc__ or "").strip().splitlines()[0],
             "source": block.source,
         }
-        for slot, kinds in api.blocks(chosen).items()
+        for slot, kinds in api.blocks(space).items()
         for kind, block in kinds.items()
+        if space or block.__module__.startswith("mer_nas.")  # else one that another space loaded
     ]
