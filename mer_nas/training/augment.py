@@ -91,10 +91,8 @@ def draw_changes(
 def change(inputs: dict[str, Tensor], changes: Changes) -> dict[str, Tensor]:
     """Return the clips of a batch, changed as was drawn; nothing of it need be on their device."""
     flipped, by, angles, factors, noise = changes
-    if flipped is not None:
-        inputs = {name: mirror(name, clips, flipped) for name, clips in inputs.items()}
-    if by is not None:
-        inputs = {name: shift(clips, by) for name, clips in inputs.items()}
+    if flipped is not None or by is not None:
+        inputs = {name: move(name, clips, flipped, by) for name, clips in inputs.items()}
     if angles is not None:
         inputs = {name: rotate(name, clips, angles) for name, clips in inputs.items()}
     if factors is not None:
@@ -139,26 +137,40 @@ def blend(inputs: dict[str, Tensor], order: Tensor | None, share: float) -> dict
     }
 
 
-def mirror(name: str, clips: Tensor, flipped: Tensor) -> Tensor:
-    """Mirror those of `clips` that `flipped` (B,) marks; their motion is mirrored with them."""
-    mirrored = clips.flip(-1)
+def move(
+    name: str, clips: Tensor, flipped: Tensor | None = None, by: Tensor | None = None
+) -> Tensor:
+    """Mirror clips, their motion with them, and then move them; the edge is repeated.
+
+    Args:
+        name: Of the input.
+        clips: (B, C, H, W) or (B, T, C, H, W).
+        flipped: (B,), which are mirrored left to right; None: none.
+        by: (B, 2), by how many pixels each moves down and right; None: none does.
+    """
+    count, (height, width), device = len(clips), clips.shape[-2:], clips.device
+    by = torch.zeros(count, 2, dtype=torch.long) if by is None else by
+    by = by.to(device)
+    # Where each pixel comes from, for rows and columns: one look-up for both changes.
+    rows = (torch.arange(height, device=device) - by[:, :1]).clamp_(0, height - 1)  # (B, H)
+    columns = (torch.arange(width, device=device) - by[:, 1:]).clamp_(0, width - 1)  # (B, W)
+    if flipped is not None:
+        flipped = flipped.to(device)
+        columns = torch.where(flipped[:, None], width - 1 - columns, columns)
+    places = (width * rows[:, :, None] + columns[:, None]).flatten(1)[:, None]  # (B, 1, H W)
+    planes = clips.flatten(1, -3).flatten(2)  # (B, T C, H W)
+    moved = planes.gather(2, places.expand_as(planes)).view_as(clips)
+    return moved if flipped is None else _with_motion(name, moved, flipped)
+
+
+def _with_motion(name: str, clips: Tensor, flipped: Tensor) -> Tensor:
+    """Mirror the motion that mirrored clips show."""
     if name == FLOW:
-        mirrored = mirrored * mirrored.new_tensor([-1, 1, 1])[:, None, None]
+        clips[:, 0] *= 1 - 2 * _along(flipped, clips[:, 0]).to(clips)
     elif name == FLOW_RGB:
-        mirrored = mirrored[:, [0, 2, 1]]  # the hues are laid out so, see data.inputs.flow_rgb
-    return torch.where(_along(flipped, clips), mirrored, clips)
-
-
-def shift(clips: Tensor, by: Tensor) -> Tensor:
-    """Move each of `clips` down and right by `by` (B, 2) pixels; repeat the edge."""
-    planes = clips.flatten(1, -3)  # (B, T C, H, W)
-    height, width = planes.shape[-2:]
-    by = by.to(clips.device)
-    rows = (torch.arange(height, device=by.device) - by[:, :1]).clamp(0, height - 1)  # (B, H)
-    columns = (torch.arange(width, device=by.device) - by[:, 1:]).clamp(0, width - 1)  # (B, W)
-    clip = torch.arange(len(planes), device=clips.device)[:, None, None, None]
-    plane = torch.arange(planes.shape[1], device=clips.device)[:, None, None]
-    return planes[clip, plane, rows[:, None, :, None], columns[:, None, None, :]].view_as(clips)
+        # The hues are laid out so, see data.inputs.flow_rgb.
+        return torch.where(_along(flipped, clips), clips[:, [0, 2, 1]], clips)
+    return clips
 
 
 def rotate(name: str, clips: Tensor, angles: Tensor) -> Tensor:

@@ -10,19 +10,18 @@ Shapes speak of N clips, B of them in a batch, K classes.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from mer_nas.errors import ConfigError
 from mer_nas.training.augment import Changes, blend, change, draw_blend, draw_changes
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.losses import Targets, TrainingLoss
+from mer_nas.training.optimizer import Optimizer
 
 InputTensors = Mapping[str, Tensor]
 """By name, in the order in which the network takes them, each (N, C, H, W) or (N, T, C, H, W)."""
@@ -46,6 +45,8 @@ class _Batch(NamedTuple):
     """(B,), which clips they are blended with, if they are."""
     share: float
     """Share of the former."""
+    step: int
+    """How many batches were before it."""
 
 
 class Drawn(NamedTuple):
@@ -109,15 +110,17 @@ class _Loader:
         self.device = next(iter(inputs.values())).device
         shapes = {name: clips.shape[1:] for name, clips in inputs.items()}
         self.draws = Draws(shapes, self.count, trainer, seed)
+        self.step = 0
 
     def __iter__(self) -> Iterator[_Batch]:
         """Go through the batches of an epoch."""
-        for places, changes, order, share in self.draws:
+        for step, (places, changes, order, share) in enumerate(self.draws, self.step):
+            self.step = step + 1
             clips = places.to(self.device)
-            inputs = {name: images[clips] for name, images in self.inputs.items()}
+            inputs = {name: images.index_select(0, clips) for name, images in self.inputs.items()}
             inputs = blend(change(inputs, changes), order, share)
             other = None if order is None else clips[order]
-            yield _Batch(tuple(inputs.values()), clips, other, share)
+            yield _Batch(tuple(inputs.values()), clips, other, share, step)
 
 
 def fit(
@@ -145,8 +148,7 @@ def fit(
     """
     loader = _Loader(inputs, trainer, seed)
     training_loss = TrainingLoss(targets, trainer, auxiliary or {})
-    optimizer = _optimizer(network, trainer)
-    schedule = LambdaLR(optimizer, partial(trainer.lr_factor, clips=loader.count))
+    optimizer = Optimizer(((weight, decays) for _, weight, decays in trained(network)), trainer)
     epochs = trainer.epochs_for(loader.count)
     history: list[float] = []
 
@@ -156,12 +158,8 @@ def fit(
         for batch in loader:
             output = network(*batch.inputs)
             loss = training_loss(output, batch.clips, batch.other, batch.share)
-            optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            if trainer.clip_norm is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), trainer.clip_norm)
-            optimizer.step()
-            schedule.step()
+            optimizer.step(trainer.lr * trainer.lr_factor(batch.step, loader.count))
             losses.append(loss.detach())
         mean = float(torch.stack(losses).mean())  # the one wait for the device in an epoch
         if not math.isfinite(mean):
@@ -188,23 +186,6 @@ def predict_proba(
         probabilities = torch.cat(logits).double().softmax(-1)
     result: NDArray[np.float64] = probabilities.cpu().numpy()
     return result
-
-
-def _optimizer(network: nn.Module, trainer: TrainerConfig) -> torch.optim.Optimizer:
-    """Return the optimizer; only matrices and kernels are decayed."""
-    decayed = [p for _, p, decay in trained(network) if decay]
-    others = [p for _, p, decay in trained(network) if not decay]
-    groups = [
-        {"params": decayed, "weight_decay": trainer.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    match trainer.optimizer:
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=trainer.lr, fused=True)
-        case "adam":
-            return torch.optim.Adam(groups, lr=trainer.lr, fused=True)
-        case "sgd":
-            return torch.optim.SGD(groups, lr=trainer.lr, momentum=0.9, nesterov=True, fused=True)
 
 
 def trained(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:

@@ -20,7 +20,7 @@ from mer_nas.inputs import (
     KEYFRAMES,
     KEYFRAMES_RGB,
 )
-from mer_nas.training.augment import augment, blend, draw_blend, magnify, mirror, rotate, shift
+from mer_nas.training.augment import augment, blend, draw_blend, magnify, move, rotate
 from mer_nas.training.config import Augmentation
 
 SEQUENCES = (KEYFRAMES, KEYFRAMES_RGB, FRAMES)
@@ -34,16 +34,16 @@ def coloured(flow: Tensor) -> Tensor:
 
 def test_a_mirror_turns_horizontal_motion_round_and_nothing_else() -> None:
     clip = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]], [[5.0, 6.0]]]])  # (1, 3, 1, 2)
-    assert mirror(FLOW, clip, torch.tensor([True])).tolist() == [
+    assert move(FLOW, clip, torch.tensor([True])).tolist() == [
         [[[-2.0, -1.0]], [[4.0, 3.0]], [[6.0, 5.0]]]
     ]
-    assert torch.equal(mirror(FLOW, clip, torch.tensor([False])), clip)
+    assert torch.equal(move(FLOW, clip, torch.tensor([False])), clip)
 
 
 @pytest.mark.parametrize("name", [DIFFERENCE, DYNAMIC_IMAGE, KEYFRAMES, KEYFRAMES_RGB, FRAMES])
 def test_what_shows_faces_has_no_sign_to_turn_round(name: str) -> None:
     clips = torch.randn(2, 3, 1, 4, 4) if name in SEQUENCES else torch.randn(2, 3, 4, 4)
-    mirrored = mirror(name, clips, torch.tensor([True, False]))
+    mirrored = move(name, clips, torch.tensor([True, False]))
     assert torch.equal(mirrored[0], clips[0].flip(-1))
     assert torch.equal(mirrored[1], clips[1])
 
@@ -51,13 +51,13 @@ def test_what_shows_faces_has_no_sign_to_turn_round(name: str) -> None:
 def test_a_mirrored_picture_of_a_flow_is_the_picture_of_the_mirrored_flow() -> None:
     flow = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     both = torch.tensor([True, True])
-    expected = coloured(mirror(FLOW, flow, both))
-    torch.testing.assert_close(mirror(FLOW_RGB, coloured(flow), both), expected)
+    expected = coloured(move(FLOW, flow, both))
+    torch.testing.assert_close(move(FLOW_RGB, coloured(flow), both), expected)
 
 
 def test_a_shift_moves_down_and_right_and_repeats_the_edge() -> None:
     clip = torch.arange(9.0).reshape(1, 1, 3, 3)
-    assert shift(clip, torch.tensor([[1, -1]]))[0, 0].tolist() == [
+    assert move(FLOW, clip, by=torch.tensor([[1, -1]]))[0, 0].tolist() == [
         [1.0, 2.0, 2.0],
         [1.0, 2.0, 2.0],
         [4.0, 5.0, 5.0],
@@ -66,7 +66,7 @@ def test_a_shift_moves_down_and_right_and_repeats_the_edge() -> None:
 
 def test_each_clip_is_shifted_by_its_own_amount() -> None:
     clips = torch.arange(2 * 2 * 3 * 3.0).reshape(2, 2, 3, 3)
-    moved = shift(clips, torch.tensor([[0, 0], [0, 1]]))
+    moved = move(FLOW, clips, by=torch.tensor([[0, 0], [0, 1]]))
     assert torch.equal(moved[0], clips[0])
     assert torch.equal(moved[1, :, :, 1:], clips[1, :, :, :-1])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.make_inputs import make_inputs
 from mer_nas.inputs import DIFFERENCE, DYNAMIC_IMAGE, FLOW, FLOW_RGB, INPUTS
-from mer_nas.training.augment import mirror, rotate
+from mer_nas.training.augment import move, rotate
 
 SIDE, SIZE = 96, 32
 Frames = NDArray[np.uint8]
@@ -54,7 +54,7 @@ def seen(frames: dict[float, Frames]) -> dict[str, torch.Tensor]:
 def test_a_mirrored_face_has_mirrored_inputs(name: str, frames: dict[float, Frames]) -> None:
     faces = {moment: np.ascontiguousarray(face[:, ::-1]) for moment, face in frames.items()}
     expected = seen(faces)[name]
-    found = mirror(name, seen(frames)[name], torch.tensor([True]))
+    found = move(name, seen(frames)[name], torch.tensor([True]))
     assert (found - expected).abs().mean() < 0.02 * expected.abs().mean()
     assert (seen(frames)[name] - expected).abs().mean() > 0.2 * expected.abs().mean()
 

@@ -15,6 +15,7 @@ from mer_nas.inputs import FLOW
 from mer_nas.training.config import Augmentation, TrainerConfig
 from mer_nas.training.fit import TrainingDiverged, fit, pick_device, predict_proba
 from mer_nas.training.losses import Targets
+from mer_nas.training.optimizer import Optimizer
 from mer_nas.training.weights import EpochWeights
 
 
@@ -297,6 +298,32 @@ def test_biases_norms_and_tables_are_not_decayed(clips: Clips) -> None:
 def test_every_optimizer_learns(name: str, clips: Clips) -> None:
     losses = fit(Linear(), *clips, RECIPE.model_copy(update={"optimizer": name}), seed=1)
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_a_step_is_that_of_the_classes_of_torch(name: str) -> None:
+    trainer = TrainerConfig.model_validate({"optimizer": name, "clip_norm": 0.5})
+    ours, theirs = ([nn.Parameter(torch.linspace(-1, 1, n)) for n in (3, 4, 5)] for _ in range(2))
+    optimizer = Optimizer(zip(ours, [True, False, True], strict=True), trainer)
+    groups = [
+        {"params": [theirs[0], theirs[2]], "weight_decay": trainer.weight_decay},
+        {"params": [theirs[1]], "weight_decay": 0.0},
+    ]
+    more = {"momentum": 0.9, "nesterov": True} if name == "sgd" else {}
+    known = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
+    torchs = known(groups, lr=1.0, fused=True, **more)
+    for step in range(1, 6):
+        for weights in (ours, theirs):
+            for weight in weights[: 2 if step == 3 else 3]:  # one is left out for once
+                weight.grad = step * weight.detach() + 1
+        optimizer.step(0.1 / step)
+        for group in torchs.param_groups:
+            group["lr"] = 0.1 / step
+        nn.utils.clip_grad_norm_(theirs, 0.5)
+        torchs.step()
+        torchs.zero_grad()
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+        assert all(weight.grad is None for weight in ours)
 
 
 def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:

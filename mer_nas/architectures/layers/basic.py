@@ -5,10 +5,11 @@ Shapes speak of B clips, C channels, H x W maps, and N tokens of a clip or windo
 Convolutions start from He's normal distribution, linear maps from a normal one with a standard
 deviation of 0.02, as vision transformers do.
 
-timm takes seconds to import, so it is imported where a layer of its kind is made: most commands
-make none.
+Two short formulas are those of timm (github.com/huggingface/pytorch-image-models), to the last
+bit: importing it would take every process longer than its first fold.
 """
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -16,12 +17,12 @@ from torch import Tensor, nn
 
 
 def init_(parameter: Tensor) -> None:
-    """Fill a matrix or table with small numbers."""
+    """Fill a matrix or table with small numbers, as `timm.layers.trunc_normal_` does."""
     # Counting builds networks without numbers, and the draw is slow to pretend.
     if not parameter.is_meta:
-        from timm.layers.weight_init import trunc_normal_
-
-        trunc_normal_(parameter, std=0.02)
+        with torch.no_grad():
+            # The inverse of the normal distribution; cut at 100 standard deviations.
+            parameter.uniform_(-1, 1).erfinv_().mul_(0.02 * math.sqrt(2)).clamp_(-2, 2)
 
 
 def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
@@ -55,11 +56,27 @@ def conv(
 
 def stochastic_depth(rate: float) -> nn.Module:
     """Return what drops a branch for a clip at this rate in training (arXiv:1603.09382)."""
-    if rate == 0:
-        return nn.Identity()
-    from timm.layers.drop import DropPath
+    return DropPath(rate) if rate else nn.Identity()
 
-    return DropPath(rate)
+
+class DropPath(nn.Module):
+    """Multiplies a branch by 0 for some clips in training, and by what evens it out for others.
+
+    Args:
+        rate: Share of the clips that lose the branch, in (0, 1).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.drop_prob = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop x (B, ...) for each clip by itself, as `timm.layers.DropPath` does."""
+        if not self.training:
+            return x
+        factors = x.new_empty(x.shape[:1] + (1,) * (x.ndim - 1))
+        kept = 1 - self.drop_prob
+        return x * factors.bernoulli_(kept).div_(kept)
 
 
 class ConvNorm(nn.Sequential):
