@@ -127,6 +127,7 @@ SLOW = (
     "test_packaging.py",
     "testing/",
     "training/test_devices.py",
+    "training/test_layout.py",
     "training/test_motion.py",
 )
 """Files of tests, and folders of them, that `pytest -m quick` leaves out."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from mer_nas.errors import ConfigError
 from mer_nas.training.augment import Changes, blend, change, draw_blend, draw_changes
 from mer_nas.training.config import TrainerConfig
+from mer_nas.training.layout import channels_last
 from mer_nas.training.losses import Targets, TrainingLoss
 from mer_nas.training.optimizer import Optimizer
 
@@ -123,6 +124,7 @@ class _Loader:
             yield _Batch(tuple(inputs.values()), clips, other, share, step)
 
 
+@channels_last
 def fit(
     network: nn.Module,
     inputs: InputTensors,
@@ -172,6 +174,7 @@ def fit(
     return history
 
 
+@channels_last
 def predict_proba(
     network: nn.Module, inputs: InputTensors, batch: int = 128
 ) -> NDArray[np.float64]:
