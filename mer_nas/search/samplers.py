@@ -7,6 +7,10 @@ of the trial's alternatives it is for. So a draw depends on these and on the tri
 and on nothing else: a proposal that was half drawn when the driver was killed continues as it
 would have.
 
+TPE models together what always comes together (`Groups`), each group apart from the others. A
+space with many choices has hundreds of parameters in a hundred groups, and a draw asks for few of
+them; so a group is drawn when the first of its parameters is asked for.
+
 The Gaussian process looks for the one best point, which takes seconds, so the alternatives of a
 trial share what it models and differ in what it leaves open, such as settings of a chosen block.
 
@@ -14,12 +18,10 @@ A sampler that models scores learns nothing from proposals that were infeasible 
 may make the same one for ever. So after a few in a row the next are drawn at random.
 """
 
-import warnings
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -34,6 +36,38 @@ ALTERNATIVE = "alternative"
 costs do not weigh."""
 STUBBORN = 3
 """Proposals in a row that came to nothing, after which the next is drawn at random."""
+
+
+class Groups:
+    """Parameters that are in the same complete trials of a study.
+
+    These are the groups of Optuna's `TPESampler(group=True)`, which works them out from the first
+    trial on whenever it is asked.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._spaces: dict[str, BaseDistribution] = {}
+        self._trials: dict[str, int] = {}
+        """The complete trials that each parameter is in, as the bits of a number."""
+
+    def read(self, study: Study) -> None:
+        """Take in the trials that have been completed since."""
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            bit = 1 << trial.number
+            if self._seen & bit:
+                continue
+            self._seen |= bit
+            for name, distribution in trial.distributions.items():
+                if not distribution.single():
+                    self._spaces.setdefault(name, distribution)
+                    self._trials[name] = self._trials.get(name, 0) | bit
+
+    def of(self, name: str) -> dict[str, BaseDistribution]:
+        """Return the parameters of a group, by name; none where no complete trial has this one."""
+        found = self._trials.get(name)
+        names = sorted(each for each, trials in self._trials.items() if trials == found)
+        return {each: self._spaces[each] for each in names}
 
 
 class RepeatableSampler(BaseSampler):
@@ -53,12 +87,15 @@ class RepeatableSampler(BaseSampler):
         self._stuck = (-1, False)
         self._joint: tuple[int, dict[str, Any]] = (-1, {})
         """What was drawn together for the trial of that number, where alternatives share it."""
+        self._groups = Groups()
+        self._grouped: tuple[str, dict[str, Any]] = ("", {})
+        """What was drawn in groups for the alternative of a trial that `_which` names."""
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the parameters that are drawn together."""
-        if self._is_stuck(study, trial):
+        if self.name == "tpe" or self._is_stuck(study, trial):
             return {}
         which = str(trial.number) if self.name == "gp" else _which(trial)
         self._relative = self._sampler(which, "")
@@ -86,6 +123,10 @@ class RepeatableSampler(BaseSampler):
     ) -> Any:
         """Draw one of the other parameters."""
         name: SamplerName = "random" if self._is_stuck(study, trial) else self.name
+        if name == "tpe":
+            drawn = self._group(study, trial, param_name, param_distribution)
+            if param_name in drawn:
+                return drawn[param_name]
         sampler = _build(name, self.startup, _draw_seed(self.seed, _which(trial), param_name))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
@@ -98,6 +139,26 @@ class RepeatableSampler(BaseSampler):
     ) -> None:
         """Let the sampler note what it has to."""
         self._sampler(_which(trial), "after").after_trial(study, trial, state, values)
+
+    def _group(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> dict[str, Any]:
+        """Return what is drawn in groups for a trial, that of one parameter among them.
+
+        Nothing is where too few trials are finished to model anything.
+        """
+        which = _which(trial)
+        if self._grouped[0] != which:
+            self._groups.read(study)
+            self._grouped = (which, {})
+        drawn = self._grouped[1]
+        if name not in drawn:
+            group = self._groups.of(name)
+            if group.get(name) != distribution:  # of no complete trial, or of another range
+                group = {name: distribution}
+            sampler = self._sampler(which, "\n".join(group))
+            drawn |= sampler.sample_relative(study, trial, group)
+        return drawn
 
     def _is_stuck(self, study: Study, trial: FrozenTrial) -> bool:
         if self._stuck[0] != trial.number:
@@ -124,12 +185,7 @@ def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
         case "evolutionary":
             return samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
         case "tpe":
-            with warnings.catch_warnings():
-                # Parameters that exist only with some choice of another need `group`.
-                warnings.filterwarnings("ignore", "Argument ``group``", ExperimentalWarning)
-                return samplers.TPESampler(
-                    n_startup_trials=startup, seed=seed, multivariate=True, group=True
-                )
+            return samplers.TPESampler(n_startup_trials=startup, seed=seed, multivariate=True)
 
 
 def _which(trial: FrozenTrial) -> str:

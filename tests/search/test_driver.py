@@ -61,13 +61,13 @@ class Finished:
     heard: Heard
 
     def open(self) -> AbstractContextManager[StudyDriver]:
-        return search(self.folder, self.scripted, trials=20)
+        return search(self.folder, self.scripted, trials=30)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     found = Finished(tmp_path_factory.mktemp("finished"), evaluator(), Heard())
-    run(found.folder, found.scripted, trials=20, on_event=found.heard.append)
+    run(found.folder, found.scripted, trials=30, on_event=found.heard.append)
     return found
 
 
@@ -86,7 +86,7 @@ def test_points_come_first_and_every_trial_has_one_of_five_ends(finished: Finish
     assert set(counts) == set(states)
     for trial in trials:
         assert trial.state == states[trial.user_attrs["outcome"]]
-    assert counts["complete"] + counts["pruned"] == 20
+    assert counts["complete"] + counts["pruned"] == 30
     assert sum(counts.values()) == len(trials)
 
 
@@ -199,10 +199,10 @@ def test_infeasible_and_duplicate_proposals_cost_nothing_of_the_budget(
     with finished.open() as driver:
         histories = history(driver)
     rejected = [row for row in histories if row[5] in ("infeasible", "duplicate")]
-    assert len(histories) - len(rejected) == 20
+    assert len(histories) - len(rejected) == 30
     assert [event.reason for event in finished.heard.of(Rejected)] == [row[6] for row in rejected]
     keys = [row[7] for row in histories if row[7] is not None]
-    assert len(set(keys)) == 20
+    assert len(set(keys)) == 30
 
 
 def test_a_space_without_a_feasible_candidate_ends_with_the_reason(tmp_path: Path) -> None:
@@ -386,11 +386,11 @@ def test_trials_in_flight_are_adopted_and_none_stays_running(tmp_path: Path) -> 
 def test_events_tell_of_every_fold_and_of_no_partial_score(finished: Finished) -> None:
     heard = finished.heard
     assert len(heard.of(FoldDone)) == len(finished.scripted.runs)
-    assert len(heard.of(Started)) == len(heard.of(Ended)) == 20
+    assert len(heard.of(Started)) == len(heard.of(Ended)) == 30
     for event in heard.of(Ended):
         assert isinstance(event, Ended)
         assert (event.value is not None) == (event.outcome == "complete") == (event.done == 12)
-    assert heard[-1] == SearchEnded("20 trials are done")
+    assert heard[-1] == SearchEnded("30 trials are done")
 
 
 def test_a_second_finish_changes_nothing(tmp_path: Path) -> None:
