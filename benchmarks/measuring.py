@@ -31,6 +31,7 @@ CONFIGURATIONS = 42
 ROUNDS: tuple[tuple[int, tuple[Scheme, ...]], ...] = (
     (0, (4,)),
     (1, (4,)),
+    (2, (4,)),
     (0, (8, "loso")),
     (1, (8, "loso")),
     (0, (17,)),

@@ -103,10 +103,11 @@ def _headline(report: Report) -> list[str]:
 def _optimism(
     found: Headline, chosen: SelectionBias, ensemble: EnsembleSummary | None
 ) -> list[str]:
-    """Return what the choice does to the score of what it chose, and of what it could choose."""
+    """Return what the choice does to the score of what it chose, and of what is beside it."""
     at_least = "at least " if found.upper_bound else ""
     why = f"; {chosen.caveat}" if chosen.caveat else ""
-    what = "the best" if ensemble is None else "the best one, or the ensemble,"
+    together = ensemble is not None and ensemble.handed_over
+    what = "the ensemble" if together else "the best"
     corrected = ", ".join(
         f"{name} {score.value:.3f} {_interval(score)}"
         for name, score in (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from mer_nas.config.base import Config, Share
 from mer_nas.report.scores import SeedScores
@@ -53,7 +53,7 @@ class EnsembleSummary(Config):
     members: Annotated[tuple[MemberSummary, ...], Field(min_length=2)]
     """The heaviest first."""
     handed_over: bool
-    """Whether it is the answer of the study: the best candidate alone does not lead clearly."""
+    """Whether it is the answer of the study: it has scores of seeds that the best one has too."""
     stage: Literal["final", "search"]
     """Which stage the scores come from."""
     protocol: str
@@ -68,13 +68,18 @@ class EnsembleSummary(Config):
     where there are too few subjects for it."""
     alone: Correction | None = None
     """The same of the best candidate alone."""
-    choice: Correction | None = None
-    """The same of what the study did: an ensemble unless the best one leads, chosen anew in every
-    draw."""
     against: PairedComparison | None = None
     """The ensemble, the first, compared with the best candidate alone, over the seeds that both
     have; none where there are too few subjects for it."""
     against_seeds: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, tree: Any) -> Any:
+        """Leave out what reports of before say of a choice that is made no longer."""
+        if isinstance(tree, Mapping):
+            return {key: value for key, value in tree.items() if key != "choice"}
+        return tree
 
     @property
     def label(self) -> str:

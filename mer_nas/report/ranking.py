@@ -147,7 +147,7 @@ class Alternative(Config):
 
 
 class Winner(RankedCandidate):
-    """What the study found: an ensemble, or its best candidate where that leads clearly."""
+    """What the study found: an ensemble, or else its best candidate."""
 
     uf1: Spread
     key: str

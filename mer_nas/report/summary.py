@@ -35,8 +35,8 @@ from mer_nas.statistics import Correction, Estimate, PairedComparison, estimate
 class SelectionBias(Correction):
     """What choosing among many does to the score of what is chosen, over subjects (BBC-CV).
 
-    The candidates are the complete trials, among which the best one was chosen or, where the study
-    looked for an ensemble, the ensemble or the best one where that leads clearly.
+    The candidates are the complete trials, among which the best one was chosen, or the ensemble
+    where that is handed over.
     """
 
     pruned: NonNegativeInt
@@ -291,7 +291,7 @@ class StudySummary(Config):
 
     @property
     def handed_over(self) -> FinalistSummary | TrialSummary | EnsembleSummary | None:
-        """What the study recommends: the ensemble, or its best candidate if that leads clearly."""
+        """What the study recommends: the ensemble, or else its best candidate."""
         if self.ensemble is not None and self.ensemble.handed_over:
             return self.ensemble
         return self.best

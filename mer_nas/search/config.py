@@ -70,8 +70,9 @@ def _known_storage(text: str) -> str:
 class EnsembleConfig(Config):
     """Complete candidates as one: a weighted mean of their class probabilities."""
 
-    rule: RuleName = "mean"
-    """mean: the best ones, equal weights. weights: the best ones, weights by least squares.
+    rule: RuleName = "weights"
+    """weights: the best ones, weights by least squares, shrunk towards equal ones. mean: the best
+    ones, equal weights.
     greedy: selection with replacement (Caruana et al. 2004), which takes the limit of members as
     the number of its steps."""
     members: Annotated[int, Interval(ge=2)] = 5
@@ -101,9 +102,9 @@ class FinalConfig(Config):
         EnsembleConfig | None,
         BeforeValidator(_none, json_schema_input_type=EnsembleConfig | Literal["none"] | None),
     ] = Field(default_factory=EnsembleConfig)
-    """What is handed over in place of the best candidate where it is better; its members go
-    through the final stage too. none: the best candidate alone. Never with several objectives, nor
-    in a closed list of candidates (grid, points)."""
+    """What is handed over in place of the best candidate; its members go through the final stage
+    too. none: the best candidate alone. Never with several objectives, nor in a closed list of
+    candidates (grid, points)."""
     folds: Folds = "loso"
     """loso, lodo, or a number of subject groups."""
     trainer: Tree = Field(default_factory=dict)

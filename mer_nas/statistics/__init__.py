@@ -31,7 +31,6 @@ from mer_nas.statistics.ensembles import (
     OutOfFold,
     RuleName,
     best_one,
-    better_of,
     correct_choice,
 )
 from mer_nas.statistics.selection import Correction, correct
@@ -47,7 +46,6 @@ __all__ = [
     "PairedComparison",
     "RuleName",
     "best_one",
-    "better_of",
     "bootstrap_weights",
     "by_subject",
     "chance_as_good",

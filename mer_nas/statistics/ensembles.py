@@ -8,7 +8,8 @@ subjects, so that `correct_choice` can repeat a whole choice in every draw:
   Journal of Forecasting 5);
 - `weights`: the best few, weighted by least squares under nonnegative weights (stacking; Breiman
   1996, "Stacked regressions", Machine Learning 24), clips of rare classes counting as much as
-  those of frequent ones together;
+  those of frequent ones together, and shrunk towards equal weights (Diebold and Pauly 1990,
+  International Journal of Forecasting 6);
 - `greedy`: selection with replacement from the best one on, always adding the candidate with which
   the ensemble is best (Caruana et al. 2004, "Ensemble selection from libraries of models", ICML).
 """
@@ -27,6 +28,10 @@ from mer_nas.statistics.bootstrap import DRAWS, bootstrap_weights, check_counts
 from mer_nas.statistics.selection import Correction, correction_of
 
 RuleName = Literal["mean", "weights", "greedy"]
+
+SHRINKAGE = 0.1
+"""What the squared distance of weights from equal ones counts, where the mean squared error of a
+class counts 1 (`benchmarks/tabular.py ensembles`: anything from .03 to .3 does as well)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,26 +204,12 @@ def _stacked(pool: OutOfFold, draw: Values, members: Sequence[int]) -> Values:
     share = pool.truth.T @ often
     each = np.sqrt(often / np.maximum(share, 1)[pool.labels])
     said = (pool.probabilities[list(members)] * each[:, None]).reshape(len(members), -1)
-    found: Values = nnls(said.T, (pool.truth * each[:, None]).ravel())[0]
+    equal = np.sqrt(SHRINKAGE) * np.eye(len(members))
+    one = np.full((1, len(members)), 1e3)  # their sum, which is worth more than all else
+    wanted = np.concatenate([(pool.truth * each[:, None]).ravel(), equal.mean(0), [1e3]])
+    found: Values = nnls(np.vstack([said.T, equal, one]), wanted)[0]
     total = float(found.sum())
     return found / total if total > 0 else np.full(len(members), 1 / len(members))
-
-
-def better_of(first: Choose, second: Choose, lead: float = 0.0) -> Choose:
-    """Return the choice between what two rules choose: the first, unless the second is better.
-
-    Args:
-        first: Taken unless it chooses nobody.
-        second: Taken where its UF1 is higher by more than `lead`.
-        lead: In units of UF1.
-    """
-
-    def choose(pool: OutOfFold, draw: Values) -> Values:
-        one, two = first(pool, draw), second(pool, draw)
-        ahead = pool.scores(pool.answers(two), draw) - pool.scores(pool.answers(one), draw)
-        return two if not one.any() or (ahead > lead and two.any()) else one
-
-    return choose
 
 
 def correct_choice(

@@ -45,7 +45,6 @@ from mer_nas.report import (
 from mer_nas.settings import Settings
 from mer_nas.space.search_space import Suggester
 from mer_nas.statistics import Correction
-from mer_nas.study.ensemble import LEAD
 from mer_nas.study.selection_bias import assessed
 from mer_nas.systems import trained_by
 from mer_nas.training.config import TrainerConfig
@@ -263,17 +262,9 @@ def _ensemble(facts: StudySummary, settings: Settings) -> EnsembleSummary | None
     )
     if found.stage == "search":
         together = _with(together, search_score=together.scores[0].uf1)
-    mine, theirs = together.shared_seeds(facts.best_in(found.stage))
-    if mine:
-        leads = [other.uf1 - one.uf1 for one, other in zip(mine, theirs, strict=True)]
-        together = _with(together, handed_over=statistics.fmean(leads) <= LEAD)
-    score = together.search_score
-    alone = max((trial.value or 0.0 for trial in facts.complete), default=score)
-    return _with(
-        together,
-        correction=_chosen(found.correction, score, facts),
-        choice=_chosen(found.choice, alone if alone - score > LEAD else score, facts),
-    )
+    shared, _ = together.shared_seeds(facts.best_in(found.stage))
+    corrected = _chosen(found.correction, together.search_score, facts)
+    return _with(together, handed_over=bool(shared), correction=corrected)
 
 
 def _chosen(found: Correction | None, score: float, facts: StudySummary) -> Correction | None:

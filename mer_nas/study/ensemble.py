@@ -21,11 +21,6 @@ from mer_nas.statistics import EnsembleRule, OutOfFold, RuleName
 from mer_nas.study.trial import Trial
 from mer_nas.wording import count
 
-LEAD = 0.02
-"""By how much in UF1 the best candidate alone must lead to be handed over in place of an ensemble:
-by so much more the choice of the one best flatters than that of several (on the composite of MEGC
-2019 by .015 to .02 more; `benchmarks/tabular.py ensembles`)."""
-
 
 @dataclass(frozen=True)
 class Ensemble:

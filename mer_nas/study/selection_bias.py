@@ -79,7 +79,8 @@ def _selection(
     facts: StudySummary, study: StudyConfig, alone: Correction | None
 ) -> SelectionBias | None:
     """Return what all of the choice does to the score of what is handed over."""
-    chosen = facts.ensemble.choice if facts.ensemble is not None else alone
+    together = facts.ensemble
+    chosen = together.correction if together is not None and together.handed_over else alone
     if chosen is None:
         return None
     return SelectionBias(

@@ -32,8 +32,8 @@ from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
-from mer_nas.statistics import Choose, EnsembleRule, OutOfFold, best_one, better_of
-from mer_nas.study.ensemble import LEAD, Ensemble, choose_ensemble, rule_of
+from mer_nas.statistics import EnsembleRule, OutOfFold
+from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
 from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.study.trial import Trial
 from mer_nas.systems import trained_by
@@ -317,11 +317,6 @@ class StudyState:
         said = [self.under(self.origin.search, trial.searched) for trial in self.complete()]
         return OutOfFold.of(said, list(self.origin.data.subjects))
 
-    @property
-    def choice(self) -> Choose:
-        """How the study chooses what it hands over: an ensemble, or the best trial if it leads."""
-        return better_of(self.rule, best_one, LEAD) if self.settings.study.ensemble else best_one
-
     @cached_property
     def rule(self) -> EnsembleRule:
         """How the members of its ensemble are chosen among the complete trials."""
@@ -369,19 +364,18 @@ class StudyState:
 
     @cached_property
     def handed_over(self) -> Trial | Ensemble | None:
-        """What the study recommends: its ensemble, or its winner where that leads by `LEAD`.
+        """What the study recommends: its ensemble, or else its winner.
 
-        Both by the seeds that both have.
+        Which of them scores better is not asked: that choice would win nothing and flatter what it
+        takes (`benchmarks/tabular.py ensembles`). An ensemble without a seed that its winner has
+        cannot be held against it, and stays beside.
         """
         winner, ensemble = self.winner, self.ensemble
         if winner is None or ensemble is None:
             return winner
         stage, together = self.ensemble_scores(ensemble)
-        alone = {score.repetition: score.uf1 for score in self._alone(winner, stage)}
-        both = [(alone[s.repetition], s.uf1) for s in together if s.repetition in alone]
-        if not both:
-            return winner
-        return winner if statistics.fmean(w - e for w, e in both) > LEAD else ensemble
+        alone = {score.repetition for score in self._alone(winner, stage)}
+        return ensemble if any(score.repetition in alone for score in together) else winner
 
     def _alone(self, winner: Trial, stage: Literal["final", "search"]) -> Sequence[SeedScores]:
         if stage == "final":

@@ -196,7 +196,6 @@ def _ensemble(state: StudyState) -> EnsembleSummary | None:
         scores=scores,
         search_score=pool(searched).uf1,
         correction=corrected_choice(state, state.rule),
-        choice=corrected_choice(state, state.choice),
     )
 
 

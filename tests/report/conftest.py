@@ -391,7 +391,6 @@ def together(*scored: SeedScores, handed_over: bool) -> EnsembleSummary:
         search_score=0.8412,
         correction=ensemble,
         alone=worth(0.8312, 0.0421),
-        choice=worth(0.8512, 0.0202),
         against=PairedComparison(
             difference=Estimate(value=ahead, low=ahead - 0.0701, high=ahead + 0.0707),
             p=0.2187,
@@ -409,7 +408,7 @@ def ensembled(two_sets: StudySummary) -> StudySummary:
 
 @pytest.fixture(scope="session")
 def beside_an_ensemble(two_sets: StudySummary) -> StudySummary:
-    """The same study where the ensemble is right once less a seed, so the winner stays alone."""
+    """The same study where the ensemble is right once less a seed and stands beside the winner."""
     return _with_ensemble(two_sets, -1)
 
 
@@ -429,10 +428,11 @@ def _with_ensemble(facts: StudySummary, more: int) -> StudySummary:
         return scores(of.repetition, *moved(of.confusion)).model_copy(update=more_scores)
 
     found = together(*map(scored, facts.finalists[0].scores), handed_over=more > 0)
-    assert found.choice is not None
+    corrected = found.correction if found.handed_over else found.alone
+    assert corrected is not None
     assert facts.selection is not None
     mean = sum(s.uf1 for s in (found if more > 0 else facts.finalists[0]).repetitions) / 2
-    chosen, optimism = dict(found.choice), found.choice.optimism
+    chosen, optimism = dict(corrected), corrected.optimism
     uf1 = Estimate(value=mean - optimism, low=mean - 0.2, high=mean + 0.1)
     return facts.model_copy(
         update={

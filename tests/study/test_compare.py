@@ -308,7 +308,6 @@ def together(*, handed_over: bool) -> EnsembleSummary:
         search_score=0.83,
         correction=worth(0.03),
         alone=worth(0.04),
-        choice=worth(0.05),
     )
 
 

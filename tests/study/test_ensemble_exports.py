@@ -180,7 +180,7 @@ def test_a_study_of_before_exports_the_ensemble_that_it_would_find_now(
     assert (refused.exit_code, refused.stderr) == (
         2,
         f"mer-nas: {study}: there is no ensemble to export: none was asked for; `mer-nas resume "
-        f"{study} study.final.ensemble.rule=mean` does\n",
+        f"{study} study.final.ensemble.rule=weights` does\n",
     )
     settings.write_text(text.replace(asked.group(), ""))
     result = call("export", str(study), "ensemble")

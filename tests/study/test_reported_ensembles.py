@@ -178,7 +178,7 @@ def test_a_score_that_its_confusions_do_not_give_is_named(made: Made) -> None:
     assert found["study.ensemble.scores.0.uf1"] == 1.0
 
 
-def test_an_ensemble_that_scores_higher_cannot_be_kept_back(made: Made) -> None:
+def test_an_ensemble_cannot_be_kept_back(made: Made) -> None:
     study = made.report.study
     assert study.ensemble is not None
     kept_back = study.ensemble.model_copy(update={"handed_over": False})
@@ -189,7 +189,7 @@ def test_an_ensemble_that_scores_higher_cannot_be_kept_back(made: Made) -> None:
 
 def test_the_optimism_of_the_choice_is_its_score_less_the_corrected_one(made: Made) -> None:
     tree = json.loads(made.file.read_text())
-    assert tree["study"]["ensemble"]["choice"]["score"] == 1.0
-    tree["study"]["ensemble"]["choice"]["optimism"] += 0.1
+    assert tree["study"]["ensemble"]["correction"]["score"] == 1.0
+    tree["study"]["ensemble"]["correction"]["optimism"] += 0.1
     found = {".".join(place) for place, _, _ in contradictions(Report(**tree))}
-    assert found == {"study.ensemble.choice.optimism"}
+    assert found == {"study.ensemble.correction.optimism"}

@@ -18,7 +18,7 @@ from mer_nas.space.domains import (
 )
 
 OPEN = {
-    "moe": 61,
+    "moe": 62,
     "progressive": 36,
     "dynamic": 60,
     "dual_branch": 65,
