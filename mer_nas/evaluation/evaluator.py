@@ -10,7 +10,7 @@ This module knows neither Ray nor Optuna.
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,23 @@ class Evaluator:
         self.protocol = protocol
         self.seed = seed
         self.extensions = tuple(file.resolve() for file in extensions)
+
+    def folds(
+        self, candidate: Candidate, indices: Sequence[int], repetition: int = 0
+    ) -> Iterator[FoldResult]:
+        """Train and read folds; yield their results in the order of `indices`.
+
+        Args:
+            candidate: What is measured.
+            indices: Of the folds in the protocol.
+            repetition: Decides the seeds, with the study's and the held-out subjects.
+
+        Raises:
+            ConfigError: The candidate does not fit the data or the machine.
+            TrainingDiverged: The loss or the answers of the next fold are no numbers.
+        """
+        for index in indices:
+            yield self.fold(candidate, index, repetition)
 
     def fold(
         self,

@@ -5,7 +5,7 @@ A `Source` gives out jobs and takes their folds; the search (`driver`) is one an
 so neither runner knows what a trial or a pruner is, and no source knows what a worker is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,20 +54,26 @@ class Source(Protocol):
 
 
 class FoldEvaluator(Protocol):
-    """Trains and reads one fold; what `evaluation.Evaluator` is to the runners."""
+    """Trains and reads folds; what `evaluation.Evaluator` is to the runners."""
 
-    def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
-        """Train `candidate` without the held-out subjects of fold `index` and predict those."""
+    def folds(
+        self, candidate: Candidate, indices: Sequence[int], repetition: int = 0
+    ) -> Iterator[FoldResult]:
+        """Train `candidate` without the held-out subjects of each fold and predict those.
+
+        Results come in the order of `indices`, some perhaps at once; what a fold fails of is
+        raised when its turn comes. Nobody need hear it to the end.
+        """
 
     def recording(self) -> "_Recorder":
         """Return the same evaluator, ready to look back at each fold that it trains."""
 
 
 class _Recorder(Protocol):
-    """Can look back at the fold it has just trained; see `evaluation.hindsight`."""
+    """Can look back at the fold it has just trained, alone; see `evaluation.hindsight`."""
 
     def fold(self, candidate: Candidate, index: int, repetition: int = 0) -> FoldResult:
-        """Train and read a fold, as without a recorder."""
+        """Train `candidate` without the held-out subjects of fold `index` and predict those."""
 
     def look_back(self) -> Hindsight:
         """Return what the fold just trained would have said after each of its epochs."""

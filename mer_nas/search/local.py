@@ -54,11 +54,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _error(source: Source, evaluator: FoldEvaluator, job: Job) -> str | None:
     """Run the folds of a job; return what it failed of, if it did."""
     recorder = None if job.hindsight is None else evaluator.recording()
-    for index in job.folds:
+    results = evaluator.folds(job.candidate, job.folds, job.repetition)
+    if recorder is not None:
+        results = (recorder.fold(job.candidate, n, job.repetition) for n in job.folds)
+    while True:
         try:
-            result = (recorder or evaluator).fold(job.candidate, index, job.repetition)
+            result = next(results, None)
         except Exception as error:  # a network may fail of anything; the search goes on
             return describe(error)
+        if result is None:
+            return None
         stop = source.observe(job.id, result)
         if recorder is not None and job.hindsight is not None:
             back, _ = looked_back(recorder)
@@ -66,4 +71,3 @@ def _error(source: Source, evaluator: FoldEvaluator, job: Job) -> str | None:
                 job.hindsight(back)
         if stop:
             return None
-    return None

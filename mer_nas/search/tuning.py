@@ -5,9 +5,10 @@ and never keeps the state of a scheduler. So neither has any: they hold the numb
 and everything they say is looked up there and answered by the source. Tune's own record of the
 trials is thrown away at the end of a run: what counts is in the study and in the ledger.
 
-A trial of Tune is one job, trained by a `Worker` one fold a step, so that between folds the
-source can stop it; a job that looks back takes one more step after each fold. Workers are reused:
-starting one costs seconds, a job on a running one milliseconds. What a fold gave travels to the
+A trial of Tune is one job, of which a `Worker` gives one fold a step, so that between folds the
+source can stop it; folds that are trained together are given one after another, and a job that
+looks back takes one more step after each fold. Workers are reused: starting one costs seconds, a
+job on a running one milliseconds. What a fold gave travels to the
 driver in the result of the step. Ray's dashboard shows a reused worker under the name of its first
 trial; so each fold is a line in the worker's log that names its own, and is counted in a metric
 with the trial as a tag.
@@ -19,7 +20,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -256,14 +257,14 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next job."""
         self._job = new_config
-        self._rest = list(new_config["folds"])
-        self._candidate: Any = None
         self._recorder = self._evaluator.recording() if new_config["hindsight"] else None
+        self._results = self._trained()
+        self._rest = list(new_config["folds"])
         self._behind = False
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train and read one fold, or look back at the one before, whose result is kept by now.
+        """Give the next fold, or look back at the one before, whose result is kept by now.
 
         The result never says that the job is done: Tune would not ask the scheduler any more.
         """
@@ -273,10 +274,7 @@ class Worker(tune.Trainable):
             return report | {"hindsight": self._look_back(label)}
         index = self._rest.pop(0)
         try:
-            if self._candidate is None:
-                self._candidate = self._parse(self._job["candidate"], label)
-            evaluator = self._recorder or self._evaluator
-            result = evaluator.fold(self._candidate, index, self._job["repetition"])
+            result = next(self._results)
         except Exception as error:  # a network may fail of anything; the search goes on
             self._log.exception("%s: fold %d failed", label, index)
             self._folds.inc(tags={"trial": label, "outcome": "failed"})
@@ -285,6 +283,16 @@ class Worker(tune.Trainable):
         self._folds.inc(tags={"trial": label, "outcome": "done"})
         self._behind = self._recorder is not None
         return report | {"result": result.to_json()}
+
+    def _trained(self) -> Iterator[FoldResult]:
+        """Yield the folds of the job; nothing is done before the first is asked for."""
+        job = self._job
+        candidate, repetition = self._parse(job["candidate"], job["label"]), job["repetition"]
+        if self._recorder is None:
+            yield from self._evaluator.folds(candidate, job["folds"], repetition)
+            return
+        for index in job["folds"]:
+            yield self._recorder.fold(candidate, index, repetition)
 
     def _look_back(self, label: str) -> str:
         assert self._recorder is not None

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mer_nas.errors import ConfigError
 from mer_nas.training.augment import Changes, blend, change, draw_blend, draw_changes
+from mer_nas.training.chance import Chance, stream
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.layout import channels_last
 from mer_nas.training.losses import Targets, TrainingLoss
@@ -141,7 +142,8 @@ def fit(
         inputs: The clips to learn from.
         targets: What is known of them.
         trainer: The recipe.
-        seed: Decides batches and augmentation; dropout and router noise draw from torch itself.
+        seed: Decides batches and augmentation; dropout and router noise draw from where
+            torch's own stream stands.
         auxiliary: Weight of each auxiliary loss of the network; one that is not named counts 1.
         on_epoch: Is shown the network as each epoch leaves it.
 
@@ -153,25 +155,32 @@ def fit(
     optimizer = Optimizer(((weight, decays) for _, weight, decays in trained(network)), trainer)
     epochs = trainer.epochs_for(loader.count)
     history: list[float] = []
+    chance = Chance([stream(loader.device)])
 
     network.train()
     for epoch in range(1, epochs + 1):
         losses: list[Tensor] = []
         for batch in loader:
-            output = network(*batch.inputs)
+            with chance:
+                output = network(*batch.inputs)
             loss = training_loss(output, batch.clips, batch.other, batch.share)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step(trainer.lr * trainer.lr_factor(batch.step, loader.count))
             losses.append(loss.detach())
         mean = float(torch.stack(losses).mean())  # the one wait for the device in an epoch
         if not math.isfinite(mean):
-            raise TrainingDiverged(
-                f"the loss is {mean} in epoch {epoch} of {epochs} (trainer.lr={trainer.lr:g})"
-            )
+            raise diverged(mean, epoch, epochs, trainer)
         history.append(mean)
         if on_epoch is not None:
             on_epoch(epoch, network)
     return history
+
+
+def diverged(mean: float, epoch: int, epochs: int, trainer: TrainerConfig) -> TrainingDiverged:
+    """Return what a mean loss that is no number is said to be."""
+    return TrainingDiverged(
+        f"the loss is {mean} in epoch {epoch} of {epochs} (trainer.lr={trainer.lr:g})"
+    )
 
 
 @channels_last

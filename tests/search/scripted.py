@@ -7,7 +7,7 @@ unequal size) and is fast enough to be run a thousand times.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +155,12 @@ class ScriptedEvaluator:
                 for label in labels
             ],
         )
+
+    def folds(
+        self, candidate: Any, indices: Sequence[int], repetition: int = 0
+    ) -> Iterator[FoldResult]:
+        """Return the result of each, one after another."""
+        return (self.fold(candidate, index, repetition) for index in indices)
 
     def recording(self) -> "EpochRecorder":
         """Return what a runner takes for jobs that look back."""
