@@ -11,6 +11,7 @@ This module knows neither Ray nor Optuna.
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,17 @@ from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.hindsight import EpochRecorder
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.evaluation.timing import rehearse
+from mer_nas.evaluation.width import FEWEST, Width, pays, width_of
 from mer_nas.provenance import code_version
+from mer_nas.training.chance import stream
 from mer_nas.training.fit import Observer, TrainingDiverged, fit, pick_device, predict_proba
 from mer_nas.training.losses import Targets
+from mer_nas.training.stack import Learner, fit_together
 
 _REHEARSED: set[str] = set()
 """Keys of the candidates of which this process has taken a step."""
+_WIDTHS: dict[tuple[str, str], Width] = {}
+"""How many folds are trained together, by key of the candidate and device."""
 
 
 Units = Mapping[str, Divisors]
@@ -56,11 +62,17 @@ class Evaluator:
         self.protocol = protocol
         self.seed = seed
         self.extensions = tuple(file.resolve() for file in extensions)
+        self.gpu_share = 1.0
+        """Of the memory of a GPU that this process may use."""
 
     def folds(
         self, candidate: Candidate, indices: Sequence[int], repetition: int = 0
     ) -> Iterator[FoldResult]:
         """Train and read folds; yield their results in the order of `indices`.
+
+        Neighbours in a block of the protocol are trained as one computation where that pays
+        (`width`). Which ones follows from candidate, protocol and machine: where one of them is
+        asked for, all are trained, so that a fold has the same result whenever it is asked for.
 
         Args:
             candidate: What is measured.
@@ -71,8 +83,32 @@ class Evaluator:
             ConfigError: The candidate does not fit the data or the machine.
             TrainingDiverged: The loss or the answers of the next fold are no numbers.
         """
+        self.check(candidate)
+        device = pick_device(candidate.trainer.device)
+        width = self._width(candidate, device)
+        found: dict[int, FoldResult | TrainingDiverged] = {}
         for index in indices:
-            yield self.fold(candidate, index, repetition)
+            if index not in found:
+                beside = self._beside(index, width.folds)
+                if len(beside) < FEWEST.get(device.type, 2):
+                    yield replace(self.fold(candidate, index, repetition), alone=width.alone)
+                    continue
+                found = self._together(candidate, beside, repetition, device)
+            result = found[index]
+            if isinstance(result, TrainingDiverged):
+                raise result
+            yield result
+
+    def together(self, candidate: Candidate, *, gpu: bool = False) -> bool:
+        """Whether neighbouring folds of a candidate are one computation where they may be.
+
+        Args:
+            candidate: What is measured.
+            gpu: Whether it is measured on GPUs that this process need not have.
+        """
+        named = candidate.trainer.device
+        device = "cuda" if gpu and named == "auto" else pick_device(named).type
+        return pays(candidate, len(self.clips.classes), device)
 
     def fold(
         self,
@@ -82,6 +118,8 @@ class Evaluator:
         on_epoch: Observer | None = None,
     ) -> FoldResult:
         """Train the candidate without the subjects of fold `index`, then ask it about them, once.
+
+        The fold is trained alone; what `folds` gives differs from it by rounding.
 
         Args:
             candidate: What is measured.
@@ -94,7 +132,7 @@ class Evaluator:
             TrainingDiverged: Its loss or its answers are no numbers.
         """
         fold = self.protocol.folds[index]
-        train, test = fold.train(self.clips), fold.test(self.clips)
+        train = fold.train(self.clips)
         self.check(candidate)
         seed = fold_seed(self.seed, repetition, fold.subjects)
         device = pick_device(candidate.trainer.device)
@@ -105,9 +143,116 @@ class Evaluator:
         with deterministic(seed, device):
             units = self._units(candidate, train)
             network, losses = self._trained(candidate, train, units, seed, device, on_epoch)
-            probabilities = predict_proba(network, self._inputs(candidate, test, units, device))
+            said = self._asked(candidate, index, network, device)
+        seconds = time.perf_counter() - started
+        return self._result(candidate, index, repetition, said, losses, seconds)
+
+    def _width(self, candidate: Candidate, device: torch.device) -> Width:
+        """Return how many folds of a candidate are trained together, found once a process."""
+        key = (candidate.key, str(device))
+        if key not in _WIDTHS:
+            classes = len(self.clips.classes)
+            _WIDTHS[key] = width_of(candidate, classes, device, self.gpu_share)
+        return _WIDTHS[key]
+
+    def _beside(self, index: int, width: int) -> tuple[int, ...]:
+        """Return the folds that are trained with a fold, itself among them."""
+        block = next(block for block in self.protocol.blocks if index in block)
+        start = block.index(index) // width * width
+        return block[start : start + width]
+
+    def _together(
+        self,
+        candidate: Candidate,
+        indices: Sequence[int],
+        repetition: int,
+        device: torch.device,
+    ) -> dict[int, FoldResult | TrainingDiverged]:
+        """Train folds as one computation; return the result of each, or that it diverged."""
+        started = time.perf_counter()
+        everyone, classes = np.arange(len(self.clips)), len(self.clips.classes)
+        learners = [self._learner(candidate, index, repetition, device) for index in indices]
+        with deterministic(learners[0].seed, device):
+            histories = fit_together(
+                learners,
+                self._inputs(candidate, everyone, {}, device),
+                self._targets(candidate, everyone, device),
+                classes,
+                candidate.trainer,
+                candidate.architecture.losses.weights,
+            )
+        found = {
+            index: self._read(candidate, index, repetition, learner, losses, device)
+            for index, learner, losses in zip(indices, learners, histories, strict=True)
+        }
+        seconds = round((time.perf_counter() - started) / len(indices), 3)
+        return {
+            index: replace(result, seconds=seconds, width=len(indices))
+            if isinstance(result, FoldResult)
+            else result
+            for index, result in found.items()
+        }
+
+    def _read(
+        self,
+        candidate: Candidate,
+        index: int,
+        repetition: int,
+        learner: Learner,
+        losses: list[float] | TrainingDiverged,
+        device: torch.device,
+    ) -> FoldResult | TrainingDiverged:
+        """Return the result of a fold that was trained with others, or that it diverged."""
+        if isinstance(losses, TrainingDiverged):
+            return losses
+        try:
+            with deterministic(learner.seed, device):
+                said = self._asked(candidate, index, learner.network, device)
+        except TrainingDiverged as error:
+            return error
+        return self._result(candidate, index, repetition, said, losses)
+
+    def _learner(
+        self, candidate: Candidate, index: int, repetition: int, device: torch.device
+    ) -> Learner:
+        """Return a fold to be trained with others, as it would begin alone."""
+        fold = self.protocol.folds[index]
+        train = fold.train(self.clips)
+        seed = fold_seed(self.seed, repetition, fold.subjects)
+        units = self._units(candidate, train)
+        with deterministic(seed, device):
+            network = Network(candidate.architecture, len(self.clips.classes)).to(device)
+            divisors = {name: torch.tensor(by, dtype=torch.float32) for name, by in units.items()}
+            return Learner(
+                network.train(), torch.from_numpy(train), seed, stream(device), divisors
+            )
+
+    def _asked(
+        self, candidate: Candidate, index: int, network: nn.Module, device: torch.device
+    ) -> NDArray[np.float64]:
+        """Return what a trained network says of the held-out clips of a fold.
+
+        Raises:
+            TrainingDiverged: It says no numbers.
+        """
+        fold = self.protocol.folds[index]
+        inputs = self.inputs(candidate, fold.test(self.clips), fold.train(self.clips), device)
+        probabilities = predict_proba(network, inputs)
         if not np.isfinite(probabilities).all():
             raise TrainingDiverged(f"{fold.name}: the network's answers are not finite")
+        return probabilities
+
+    def _result(
+        self,
+        candidate: Candidate,
+        index: int,
+        repetition: int,
+        probabilities: NDArray[np.float64],
+        losses: Sequence[float],
+        seconds: float = 0.0,
+    ) -> FoldResult:
+        fold = self.protocol.folds[index]
+        records = [self.clips.records[clip] for clip in fold.test(self.clips)]
         return FoldResult(
             candidate=candidate.key,
             fold=fold.key,
@@ -118,11 +263,11 @@ class Evaluator:
             data=self.clips.fingerprint,
             code=code_version(self.extensions),
             protocol=self.protocol.name,
-            clips=tuple(self.clips.records[clip].id for clip in test),
-            labels=tuple(self.clips.records[clip].label for clip in test),
+            clips=tuple(record.id for record in records),
+            labels=tuple(record.label for record in records),
             probabilities=tuple(tuple(row) for row in probabilities.tolist()),
-            epochs=candidate.trainer.epochs_for(len(train)),
-            seconds=round(time.perf_counter() - started, 3),
+            epochs=candidate.trainer.epochs_for(len(fold.train(self.clips))),
+            seconds=round(seconds, 3),
             losses=tuple(float(f"{loss:.6g}") for loss in losses),
         )
 

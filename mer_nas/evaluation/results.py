@@ -56,6 +56,10 @@ class FoldResult:
     """Wall time of training and prediction."""
     losses: tuple[FiniteFloat, ...] = ()
     """Mean training loss of each epoch, to six digits; of results of older versions none."""
+    width: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    """How many folds were trained with it as one computation, itself counted."""
+    alone: str = ""
+    """Why it was trained alone where several together would have paid; mostly empty."""
 
     @property
     def key(self) -> FoldKey:

@@ -186,6 +186,10 @@ class ComputeSummary(Config):
     """From the first start to the end, over all sessions."""
     workers: PositiveInt | None = None
     """The most that trained at a time; None where it is not known."""
+    together: PositiveInt = 1
+    """The most folds that a worker trained as one computation."""
+    alone: tuple[str, ...] = ()
+    """Why folds were trained one by one where several at a time would have paid."""
 
 
 class NextStep(Config):

@@ -43,7 +43,7 @@ from mer_nas.search.events import (
     Started,
     ignore,
 )
-from mer_nas.search.jobs import Job, ending
+from mer_nas.search.jobs import Job, ending, told_once
 from mer_nas.search.ledger import FoldStore, Ledger
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Scoreboard, TrialSnapshot
@@ -124,6 +124,7 @@ class StudyDriver:
         self._emit = on_event
         self._store = FoldStore(ledger, clips, protocol, settings.seed, code)
         self._running: dict[str, _Running] = {}
+        self._told = told_once(on_event)
         self._orphans: list[FrozenTrial] = []
         self._taken: dict[str, int] = {}
         self._best: Best | None = None
@@ -181,6 +182,7 @@ class StudyDriver:
         """
         running = self._running[job]
         self._store.keep(result)
+        self._told(running.label, result)
         self._advance(running, result)
         self.budget.save()
         done, of = len(running.results), len(self.board.order)

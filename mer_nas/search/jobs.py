@@ -13,7 +13,7 @@ from mer_nas.architectures.user_blocks import block_line
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.search.events import Outcome
+from mer_nas.search.events import Listener, Note, Outcome
 from mer_nas.wording import count
 
 
@@ -56,6 +56,9 @@ class Source(Protocol):
 class FoldEvaluator(Protocol):
     """Trains and reads folds; what `evaluation.Evaluator` is to the runners."""
 
+    gpu_share: float
+    """Of the memory of a GPU that this process may use."""
+
     def folds(
         self, candidate: Candidate, indices: Sequence[int], repetition: int = 0
     ) -> Iterator[FoldResult]:
@@ -64,6 +67,9 @@ class FoldEvaluator(Protocol):
         Results come in the order of `indices`, some perhaps at once; what a fold fails of is
         raised when its turn comes. Nobody need hear it to the end.
         """
+
+    def together(self, candidate: Candidate, *, gpu: bool = False) -> bool:
+        """Whether neighbouring folds of a candidate are best asked for together."""
 
     def recording(self) -> "_Recorder":
         """Return the same evaluator, ready to look back at each fold that it trains."""
@@ -77,6 +83,28 @@ class _Recorder(Protocol):
 
     def look_back(self) -> Hindsight:
         """Return what the fold just trained would have said after each of its epochs."""
+
+
+def told_once(emit: Listener) -> Callable[[str, FoldResult], None]:
+    """Return what tells, once, that folds are trained together, and once for each reason not to.
+
+    It takes how people call a job, and a result of it.
+    """
+    told: set[str] = set()
+
+    def tell(label: str, result: FoldResult) -> None:
+        if (result.width > 1 or result.alone) and result.alone not in told:
+            told.add(result.alone)
+            emit(Note(f"{label}: {manner(result)}"))
+
+    return tell
+
+
+def manner(result: FoldResult) -> str:
+    """Say how a fold was trained: "5 folds at a time"; empty where it was plainly alone."""
+    if result.width > 1:
+        return f"{result.width} folds at a time, as one computation"
+    return f"one fold after another, not several at a time: {result.alone}" if result.alone else ""
 
 
 def ending(done: int, of: int, error: str | None, stopped: str = "") -> tuple[Outcome, str]:

@@ -12,6 +12,7 @@ here.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
@@ -19,7 +20,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.search.events import Ended, FoldDone, Listener, Measuring, Started, ignore
-from mer_nas.search.jobs import Job, ending
+from mer_nas.search.jobs import Job, ending, told_once
 from mer_nas.search.ledger import FoldStore, Ledger
 from mer_nas.search.race import Race
 
@@ -88,7 +89,8 @@ class Measurement:
         self._leader = ""
         self._jobs: dict[str, _Repetition] = {}
         self._rest: Iterator[Job | None] | None = None
-        self._workers = 1
+        self.divide(1)
+        self._told = told_once(on_event)
         self.exhausted = False
         """Whether `ask` will never return a job again."""
 
@@ -116,9 +118,17 @@ class Measurement:
         """What repetitions failed of, by their label."""
         return {each.label: each.error for each in self._repetitions if each.error}
 
-    def divide(self, workers: int) -> None:
-        """Cut repetitions into parts, so that each of so many workers gets a job if it can."""
-        self._workers = workers
+    def divide(
+        self, workers: int, together: Callable[[Candidate], bool] = lambda _: False
+    ) -> None:
+        """Cut repetitions into parts, so that each of so many workers gets a job if it can.
+
+        Args:
+            workers: How many there are.
+            together: Whether the folds of a block of a candidate are one computation; a worker
+                then gets whole blocks.
+        """
+        self._workers, self._together = workers, together
 
     def ask(self) -> Job | None:
         """Return the next folds of a repetition that are missing, or None for none now."""
@@ -137,6 +147,7 @@ class Measurement:
         """
         self._store.keep(result)
         each = self._jobs[job]
+        self._told(each.label, result)
         each.done.append(result)
         done, of = len(each.done), len(self.protocol.folds)
         self._emit(
@@ -202,9 +213,10 @@ class Measurement:
             if each.left or not each.missing:
                 self._close(each)
                 continue
+            units = self._units(each)
             jobs = {
-                f"{each.id}/{part}": each.missing[part::parts]
-                for part in range(min(parts, len(each.missing)))
+                f"{each.id}/{part}": tuple(chain.from_iterable(units[part::parts]))
+                for part in range(min(parts, len(units)))
             }
             each.open = set(jobs)
             self._jobs |= dict.fromkeys(jobs, each)
@@ -213,6 +225,14 @@ class Measurement:
                     self.finish(job)
                     continue
                 yield Job(job, each.label, each.candidate, each.repetition, folds, self._hindsight)
+
+    def _units(self, each: _Repetition) -> list[tuple[int, ...]]:
+        """Return the missing folds of a repetition, those that one worker should have together."""
+        if not self._together(each.candidate):
+            return [(index,) for index in each.missing]
+        missing = set(each.missing)
+        blocks = (filter(missing.__contains__, block) for block in self.protocol.blocks)
+        return [unit for unit in map(tuple, blocks) if unit]
 
     def _whole(self, before: int) -> dict[str, list[Sequence[FoldResult]]]:
         """Return the whole repetitions before one, of those candidates that have most of them."""

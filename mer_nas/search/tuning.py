@@ -40,7 +40,7 @@ from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.config import Shares
 from mer_nas.search.crash_points import crash_point
 from mer_nas.search.events import Listener, Note
-from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back
+from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back, manner
 
 RETRIES = 1
 """How often a job is taken up again after its worker died."""
@@ -242,9 +242,11 @@ class Worker(tune.Trainable):
         evaluator: FoldEvaluator | None = None,
         extensions: Mapping[str, str] | None = None,
         parse: Parse = Candidate.parse,
+        gpu: float = 0.0,
     ) -> None:
         """Get ready, once in the life of the process."""
         assert evaluator is not None
+        evaluator.gpu_share = gpu or 1.0
         load_again(extensions or {})
         self._evaluator = evaluator
         self._parse = parse
@@ -279,7 +281,8 @@ class Worker(tune.Trainable):
             self._log.exception("%s: fold %d failed", label, index)
             self._folds.inc(tags={"trial": label, "outcome": "failed"})
             return report | {"error": describe(error)}
-        self._log.info("%s: %s done in %.1f s", label, result.fold_name, result.seconds)
+        how = f" ({said})" if (said := manner(result)) else ""
+        self._log.info("%s: %s done in %.1f s%s", label, result.fold_name, result.seconds, how)
         self._folds.inc(tags={"trial": label, "outcome": "done"})
         self._behind = self._recorder is not None
         return report | {"result": result.to_json()}
@@ -357,7 +360,9 @@ def _tuner(
     parse = getattr(evaluator, "parse", Candidate.parse)
     files = loaded_files(extensions)
     worker = tune.with_resources(
-        tune.with_parameters(Worker, evaluator=evaluator, extensions=files, parse=parse),
+        tune.with_parameters(
+            Worker, evaluator=evaluator, extensions=files, parse=parse, gpu=shares.gpu
+        ),
         {"cpu": shares.cpu, "gpu": shares.gpu},
     )
     return tune.Tuner(

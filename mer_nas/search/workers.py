@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -104,7 +105,9 @@ class Workers:
     def measure(self, measurement: Measurement, evaluator: FoldEvaluator) -> None:
         """Run a measurement, its folds divided among the workers."""
         if measurement.missing:
-            measurement.divide(self.start())
+            many = self.start()
+            gpu = self._cluster is not None and self._cluster.shares.gpu > 0
+            measurement.divide(many, partial(evaluator.together, gpu=gpu))
         self.run(measurement, evaluator, needed=bool(measurement.missing))
 
 

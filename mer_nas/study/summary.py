@@ -265,6 +265,7 @@ def _compute(state: StudyState) -> ComputeSummary:
     for job, by_fold in state.results.items():
         for result in by_fold.values():
             parts[job in searched and result.fold in search].append(result)
+    all_results = [*parts[True], *parts[False]]
     return ComputeSummary(
         folds_run=run,
         folds_possible=possible,
@@ -273,6 +274,8 @@ def _compute(state: StudyState) -> ComputeSummary:
         final_seconds=_seconds(parts[False]),
         wall_seconds=past.seconds,
         workers=past.workers,
+        together=max((result.width for result in all_results), default=1),
+        alone=tuple(dict.fromkeys(result.alone for result in all_results if result.alone)),
     )
 
 

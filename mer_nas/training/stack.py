@@ -164,14 +164,13 @@ class _Stack:
             self.chance.which = which
             output = functional_call(self.state.skeleton, numbers, inputs)
             other = Targets(*blended) if blended else None
-            found: Tensor = loss.of(output, Rarity(*rarity), Targets(*asked), other, share)
-            return found
+            return loss.of(output, Rarity(*rarity), Targets(*asked), other, share)
 
         weights = self.state.weights[folds].detach().requires_grad_()
         self.chance.generators = [learner.chance for learner in self.learners[folds]]
         which = torch.arange(len(step.clips), device=self.device)
         with self.chance:
-            losses = vmap(one)(
+            losses: Tensor = vmap(one)(
                 self.state.numbers(weights, folds), which, self._changed(step), rarity,
                 _plain(asked), _plain(blended), step.share,
             )  # fmt: skip

@@ -137,6 +137,7 @@ class ScriptedEvaluator:
     delay: float = 0.0
     runs: list[tuple[str, int]] = field(default_factory=list)
     """Every fold that was trained."""
+    gpu_share: float = 1.0
 
     def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
         """Return a result that follows from its arguments alone."""
@@ -161,6 +162,10 @@ class ScriptedEvaluator:
     ) -> Iterator[FoldResult]:
         """Return the result of each, one after another."""
         return (self.fold(candidate, index, repetition) for index in indices)
+
+    def together(self, candidate: Any, *, gpu: bool = False) -> bool:
+        """Nothing is gained by it."""
+        return False
 
     def recording(self) -> "EpochRecorder":
         """Return what a runner takes for jobs that look back."""
