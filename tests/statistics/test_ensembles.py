@@ -93,11 +93,11 @@ def test_weights_are_those_of_least_squares_shrunk_towards_equal_ones() -> None:
     """One member is always right, the other undecided: with its weight b every answer errs by b / 2.
 
     In both classes and both columns the squares are b^2 / 4, together b^2; what the weights' distance
-    from a half each costs is .1 * 2 (b - 1/2)^2. The sum is least where 2 b + .4 (b - 1/2) = 0.
+    from a half each costs is .3 * 2 (b - 1/2)^2. The sum is least where 2 b + 1.2 (b - 1/2) = 0.
     """
     right, undecided = [1.0, 1.0, 1.0, 1.0], [0.5, 0.5, 0.5, 0.5]
     found = EnsembleRule("weights", 2)(pool(right, undecided), EVERYBODY)
-    assert found == pytest.approx([11 / 12, 1 / 12], abs=1e-4)
+    assert found == pytest.approx([13 / 16, 3 / 16], abs=1e-4)
     mixed = EnsembleRule("weights", 2)(pool([0.9, 0.9, 0.6, 0.6], [0.6, 0.6, 0.9, 0.9]), EVERYBODY)
     assert mixed == pytest.approx([0.5, 0.5], abs=1e-9)
 

@@ -15,6 +15,14 @@ from scipy.stats import PermutationMethod, wilcoxon
 from mer_nas.export.manifest import read_manifest
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.journal import JournalFormat
+from mer_nas.settings import resolve
+from mer_nas.study.selection_bias import MIN_COMPLETE
+
+
+def test_a_first_look_measures_enough_candidates_whole_for_a_correction() -> None:
+    study = resolve([]).study
+    assert study.unpruned
+    assert (study.trials or 0) >= 2 * MIN_COMPLETE
 
 
 def ledger(study: Path) -> list[dict[str, Any]]:
