@@ -23,6 +23,7 @@ from mer_nas.training.chance import Chance, stream
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.layout import channels_last
 from mer_nas.training.losses import Targets, TrainingLoss
+from mer_nas.training.memory import keep_freed
 from mer_nas.training.optimizer import Optimizer
 
 InputTensors = Mapping[str, Tensor]
@@ -150,6 +151,7 @@ def fit(
     Raises:
         TrainingDiverged: A loss is infinite or not a number.
     """
+    keep_freed()
     loader = _Loader(inputs, trainer, seed)
     training_loss = TrainingLoss(targets, trainer, auxiliary or {})
     optimizer = Optimizer(((weight, decays) for _, weight, decays in trained(network)), trainer)

@@ -1,0 +1,41 @@
+"""What a step frees, the next one takes without asking the system for it."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+STEPS = """
+import resource, torch
+from mer_nas.training.memory import keep_freed
+if {keep}:
+    keep_freed()
+def step():
+    whole = [torch.ones(250_000) for _ in range(20)]  # 20 MB in pieces of 1 MB
+    while whole:
+        whole.pop()  # the last one first, as the way back frees what the way there has left
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is asked")
+def test_pages_are_not_taken_anew_in_every_step() -> None:
+    taken = {
+        keep: int(
+            subprocess.run(
+                [sys.executable, "-c", STEPS.format(keep=keep)],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for keep in (False, True)
+    }
+    pages = 10 * 20 * 1_000_000 // resource.getpagesize()
+    assert taken[True] < 0.01 * pages < 0.5 * pages < taken[False]
