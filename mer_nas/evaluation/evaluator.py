@@ -64,6 +64,8 @@ class Evaluator:
         self.extensions = tuple(file.resolve() for file in extensions)
         self.gpu_share = 1.0
         """Of the memory of a GPU that this process may use."""
+        self.one_by_one = False
+        """Whether no folds are trained together, though it would pay."""
 
     def folds(
         self, candidate: Candidate, indices: Sequence[int], repetition: int = 0
@@ -85,7 +87,7 @@ class Evaluator:
         """
         self.check(candidate)
         device = pick_device(candidate.trainer.device)
-        width = self._width(candidate, device)
+        width = Width(1) if self.one_by_one else self._width(candidate, device)
         found: dict[int, FoldResult | TrainingDiverged] = {}
         for index in indices:
             if index not in found:
@@ -108,7 +110,7 @@ class Evaluator:
         """
         named = candidate.trainer.device
         device = "cuda" if gpu and named == "auto" else pick_device(named).type
-        return pays(candidate, len(self.clips.classes), device)
+        return not self.one_by_one and pays(candidate, len(self.clips.classes), device)
 
     def fold(
         self,

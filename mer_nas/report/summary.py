@@ -188,6 +188,8 @@ class ComputeSummary(Config):
     """The most that trained at a time; None where it is not known."""
     together: PositiveInt = 1
     """The most folds that a worker trained as one computation."""
+    final_together: PositiveInt = 1
+    """The same, of the final stage alone."""
     alone: tuple[str, ...] = ()
     """Why folds were trained one by one where several at a time would have paid."""
 

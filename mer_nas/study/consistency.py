@@ -57,7 +57,7 @@ TAKEN: Mapping[str, str] = {
     r"study\.settings\..*": "what the study was asked for",
     r"study\.environment\..*": "the machine then; held against this one",
     r"study\.data\.(official|inputs)\..*": "held against the clips",
-    r"study\.compute\.(.*_seconds|workers|together)": "time and workers then",
+    r"study\.compute\.(.*_seconds|workers|(final_)?together)": "time and workers then",
     r"study\.ensemble\.(search_score|(correction|choice)\.(uf1|uar|accuracy)\..*)": "of "
     "probabilities, which the ledger holds and the report does not",
     r"study\.nested\.seconds": "time then",

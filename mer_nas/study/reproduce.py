@@ -155,6 +155,12 @@ class ReportedResult:
         return 1 + max(score.repetition for score in self.scores)
 
     @property
+    def together(self) -> int:
+        """How many folds were trained as one computation then; rounding follows from it."""
+        compute = self.report.study.compute
+        return compute.final_together if self.answer.stage == "final" else compute.together
+
+    @property
     def seconds(self) -> float:
         """What training took then, on one worker."""
         return sum(member.seconds for member in self.members)
@@ -413,6 +419,7 @@ def reproduce(
     on_event(Note(f"training took {duration(reported.seconds)} then, on one worker"))
     protocol = plan(clips, reported.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, files)
+    evaluator.one_by_one = reported.together == 1
     if reported.ray.address is None:
         for member in reported.members:
             pick_device(member.candidate.trainer.device)  # refused before a fold begins
@@ -428,6 +435,11 @@ def reproduce(
     if again.failures:
         label, reason = next(iter(again.failures.items()))
         raise TrainingFailed(f"{reported.path}: {label} cannot be trained here: {reason}")
+    here = max(result.width for folds in again.results.values() for result in folds)
+    if here != reported.together:
+        change = Change("folds as one computation", str(reported.together), str(here))
+        on_event(Note(f"not as it was: {change}"))
+        found = (*found, change)
     done = Reproduction(reported, found, tuple(_numbers(reported, again.results)), folder)
     write(folder / "reproduced.json", json.dumps(done.tree(), indent=2) + "\n")
     return done

@@ -266,6 +266,7 @@ def _compute(state: StudyState) -> ComputeSummary:
         for result in by_fold.values():
             parts[job in searched and result.fold in search].append(result)
     all_results = [*parts[True], *parts[False]]
+    final = parts[False] or all_results  # the search may have trained all that it asks for
     return ComputeSummary(
         folds_run=run,
         folds_possible=possible,
@@ -275,6 +276,7 @@ def _compute(state: StudyState) -> ComputeSummary:
         wall_seconds=past.seconds,
         workers=past.workers,
         together=max((result.width for result in all_results), default=1),
+        final_together=max((result.width for result in final), default=1),
         alone=tuple(dict.fromkeys(result.alone for result in all_results if result.alone)),
     )
 

@@ -168,8 +168,10 @@ def _with_motion(name: str, clips: Tensor, flipped: Tensor) -> Tensor:
     if name == FLOW:
         clips[:, 0] *= 1 - 2 * _along(flipped, clips[:, 0]).to(clips)
     elif name == FLOW_RGB:
-        # The hues are laid out so, see data.inputs.flow_rgb.
-        return torch.where(_along(flipped, clips), clips[:, [0, 2, 1]], clips)
+        # The hues are laid out so, see data.inputs.flow_rgb. No list, which a GPU would wait for.
+        red, green, blue = clips.unbind(1)
+        swapped = torch.stack([red, blue, green], dim=1)
+        return torch.where(_along(flipped, clips), swapped, clips)
     return clips
 
 

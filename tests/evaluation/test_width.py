@@ -112,6 +112,14 @@ def test_a_fold_is_the_same_whichever_of_its_block_are_missing(
     assert FoldResult.from_json(whole[3].to_json()) == whole[3]
 
 
+def test_folds_are_trained_one_by_one_where_that_is_asked_for(
+    evaluator: Evaluator, candidate: Candidate
+) -> None:
+    evaluator.one_by_one = True
+    assert not evaluator.together(candidate, gpu=True)
+    assert bare(evaluator.folds(candidate, [2])) == bare([evaluator.fold(candidate, 2)])
+
+
 def test_a_line_of_before_says_that_its_fold_was_trained_alone(
     evaluator: Evaluator, candidate: Candidate
 ) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.provenance import code_version
 from mer_nas.search import local
-from mer_nas.search.events import Ended, FoldDone, Started
+from mer_nas.search.events import Ended, FoldDone, Note, Started
+from mer_nas.search.jobs import told_once
 from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import HINDSIGHT, Ledger, read
 from mer_nas.search.measure import Measurement
@@ -206,6 +208,30 @@ def test_several_workers_share_the_folds_of_one_repetition(tmp_path: Path, heard
     assert [event.outcome for event in heard.of(Ended)] == ["complete"] * 4  # type: ignore[union-attr]
     order = [fold.key for fold in scripted.protocol.folds]
     assert all([r.fold for r in done] == order for done in final.results.values())
+
+
+def test_a_worker_gets_whole_blocks_where_folds_are_trained_together(tmp_path: Path) -> None:
+    scripted = evaluator()
+    blocks = [set(block) - {0} for block in scripted.protocol.blocks]
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.append(scripted.fold(SKETCHES[0], 0))
+        final = stage(scripted, ledger)
+        final.divide(8, lambda candidate: candidate is SKETCHES[0])
+        jobs = list(iter(final.ask, None))
+    assert sorted(fold for job in jobs[:2] for fold in job.folds) == list(range(1, 12))
+    for job in jobs[:2]:
+        assert all(set(job.folds).issuperset(b) or not b.intersection(job.folds) for b in blocks)
+    assert [job.folds for job in jobs[2:4]] == [tuple(range(0, 12, 2)), tuple(range(1, 12, 2))]
+
+
+def test_what_is_told_of_how_folds_are_trained_is_told_once(heard: Heard) -> None:
+    result, tell = evaluator().fold(SKETCHES[0], 0), told_once(heard.append)
+    for width, alone in ((1, ""), (5, ""), (5, ""), (1, "it looks at itself"), (4, "")):
+        tell("trial 3", replace(result, width=width, alone=alone))
+    assert [event.text for event in heard.of(Note)] == [  # type: ignore[union-attr]
+        "trial 3: 5 folds at a time, as one computation",
+        "trial 3: one fold after another, not several at a time: it looks at itself",
+    ]
 
 
 def test_a_repetition_that_failed_in_one_part_begins_no_other_and_stops_those_begun(
