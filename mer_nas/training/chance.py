@@ -78,6 +78,8 @@ class Chance(TorchFunctionMode):
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         super().__init__()
         self.generators = generators
+        self.drawn = False
+        """Whether a network has asked for anything yet."""
         self.which = torch.zeros(())
         """Stands for the networks: beneath `vmap` a number of each, (F,)."""
 
@@ -96,6 +98,7 @@ class Chance(TorchFunctionMode):
 
     def draw(self, like: Tensor, fill: Fill) -> Tensor:
         """Return random numbers of the shape, type and device of a tensor."""
+        self.drawn = True
         kind = {"dtype": like.dtype, "device": like.device}
         drawn: Tensor = _Draw.apply(self.which, self.generators, fill, tuple(like.shape), kind)
         return drawn

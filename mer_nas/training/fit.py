@@ -10,6 +10,7 @@ Shapes speak of N clips, B of them in a batch, K classes.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -163,7 +164,8 @@ def fit(
     for epoch in range(1, epochs + 1):
         losses: list[Tensor] = []
         for batch in loader:
-            with chance:
+            # What asks nothing of chance in its first step never does; to listen takes time.
+            with chance if chance.drawn or batch.step == 0 else nullcontext():
                 output = network(*batch.inputs)
             loss = training_loss(output, batch.clips, batch.other, batch.share)
             loss.backward()  # type: ignore[no-untyped-call]

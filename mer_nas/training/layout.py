@@ -18,8 +18,8 @@ def channels_last(
     """Let the channels of a position lie side by side while a function works on a network.
 
     Convolutions of a CPU are faster so; from the first of them on, all maps lie as its kernels do.
-    Sums are then added up in another order, and dropout draws for numbers as they lie: the device
-    decides, and never a measurement. On others nothing changes, and no file ever sees it.
+    Sums are then added up in another order: the device decides, and never a measurement. On others
+    nothing changes, and no file ever sees it.
     """
 
     @wraps(work)
