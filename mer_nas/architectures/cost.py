@@ -90,12 +90,18 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations by torch's own formulas, as its `FlopCounterMode` does in twice the time.
 
     That one keeps a table of all modules, and waits for torch to work out shapes on the meta
-    device in Python; here the commonest of them are answered at once.
+    device in Python; here the commonest of them are answered at once. Those in Python also import
+    torch's compiler, which takes longer than to count a hundred networks.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch that this need not be kept from its compiler, which nothing here uses."""
+        return False
 
     def spent_in(self, module: nn.Module) -> list[int]:
         """Return a list that will hold what each call of a module takes."""
@@ -113,12 +119,18 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = kwargs or {}
-        known = func in _ANSWERS and args[0].is_meta
-        found = (_ANSWERS[func] if known else func)(*args, **given)
+        found = _answered(func, args, given) if func in _ANSWERS else None
+        found = func(*args, **given) if found is None else found
         formula: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **given, out_val=found)
         return found
+
+
+def _answered(func: _Operator, args: Sequence[Any], given: Mapping[str, Any]) -> Any:
+    """Return what an operator gives on the meta device; none where torch has to be asked."""
+    first = args[0][0] if isinstance(args[0], list) else args[0]
+    return _ANSWERS[func](*args, **given) if first.is_meta else None
 
 
 def _itself(x: Tensor, *_: object, **__: object) -> Tensor:
@@ -140,13 +152,62 @@ def _layer_normed(x: Tensor, shape: Sequence[int], *_: object) -> tuple[Tensor, 
     return _normed(x)
 
 
-def _added(x: Tensor, y: Tensor | float, **given: Any) -> Any:
-    alike = isinstance(y, Tensor) and (x.shape, x.dtype) == (y.shape, y.dtype)
-    return _alike(x) if alike else _ATEN.add.Tensor(x, y, **given)
+def _like(x: Tensor, *_: object) -> Tensor:
+    """Answer with the same order of dimensions in memory, which decides what is copied later."""
+    return torch.empty_like(x)
+
+
+def _together(x: Tensor, y: Tensor | float, **_: object) -> Tensor | None:
+    """Answer where one fits into the other, dimension by dimension from the last."""
+    if not isinstance(y, Tensor):
+        return _like(x) if x.is_floating_point() else None
+    small, large = sorted((x, y), key=lambda each: (each.ndim, each.numel()))
+    ends = large.shape[large.ndim - small.ndim :]
+    fits = all(have in (1, wanted) for have, wanted in zip(small.shape, ends, strict=True))
+    return _like(large) if fits and x.dtype == y.dtype else None
+
+
+def _joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    shapes = [list(part.shape) for part in parts]
+    sizes = [shape.pop(dim) for shape in shapes]
+    if any(shape != shapes[0] for shape in shapes) or len({part.dtype for part in parts}) > 1:
+        return None
+    shapes[0].insert(dim % (len(shapes[0]) + 1), sum(sizes))
+    return parts[0].new_empty(shapes[0])
+
+
+def _stacked(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    if any((part.shape, part.dtype) != (parts[0].shape, parts[0].dtype) for part in parts):
+        return None
+    shape = list(parts[0].shape)
+    shape.insert(dim % (len(shape) + 1), len(parts))
+    return parts[0].new_empty(shape)
 
 
 def _linear(_: Tensor, x: Tensor, weight: Tensor, **__: object) -> Any:
     return _ATEN.mm.default(x, weight)
+
+
+def _mean(x: Tensor, dims: Sequence[int], keepdim: bool = False, **_: object) -> Tensor:
+    gone = {dim % x.ndim for dim in dims or range(x.ndim)}
+    left = [1 if dim in gone else size for dim, size in enumerate(x.shape)]
+    return x.new_empty(left if keepdim else [left[d] for d in range(x.ndim) if d not in gone])
+
+
+def _vector_norm(
+    x: Tensor, _: float = 2, dims: Sequence[int] | None = None, keepdim: bool = False, **__: object
+) -> Tensor:
+    return _mean(x, dims or (), keepdim)
+
+
+def _compared(x: Tensor, _: float) -> Tensor:
+    return torch.empty_like(x, dtype=torch.bool)
+
+
+def _filled(x: Tensor, mask: Tensor, _: float) -> Tensor | None:
+    ends = x.shape[x.ndim - mask.ndim :]
+    fits = all(have in (1, wanted) for have, wanted in zip(mask.shape, ends, strict=True))
+    return _like(x) if fits else None
 
 
 _ATEN = torch.ops.aten
@@ -159,6 +220,19 @@ _ANSWERS: dict[_Operator, Callable[..., Any]] = {
     _ATEN.gelu.default: _alike,
     _ATEN.native_batch_norm.default: _normed,
     _ATEN.native_layer_norm.default: _layer_normed,
-    _ATEN.add.Tensor: _added,
+    _ATEN.hardswish.default: _like,
+    _ATEN.abs.default: _like,
+    _ATEN.rsub.Scalar: _together,
+    _ATEN.add.Tensor: _together,
+    _ATEN.sub.Tensor: _together,
+    _ATEN.mul.Tensor: _together,
+    _ATEN.div.Tensor: _together,
+    _ATEN.maximum.default: _together,
+    _ATEN.eq.Scalar: _compared,
+    _ATEN.masked_fill.Scalar: _filled,
+    _ATEN.mean.dim: _mean,
+    _ATEN.linalg_vector_norm.default: _vector_norm,
+    _ATEN.cat.default: _joined,
+    _ATEN.stack.default: _stacked,
     _ATEN.addmm.default: _linear,
 }

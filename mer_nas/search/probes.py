@@ -64,6 +64,11 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._operations = self._flops = self._values = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch that this need not be kept from its compiler, which nothing here uses."""
+        return False
+
     @property
     def effort(self) -> Effort:
         """What was counted so far."""
