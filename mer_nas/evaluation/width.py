@@ -28,8 +28,8 @@ from mer_nas.training.losses import Targets
 from mer_nas.training.stack import Learner, fit_together
 
 SMALL = 2**24
-"""Nominal multiply-accumulates of a batch up to which folds are trained together on a CPU: they
-take 0.6 to 0.75 of the processor time so, and of twice as many all of it."""
+"""Nominal multiply-accumulates of a batch up to which folds are trained together on a CPU:
+seven take 0.55 to 0.95 of the processor time so, and of networks twice as large all of it."""
 ON_CPU = 16
 """Folds that are then trained together at most."""
 FEWEST = {"cpu": 4, "cuda": 2}
