@@ -98,8 +98,8 @@ def _machine(device: torch.device) -> str:
 def rehearse(candidate: Candidate, classes: int, device: torch.device) -> None:
     """Take a step on two clips of noise, so that no fold is timed with what only a first one does.
 
-    That is to import a quarter of the packages, and to choose how to compute: 16 s where a fold
-    takes 2. What fails here fails in the fold too, which says so.
+    That is to choose how to compute, and to import what a block of the candidate needs. What fails
+    here fails in the fold too, which says so.
     """
     shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
     trainer = candidate.trainer.model_copy(update={"epochs": None, "steps": 1, "batch": 2})
