@@ -58,8 +58,6 @@ TAKEN: Mapping[str, str] = {
     r"study\.environment\..*": "the machine then; held against this one",
     r"study\.data\.(official|inputs)\..*": "held against the clips",
     r"study\.compute\.(.*_seconds|workers|(final_)?together)": "time and workers then",
-    r"study\.ensemble\.(search_score|(correction|choice)\.(uf1|uar|accuracy)\..*)": "of "
-    "probabilities, which the ledger holds and the report does not",
     r"study\.nested\.seconds": "time then",
     r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
     r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",

@@ -91,7 +91,6 @@ def together(study: StudySummary) -> EnsembleSummary:
         scores=tuple(SeedScores.model_validate(score) for score in scores),
         search_score=0.9,
         correction=worth,
-        choice=worth,
     )
 
 
