@@ -35,6 +35,10 @@ class counts 1: with 40 subjects .1 to .3 chose best, with 12 of them more did
 (`benchmarks/tabular.py ensembles`, `benchmarks/fresh_subjects.py`)."""
 
 
+SLIGHT = 0.2
+"""Share of an equal weight below which a member is left out: it costs as much as any other."""
+
+
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
     """What C candidates say of the same N clips, by networks that never saw the clip's subject."""
@@ -209,8 +213,8 @@ def _stacked(pool: OutOfFold, draw: Values, members: Sequence[int]) -> Values:
     one = np.full((1, len(members)), 1e3)  # their sum, which is worth more than all else
     wanted = np.concatenate([(pool.truth * each[:, None]).ravel(), equal.mean(0), [1e3]])
     found: Values = nnls(np.vstack([said.T, equal, one]), wanted)[0]
-    total = float(found.sum())
-    return found / total if total > 0 else np.full(len(members), 1 / len(members))
+    found[found < SLIGHT / len(members)] = 0.0
+    return found / found.sum()
 
 
 def correct_choice(

@@ -102,6 +102,15 @@ def test_weights_are_those_of_least_squares_shrunk_towards_equal_ones() -> None:
     assert mixed == pytest.approx([0.5, 0.5], abs=1e-9)
 
 
+def test_a_member_of_slight_weight_is_left_out() -> None:
+    """Beside one who is always right, one who never is would weigh .065, less than a tenth.
+
+    With its weight b every answer errs by b: 4 b^2 + .3 * 2 (b - 1/2)^2 is least at .6 / 9.2.
+    """
+    right, wrong = [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]
+    assert EnsembleRule("weights", 2)(pool(right, wrong), EVERYBODY).tolist() == [1, 0]
+
+
 def test_members_that_cost_too_much_together_make_room_for_the_next_best() -> None:
     library = pool(SURE, HALF, LAST, WRONG)
     costs = [[10], [8], [3], [1]]

@@ -82,8 +82,8 @@ def leads(
 
     for name in ("fold", "train"):
         monkeypatch.setattr(Evaluator, name, refuse)
-    for name in ("render", "as_markdown"):  # slow, and they write nothing
-        monkeypatch.setattr(f"mer_nas.report.files.{name}", lambda _: "")
+    for name in ("page.render", "files.as_markdown"):  # slow, and they write nothing
+        monkeypatch.setattr(f"mer_nas.report.{name}", lambda _: "")
     monkeypatch.setenv("MER_NAS_CONFIG", str(here / "own"))
     monkeypatch.setattr(trust, "_agreed", set())
     token = trust._answer.set(lambda _: False)
