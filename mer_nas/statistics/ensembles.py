@@ -214,7 +214,7 @@ def _stacked(pool: OutOfFold, draw: Values, members: Sequence[int]) -> Values:
     wanted = np.concatenate([(pool.truth * each[:, None]).ravel(), equal.mean(0), [1e3]])
     found: Values = nnls(np.vstack([said.T, equal, one]), wanted)[0]
     found[found < SLIGHT / len(members)] = 0.0
-    return found / found.sum()
+    return found / float(found.sum())
 
 
 def correct_choice(
