@@ -9,8 +9,7 @@ import pytest
 STEPS = """
 import resource, torch
 from mer_nas.training.memory import keep_freed
-if {keep}:
-    keep_freed()
+keep_freed()
 def step():
     whole = [torch.ones(250_000) for _ in range(20)]  # 20 MB in pieces of 1 MB
     while whole:
@@ -26,16 +25,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is asked")
 def test_pages_are_not_taken_anew_in_every_step() -> None:
-    taken = {
-        keep: int(
-            subprocess.run(
-                [sys.executable, "-c", STEPS.format(keep=keep)],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        for keep in (False, True)
-    }
+    # Without it most processes take nearly all of them; one whose heap has something lying on top
+    # takes none.
+    taken = subprocess.run(
+        [sys.executable, "-c", STEPS], capture_output=True, text=True, check=True
+    )
     pages = 10 * 20 * 1_000_000 // resource.getpagesize()
-    assert taken[True] < 0.01 * pages < 0.5 * pages < taken[False]
+    assert int(taken.stdout) < 0.01 * pages
