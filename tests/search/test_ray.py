@@ -182,7 +182,7 @@ def test_an_address_without_a_cluster_is_refused_in_seconds(tmp_path: Path) -> N
         cluster(RayConfig(address=address), tmp_path),
     ):
         pass
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
