@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from mer_nas.architectures import Architecture, Block
+from mer_nas.architectures import Architecture, Block, NetworkPath, Path, WholeNetwork
+from mer_nas.architectures.blocks.network import parts_of
 from mer_nas.architectures.walk import BEHIND, Visit, walk
+from mer_nas.inputs import INPUTS
 
 _TEXT_ALONE, _TEXT_BESIDE, _TEXT_GAP = 72, 46, 2
 """Characters of a column that stands alone, of one beside another, and between two."""
@@ -68,18 +70,17 @@ class Diagram:
             if isinstance(visit.part, Block) and visit.part.kind != "none"
         ]
         columns = []
-        for index, path in enumerate(architecture.paths):
+        for index, way in enumerate(architecture.ways):
             own = [v for v in visits if v.path == index and v.slot not in BEHIND]
-            start = own[0].context
-            laid_out = "" if path.layout == "whole" else f" ({path.layout})"
-            entry = _Line(path.input + laid_out, _shape(start.frames, start.channels, start.size))
-            columns.append((_Box("input", (entry,)), *_boxes(own)))
+            boxes = _boxes(own) if isinstance(way, Path) else [_network_box(own[0])]
+            columns.append((_input_box(architecture, way), *boxes))
         behind = [visit for visit in visits if visit.slot in BEHIND - {"dyn_image"}]
+        answer = _Box("answer", (_Line("logits", f"{classes} classes"),))
         weights = architecture.losses.weights
         losses = [f"{name} (weight {weight:g})" for name, weight in weights.items() if weight]
         return cls(
             tuple(columns),
-            tuple(_boxes(behind)),
+            tuple(_boxes(behind)) or (answer,),
             f"in training also: {', '.join(losses)}" if losses else "",
         )
 
@@ -143,6 +144,26 @@ def _title(visit: Visit) -> str:
     if visit.slot == "stem" or visit.slot in BEHIND:
         return visit.slot
     return f"stage {visit.context.stage + 1}"
+
+
+def _input_box(architecture: Architecture, way: Path | NetworkPath) -> _Box:
+    laid_out = "" if isinstance(way, NetworkPath) or way.layout == "whole" else f" ({way.layout})"
+    lines = []
+    for name in way.inputs:
+        *_, channels, height, width = architecture.shapes[name]
+        frames = way.frames if INPUTS[name].timed else 1
+        lines.append(_Line(name + laid_out, _shape(frames, channels, (height, width))))
+    return _Box("input", tuple(lines))
+
+
+def _network_box(visit: Visit) -> _Box:
+    """Return the modules of a network that is used whole."""
+    block = visit.part
+    assert isinstance(block, WholeNetwork)
+    lines = [_Line(block.describe(whole=True), "")]
+    for part in parts_of(block, visit.context):
+        lines.append(_Line(f"{part.name} {part.kind}", " x ".join(map(str, part.shape))))
+    return _Box("network", tuple(lines))
 
 
 def _line(visit: Visit) -> _Line:

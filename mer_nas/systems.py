@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from mer_nas.architectures import Architecture, Cost, Path, parse, parse_drawn
+from mer_nas.architectures import NETWORKS, Architecture, Block, Cost, Path, parse, parse_drawn
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.grammar import Losses
 from mer_nas.config.base import Config, Tree, validate
@@ -17,6 +17,8 @@ from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.inputs import FRAMES, INPUTS
 from mer_nas.space import Point, Reference, SearchSpace
+from mer_nas.space.domains import BlockChoice, BlockNode, Items, Node, Repeat
+from mer_nas.space.walks import values
 from mer_nas.training.config import TrainerConfig
 
 MAX_COMBINATIONS = 1_000
@@ -101,20 +103,97 @@ def needs(space: SearchSpace) -> Needs:
     Raises:
         ConfigError: A path reads an input that no data set has.
     """
-    inputs = space.values("architecture.paths.*.input", _default(Path, "input"))
+    load_extensions(space.extensions)
+    read = [reading for part in _parts(space) for reading in _readings(part)]
+    inputs = dict.fromkeys(name for reading in read for name in reading.inputs)
     for name in inputs:
         if name not in INPUTS:
             raise ConfigError(f"{space.place}: architecture: {unknown('input', name, INPUTS)}")
-    sizes = space.values("architecture.paths.*.size", _default(Path, "size"))
-    frames = space.values("architecture.paths.*.frames", _default(Path, "frames"))
+    frames = [count for reading in read for count in reading.frames]
     weights = space.values("architecture.losses.au", _default(Losses, "au"))
     return Needs(
         space.place,
         tuple(inputs),
-        tuple(sizes),
+        tuple(dict.fromkeys(size for reading in read for size in reading.sizes)),
         max(filter(_is_number, frames), default=0) if FRAMES in inputs else 0,
         action_units=any(weight > 0 for weight in filter(_is_number, weights)),
     )
+
+
+class _Reading(NamedTuple):
+    """What a path, or a network that is used whole, may read: every value of its settings."""
+
+    inputs: list[Any]
+    sizes: list[Any]
+    frames: list[Any]
+
+
+def _parts(space: SearchSpace) -> list[Node]:
+    """Return the paths of a space, or the one network that is used whole."""
+    tree = space.tree.entries["architecture"]
+    assert isinstance(tree, BlockNode)
+    if "network" in tree.names():
+        return [tree]
+    match tree.entries.get("paths"):
+        case Items(nodes):
+            return list(nodes)
+        case Repeat() as paths:
+            return [paths.at(index) for index in range(paths.longest)]
+    return [BlockNode({})]
+
+
+def _readings(path: Node) -> Iterator[_Reading]:
+    """Yield what may be read by a path of stages, and by each network in its place."""
+    names = path.names() if isinstance(path, BlockNode) else []
+    if "network" not in names or "stem" in names:
+        keys = ("input", "size", "frames")
+        yield _Reading(*([*values(path, [key], _default(Path, key))] for key in keys))
+    for node in _children(path, "network"):
+        for kind, settings in _kinds(node):
+            if kind in NETWORKS:
+                yield _read_whole(NETWORKS[kind], settings)
+
+
+def _read_whole(block: type[Block], settings: Node) -> _Reading:
+    """Return what a network that is used whole may read."""
+    sizes, frames = (
+        [*values(settings, [key], _default(block, field))]
+        for key, field in (("size", "size"), ("frames", "taken"))
+    )
+    default = _default(block, "inputs")
+    named = [name for node in _children(settings, "inputs") for name in _inputs(node)]
+    inputs = named or [*(default.values() if isinstance(default, Mapping) else default)]
+    return _Reading(inputs, sizes, frames)
+
+
+def _inputs(node: Node) -> Iterator[Any]:
+    """Yield every name that the setting `inputs` of a network may hold."""
+    match node:
+        case BlockNode(entries):
+            for child in entries.values():
+                yield from _inputs(child)
+        case Items(nodes):
+            for child in nodes:
+                yield from _inputs(child)
+        case _:
+            for value in values(node, [], None):
+                yield from value if isinstance(value, list) else [value]
+
+
+def _children(node: Node, key: str) -> Iterator[Node]:
+    """Yield what a setting of a block may be, whichever option of `either` it is in."""
+    if isinstance(node, BlockNode):
+        yield from [node.entries[key]] if key in node.entries else []
+        for option in node.either.values():
+            yield from _children(option, key)
+
+
+def _kinds(node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the kinds that a block may be of, each with its settings."""
+    if isinstance(node, BlockChoice):
+        yield from node.options.items()
+    elif isinstance(node, BlockNode):
+        yield from ((str(kind), node) for kind in values(node, ["kind"], None))
 
 
 def _default(config: type[Config], field: str) -> Any:

@@ -11,11 +11,12 @@ map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T,
     paths, grammar, walk        how blocks make an architecture, and where each then stands
     canonical                   parse what was written, repair what was drawn
     auxiliary                   what a network learns beside the classes
-    network, cost               build it, count it
+    assembly, cost              build it, count it
+    signature                   the arguments of a network used whole as settings
     extensions, user_blocks     blocks of users, and their mistakes
 """
 
-from mer_nas.architectures.auxiliary import ModelOutput
+from mer_nas.architectures.assembly import Network, deployed
 from mer_nas.architectures.blocks.base import (
     DOWNS,
     DYN_IMAGES,
@@ -25,6 +26,7 @@ from mer_nas.architectures.blocks.base import (
     HEADS,
     LOCALS,
     MULTI_SCALES,
+    NETWORKS,
     ORTHS,
     SLOTS,
     STEMS,
@@ -35,15 +37,15 @@ from mer_nas.architectures.blocks.base import (
     Stem,
 )
 from mer_nas.architectures.blocks.fusion import Fusion
+from mer_nas.architectures.blocks.network import WholeNetwork, network
 from mer_nas.architectures.blocks.orth import Orth
 from mer_nas.architectures.blocks.temporal import TemporalPool
 from mer_nas.architectures.canonical import architecture_schema, parse, parse_drawn, refresh
 from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import load_extensions, loaded_sources
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.network import Network, deployed
-from mer_nas.architectures.paths import Path, Stage
-from mer_nas.architectures.state import State, Stateful
+from mer_nas.architectures.paths import NetworkPath, Path, Stage
+from mer_nas.architectures.state import ModelOutput, State, Stateful
 
 __all__ = [
     "DOWNS",
@@ -54,6 +56,7 @@ __all__ = [
     "HEADS",
     "LOCALS",
     "MULTI_SCALES",
+    "NETWORKS",
     "ORTHS",
     "SLOTS",
     "STEMS",
@@ -65,6 +68,7 @@ __all__ = [
     "Fusion",
     "ModelOutput",
     "Network",
+    "NetworkPath",
     "Orth",
     "Path",
     "Shape",
@@ -73,10 +77,12 @@ __all__ = [
     "Stateful",
     "Stem",
     "TemporalPool",
+    "WholeNetwork",
     "architecture_schema",
     "deployed",
     "load_extensions",
     "loaded_sources",
+    "network",
     "parse",
     "parse_drawn",
     "refresh",

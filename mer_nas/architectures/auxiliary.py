@@ -23,7 +23,7 @@ from torch.nn import functional
 from mer_nas.architectures.blocks.temporal import FrameScore, Scored
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.layers.basic import MeanOverMap, linear
-from mer_nas.architectures.state import PooledFrames
+from mer_nas.architectures.state import ModelOutput, PooledFrames
 from mer_nas.architectures.user_blocks import ask_block
 from mer_nas.architectures.walk import Visit
 from mer_nas.inputs import ACTION_UNITS, INPUTS
@@ -33,19 +33,6 @@ _UNITS = len(ACTION_UNITS)
 """Number of action units that are learned."""
 _STILL = 1e-4
 """Range of a dynamic image, in grey values of range 1, up to which it shows rounding only."""
-
-
-class ModelOutput(NamedTuple):
-    """What a network in training mode says about a batch."""
-
-    logits: Tensor
-    """(B, K)."""
-    losses: Mapping[str, Tensor] = {}
-    """Auxiliary losses by name, scalars; averaged over the layers that give one, and not yet
-    weighed by `Architecture.losses`."""
-    auxiliary_logits: Mapping[str, Tensor] = {}
-    """What auxiliary heads say about labels that only the trainer knows, by the name of their
-    loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
 
 
 def auxiliary_tasks(
@@ -192,7 +179,7 @@ def _rank_task(architecture: Architecture, pools: list[Visit]) -> _RankTask:
         for pool in pools
         if not isinstance(pool.part, Scored)
     }
-    read = {pool.path: INPUTS[architecture.paths[pool.path].input] for pool in pools}
+    read = {pool.path: INPUTS[architecture.paths[pool.path].inputs[0]] for pool in pools}
     rising = {pool.path: read[pool.path].rising or pool.context.frames for pool in pools}
     return _RankTask(scorers, rising)
 

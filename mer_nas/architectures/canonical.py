@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mer_nas.architectures.blocks.base import SLOTS, Block
 from mer_nas.architectures.blocks.stem import ConvStem
 from mer_nas.architectures.grammar import Architecture, Losses
-from mer_nas.architectures.paths import Path, Stage
+from mer_nas.architectures.paths import NetworkPath, Path, Stage
 from mer_nas.architectures.user_blocks import BlockError, ask_block, is_user_block
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import validate
@@ -66,7 +66,7 @@ def refresh() -> None:
     """Rebuild the models, inner to outer, when blocks have been registered since the last time."""
     known = [tuple(registry.values()) for registry in SLOTS.values()]
     if known != _known:
-        for model in (ConvStem, Stage, Path, Losses, Architecture):
+        for model in (ConvStem, Stage, Path, NetworkPath, Losses, Architecture):
             model.model_rebuild(force=True)
         _known[:] = known
 
@@ -175,11 +175,13 @@ def _passed(architecture: Architecture, how: Literal["repair", "canonical"]) -> 
     return architecture
 
 
-def _answered(visit: Visit, how: Literal["repair", "canonical"]) -> Block | Stage | Path:
+def _answered(
+    visit: Visit, how: Literal["repair", "canonical"]
+) -> Block | Stage | Path | NetworkPath:
     if isinstance(visit.part, Block):
         block: Block = ask_block(visit.part, visit.context, how)
         return block
-    answer: Stage | Path = getattr(visit.part, how)(visit.context)
+    answer: Stage | Path | NetworkPath = getattr(visit.part, how)(visit.context)
     return answer
 
 

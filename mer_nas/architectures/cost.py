@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from mer_nas.architectures.assembly import Network
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.network import Network
 from mer_nas.architectures.user_blocks import record_built
 from mer_nas.errors import Infeasible
 

@@ -8,16 +8,20 @@ A path may give settings once for all its blocks of a kind:
 What a block says itself holds. The settings are checked even where no block takes them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Interval
 from pydantic import (
     AfterValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveFloat,
+    PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -30,6 +34,7 @@ from mer_nas.architectures.blocks.base import (
     GATES,
     GLOBALS,
     LOCALS,
+    NETWORKS,
     SLOTS,
     STEMS,
     TEMPORALS,
@@ -44,6 +49,7 @@ from mer_nas.architectures.blocks.base import (
     scale_width,
 )
 from mer_nas.architectures.blocks.local import ResBasic
+from mer_nas.architectures.blocks.network import WholeNetwork
 from mer_nas.architectures.blocks.temporal import Learned
 from mer_nas.config.base import Config, Tree
 from mer_nas.errors import shown, unknown
@@ -119,8 +125,8 @@ _EYE = (0.34, 0.38)
 """Where an aligned face has the eye on its left: across and down, in sides of the image."""
 _MOUTH = (0.37, 0.71)
 """The same of the corner of the mouth. What lies on the right mirrors both."""
-_OUTSIDE = frozenset({"fusion", "head", "dyn_image", "orth"})
-"""Slots that are no part of a path."""
+_OUTSIDE = frozenset({"fusion", "head", "dyn_image", "orth", "network"})
+"""Slots of what is no part of a path of stages."""
 
 
 def _expand(tree: Tree) -> Tree:
@@ -220,25 +226,25 @@ class Path(Config):
         return sum(stage.depth for stage in self.stages)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what it reads, in its order."""
+        return (self.input,)
+
+    @property
     def pooled_after(self) -> int:
         """Index of the stage after which the temporal pool stands; -1 for the stem."""
         where: int | str = getattr(self.temporal, "where", "end")
         last = len(self.stages) - 1
         return min(where, last) if isinstance(where, int) else -1 if where == "stem" else last
 
-    def read(self, x: Tensor) -> Tensor:
+    def read(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return what the path takes of its input, of one image or the frames of a sequence.
 
         Args:
-            x: (B, C, S, S), or (B, T, C, S, S) with at least as many frames as it takes.
+            inputs: One: (B, C, S, S), or (B, T, C, S, S) with at least as many frames as it takes.
         """
-        if INPUTS[self.input].timed:
-            given = x.shape[1]
-            if given < self.frames:
-                raise ValueError(f"{given} frames of {self.input!r} for a path of {self.frames}")
-            chosen = INPUTS[self.input].chosen(self.frames, given)
-            x = x if len(chosen) == given else x[:, chosen]
-        return _tiles(x) if self.layout == "tiles4" else x
+        seen = [_taken(self.input, self.frames, x) for x in inputs]
+        return list(map(_tiles, seen)) if self.layout == "tiles4" else seen
 
     def check(self, context: BuildContext) -> None:
         """Refuse frames that the input does not have, time that is not pooled once, odd halves."""
@@ -303,6 +309,78 @@ class Path(Config):
     def _size(self, context: BuildContext) -> int:
         """Return the size at which the first path of the network reads the same input."""
         return context.sizes.get(self.input, self.size)
+
+
+class NetworkPath(Config):
+    """A whole network in place of a stem and stages, from its inputs to one map."""
+
+    network: Annotated[Block, Slot(NETWORKS)]
+    """The network; it reads the inputs itself."""
+    width: PositiveInt = 64
+    """How many numbers it is to give of a clip, where it would have a number a class."""
+
+    stages: ClassVar[tuple[Stage, ...]] = ()
+    temporal: ClassVar[Block] = Identity()
+
+    @property
+    def whole(self) -> WholeNetwork:
+        """The network, which is one whatever it is registered as."""
+        assert isinstance(self.network, WholeNetwork)
+        return self.network
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what it reads, in its order."""
+        return self.whole.reads
+
+    @property
+    def size(self) -> int:
+        """Height and width of the inputs, in pixels."""
+        return self.whole.size
+
+    @property
+    def frames(self) -> int:
+        """Frames that it takes of inputs that are sequences."""
+        return self.whole.taken
+
+    def read(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return what the network takes of its inputs; each as of `Path.read`."""
+        named = zip(self.inputs, inputs, strict=True)
+        return [_taken(name, self.frames, x) for name, x in named]
+
+    def check(self, context: BuildContext) -> None:
+        """Refuse nothing: the network checks itself."""
+
+    def repair(self, context: BuildContext) -> "NetworkPath":
+        """Change nothing: the network is repaired itself."""
+        return self
+
+    def canonical(self, context: BuildContext) -> "NetworkPath":
+        """Every setting has an effect, where the network takes it."""
+        return self
+
+
+def _kind_of(path: object) -> str:
+    whole = "network" in path if isinstance(path, dict) else isinstance(path, NetworkPath)
+    return "form[network]" if whole else "form[stages]"
+
+
+AnyPath = Annotated[
+    Annotated[Path, Tag("form[stages]")] | Annotated[NetworkPath, Tag("form[network]")],
+    Discriminator(_kind_of),
+]
+"""Blocks one behind the other, or a whole network."""
+
+
+def _taken(name: str, count: int, x: Tensor) -> Tensor:
+    """Return what is taken of an input, of one image or so many frames of a sequence."""
+    if not INPUTS[name].timed:
+        return x
+    given = x.shape[1]
+    if given < count:
+        raise ValueError(f"{given} frames of {name!r} for a path of {count}")
+    chosen = INPUTS[name].chosen(count, given)
+    return x if len(chosen) == given else x[:, chosen]
 
 
 def _tiles(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What travels along a path beside the feature map, and how modules take part in it.
+"""What travels along a path beside the feature map, and what a network gives in the end.
 
 Most modules map x to y. A module that reads or writes the state (a progressive gate, a block with
 an auxiliary loss) is a `Stateful` one and maps (x, state) to (y, state). States are values: none
@@ -9,6 +9,19 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
+
+
+class ModelOutput(NamedTuple):
+    """What a network in training mode says about a batch."""
+
+    logits: Tensor
+    """(B, K)."""
+    losses: Mapping[str, Tensor] = {}
+    """Auxiliary losses by name, scalars; averaged over the layers that give one, and not yet
+    weighed by `Architecture.losses`."""
+    auxiliary_logits: Mapping[str, Tensor] = {}
+    """What auxiliary heads say about labels that only the trainer knows, by the name of their
+    loss: "au" (B, 12) of action units, "branch_cls" (B, K) of the class."""
 
 
 class PooledFrames(NamedTuple):

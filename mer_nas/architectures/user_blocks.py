@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks.base import SLOTS, Block, BuildContext, Shape
+from mer_nas.architectures.blocks.network import WholeNetwork
 from mer_nas.errors import ConfigError, MerNasError, shown
 
 
@@ -39,12 +40,14 @@ class _OwnModules(list[_Built]):
         """
         running: list[tuple[_Built, str]] = []
 
-        def before(each: _Built, given: tuple[Any, ...]) -> None:
-            running.append((each, _shapes(given)))
+        def before(each: _Built, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            running.append((each, _shapes((*given, *named.values()))))
 
         def after(each: _Built, found: Any) -> None:
             given = running.pop()[1]
             right = _right(each.block, each.context)
+            if isinstance(each.block, WholeNetwork) and isinstance(found, tuple) and found:
+                found = found[0]  # beside its own losses
             if right is not None and _shapes(found) != _shapes(right):
                 where = _forward(each.module)
                 said = (
@@ -53,7 +56,9 @@ class _OwnModules(list[_Built]):
                 raise _error(each.block, each.context, f"{where}{said}")
 
         for each in self:
-            each.module.register_forward_pre_hook(lambda _, given, each=each: before(each, given))
+            each.module.register_forward_pre_hook(
+                lambda _, given, named, each=each: before(each, given, named), with_kwargs=True
+            )
             each.module.register_forward_hook(lambda _, __, found, each=each: after(each, found))
         try:
             yield
@@ -164,7 +169,8 @@ def _failed(error: BaseException, doing: str, given: str) -> str:
 
 
 def _error(block: Block, context: BuildContext, text: str) -> BlockError:
-    return BlockError(f"{context.place}: the block {block.kind!r} of {_file(block)}: {text}")
+    what = "network" if isinstance(block, WholeNetwork) else "block"
+    return BlockError(f"{context.place}: the {what} {block.kind!r} of {_file(block)}: {text}")
 
 
 def _file(block: Block) -> str:
@@ -186,8 +192,10 @@ def _right(block: Block, context: BuildContext) -> tuple[int, ...] | None:
     slot = _slot_of(block)
     if slot in {"dyn_image", "orth", "multi_scale", ""}:
         return None
-    if slot == "head":
+    if slot == "head" or context.whole:
         return 1, context.width
+    if slot == "network":
+        return None
     shape: Shape = ask_block(block, context, "shape")
     return block.frames(context), shape.channels, *shape.size
 

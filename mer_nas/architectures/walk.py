@@ -12,7 +12,7 @@ from torch import nn
 from mer_nas.architectures.blocks.base import Block, BuildContext, Shape
 from mer_nas.architectures.blocks.fusion import Fusion
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.paths import Path, Stage
+from mer_nas.architectures.paths import NetworkPath, Path, Stage
 from mer_nas.architectures.user_blocks import ask_block
 from mer_nas.inputs import INPUTS
 
@@ -25,10 +25,11 @@ MAX_LAYERS = 1_000
 class Visit(NamedTuple):
     """One part of an architecture, and where it stands."""
 
-    part: Block | Stage | Path
+    part: Block | Stage | Path | NetworkPath
     context: BuildContext
     slot: str
-    """Field of the part in what holds it: "paths", "stem", "stages", "global_", "head"."""
+    """Field of the part in what holds it: "paths", "stem", "stages", "global_", "head",
+    "network"."""
     path: int
     """Index of the path; of fusion and head, of the last one."""
 
@@ -44,17 +45,19 @@ class Visit(NamedTuple):
         module: nn.Module = ask_block(self.part, self.context, "build")
         return module
 
-    def put(self, architecture: Architecture, part: Block | Stage | Path) -> Architecture:
+    def put(
+        self, architecture: Architecture, part: Block | Stage | Path | NetworkPath
+    ) -> Architecture:
         """Return the architecture with `part` in the place of the visited one."""
         if self.slot == "dyn_image":
             losses = architecture.losses.model_copy(update={"dyn_image": part})
             return architecture.model_copy(update={"losses": losses})
-        if self.slot in BEHIND:
+        if self.slot in BEHIND or self.context.whole:
             return architecture.model_copy(update={self.slot: part})
         path = architecture.paths[self.path]
-        if isinstance(part, Path):
+        if isinstance(part, Path | NetworkPath):
             path = part
-        elif self.slot in {"stem", "temporal"}:
+        elif self.slot in {"stem", "temporal", "network"}:
             path = path.model_copy(update={self.slot: part})
         else:
             stages = list(path.stages)
@@ -74,6 +77,8 @@ def walk(architecture: Architecture, place: str = "architecture", classes: int =
         place: How messages call it.
         classes: Number of classes, for the head.
     """
+    if architecture.network is not None:
+        return [_alone(architecture, f"{place}.network", classes)]
     ways = [
         _along(architecture, index, f"{place}.paths.{index}")
         for index in range(len(architecture.paths))
@@ -86,10 +91,25 @@ def walk(architecture: Architecture, place: str = "architecture", classes: int =
     return visits
 
 
+def _alone(architecture: Architecture, place: str, classes: int) -> Visit:
+    """Return where a network stands that is used whole."""
+    (way,) = architecture.ways
+    assert isinstance(way, NetworkPath)
+    context = BuildContext(
+        place=place,
+        channels=INPUTS[way.inputs[0]].channels,
+        width=classes,
+        size=(way.size, way.size),
+        frames=way.frames,
+        whole=True,
+    )
+    return Visit(way.network, context, "network", 0)
+
+
 class _Way:
     """The way along one path so far."""
 
-    def __init__(self, path: Path, start: BuildContext) -> None:
+    def __init__(self, path: Path | NetworkPath, start: BuildContext) -> None:
         self.path = path
         self.start = start
         self.shape = Shape(start.channels, start.size)
@@ -113,11 +133,11 @@ class _Way:
         self.shape = ask_block(block, context, "shape")
         self.frames = block.frames(context)
 
-    def pool(self, stage: int) -> None:
+    def pool(self, path: Path, stage: int) -> None:
         """Go through the temporal pool, if this is its place."""
-        if self.path.pooled_after == stage:
+        if path.pooled_after == stage:
             context = self.context("temporal", width=self.shape.channels, stage=max(stage, 0))
-            self.meet(self.path.temporal, context, "temporal")
+            self.meet(path.temporal, context, "temporal")
 
 
 def _facts(architecture: Architecture, index: int) -> BuildContext:
@@ -131,7 +151,7 @@ def _facts(architecture: Architecture, index: int) -> BuildContext:
         stages=tuple(stage.blocks for stage in paths[index].stages),
         path=index,
         pools=tuple(path.temporal for path in paths),
-        sizes={path.input: path.size for path in reversed(paths)},
+        sizes={name: path.size for path in reversed(paths) for name in path.inputs},
     )
 
 
@@ -140,14 +160,17 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
     start = replace(
         _facts(architecture, index),
         place=place,
-        channels=INPUTS[path.input].channels,
-        width=path.stem.width,
+        channels=INPUTS[path.inputs[0]].channels,
+        width=path.width if isinstance(path, NetworkPath) else path.stem.width,
         size=(path.size, path.size),
         frames=path.frames,
     )
     way = _Way(path, start)
+    if isinstance(path, NetworkPath):
+        way.meet(path.network, way.context("network"), "network")
+        return way
     way.meet(path.stem, way.context("stem"), "stem")
-    way.pool(-1)
+    way.pool(path, -1)
     if path.depth > MAX_LAYERS:
         raise start.refuse(f"{path.depth:,} layers", f"at most {MAX_LAYERS:,}")
     rates = iter(_rates(architecture.drop_path, path.depth))
@@ -163,7 +186,7 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
                 drop_path=tuple(next(rates) for _ in range(block.depth)),
             )
             way.meet(block, context, slot)
-        way.pool(number)
+        way.pool(path, number)
     return way
 
 

@@ -136,7 +136,7 @@ Name = Annotated[str, AfterValidator(file_name)]
 C = TypeVar("C", bound=BaseModel)
 T = TypeVar("T")
 
-_BRANCH = re.compile(r"(literal\[|tuple\[|constrained-|function-|(int|float|str|bool)$)")
+_BRANCH = re.compile(r"(literal\[|form\[|tuple\[|constrained-|function-|(int|float|str|bool)$)")
 """How pydantic names, within the place of a mistake, a form that the value there may have."""
 
 
@@ -239,4 +239,5 @@ def _kind(model: type[BaseModel]) -> object:
 def _models(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
+    parts = (*getattr(annotation, "__args__", ()), *getattr(annotation, "__metadata__", ()))
+    return [model for part in parts for model in _models(part)]

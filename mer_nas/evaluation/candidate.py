@@ -46,12 +46,12 @@ class Candidate:
 
     def needs(self, place: str) -> Needs:
         """Return what the network reads of a clip; `place` is how the user knows it."""
-        paths = self.architecture.paths
+        ways = self.architecture.ways
         return Needs(
             place,
             self.architecture.inputs,
-            tuple(dict.fromkeys(path.size for path in paths)),
-            max((path.frames for path in paths if path.input == FRAMES), default=0),
+            tuple(dict.fromkeys(way.size for way in ways)),
+            max((way.frames for way in ways if FRAMES in way.inputs), default=0),
             action_units=self.architecture.losses.au > 0,
         )
 

@@ -50,6 +50,8 @@ def _module(visit: Visit) -> str:
         return ""
     if slot in BEHIND:
         return slot
+    if slot == "network":
+        return "whole" if visit.context.whole else f"paths.{visit.path}"
     inside = {"stem": "stem", "temporal": "stages.temporal"}.get(
         slot, f"stages.{visit.context.stage}"
     )
@@ -61,15 +63,18 @@ def _row(network: Network, module: str, inside: list[Visit], several: bool) -> S
     last, context = blocks[-1]
     shape = last.shape(context)
     slot = inside[0].slot
-    name = {"stem": "stem", "temporal": "temporal pool"}.get(slot, f"stage {context.stage + 1}")
+    name = {"stem": "stem", "temporal": "temporal pool", "network": "network"}.get(
+        slot, f"stage {context.stage + 1}"
+    )
     behind = slot in BEHIND
+    answers = slot == "head" or context.whole
     prefix = f"path {inside[0].path + 1}, " if several and not behind else ""
     return StageRow(
         part=slot if behind else prefix + name,
         blocks=tuple(block.describe() for block, _ in blocks if block.kind != "none"),
         width=shape.channels,
-        height=None if slot == "head" else shape.size[0],
-        columns=None if slot == "head" else shape.size[1],
+        height=None if answers else shape.size[0],
+        columns=None if answers else shape.size[1],
         **_cost(network, network.get_submodule(module)),
     )
 

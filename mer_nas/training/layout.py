@@ -19,12 +19,14 @@ def channels_last(
 
     Convolutions of a CPU are faster so; from the first of them on, all maps lie as its kernels do.
     Sums are then added up in another order: the device decides, and never a measurement. On others
-    nothing changes, and no file ever sees it.
+    nothing changes, and no file ever sees it. Networks that are used whole may count on the order
+    in which they were written, as `view` does: they say so in `as_written`.
     """
 
     @wraps(work)
     def laid_out(network: nn.Module, /, *words: P.args, **more: P.kwargs) -> R:
-        if any(weight.device.type != "cpu" for weight in network.parameters()):
+        as_written = getattr(network, "as_written", False)
+        if as_written or any(weight.device.type != "cpu" for weight in network.parameters()):
             return work(network, *words, **more)
         convert_conv2d_weight_memory_format(network, torch.channels_last)
         try:

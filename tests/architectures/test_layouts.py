@@ -33,7 +33,7 @@ def test_tiles_are_squares_of_half_a_side_around_eyes_and_corners_of_the_mouth(
     """Of 28 pixels the eye on the left is around (9.5, 10.6), the corner below at (10.4, 19.9)."""
     rows, columns = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
     path = parse(laid("tiles4")).paths[0]
-    seen = path.read(torch.stack([rows, columns]))
+    seen = path.read([torch.stack([rows, columns])])[0]
     up, down = list(range(4, 18)), list(range(13, 27))
     left, right = list(range(3, 17)), list(range(11, 25))
     assert seen[0, :, 0].tolist() == seen[0, :, 27].tolist() == up + down
@@ -44,8 +44,8 @@ def test_tiles_are_squares_of_half_a_side_around_eyes_and_corners_of_the_mouth(
 def test_a_mirrored_face_has_mirrored_tiles(size: int, laid: Callable[..., Tree]) -> None:
     path = parse(laid("tiles4", size=size)).paths[0]
     x = torch.rand(2, 3, size, size)
-    assert path.read(x).shape == x.shape
-    assert torch.equal(path.read(x).flip(-1), path.read(x.flip(-1)))
+    assert path.read([x])[0].shape == x.shape
+    assert torch.equal(path.read([x])[0].flip(-1), path.read([x.flip(-1)])[0])
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ def test_a_path_takes_frames_evenly_and_key_frames_from_the_first_on() -> None:
     def seen(name: str, count: int, given: int) -> list[float]:
         clip = torch.arange(given).float().view(1, given, 1, 1, 1)
         tree = frames(input=name, frames=count)
-        return Network(parse(tree), 2).read[0](clip).flatten().tolist()
+        return Network(parse(tree), 2).ways[0].read([clip])[0].flatten().tolist()
 
     assert seen("frames", 3, given=8) == [0, 4, 7]
     assert seen("frames", 4, given=4) == [0, 1, 2, 3]

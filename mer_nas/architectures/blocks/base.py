@@ -12,7 +12,7 @@ registering a class is all it takes to make a new `kind` known to YAML, to the J
             return MyGate(context.channels)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -21,10 +21,11 @@ from pydantic_core import CoreSchema, core_schema
 from torch import nn
 
 from mer_nas.config.base import Config
-from mer_nas.errors import Infeasible
+from mer_nas.errors import Infeasible, unknown
 from mer_nas.registry import Registry
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Collection[Any])
 
 
 Size = tuple[int, int]
@@ -79,6 +80,8 @@ class BuildContext:
     """By input, at which height and width the first path that reads it does so."""
     ends: tuple[Shape, ...] = ()
     """What every path ends with, for a fusion, a head or an auxiliary task."""
+    whole: bool = False
+    """Whether it is a network that gives the answers itself, and no part of a path."""
 
     @property
     def around(self) -> StageBlocks:
@@ -178,7 +181,7 @@ class Block(Config):
         ('res_basic (blocks 2)', 'res_basic')
         """
         said = [
-            f"{name} {_shown(value, whole=whole)}"
+            f"{field.alias or name} {_shown(value, whole=whole)}"
             for name, field in type(self).model_fields.items()
             if name != "kind"
             and (
@@ -207,7 +210,9 @@ class Block(Config):
 def _shown(value: object, *, whole: bool) -> str:
     if isinstance(value, Block):
         return value.describe(whole=whole)
-    if isinstance(value, tuple):
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
+    if isinstance(value, tuple | list):
         return "+".join(map(str, value))
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
@@ -242,8 +247,8 @@ def shrink(size: Size, stride: int) -> Size:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
-def non_empty(items: tuple[T, ...]) -> tuple[T, ...]:
-    """Refuse an empty tuple; as a length, pydantic would also count items that it refuses."""
+def non_empty(items: C) -> C:
+    """Refuse what is empty; as a length, pydantic would also count items that it refuses."""
     if not items:
         raise ValueError("at least one is needed")
     return items
@@ -260,6 +265,7 @@ FUSIONS = Registry[Block]("fusion")
 HEADS = Registry[Block]("head")
 DYN_IMAGES = Registry[Block]("decoder of dynamic images")
 ORTHS = Registry[Block]("orthogonality")
+NETWORKS = Registry[Block]("network")
 
 for _slot in (MULTI_SCALES, DOWNS, LOCALS, GLOBALS, GATES, TEMPORALS, DYN_IMAGES, ORTHS):
     _slot.register(Identity)
@@ -276,11 +282,12 @@ SLOTS: Mapping[str, Registry[Any]] = {
     "head": HEADS,
     "dyn_image": DYN_IMAGES,
     "orth": ORTHS,
+    "network": NETWORKS,
 }
 """Every slot by the name that it has in YAML."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a table has no hash, which a part of a union needs
 class Slot:
     """Annotates a field with the slot that fills it: one of the blocks registered by then."""
 
@@ -292,10 +299,19 @@ class Slot:
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {kind: handler.generate_schema(block) for kind, block in self.registry.items()}
-        return core_schema.tagged_union_schema(choices, discriminator="kind")
+        if choices:
+            return core_schema.tagged_union_schema(choices, discriminator="kind")
+        return core_schema.no_info_before_validator_function(
+            self._refuse, core_schema.dict_schema()
+        )
+
+    def _refuse(self, tree: object) -> object:
+        """Say that there is nothing to fill the slot with yet."""
+        kind = tree.get("kind") if isinstance(tree, Mapping) else tree
+        raise ValueError(unknown(self.registry.slot, kind, self.registry))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OneOf:
     """Annotates a string field with the table whose keys it may take."""
 

@@ -8,18 +8,19 @@ stacked and run as one with `torch.func`.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mer_nas.architectures.auxiliary import ModelOutput, auxiliary_tasks
+from mer_nas.architectures.auxiliary import auxiliary_tasks
 from mer_nas.architectures.blocks.base import Block, Stem
 from mer_nas.architectures.blocks.fusion import AlignAndFuse, Fusion
+from mer_nas.architectures.blocks.network import as_map, output_of
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.paths import Stage
-from mer_nas.architectures.state import State, StatefulSequential, advance
+from mer_nas.architectures.paths import NetworkPath, Path, Stage
+from mer_nas.architectures.state import ModelOutput, State, StatefulSequential, advance
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 
 M = TypeVar("M", bound=nn.Module)
@@ -39,13 +40,22 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         visits = walk(architecture, classes=classes)
+        self.ways = architecture.ways
+        self.as_written = any(isinstance(way, NetworkPath) for way in self.ways)
+        """Whether a part may count on how maps lie in memory."""
+        names = architecture.inputs
+        self.sources = [[names.index(name) for name in way.inputs] for way in self.ways]
+        self.whole: nn.Module | None = None
+        self.auxiliary: nn.Module | None = None
+        if architecture.network is not None:
+            self.whole = visits[0].build()
+            return
         paths = [
-            [v for v in visits if v.path == index] for index in range(len(architecture.paths))
+            [v for v in visits if v.path == index and v.slot not in BEHIND]
+            for index in range(len(self.ways))
         ]
         behind = {visit.slot: visit for visit in visits if visit.slot in BEHIND}
-        self.paths = nn.ModuleList(_path([v for v in p if v.slot not in BEHIND]) for p in paths)
-        self.sources = [architecture.inputs.index(path.input) for path in architecture.paths]
-        self.read = [path.read for path in architecture.paths]
+        self.paths = nn.ModuleList(map(_path, paths))
         self.fusion = _fusion(behind["fusion"])
         self.head = behind["head"].build()
         self.auxiliary = auxiliary_tasks(architecture, visits, classes) if auxiliary else None
@@ -59,10 +69,16 @@ class Network(nn.Module):
         Returns:
             The logits (B, K); in training mode with what else is learned from.
         """
-        clips = [read(inputs[i]) for read, i in zip(self.read, self.sources, strict=True)]
+        clips = [
+            way.read([inputs[i] for i in own])
+            for way, own in zip(self.ways, self.sources, strict=True)
+        ]
+        if self.whole is not None:
+            answer = _said(self.whole, self.ways[0], clips[0])
+            return answer if self.training else answer.logits
         walked = [
-            advance(path, seen.flatten(0, -4), State())  # (B T, C, H, W) of frames
-            for path, seen in zip(self.paths, clips, strict=True)
+            _walked(path, way, seen)
+            for path, way, seen in zip(self.paths, self.ways, clips, strict=True)
         ]
         ends, states = [x for x, _ in walked], [state for _, state in walked]
         aligned, x = (ends, ends[0]) if self.fusion is None else self.fusion(*ends)
@@ -75,7 +91,8 @@ class Network(nn.Module):
         if self.auxiliary is None:
             return output
         pools = [passed.pooled_frames for passed in states]
-        told: ModelOutput = self.auxiliary(output, clips, pools, ends, aligned)
+        first = [seen[0] for seen in clips]
+        told: ModelOutput = self.auxiliary(output, first, pools, ends, aligned)
         return told
 
 
@@ -87,8 +104,26 @@ def deployed(network: M) -> M:
     return copied
 
 
-def _path(visits: list[Visit]) -> StatefulSequential:
+def _said(module: nn.Module, way: Path | NetworkPath, inputs: Sequence[Tensor]) -> ModelOutput:
+    """Return what a network that is used whole says."""
+    assert isinstance(way, NetworkPath)
+    return output_of(way.whole.call(module, inputs))
+
+
+def _walked(
+    path: nn.Module, way: Path | NetworkPath, inputs: Sequence[Tensor]
+) -> tuple[Tensor, State]:
+    """Return the map that a path ends with, and what it knows beside."""
+    if isinstance(way, Path):
+        return advance(path, inputs[0].flatten(0, -4), State())  # (B T, C, H, W) of frames
+    said = _said(path, way, inputs)
+    return as_map(said.logits), State(losses=tuple(said.losses.items()))
+
+
+def _path(visits: list[Visit]) -> nn.Module:
     _, stem, *rest = visits
+    if stem.slot == "network":
+        return stem.build()
     assert isinstance(stem.part, Stem)
     stages = stage = StatefulSequential({})
     for visit in rest:
