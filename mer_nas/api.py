@@ -126,7 +126,8 @@ class Study:
 
         Args:
             *words: As on the command line.
-            anew: Where other code began the study, measure its candidates again with this one.
+            anew: Where other code began the study, or folds of it are lost, measure its candidates
+                again with this one.
             on_event: Is told what happens.
             **settings: As for `search`.
 

@@ -37,6 +37,7 @@ from mer_nas.search.events import (
     Ended,
     FoldDone,
     Listener,
+    Note,
     Outcome,
     Rejected,
     SearchEnded,
@@ -44,20 +45,13 @@ from mer_nas.search.events import (
     ignore,
 )
 from mer_nas.search.jobs import Job, ending, told_once
+from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import FoldStore, Ledger
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Scoreboard, TrialSnapshot
 from mer_nas.search.storage import close_storage, open_study
+from mer_nas.search.trials import STATES, KeptTrial, keep, outcome_of
 from mer_nas.space import WarmStart
-
-STATES: Mapping[Outcome, TrialState] = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "infeasible": TrialState.FAIL,
-    "duplicate": TrialState.FAIL,
-}
-
 
 Grid = Sequence[Mapping[str, Any]]
 """Candidates by the parameters that lead to them."""
@@ -95,6 +89,7 @@ class StudyDriver:
         name: Of the study within the storage.
         grid: Tried after the points, and nothing after it; none to ask the sampler instead.
         again: Tried after the points, before the sampler is asked.
+        journal: Where trials are kept beside the storage; none: nowhere.
         on_event: Is told what happens.
 
     Raises:
@@ -116,12 +111,14 @@ class StudyDriver:
         name: str = "search",
         grid: Grid | None = None,
         again: Grid = (),
+        journal: Journal[KeptTrial] | None = None,
         on_event: Listener = ignore,
     ) -> None:
         self._propose = propose
         self._settings = settings
         self._closed = grid is not None
         self._emit = on_event
+        self._journal = journal
         self._store = FoldStore(ledger, clips, protocol, settings.seed, code)
         self._running: dict[str, _Running] = {}
         self._told = told_once(on_event)
@@ -273,6 +270,7 @@ class StudyDriver:
             self._reject(trial, "duplicate", f"the same as trial {self._taken[key]}")
             return None
         self._note(trial, proposal)
+        self._keep(trial.number)
         crash_point("after_ask")
         self._taken[key] = trial.number
         self.budget.reset_rejections()
@@ -377,6 +375,14 @@ class StudyDriver:
             trial.set_user_attr("reason", reason)
         crash_point("before_tell")
         self.study.tell(trial, values, STATES[outcome], skip_if_finished=True)
+        crash_point("before_kept")
+        self._keep(trial.number)
+
+    def _keep(self, *numbers: int) -> None:
+        """Bring trials to the journal; a driver that is killed before that does so later."""
+        if self._journal is not None:
+            trials = self.study.get_trials(deepcopy=False)
+            keep(self._journal, self.study, (trials[number] for number in numbers))
 
     # What is known at the start --------------------------------------------------------------
 
@@ -409,12 +415,29 @@ class StudyDriver:
         for trial in self.study.get_trials(deepcopy=True):
             if trial.state == TrialState.RUNNING:
                 self._orphans.append(trial)
+            elif (outcome := outcome_of(trial)) is not None:
+                self._keep(trial.number)
+                self._recall(trial, outcome)
             elif trial.state.is_finished():
-                self._recall(trial)
+                self._leave_out(trial)
         self.budget.renew()
 
-    def _recall(self, trial: FrozenTrial) -> None:
-        outcome: Outcome = trial.user_attrs["outcome"]
+    def _leave_out(self, trial: FrozenTrial) -> None:
+        """Do without a trial that another program has ended.
+
+        Raises:
+            StudyError: The sampler would learn from it.
+        """
+        told = f"trial {trial.number}: another program has told its end ({trial.state.name})"
+        if trial.state != TrialState.FAIL and not self._closed:
+            raise StudyError(
+                f"{told} without a fold of it, and the sampler would learn from that; restore the "
+                "storage from a copy, or leave such trials behind and go on with the others: "
+                "`mer-nas resume STUDY --anew`"
+            )
+        self._emit(Note(f"{told}; it is left out, and what is in the ledger of it stays there"))
+
+    def _recall(self, trial: FrozenTrial, outcome: Outcome) -> None:
         self.budget.count(outcome)
         for step, value in sorted(trial.intermediate_values.items()):
             self._pruner.report(trial.number, step, value)

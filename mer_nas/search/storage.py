@@ -23,6 +23,8 @@ from mer_nas.search.config import JOURNAL, StudyConfig
 from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
 
+DATABASE = "study.db"
+"""File of the default storage in a study's folder."""
 _SQLITE = "sqlite:///"
 PATIENCE = 60
 """Seconds that a database is waited for which another program has locked."""
@@ -34,7 +36,10 @@ _ADVICE = {
     "locked": "another program holds it (one that browses or copies it?); close that one",
     "full": "make room on that disk",
     "readonly": "it must be writable",
-    "malformed": "restore it from a copy, or delete it and begin a new study",
+    "malformed": "restore it from a copy, or delete it: `mer-nas resume` then rebuilds it from "
+    "trials.jsonl, or, for a study that has none, draws its trials again",
+    "not a database": "restore it from a copy, or delete it: `mer-nas resume` then rebuilds it "
+    "from trials.jsonl, or, for a study that has none, draws its trials again",
 }
 """What to do, by a word of what SQLite says."""
 
@@ -45,7 +50,7 @@ def sqlite_url(folder: Path) -> str:
     Raises:
         StudyError: The path is no Unicode, which a URL would have to be.
     """
-    file = (folder / "study.db").resolve().as_posix()
+    file = (folder / DATABASE).resolve().as_posix()
     try:
         return str(URL.create("sqlite", database=file).render_as_string())
     except UnicodeEncodeError:
@@ -110,7 +115,10 @@ def _opening(storage: str) -> Iterator[None]:
     except Exception as error:
         text = refusal(error) or next(iter(str(error).splitlines()), type(error).__name__)
         if isinstance(error, KeyError):  # Optuna: 'Record does not exist.'
-            text = "it does not hold the trials of this study"
+            text = (
+                "it does not hold the trials of this study; restore it from a copy, or have "
+                "`mer-nas resume` rebuild it"
+            )
         raise StudyError(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error

@@ -4,6 +4,7 @@ runs/moe-synthetic-1/
 ├── settings.yaml    what the words resolved to, as it holds now
 ├── origin.json      the command, the clips and the folds it began with
 ├── study.db         the Optuna study
+├── trials.jsonl     its trials once more, from which it is rebuilt where it is lost
 ├── ledger.jsonl     every finished fold with its predictions
 ├── hindsight.jsonl leaky diagnostics of the final stage, which nothing but the report reads
 ├── best.yaml        the winner as a space without open leaves
@@ -42,7 +43,7 @@ from mer_nas.report import DataSummary
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.ledger import read
-from mer_nas.search.storage import sqlite_url
+from mer_nas.search.storage import DATABASE, sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
 from mer_nas.study.forecast import decided
@@ -51,7 +52,14 @@ from mer_nas.vetting import vet
 
 RUNS = Path("runs")
 OWN = "the settings of a study of my own"
-IN_PLACE = ("ledger.jsonl", "hindsight.jsonl", "sessions.jsonl", "study.db", "driver.lock")
+IN_PLACE = (
+    "ledger.jsonl",
+    "hindsight.jsonl",
+    "trials.jsonl",
+    "sessions.jsonl",
+    "study.db",
+    "driver.lock",
+)
 """How the names of files begin that grow where they lie; all others are replaced whole."""
 BEGUN = ("origin.json", "settings.yaml", *IN_PLACE)
 """How the names of files begin that a study has before its first fold."""
@@ -101,6 +109,16 @@ class StudyFolder:
     def ledger(self) -> Path:
         """Every finished fold."""
         return self.path / "ledger.jsonl"
+
+    @property
+    def database(self) -> Path:
+        """The Optuna study, where `study.storage` names no other place."""
+        return self.path / DATABASE
+
+    @property
+    def trials(self) -> Path:
+        """The trials of the Optuna study, from which it is rebuilt."""
+        return self.path / "trials.jsonl"
 
     @property
     def hindsight(self) -> Path:

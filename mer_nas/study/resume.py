@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,21 +97,31 @@ def refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> N
 
 
 def renewed(
-    folder: StudyFolder, origin: Origin, clips: ClipSet, extensions: Sequence[Path]
+    folder: StudyFolder,
+    origin: Origin,
+    clips: ClipSet,
+    extensions: Sequence[Path],
+    *,
+    again: bool = False,
 ) -> Origin:
     """Let a study go on with the code as it is here; return what it begins with from now on.
 
     What earlier code measured stays in ledger and storage and is heard of no more: the candidates
     that it measured are measured again, in their order, before the sampler is asked for others.
+    With `again` also those that this code has measured are; folds that the ledger holds are not
+    trained again.
 
     Raises:
         StudyError: The clips are others than at the start; nothing is written then.
     """
     refuse_other_clips(folder, origin, clips)
     now = code(extensions)
-    if (version := version_of(now)) == origin.code:
+    if (version := version_of(now)) == origin.code and not again:
         return origin
     name = f"{origin.optuna.partition('@')[0]}@{version}"
+    if again:
+        known = (*origin.earlier, origin.optuna)
+        name = next(f"{name}.{n}" for n in itertools.count(2) if f"{name}.{n}" not in known)
     earlier = tuple(each for each in (*origin.earlier, origin.optuna) if each != name)
     changed = {"code": version, "files": now, "optuna": name, "earlier": earlier}
     renewed = origin.model_copy(update=changed)

@@ -26,6 +26,7 @@ from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.measure import Measurement
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.storage import drawn_before
+from mer_nas.search.trials import TRIALS, KeptTrial
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study import nested
@@ -34,6 +35,7 @@ from mer_nas.study.folder import Origin, StudyFolder, keep_settings
 from mer_nas.study.forecast import Forecast
 from mer_nas.study.plan import opened
 from mer_nas.study.predictions import write_predictions
+from mer_nas.study.restore import restore_trials
 from mer_nas.study.resume import renewed, unchanged
 from mer_nas.study.sessions import add_session, saying_what_is_kept
 from mer_nas.study.state import StudyState
@@ -61,7 +63,8 @@ def run(
         on_event: Is told what happens.
         command: What started this session.
         changed: Settings that hold from now on, from `extended`; kept once the study is ours.
-        anew: Where other code began the study, measure its candidates again with this one.
+        anew: Where other code began the study, or folds of it are lost, measure its candidates
+            again with this one.
 
     Returns:
         How much failed: trials, repetitions of the final stage, exports, and one for outer
@@ -75,13 +78,12 @@ def run(
     if not anew:
         unchanged(folder, begun, clips, settings.space.extensions)
     with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
-        if anew:
-            begun = renewed(folder, begun, clips, settings.space.extensions)
+        begun = _whole(folder, begun, clips, settings, on_event, anew=anew)
         on_event(opened(folder, settings, clips))
         files = settings.space.extensions
         workers = Workers(settings.ray, folder.path, on_event, lock, files)
         with _session(folder, command or begun.command, workers):
-            state = _trained(folder, clips, settings, workers, on_event)
+            state = _trained(folder, clips, settings, workers, on_event, anew=anew)
             clock_candidates(state)
             unexported = _exported(state, clips, on_event)
             note_end(state)
@@ -89,6 +91,30 @@ def run(
         written = _write_report(state)
     failed = written.outcomes["failed"] + len(written.study.final_failures)
     return failed + unexported + bool(written.study.nested_note)
+
+
+def _whole(
+    folder: StudyFolder,
+    begun: Origin,
+    clips: ClipSet,
+    settings: Settings,
+    on_event: Listener,
+    *,
+    anew: bool,
+) -> Origin:
+    """Restore what a study has lost of its trials; return what it goes on with.
+
+    Raises:
+        StudyError: Folds are lost, or another program has ended trials, and it is not begun anew.
+    """
+    restore_trials(folder, begun, settings, on_event)
+    state = StudyState(folder, begun)
+    if anew:
+        lost = state.begun and state.has_lost
+        return renewed(folder, begun, clips, settings.space.extensions, again=lost)
+    if state.begun:
+        state.refuse_gaps()
+    return begun
 
 
 def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> int:
@@ -109,6 +135,8 @@ def _trained(
     settings: Settings,
     workers: Workers,
     on_event: Listener,
+    *,
+    anew: bool,
 ) -> StudyState:
     """Do all that trains; return what is known once Ray has ended."""
     outer = settings.study.outer
@@ -119,7 +147,7 @@ def _trained(
         state = _search(folder, clips, settings, workers, on_event)
         if outer is not None:
             nested.measure_outer_groups(
-                state, clips, workers, partial(_inner_search, workers), on_event
+                state, clips, workers, partial(_inner_search, workers, anew), on_event
             )
     return StudyState(folder, state.origin)
 
@@ -133,10 +161,13 @@ def _search(
 ) -> StudyState:
     """Bring search and final stage to their end; return what is known."""
     begun = folder.origin()
-    with Ledger(folder.ledger, on_event) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(folder.ledger, on_event))
+        trials = stack.enter_context(Journal(TRIALS, folder.trials, on_event))
         if not len(ledger):
             workers.start()  # before the storage hears of the study: there may be no Ray
-        with closing(_driver(folder, begun, settings, clips, ledger, on_event)) as driver:
+        driver = _driver(folder, begun, settings, clips, ledger, trials, on_event)
+        with closing(driver):
             if not driver.idle:
                 workers.start()  # before the new settings are kept
             origin = keep_settings(folder, settings, clips)
@@ -150,6 +181,7 @@ def _search(
 
 def _inner_search(
     workers: Workers,
+    anew: bool,
     folder: StudyFolder,
     clips: ClipSet,
     settings: Settings,
@@ -159,6 +191,7 @@ def _inner_search(
     with StudyLock(folder.path, on_event):
         # Whether other code may go on was decided for the whole study.
         origin = renewed(folder, folder.origin(), clips, settings.space.extensions)
+        _whole(folder, origin, clips, settings, on_event, anew=anew)
         with _session(folder, origin.command, workers):
             return _search(folder, clips, settings, workers, on_event)
 
@@ -181,6 +214,7 @@ def _driver(
     settings: Settings,
     clips: ClipSet,
     ledger: Ledger,
+    trials: Journal[KeptTrial],
     on_event: Listener,
 ) -> StudyDriver:
     study = settings.study
@@ -198,6 +232,7 @@ def _driver(
         name=origin.optuna,
         grid=grid(settings.space, study.sampler),
         again=drawn_before(folder.storage(study), origin.earlier),
+        journal=trials,
         on_event=on_event,
     )
 

@@ -32,6 +32,7 @@ from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
+from mer_nas.search.trials import outcome_of
 from mer_nas.statistics import EnsembleRule, OutOfFold
 from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
 from mer_nas.study.folder import Origin, StudyFolder
@@ -64,9 +65,9 @@ class StudyState:
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:
-        """Every trial that came to an end, oldest first."""
+        """Every trial that the search has ended, oldest first."""
         trials = self.optuna.get_trials(deepcopy=False)
-        return [trial for trial in trials if "outcome" in trial.user_attrs]
+        return [trial for trial in trials if outcome_of(trial) is not None]
 
     @property
     def search_seconds(self) -> float:
@@ -106,8 +107,11 @@ class StudyState:
     @property
     def begun(self) -> bool:
         """Whether the search ever came to ask for a trial."""
-        if not self.folder.ledger.is_file():
-            return False
+        files = [self.folder.ledger, self.folder.trials]
+        if self.settings.study.storage is None:
+            files.append(self.folder.database)
+        if not any(file.is_file() for file in files):
+            return False  # opening a storage would make it
         try:
             return bool(self.optuna.get_trials(deepcopy=False))
         except Exception:  # no study in it, or no storage: opening it for the search says which
@@ -242,16 +246,36 @@ class StudyState:
 
     def _refuse_gaps(self, trial: FrozenTrial) -> None:
         """Refuse a complete trial whose folds are not all there: without it others look better."""
-        protocol = self.origin.search
-        lost = len(protocol.folds) - len(self.under(protocol, trial.user_attrs["candidate"]))
-        if lost and trial.state == TrialState.COMPLETE:
-            database = "study.db" if self.settings.study.storage is None else "its storage"
+        lost = self._gaps(trial)
+        if lost:
             raise StudyError(
                 f"{self.folder.ledger}: {count(lost, 'fold')} of trial {trial.number}, which is "
                 f"complete, {'is' if lost == 1 else 'are'} missing; restore the file from a copy, "
-                f"or delete {database}: `{self.folder.resume}` then begins the search again, and "
-                "trains no fold that is here"
+                f"or measure again what is missing: `{self.folder.resume} --anew`"
             )
+
+    def _gaps(self, trial: FrozenTrial) -> int:
+        """Return how many folds of a complete trial are missing; none of any other."""
+        if trial.state != TrialState.COMPLETE:
+            return 0
+        protocol = self.origin.search
+        return len(protocol.folds) - len(self.under(protocol, trial.user_attrs["candidate"]))
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether folds of complete trials are missing, or other programs have ended trials."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        strange = [t for t in trials if t.state.is_finished() and outcome_of(t) is None]
+        return any(map(self._gaps, self.trials)) or bool(strange)
+
+    def refuse_gaps(self) -> None:
+        """Refuse to go on where folds of complete trials are missing.
+
+        Raises:
+            StudyError: They are; the message says which, and what can be done.
+        """
+        for trial in self.trials:
+            self._refuse_gaps(trial)
 
     @cached_property
     def finalists(self) -> list[tuple[Trial, tuple[SeedScores, ...]]]:

@@ -29,9 +29,11 @@ from mer_nas.search.alternatives import Draft, Drafting
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.driver import Grid, StudyDriver
 from mer_nas.search.events import Listener, ignore
+from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.pace import Effort, Pace
 from mer_nas.search.proposals import Proposal, Propose
+from mer_nas.search.trials import TRIALS
 from mer_nas.space import WarmStart
 from mer_nas.training.config import TrainerConfig
 
@@ -242,7 +244,10 @@ def search(
     **settings: Any,
 ) -> Iterator[StudyDriver]:
     """Open the search in `folder`."""
-    with Ledger(folder / "ledger.jsonl", on_event) as ledger:
+    with (
+        Ledger(folder / "ledger.jsonl", on_event) as ledger,
+        Journal(TRIALS, folder / "trials.jsonl", on_event) as trials,
+    ):
         driver = StudyDriver(
             propose=propose,
             draft=draft,
@@ -254,6 +259,7 @@ def search(
             ledger=ledger,
             code=code_version(),
             storage=storage(folder),
+            journal=trials,
             on_event=on_event,
         )
         try:

@@ -46,23 +46,70 @@ def test_a_finished_study_trains_nothing(call: Call, study: Path) -> None:
     assert json.loads((study / "report.json").read_text())["answer"] == answer
 
 
-def test_folds_that_complete_trials_lack_are_named_and_measured_by_a_search_begun_again(
-    call: Call, study: Path
-) -> None:
-    def answer() -> dict[str, object]:
-        found = json.loads((study / "report.json").read_text())["answer"]
-        return {name: told for name, told in found.items() if name not in ("step_ms", "clip_ms")}
+def answer(study: Path) -> dict[str, object]:
+    found = json.loads((study / "report.json").read_text())["answer"]
+    return {name: told for name, told in found.items() if name not in ("step_ms", "clip_ms")}
 
-    before, ledger, said = lines(study), study / "ledger.jsonl", answer()
-    ledger.write_text("\n".join([before[0], *before[2:]]) + "\n")
-    for verb in ("report", "resume"):
-        result = call(verb, str(study))
+
+@pytest.mark.parametrize("left", [2, 1, 0], ids=("one fold gone", "all", "no file"))
+def test_folds_that_complete_trials_lack_are_named_and_measured_again(
+    left: int, call: Call, study: Path
+) -> None:
+    before, ledger, said = lines(study), study / "ledger.jsonl", answer(study)
+    kept = [before[0], *(before[2:] if left == 2 else [])]
+    ledger.write_text("\n".join(kept) + "\n")
+    if not left:
+        ledger.unlink()
+    for words in (["report", str(study)], ["resume", str(study), "study.trials=4"]):
+        result = call(*words)
         assert result.exit_code == 2
-        assert f"{ledger}: 1 fold of trial 0, which is complete, is missing; " in result.stderr
-    (study / "study.db").unlink()
+        many = "1 fold of trial 0, which is complete, is" if left == 2 else "2 folds of trial "
+        assert f"{ledger}: {many}" in result.stderr
+        assert result.stderr.endswith(
+            f"or measure again what is missing: `mer-nas resume {study} --anew`\n"
+        )
+    assert call("resume", str(study), "--anew").exit_code == 0
+    assert len(lines(study)) == len(before)
+    assert answer(study) == said
     assert call("resume", str(study)).exit_code == 0
     assert len(lines(study)) == len(before)
-    assert answer() == said
+
+
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "torn", "no database"])
+def test_a_storage_that_is_lost_is_rebuilt_and_nothing_trained(
+    damage: str, call: Call, study: Path
+) -> None:
+    before, said, file = lines(study), answer(study), study / "study.db"
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "deleted":
+        size = {"emptied": 0, "torn": len(content) // 2}.get(damage)
+        file.write_bytes(content[:size] if size is not None else b"x" * 5000)
+    report = call("report", str(study))
+    assert report.exit_code == 2
+    assert "`mer-nas resume`" in report.stderr
+    result = call("resume", str(study))
+    assert result.exit_code == 0, result.output
+    assert (
+        f"{study / 'trials.jsonl'}: 3 trials that the storage had lost are back" in result.stderr
+    )
+    aside = study / "study.db.damaged"
+    assert aside.exists() == (damage in ("torn", "no database"))
+    assert lines(study) == before
+    assert answer(study) == said
+
+
+def test_a_lost_storage_of_a_study_of_before_takes_with_it_what_is_said(
+    call: Call, study: Path
+) -> None:
+    before, said = lines(study), answer(study)
+    (study / "study.db").unlink()
+    (study / "trials.jsonl").unlink()
+    result = call("resume", str(study))
+    assert result.exit_code == 0
+    assert "their numbers, ends and times are lost, and of the 22 folds of " in result.stderr
+    assert lines(study) == before
+    assert answer(study) == said
 
 
 @pytest.mark.parametrize("name", ["report.json", "sessions.jsonl"])

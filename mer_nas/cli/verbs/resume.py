@@ -15,7 +15,8 @@ from mer_nas.cli.options import as_json, quiet, study_folder, trusting, words
 @click.option(
     "--anew",
     is_flag=True,
-    help="Where other code began the study, measure its candidates again with this one.",
+    help="Where other code began the study, or folds of it are lost, measure its candidates "
+    "again with this one.",
 )
 @as_json
 @quiet
