@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mer_nas.config.base import Tree
+    from mer_nas.config.keys import Key
     from mer_nas.data.checks.check import CheckReport
     from mer_nas.evaluation.candidate import Candidate
     from mer_nas.evaluation.timing import Timing
@@ -67,6 +68,7 @@ __all__ = [
     "draw_clips",
     "evaluate",
     "export",
+    "keys",
     "layouts",
     "load_model",
     "load_study",
@@ -79,7 +81,6 @@ __all__ = [
     "reproduce",
     "schema",
     "search",
-    "setting_names",
     "settings",
     "synthesize",
     "system",
@@ -207,11 +208,18 @@ def settings(*words: str, point: str | None = None, **settings: Any) -> Settings
     return _resolved(words, settings, point=point, also=("point",))[0]
 
 
-def setting_names(group: str) -> list[str]:
-    """Return the names of the settings of trainer, data, study or ray, sorted."""
-    from mer_nas.settings import setting_names
+def keys(group: str) -> list[Key]:
+    """Return the settings of space, trainer, data, study or ray: what each may be and does.
 
-    return setting_names(group)
+    >>> [key.default for key in keys("study") if key.name == "study.folds"]
+    ['4']
+
+    Raises:
+        ConfigError: There is no such group.
+    """
+    from mer_nas.config.keys import keys
+
+    return list(keys(group))
 
 
 def presets(group: str) -> dict[str, str]:
@@ -264,7 +272,7 @@ def schema(group: str, space: str | None = None) -> Tree:
     """Return the JSON schema of a group's YAML files, or of an architecture in closed form.
 
     Args:
-        group: space, trainer, data, study or architecture.
+        group: space, trainer, data, study, ray or architecture.
         space: A space whose extensions count too.
 
     Raises:

@@ -11,21 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from mer_nas import trust
 from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, Tree, validate
+from mer_nas.config.keys import keys
 from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
 from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import brief
-
-DEFAULTS = {"space": "moe", "trainer": "quick", "data": "synthetic", "study": "quick"}
 
 
 class _Data(Config):
@@ -157,7 +156,7 @@ def resolve(
         "ray": _ray,
     }
     for group, reader in readers.items():
-        word = (given or {}).get(group, read.plain.get(group, DEFAULTS.get(group, "")))
+        word = (given or {}).get(group, read.plain.get(group, presets.DEFAULTS.get(group, "")))
         try:
             parts[group] = reader(word, read.of(group))
         except ConfigError as error:
@@ -167,7 +166,7 @@ def resolve(
     trainer_words = read.of("trainer")
     trust.name_files(parts["space"].extensions)
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
-    word = (given or {}).get("study", read.plain.get("study", DEFAULTS["study"]))
+    word = (given or {}).get("study", read.plain.get("study", presets.DEFAULTS["study"]))
     open_final = _is_final_open(word, read.of("study"))
     return Settings(**parts, trainer_words=trainer_words, own=True, open_final=open_final)
 
@@ -198,7 +197,7 @@ def worded(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
             given[key] = SearchSpace.read(dict(value), "space", Path())
         elif isinstance(value, Mapping):
             words += [f"{key}.{name}={text}" for name, text in _leaves(value)]
-        elif isinstance(value, str | Path) and key in DEFAULTS:
+        elif isinstance(value, str | Path) and key in presets.DEFAULTS:
             words.append(f"{key}={value}")
         else:
             raise ConfigError(
@@ -231,7 +230,7 @@ def _as_word(value: Any, key: str) -> str:
 
 def _unknown_keyword(key: str) -> str:
     for group in ("trainer", "ray", "data"):
-        if key in setting_names(group):
+        if any(known.name == f"{group}.{key}" for known in keys(group)):
             return f"{key}: a setting of {group}, so {group}={{{key!r}: ...}} would be right"
     return unknown("keyword", key, [*GROUPS, *StudyConfig.model_fields])
 
@@ -246,7 +245,9 @@ def with_space_of(point: str, words: Sequence[str]) -> list[str]:
     """
     if "space" in overrides.parse(words).plain:
         return list(words)
-    names = sorted(presets.names("space"), key=lambda name: (name != DEFAULTS["space"], name))
+    names = sorted(
+        presets.names("space"), key=lambda name: (name != presets.DEFAULTS["space"], name)
+    )
     known = {name: _systems(presets.read("space", name)) for name in names}
     for name, systems in known.items():
         if point in systems:
@@ -315,18 +316,8 @@ def _ray(word: str | Config, changes: dict[str, Any]) -> RayConfig:
     return validate(RayConfig, overrides.apply(tree, changes), "ray")
 
 
-def setting_names(group: str) -> list[str]:
-    """Return the names of the settings of trainer, data, study or ray, sorted.
-
-    >>> "workers" in setting_names("ray")
-    True
-    """
-    kinds = get_args(GROUPS[group]) or (GROUPS[group],)
-    return sorted({name for kind in kinds for name in getattr(kind, "model_fields", ())})
-
-
 def schema(group: str) -> Tree:
-    """Return the JSON schema of a group's YAML files, for editors.
+    """Return the JSON schema of a group's settings, as its YAML files have them.
 
     Raises:
         ConfigError: There is no such group.
@@ -343,4 +334,6 @@ def schema(group: str) -> Tree:
             return adapter.json_schema()
         case "study":
             return StudyConfig.model_json_schema()
-    raise ConfigError(unknown("group", group, presets.FOLDERS))
+        case "ray":
+            return RayConfig.model_json_schema()
+    raise ConfigError(unknown("group", group, GROUPS))

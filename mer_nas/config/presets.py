@@ -30,6 +30,8 @@ FOLDERS = {
     "data": "data",
     "study": "studies",
 }
+DEFAULTS = {"space": "moe", "trainer": "quick", "data": "synthetic", "study": "quick"}
+"""The presets of a command that names none."""
 
 
 @cache

@@ -15,7 +15,9 @@ class SyntheticData(Config):
     """Rendered faces whose expression is known; deterministic from the seed."""
 
     kind: Literal["synthetic"] = "synthetic"
+    """Clips that this program renders."""
     name: Name = "synthetic"
+    """What the clips are called, in reports and in the names of studies."""
     seed: NonNegativeInt = 0
     """Decides every subject, clip and pixel."""
     subjects: Annotated[int, Interval(ge=2, le=10_000)] = 12
@@ -41,7 +43,9 @@ class PrecomputedFlow(Config):
     """Onset-to-apex flow images (u, v, strain) and a csv that names them, as HTNet published."""
 
     kind: Literal["precomputed_flow"] = "precomputed_flow"
+    """Flow images that somebody has computed."""
     name: Name = "precomputed_flow"
+    """What the clips are called, in reports and in the names of studies."""
     root: Place | None = None
     """Folder with the csv and the image folder."""
     csv: str = "combined_3_class2_for_optical_flow.csv"
@@ -67,7 +71,9 @@ class RecordedData(Config):
     """Clips of one or several licensed data sets, as their authors give them out."""
 
     kind: Literal["recorded"] = "recorded"
+    """Frames or videos as a data set is given out."""
     name: Name = "recorded"
+    """What the clips are called, in reports and in the names of studies."""
     layouts: Annotated[tuple[str, ...], Len(1)]
     """The data sets: names of files in mer_nas/data/annotations/layouts."""
     root: Place | None = None

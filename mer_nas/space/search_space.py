@@ -137,7 +137,9 @@ class SpaceFile(Config):
     """A search space as its YAML file holds it."""
 
     name: Name
+    """What the space is called, in reports and in the names of studies."""
     summary: str = ""
+    """What is in it, in a sentence."""
     extensions: tuple[Path, ...] = ()
     """Python files with blocks of your own, relative to this file."""
     architecture: Tree
@@ -146,7 +148,9 @@ class SpaceFile(Config):
     """Settings of the trainer that are searched along, in place of the preset's."""
     limits: Limits = Field(default_factory=Limits)
     points: tuple[Point, ...] = ()
+    """Candidates of the space that are tried first, by name."""
     references: tuple[Reference, ...] = ()
+    """Networks outside the space, built and trained on request."""
     tables: tuple[PublishedTable, ...] = ()
     """Published tables whose rows are points; the report sets our scores beside them."""
 

@@ -54,6 +54,7 @@ class TrainerConfig(Config):
     name: str = ""
     """What the recipe is called, for reports."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Takes the steps; sgd with a momentum of 0.9, as Nesterov has it."""
     epochs: PositiveInt | None = 30
     """Passes over the training clips of the fold; fixed, so that no epoch is selected."""
     steps: PositiveInt | None = None

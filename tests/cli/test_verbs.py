@@ -7,14 +7,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 import yaml
 from click.testing import Result
 
 import mer_nas
+from mer_nas.cli.options import StudyName, Word
 from mer_nas.config import presets
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.settings import resolve
 
 Call = Callable[..., Result]
@@ -33,6 +36,7 @@ def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
         "data",
         "evaluate",
         "export",
+        "keys",
         "list",
         "predict",
         "report",
@@ -182,21 +186,81 @@ def test_the_schema_of_an_architecture_knows_every_block(call: Call) -> None:
     assert json.loads(call("schema", "study").stdout)["additionalProperties"] is False
 
 
-def complete(word: str) -> list[str]:
-    from mer_nas.cli.options import Word
-
-    return [item.value for item in Word().shell_complete(None, None, word)]  # type: ignore[arg-type]
+def complete(word: str, *before: str) -> list[str]:
+    """Return what the shell is offered after `mer-nas search` and some words."""
+    ctx = click.Context(click.Command("search"))
+    ctx.params["words"] = before
+    return [item.value for item in Word().shell_complete(ctx, click.Option(["-x"]), word)]
 
 
 def test_words_are_completed(call: Call) -> None:
-    assert complete("sp") == ["space="]
-    assert complete("st") == ["study=", "study."]
+    assert complete("sp") == ["space.", "space="]
+    assert complete("st") == ["study.", "study="]
     assert complete("space=m") == ["space=moe"]
     assert complete("trainer.ep") == ["trainer.epochs="]
     assert complete("data.ro") == ["data.root=", "data.roots="]
-    assert complete("nothing=") == []
+    assert complete("nothing=") == complete("nothing.a") == []
     for shell in ("bash", "zsh", "fish"):
         assert "_MER_NAS_COMPLETE" in call("completion", shell).stdout
+
+
+def test_keys_are_completed_at_every_depth_and_their_values_where_they_are_words() -> None:
+    assert complete("study.fin") == ["study.final.", "study.final="]
+    assert complete("study.final.s") == ["study.final.seeds="]
+    assert complete("study.pruner=b") == ["study.pruner=bootstrap", "study.pruner=bound"]
+    assert complete("ray.dashboard=") == ["ray.dashboard=false", "ray.dashboard=true"]
+    assert complete("point=prog_s") == ["point=prog_s"]
+
+
+def test_keys_of_an_architecture_are_those_of_the_space_that_was_named(here: Path) -> None:
+    (here / "mine.yaml").write_text("name: mine\narchitecture: {paths: [{odd: {kind: a}}]}\n")
+    assert complete("space.architecture.paths.0.od", "space=./mine.yaml") == [
+        "space.architecture.paths.0.odd.",
+        "space.architecture.paths.0.odd=",
+    ]
+    assert complete("space.architecture.paths.0.od") == []
+    assert complete("space.architecture.pa", "space=./nowhere.yaml") == []
+
+
+def test_studies_are_completed_by_name(here: Path) -> None:
+    for name in ("moe-1", "hybrid-1"):
+        (here / "runs" / name).mkdir(parents=True)
+    (here / "runs" / "moe-1" / "origin.json").touch()
+    ctx = click.Context(click.Command("resume"))
+    (found,) = StudyName().shell_complete(ctx, click.Option(["-x"]), "mo")
+    assert found.value == "moe-1"
+
+
+# Keys
+
+
+def test_every_key_says_what_it_does(call: Call) -> None:
+    rows = json.loads(call("keys", "--json").stdout)
+    names = [row["name"] for row in rows]
+    assert len(names) == len(set(names))
+    assert {name.partition(".")[0] for name in names} == {*presets.FOLDERS, "ray"}
+    assert [row["name"] for row in rows if not row["about"] or not row["kind"]] == []
+
+
+def test_a_key_is_told_with_all_that_it_may_be(call: Call) -> None:
+    assert call("keys", "trainer.label_smoothing").stdout == (
+        "trainer.label_smoothing: number from 0 below 1; where nobody says, 0.0\n"
+        "Probability mass that the target spreads evenly over all classes.\n"
+    )
+    assert "  study.final.seeds=1 " in call("keys", "study.final").stdout
+
+
+def test_an_unknown_key_is_refused_with_a_guess(call: Call) -> None:
+    refused = call("keys", "study.trails")
+    assert refused.exit_code == 2
+    assert "Did you mean 'study.trials'?" in refused.stderr
+
+
+def test_the_help_of_a_search_names_every_key_of_a_group(call: Call) -> None:
+    told = call("search", "--help").stdout.partition("Keys (mer-nas keys GROUP")[2]
+    named = set(re.findall(r"[a-z_]+", told))
+    assert {"alternatives", "final", "epochs", "root", "workers", "limits"} <= named
+    assert set(StudyConfig.model_fields) | set(RayConfig.model_fields) <= named
 
 
 def test_a_plan_trains_nothing_and_makes_nothing(call: Call, tiny: list[str], here: Path) -> None:

@@ -5,13 +5,14 @@ import json
 import click
 
 from mer_nas import api
+from mer_nas.cli.options import GROUPS
 
 
 @click.command()
-@click.argument("group", type=click.Choice([*api.GROUPS, "architecture"]))
+@click.argument("group", type=click.Choice([*GROUPS, "architecture"]))
 @click.option("--space", "space", default=None, help="A space whose extensions count too.")
 def verb(group: str, space: str | None) -> None:
-    """Print the JSON schema of the YAML files of a group, or of an architecture in closed form.
+    """Print the JSON schema of the settings of a group, or of an architecture in closed form.
 
     \b
     mer-nas schema space

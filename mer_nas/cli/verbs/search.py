@@ -5,10 +5,10 @@ import sys
 import click
 
 from mer_nas import api
-from mer_nas.cli.options import as_json, quiet, words
+from mer_nas.cli.options import Searching, as_json, quiet, words
 
 
-@click.command()
+@click.command(cls=Searching)
 @words
 @click.option("--plan", is_flag=True, help="Print what would be done and how long; train nothing.")
 @as_json

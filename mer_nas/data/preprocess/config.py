@@ -70,6 +70,7 @@ class Farneback(Config):
     """Farnebäck's flow (2003), by OpenCV."""
 
     kind: Literal["farneback"] = "farneback"
+    """The algorithm: here that of Farneback 2003."""
     levels: PositiveInt = 3
     """Levels of the pyramid, each half as large as the one below."""
     window: PositiveInt = 15
@@ -82,6 +83,7 @@ class TVL1(Config):
     """Total variation with an L1 data term (Zach et al. 2007), by scikit-image."""
 
     kind: Literal["tvl1"] = "tvl1"
+    """The algorithm: here that of Zach et al. 2007."""
     attachment: PositiveFloat = 15.0
     """Weight of the data; the smaller, the smoother the flow. Frames are in [0, 1]."""
     tightness: PositiveFloat = 0.3
@@ -96,6 +98,7 @@ class DIS(Config):
     """Dense inverse search (Kroeger et al. 2016), by OpenCV."""
 
     kind: Literal["dis"] = "dis"
+    """The algorithm: here that of Kroeger et al. 2016."""
     preset: Literal["ultrafast", "fast", "medium"] = "medium"
     """Speed against precision, as OpenCV has them."""
 
