@@ -38,6 +38,7 @@ DYNAMIC_IMAGE = "dynamic_image"
 KEYFRAMES = "keyframes"
 KEYFRAMES_RGB = "keyframes_rgb"
 FRAMES = "frames"
+CLIP_FRAMES = "clip_frames"
 
 INPUTS: Mapping[str, Input] = {
     FLOW: Input(3, False, "optical flow u, v and its strain, onset to apex"),
@@ -47,8 +48,12 @@ INPUTS: Mapping[str, Input] = {
     KEYFRAMES: Input(1, True, "onset, apex and offset, grey", length=3, rising=2),
     KEYFRAMES_RGB: Input(3, True, "onset, apex and offset, in colour", length=3, rising=2),
     FRAMES: Input(1, True, "evenly spaced grey frames, onset to apex"),
+    CLIP_FRAMES: Input(1, True, "evenly spaced grey frames, onset to offset; no apex is needed"),
 }
 """Every input by its name."""
+
+COUNTED = frozenset({FRAMES, CLIP_FRAMES})
+"""Inputs of as many frames as are asked for."""
 
 ACTION_UNITS = ("1", "2", "4", "5", "6", "7", "9", "10", "12", "14", "15", "17")
 """The facial action units that networks may learn to tell, by their number in FACS."""

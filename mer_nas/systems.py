@@ -15,8 +15,8 @@ from mer_nas.config.overrides import apply, merge
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.inputs import FRAMES, INPUTS
-from mer_nas.space import Point, Reference, SearchSpace
+from mer_nas.inputs import COUNTED, INPUTS
+from mer_nas.space import FIDELITY, Fidelity, Point, Reference, SearchSpace
 from mer_nas.space.domains import BlockChoice, BlockNode, Items, Node, Repeat
 from mer_nas.space.walks import values
 from mer_nas.training.config import TrainerConfig
@@ -32,8 +32,10 @@ class System(NamedTuple):
     role: str
     """point: a warm start inside the space; reference: a published system beside it."""
     source: str
-    fidelity: str
-    """code: equal to public code; paper: specified by the text; reading: an interpretation."""
+    fidelity: Fidelity
+    """How it stands to its source: a key of `mer_nas.space.FIDELITY`."""
+    differs: str
+    """Where that does not hold."""
     classes: int
     params: int
     """Weights that are trained."""
@@ -43,13 +45,19 @@ class System(NamedTuple):
     """Nominal multiply-accumulates of the deployed network for one clip."""
 
     @property
+    def faithful(self) -> str:
+        """How it stands to its source, in words."""
+        return f"{self.fidelity}: {FIDELITY[self.fidelity]}"
+
+    @property
     def line(self) -> str:
         """The system as one line of a table."""
         differs = self.deployed != self.params
         deployed = f" ({self.deployed:,} weights deployed)" if differs else ""
+        but = f"; but {self.differs}" if self.differs else ""
         return (
             f"{self.name:<26}{self.role:<11}{self.params:>12,} weights "
-            f"{self.macs / 1e6:>9.1f} MMAC  {self.fidelity:<8} {self.source}{deployed}"
+            f"{self.macs / 1e6:>9.1f} MMAC  {self.fidelity:<8} {self.source}{deployed}{but}"
         )
 
 
@@ -93,7 +101,7 @@ def _counted(space: SearchSpace, entry: Point | Reference, classes: int) -> Syst
     if isinstance(entry, Point):
         space.limits.hold(place, params=cost.deployed, macs=cost.macs)
     role = "reference" if isinstance(entry, Reference) else "point"
-    said = (entry.name, role, entry.source, entry.fidelity, number)
+    said = (entry.name, role, entry.source, entry.fidelity, entry.differs, number)
     return System(*said, cost.parameters, cost.deployed, cost.macs)
 
 
@@ -115,7 +123,7 @@ def needs(space: SearchSpace) -> Needs:
         space.place,
         tuple(inputs),
         tuple(dict.fromkeys(size for reading in read for size in reading.sizes)),
-        max(filter(_is_number, frames), default=0) if FRAMES in inputs else 0,
+        max(filter(_is_number, frames), default=0) if COUNTED & set(inputs) else 0,
         action_units=any(weight > 0 for weight in filter(_is_number, weights)),
     )
 

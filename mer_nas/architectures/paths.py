@@ -121,6 +121,17 @@ around each eye and around each corner of the mouth. HTNet finds them by landmar
 where an aligned face has them, because not every input comes with its face.
 """
 
+Scaling = Literal["none", "clip"]
+"""What a path does with the values that it reads, before anything else.
+
+FDP's public code (github.com/CYF-cuber/FDP) takes off the mean of all clips of a split and divides
+by their largest value. Of the held-out clips that would be a statistic of the subjects that are
+asked about, so here each clip has its own: no clip decides what another looks like.
+"""
+
+_LARGEST = 1e-6
+"""Below this the largest value of a clip shows rounding only."""
+
 _EYE = (0.34, 0.38)
 """Where an aligned face has the eye on its left: across and down, in sides of the image."""
 _MOUTH = (0.37, 0.71)
@@ -205,6 +216,9 @@ class Path(Config):
     layout: Annotated[ImageLayout, Field(exclude_if=lambda layout: layout == "whole")] = "whole"
     """tiles4: in place of the whole face, four squares of half its side, around eyes and corners
     of the mouth, put together; an aligned face has them at fixed places."""
+    scaling: Annotated[Scaling, Field(exclude_if=lambda scaling: scaling == "none")] = "none"
+    """clip: take off the mean of the clip, over all its frames, and divide by what is then its
+    largest value."""
     frames: Annotated[int, Interval(ge=1, le=1024)] = 1
     """Frames that the path takes of an input that is a sequence; 1 for an image."""
     stem: Annotated[Stem, Slot(STEMS)]
@@ -244,6 +258,7 @@ class Path(Config):
             inputs: One: (B, C, S, S), or (B, T, C, S, S) with at least as many frames as it takes.
         """
         seen = [_taken(self.input, self.frames, x) for x in inputs]
+        seen = list(map(_scaled, seen)) if self.scaling == "clip" else seen
         return list(map(_tiles, seen)) if self.layout == "tiles4" else seen
 
     def check(self, context: BuildContext) -> None:
@@ -381,6 +396,13 @@ def _taken(name: str, count: int, x: Tensor) -> Tensor:
         raise ValueError(f"{given} frames of {name!r} for a path of {count}")
     chosen = INPUTS[name].chosen(count, given)
     return x if len(chosen) == given else x[:, chosen]
+
+
+def _scaled(x: Tensor) -> Tensor:
+    """Return clips (B, ..., C, S, S), each less its mean and divided by its largest value."""
+    values = x.flatten(1)
+    values = values - values.mean(1, keepdim=True)
+    return (values / values.amax(1, keepdim=True).clamp_min(_LARGEST)).view_as(x)
 
 
 def _tiles(x: Tensor) -> Tensor:

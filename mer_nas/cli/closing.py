@@ -171,7 +171,8 @@ def _answer(report: Report) -> list[str]:
         for name, score in (("UAR", answer.uar), ("accuracy", answer.accuracy))
         if score is not None
     ]
-    whence = "a published point" if answer.label == answer.origin else answer.origin
+    point = "a point of your own" if answer.fidelity == "own" else "a published point"
+    whence = point if answer.label == answer.origin else answer.origin
     if answer.members and ensemble is not None:
         whence = ensemble.how
     weights = answer.deployed if answer.members else answer.parameters
@@ -179,7 +180,7 @@ def _answer(report: Report) -> list[str]:
     lines = [
         f"winner    {answer.label} ({whence}), {size}{(answer.macs or 0) / 1e6:.1f} MMAC",
         *map(_member, answer.members),
-        *([f"          {answer.fidelity}: {answer.source}"] if answer.fidelity else []),
+        *([f"          {answer.fidelity}: {answer.source}"] if answer.source else []),
         f"UF1       {uf1.mean:.3f}{spread} over {count(uf1.seeds, 'seed')}, {answer.protocol}"
         + (f"; {', '.join(rest)}" if rest else ""),
     ]

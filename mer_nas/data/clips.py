@@ -24,7 +24,7 @@ from mer_nas.data.needs import Provides
 from mer_nas.data.preprocess.config import Preparation
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
-from mer_nas.inputs import ACTION_UNITS, FLOW, FRAMES
+from mer_nas.inputs import ACTION_UNITS, COUNTED, FLOW
 from mer_nas.wording import brief, count, some
 
 Array = NDArray[Any]
@@ -152,12 +152,12 @@ class ClipSet:
     @property
     def provides(self) -> Provides:
         """What the set has, now that it is loaded."""
-        frames = self.inputs[FRAMES].shape[1] if FRAMES in self.inputs else 0
+        counted = [self.inputs[name].shape[1] for name in self.inputs if name in COUNTED]
         return Provides(
             self.name,
             tuple(self.inputs),
             next(array.shape[-1] for array in self.inputs.values()),
-            frames,
+            min(counted, default=0),
             any(record.action_units is not None for record in self.records),
         )
 

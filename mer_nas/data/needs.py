@@ -22,7 +22,7 @@ class Needs:
     sizes: tuple[int, ...] = ()
     """Heights and widths at which inputs are read, in pixels; none: any will do."""
     frames: int = 0
-    """The most frames that are taken of the input `frames`."""
+    """The most frames that are taken of an input that has as many as are asked for."""
     action_units: bool = False
     """Whether action units are learned besides the class."""
 
@@ -76,7 +76,7 @@ class Provides:
     size: int | None = None
     """Height and width of every input, in pixels; None: the one that is asked for."""
     frames: int | None = None
-    """Frames of the input `frames`; None: as many as are asked for."""
+    """Frames of such an input; None: as many as are asked for."""
     action_units: bool = False
     """Whether any clip is annotated with action units."""
 

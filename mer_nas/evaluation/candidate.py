@@ -13,7 +13,7 @@ from mer_nas.config.base import Tree, validate
 from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, unknown
-from mer_nas.inputs import FRAMES, INPUTS
+from mer_nas.inputs import COUNTED, INPUTS
 from mer_nas.training.config import TrainerConfig
 from mer_nas.wording import brief
 
@@ -51,7 +51,7 @@ class Candidate:
             place,
             self.architecture.inputs,
             tuple(dict.fromkeys(way.size for way in ways)),
-            max((way.frames for way in ways if FRAMES in way.inputs), default=0),
+            max((way.frames for way in ways if COUNTED & set(way.inputs)), default=0),
             action_units=self.architecture.losses.au > 0,
         )
 

@@ -15,7 +15,7 @@ from mer_nas.evaluation.hindsight import Pairs, best_of_each, learning_curve
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.report.scores import SeedScores
 from mer_nas.search.events import Outcome
-from mer_nas.space.search_space import Fidelity
+from mer_nas.space.search_space import FIDELITY, Fidelity
 
 
 class CandidateSummary(Config):
@@ -28,7 +28,9 @@ class CandidateSummary(Config):
     source: str = ""
     """Where the point was published; empty for a proposal of the search."""
     fidelity: Fidelity | None = None
-    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    """How it stands to its source; none for a proposal of the search."""
+    differs: str = ""
+    """Where that does not hold."""
     parameters: NonNegativeInt | None = None
     """Weights that are trained."""
     deployed: NonNegativeInt | None = None
@@ -39,6 +41,20 @@ class CandidateSummary(Config):
     """Milliseconds of a training step of 16 clips, measured; none where it was not."""
     clip_ms: NonNegativeFloat | None = None
     """Milliseconds of one clip at inference, measured; none where it was not."""
+
+    @property
+    def faithful(self) -> str:
+        """Its source and how it stands to it, in words."""
+        said = [self.source or "source not stated"] if self.fidelity != "own" else []
+        said += [FIDELITY[self.fidelity]] if self.fidelity else []
+        return ": ".join(said) + (f"; but {self.differs}" if self.differs else "")
+
+    @property
+    def point_kind(self) -> str:
+        """What kind of point it is, in words."""
+        if self.fidelity == "own":
+            return "own point"
+        return f"published point, {self.fidelity}" if self.fidelity else "published point"
 
     @property
     def shared(self) -> Tree:

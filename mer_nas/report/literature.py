@@ -50,7 +50,7 @@ class _BuiltHere(Config):
     space: str
     point: str
     fidelity: Fidelity | None = None
-    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    """How it stands to its source."""
 
 
 class _PublishedSystem(Config):

@@ -6,6 +6,7 @@ asks for.
 """
 
 from mer_nas.space.search_space import (
+    FIDELITY,
     Fidelity,
     Limits,
     Point,
@@ -16,6 +17,7 @@ from mer_nas.space.search_space import (
 )
 
 __all__ = [
+    "FIDELITY",
     "Fidelity",
     "Limits",
     "Point",

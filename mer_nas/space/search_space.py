@@ -9,9 +9,9 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Name, Tree, validate
@@ -24,7 +24,14 @@ from mer_nas.space.settings import Setting
 from mer_nas.space.walks import completed, encode, fill, narrow, values
 from mer_nas.wording import brief
 
-Fidelity = Literal["code", "paper", "reading"]
+Fidelity = Literal["code", "paper", "reading", "own"]
+FIDELITY: Mapping[Fidelity, str] = {
+    "code": "equal to public code, in training and evaluation and in how it starts",
+    "paper": "fully specified by the text",
+    "reading": "our reading of the text",
+    "own": "somebody's own, published nowhere",
+}
+"""What each word says of a system; `differs` says where it does not hold."""
 
 
 class Limits(Config):
@@ -74,12 +81,23 @@ class _PublishedSystem(Config):
     """What a published system has, whether a search may draw it or not."""
 
     name: Name
-    source: str
+    source: str = ""
     """Where it was published: DOI, arXiv number or address of the code."""
-    fidelity: Fidelity
-    """code: equal to public code; paper: specified by the text; reading: our interpretation."""
+    fidelity: Fidelity = "own"
+    """code: equal to public code, in evaluation, in training and in initialisation; paper:
+    specified by the text; reading: an interpretation; own: nobody else's."""
+    differs: str = ""
+    """What of it is not so: what differs from the code, or what the text leaves open."""
     recipe: str = ""
     """Trainer preset that it was published with."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if self.fidelity != "own" and not self.source:
+            raise ValueError(
+                f"fidelity {self.fidelity!r} without a source; name it, or say fidelity: own"
+            )
+        return self
 
     @property
     def changes(self) -> Tree:

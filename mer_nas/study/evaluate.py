@@ -32,6 +32,7 @@ from mer_nas.report import CandidateSummary, DataSummary, SeedScores, read_docum
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings
+from mer_nas.space import FIDELITY, Fidelity
 from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
@@ -97,14 +98,24 @@ class Evaluated:
     """Version of the code that decides scores."""
     source: str = ""
     """Where the point was published; empty where none was named."""
-    fidelity: str = ""
+    fidelity: Fidelity | None = None
     """How faithful the point is to its source."""
+    differs: str = ""
+    """Where it is not."""
 
     def __repr__(self) -> str:
         """Return what was measured and what it came to."""
         scores = [("uf1", round(self.uf1, 4)), ("seeds", len(self.scores))]
         facts = [("name", self.name), ("protocol", self.protocol), *scores]
         return brief(self, [*facts, ("folder", str(self.folder))])
+
+    @property
+    def faithful(self) -> str:
+        """How the point stands to its source, in words; empty where none was named."""
+        if self.fidelity is None:
+            return ""
+        but = f"; but {self.differs}" if self.differs else ""
+        return f"{self.fidelity}: {self.source or FIDELITY[self.fidelity]}{but}"
 
     @property
     def uf1(self) -> float:
@@ -116,7 +127,8 @@ class Evaluated:
         return {
             "name": self.name,
             "source": self.source,
-            "fidelity": self.fidelity,
+            "fidelity": self.fidelity or "",
+            "differs": self.differs,
             "protocol": self.protocol,
             "seed": self.seed,
             "data": self.data,
@@ -174,7 +186,7 @@ def evaluate(
         study.seed,
         clips.fingerprint,
         code_version(files),
-        *((entry.source, entry.fidelity) if entry is not None else ()),
+        *((entry.source, entry.fidelity, entry.differs) if entry is not None else ()),
     )
     _keep(_written(found, settings, clips, list(done.results.values())), folder / FILE)
     return found
@@ -193,7 +205,8 @@ def _written(
         origin=found.name,
         warm_start=bool(found.fidelity),
         source=found.source,
-        fidelity=found.fidelity or None,
+        fidelity=found.fidelity,
+        differs=found.differs,
         **Cost.of(found.candidate.architecture, len(clips.classes))._asdict(),
         data=data,
         data_settings=settings.data.model_dump(mode="json"),

@@ -245,7 +245,7 @@ def _published(state: StudyState, point: str | None) -> Tree:
     if point is None:
         return {}
     entry = state.settings.space.point(point)
-    return {"source": entry.source, "fidelity": entry.fidelity}
+    return {"source": entry.source, "fidelity": entry.fidelity, "differs": entry.differs}
 
 
 def _times(state: StudyState, candidate: str) -> Tree:

@@ -22,9 +22,7 @@ from mer_nas.inputs import (
     DYNAMIC_IMAGE,
     FLOW,
     FLOW_RGB,
-    FRAMES,
-    KEYFRAMES,
-    KEYFRAMES_RGB,
+    INPUTS,
 )
 from mer_nas.training.config import Augmentation
 
@@ -202,7 +200,7 @@ def magnify(name: str, clips: Tensor, factors: Tensor) -> Tensor:
         return clips * factor
     if name == FLOW_RGB:
         return (clips * factor).clamp(max=1)
-    if name in (FRAMES, KEYFRAMES, KEYFRAMES_RGB):
+    if INPUTS[name].timed:
         return torch.lerp(clips[:, :1].expand_as(clips), clips, factor)
     raise ValueError(f"nobody has said what magnified motion does to {name!r}")
 

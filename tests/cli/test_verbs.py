@@ -119,9 +119,10 @@ def test_show_portrays_a_point_wherever_it_is(call: Call) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "prog_s: point of space=moe, 3 classes"
-    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:7]}
+    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:8]}
     assert "doi:10.3724/SP.J.1249.2024.06756" in facts["source"]
-    assert facts["fidelity"] == "paper: fully specified by the text"
+    assert facts["fidelity"] == "reading: our reading of the text"
+    assert facts["but"].startswith("gates start nearly open")
     assert facts["weights"] == "318,463 trained, 318,463 deployed"
     assert facts["work"].endswith("multiply-accumulates a clip (nominal, deployed)")
     measured = (

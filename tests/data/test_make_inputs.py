@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mer_nas.data.preprocess.make_inputs import flow_rgb, make_inputs
+from mer_nas.data.preprocess.make_inputs import Moment, Share, flow_rgb, make_inputs
 from mer_nas.inputs import (
+    CLIP_FRAMES,
     DIFFERENCE,
     DYNAMIC_IMAGE,
     FLOW_RGB,
@@ -21,20 +22,21 @@ class Dots:
     """A clip in which one bright column moves to the right; remembers what it was asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[float, ...]]] = []
+        self.asked: list[tuple[str, tuple[Moment, ...]]] = []
 
-    def grey(self, moments: Sequence[float]) -> np.ndarray:
+    def grey(self, moments: Sequence[Moment]) -> np.ndarray:
         self.asked.append(("grey", tuple(moments)))
         return np.stack([self._frame(moment) for moment in moments])
 
-    def colour(self, moments: Sequence[float]) -> np.ndarray:
+    def colour(self, moments: Sequence[Moment]) -> np.ndarray:
         self.asked.append(("colour", tuple(moments)))
         tint = np.array([1.0, 0.5, 0.25])
         frames = [self._frame(moment)[..., None] * tint for moment in moments]
         return np.stack(frames).astype(np.uint8)
 
     @staticmethod
-    def _frame(moment: float) -> np.ndarray:
+    def _frame(moment: Moment) -> np.ndarray:
+        moment = 2 * moment.of_clip if isinstance(moment, Share) else moment
         frame = np.zeros((32, 32), np.uint8)
         frame[:, 8 + round(4 * moment)] = 200
         return frame
@@ -46,7 +48,7 @@ class Given:
     def __init__(self, frames: np.ndarray) -> None:
         self.frames = frames
 
-    def grey(self, moments: Sequence[float]) -> np.ndarray:
+    def grey(self, moments: Sequence[Moment]) -> np.ndarray:
         assert len(moments) == len(self.frames)
         return self.frames
 
@@ -131,6 +133,7 @@ def test_every_input_has_its_shape(size: int) -> None:
         "keyframes": (3, 1),
         "keyframes_rgb": (3, 3),
         "frames": (5, 1),
+        "clip_frames": (5, 1),
     }
     for array in seen.values():
         assert array.shape[-2:] == (size, size)
@@ -147,10 +150,11 @@ def test_every_input_has_its_shape(size: int) -> None:
         (KEYFRAMES, ("grey", (0.0, 1.0, 2.0))),
         (KEYFRAMES_RGB, ("colour", (0.0, 1.0, 2.0))),
         (FRAMES, ("grey", (0.0, 0.5, 1.0))),
+        (CLIP_FRAMES, ("grey", (Share(0.0), Share(0.5), Share(1.0)))),
     ],
 )
 def test_only_frames_that_an_input_needs_are_asked_for(
-    name: str, asked: tuple[str, tuple[float, ...]]
+    name: str, asked: tuple[str, tuple[Moment, ...]]
 ) -> None:
     clip = Dots()
     assert list(make_inputs([name], clip, 32, frames=3)) == [name]

@@ -250,6 +250,7 @@ def test_every_input_loads_and_none_changes_another(size: int) -> None:
         "keyframes": (3, 1),
         "keyframes_rgb": (3, 3),
         "frames": (4, 1),
+        "clip_frames": (4, 1),
     }
     assert set(everything.scaling) == set(INPUTS)
     for name, array in everything.inputs.items():

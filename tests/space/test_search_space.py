@@ -211,6 +211,17 @@ def test_a_point_outside_of_its_space_is_refused_with_the_place() -> None:
     )
 
 
+def test_a_point_of_somebodys_own_says_so_and_a_published_one_has_a_source() -> None:
+    own = {"name": "mine", "values": {"architecture": {"a": 2}}}
+    (point,) = read({"a": {"int": [1, 3]}}, points=[own]).file.points
+    assert (point.fidelity, point.source) == ("own", "")
+    with pytest.raises(ConfigError) as refused:
+        read({"a": {"int": [1, 3]}}, points=[{**own, "fidelity": "code"}])
+    assert str(refused.value).endswith(
+        "fidelity 'code' without a source; name it, or say fidelity: own"
+    )
+
+
 POINT = {"name": "p", "source": "none", "fidelity": "reading"}
 SPACE: dict[str, Any] = {
     "w": {"choice": [16, 32]},

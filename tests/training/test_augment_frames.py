@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mer_nas.data.preprocess.make_inputs import make_inputs
+from mer_nas.data.preprocess.make_inputs import Moment, Share, make_inputs
 from mer_nas.inputs import DIFFERENCE, DYNAMIC_IMAGE, FLOW, FLOW_RGB, INPUTS
 from mer_nas.training.augment import move, rotate
 
@@ -21,11 +21,12 @@ class Clip:
     def __init__(self, frames: dict[float, Frames]) -> None:
         self.frames = frames
 
-    def grey(self, moments: list[float]) -> Frames:
-        return np.stack([self.frames[moment][..., 1] for moment in moments])
+    def grey(self, moments: list[Moment]) -> Frames:
+        return self.colour(moments)[..., 1]
 
-    def colour(self, moments: list[float]) -> Frames:
-        return np.stack([self.frames[moment] for moment in moments])
+    def colour(self, moments: list[Moment]) -> Frames:
+        placed = [2 * m.of_clip if isinstance(m, Share) else m for m in moments]
+        return np.stack([self.frames[moment] for moment in placed])
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ module, its two parts one after the other or in parallel, and the two attentions
 alone.
 """
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
+from pydantic import Field, FiniteFloat
 from torch import nn
 
 from mer_nas.architectures.blocks.base import GATES, Block, BuildContext, Identity
@@ -18,6 +19,8 @@ from mer_nas.architectures.layers.recalibration import (
     SqueezeExcite,
     efficient_channel_attention,
 )
+
+_OPEN = 2.0
 
 
 class _SpatialGate(Block):
@@ -97,13 +100,19 @@ class ProgressiveGate(_SpatialGate):
     """Size of the convolution that reads maximum and mean, in positions."""
     residual: bool = False
     """Pass x (1 + A) in place of x A."""
+    # Left out of the closed form where it is as it always was, so that older ones read the same.
+    bias: Annotated[FiniteFloat, Field(exclude_if=lambda bias: bias == _OPEN)] = _OPEN
+    """Where the bias of that convolution starts. 2: gates start nearly open, at 0.88, so that a
+    product over four stages starts at 0.6; 0: half open, at 0.06. The paper says nothing of it."""
 
     source: ClassVar[str] = "Zhan et al. 2024, DOI 10.3724/SP.J.1249.2024.06756, eq. (9), (10)"
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the gate; the first of a path has nothing to carry on."""
         first = not any(isinstance(s.gate, ProgressiveGate) for s in context.before)
-        return ProgressiveAttention("none" if first else self.carry, self.kernel, self.residual)
+        return ProgressiveAttention(
+            "none" if first else self.carry, self.kernel, self.residual, self.bias
+        )
 
     def check(self, context: BuildContext) -> None:
         """Refuse a map of one position, and a carry with nobody to carry to."""

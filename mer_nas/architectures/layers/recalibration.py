@@ -132,14 +132,13 @@ Carry = Literal["mul", "geo", "mean", "max", "learned", "none"]
 class ProgressiveAttention(Stateful):
     """(B, C, H, W) to the same, leaving its map (B, 1, H, W) in the state."""
 
-    def __init__(self, carry: Carry, kernel: int, residual: bool) -> None:
+    def __init__(self, carry: Carry, kernel: int, residual: bool, bias: float = 2.0) -> None:
         super().__init__()
         self.carry = carry
         self.residual = residual
         self.look = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
         assert self.look.bias is not None
-        # Gates start nearly open (0.88): a product over four stages starts at 0.6, not at 0.06.
-        nn.init.constant_(self.look.bias, 2.0)
+        nn.init.constant_(self.look.bias, bias)
         self.balance = nn.Parameter(torch.zeros(())) if carry == "learned" else None
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:

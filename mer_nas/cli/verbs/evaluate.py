@@ -39,4 +39,4 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
         )
     say(f"{found.name}, {found.protocol}: mean UF1 {found.uf1:.4f}; folds in {found.folder}")
     if found.fidelity:
-        say(f"{found.name} is {found.fidelity}: {found.source}")
+        say(f"{found.name} is {found.faithful}")

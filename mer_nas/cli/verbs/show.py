@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from mer_nas.settings import Settings
     from mer_nas.systems import System
 
-FIDELITY = {
-    "code": "equal to public code",
-    "paper": "fully specified by the text",
-    "reading": "our reading of the text",
-}
-
 
 @click.command()
 @words
@@ -113,8 +107,9 @@ def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
     timing = api.time_candidate(candidate, system.classes)
     trainer = candidate.trainer
     facts = {
-        "source": system.source,
-        "fidelity": f"{system.fidelity}: {FIDELITY[system.fidelity]}",
+        **({"source": system.source} if system.source else {}),
+        "fidelity": system.faithful,
+        **({"but": system.differs} if system.differs else {}),
         "weights": f"{system.params:,} trained, {system.deployed:,} deployed",
         "work": f"{system.macs:,} multiply-accumulates a clip (nominal, deployed)",
         "measured": f"{timing.step_ms:.1f} ms a training step of {timing.batch} clips, "

@@ -7,6 +7,7 @@
     keyframes       (3, 1, H, W)  onset, apex, offset in grey
     keyframes_rgb   (3, 3, H, W)  the same in colour
     frames          (T, 1, H, W)  evenly spaced from onset to apex, in grey
+    clip_frames     (T, 1, H, W)  evenly spaced from onset to offset, wherever the apex is, in grey
 
 Functions of frames and nothing else. _Frames are (T, H, W) grey or (T, H, W, 3) colour, red first,
 0..255; what is made of them is float32. A grey level x becomes 2 x / 255 - 1 everywhere, so that a
@@ -15,7 +16,7 @@ erase the size of a motion.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.flow import Dense, dense_flow, flow_uvs
 from mer_nas.inputs import (
+    CLIP_FRAMES,
     DIFFERENCE,
     DYNAMIC_IMAGE,
     FLOW,
@@ -49,6 +51,7 @@ SCALING = {
     KEYFRAMES: "2 x / 255 - 1",
     KEYFRAMES_RGB: "2 x / 255 - 1",
     FRAMES: "2 x / 255 - 1",
+    CLIP_FRAMES: "2 x / 255 - 1",
 }
 """By input, how its values follow from frames; that of flow_uvs is its source's own."""
 
@@ -56,17 +59,24 @@ _Frames = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 
 
+class Share(NamedTuple):
+    """A moment by its share of the whole clip, wherever the apex is: 0 the onset, 1 the offset."""
+
+    of_clip: float
+
+
+Moment = float | Share
+"""A position in a clip: a number says it by its key frames, 0 being the onset, 1 the apex, 2 the
+offset and 0.5 halfway from onset to apex."""
+
+
 class _Footage(Protocol):
-    """The frames of one clip, each made only when it is asked for.
+    """The frames of one clip, each made only when it is asked for."""
 
-    A moment is a position in the clip: 0 is the onset, 1 the apex, 2 the offset, 0.5 halfway from
-    onset to apex.
-    """
-
-    def grey(self, moments: Sequence[float]) -> _Frames:
+    def grey(self, moments: Sequence[Moment]) -> _Frames:
         """Return the frames at these moments, (T, H, W)."""
 
-    def colour(self, moments: Sequence[float]) -> _Frames:
+    def colour(self, moments: Sequence[Moment]) -> _Frames:
         """Return the frames at these moments, (T, H, W, 3), red first."""
 
 
@@ -79,7 +89,7 @@ def make_inputs(
         names: Which inputs.
         footage: The clip.
         size: H and W of the inputs, in pixels.
-        frames: _Frames from onset to apex, both counted; at least 2.
+        frames: Of a sequence, from onset to apex or offset, both counted; at least 2.
         dense: Computes the flow; by default Farnebäck's.
     """
     seen: dict[str, Pixels] = {}
@@ -96,21 +106,28 @@ def make_inputs(
         seen[KEYFRAMES_RGB] = _pictures(footage.colour(_KEYS), size)
     if FRAMES in names:
         seen[FRAMES] = _pictures(footage.grey(_moments(frames)), size)
+    if CLIP_FRAMES in names:
+        seen[CLIP_FRAMES] = _pictures(footage.grey(_shares(frames)), size)
     if DYNAMIC_IMAGE in names:
         seen[DYNAMIC_IMAGE] = _dynamic_image(footage.grey(_onset_apex_offset(frames)), size)
     return {name: seen[name] for name in names}
 
 
-def moments_needed(names: Sequence[str], frames: int) -> tuple[float, ...]:
-    """Return the moments that `make_inputs` asks for, ascending."""
-    found = set(_KEYS[:2])
+def moments_needed(names: Sequence[str], frames: int) -> tuple[Moment, ...]:
+    """Return the moments that `make_inputs` asks for, those by key frames first, ascending."""
+    found = set(_KEYS[:2] if needs_apex(names) else ())
     if {KEYFRAMES, KEYFRAMES_RGB} & set(names):
         found.update(_KEYS)
     if FRAMES in names:
         found.update(_moments(frames))
     if DYNAMIC_IMAGE in names:
         found.update(_onset_apex_offset(frames))
-    return tuple(sorted(found))
+    return (*sorted(found), *(_shares(frames) if CLIP_FRAMES in names else ()))
+
+
+def needs_apex(names: Sequence[str]) -> bool:
+    """Return whether one must know where the apex is to make the inputs called `names`."""
+    return set(names) != {CLIP_FRAMES}
 
 
 def _moments(count: int) -> list[float]:
@@ -121,6 +138,15 @@ def _moments(count: int) -> list[float]:
     """
     spaced: list[float] = np.linspace(0, 1, count).tolist()
     return spaced
+
+
+def _shares(count: int) -> list[Share]:
+    """Return `count` moments from onset to offset, evenly spaced.
+
+    >>> [moment.of_clip for moment in _shares(3)]
+    [0.0, 0.5, 1.0]
+    """
+    return [Share(index / (count - 1)) for index in range(count)]
 
 
 def _onset_apex_offset(count: int) -> list[float]:

@@ -17,7 +17,15 @@ from mer_nas.data.preprocess.flow import dense_flow, one_thread
 from mer_nas.data.preprocess.frame_readers import FrameReader, grey
 from mer_nas.data.preprocess.images import Image
 from mer_nas.data.preprocess.magnification import magnified
-from mer_nas.data.preprocess.make_inputs import MEASURED, Pixels, make_inputs, moments_needed
+from mer_nas.data.preprocess.make_inputs import (
+    MEASURED,
+    Moment,
+    Pixels,
+    Share,
+    make_inputs,
+    moments_needed,
+    needs_apex,
+)
 from mer_nas.errors import DataError
 from mer_nas.inputs import FLOW
 
@@ -65,7 +73,8 @@ def prepare(
         cropped: Whether the frames show nothing but the face, so that alignment is skipped.
 
     Raises:
-        DataError: A frame is missing or unreadable, there is no face, or the apex is unknown.
+        DataError: A frame is missing or unreadable, there is no face, or the apex is unknown
+            though an input needs it.
     """
     if not 0 <= keyframes.onset < keyframes.offset < len(reader):
         raise DataError(
@@ -80,7 +89,7 @@ def prepare(
         )
     with one_thread():
         faces = _Faces(reader, keyframes, how.pipeline, cropped)
-        apex, source = _apex(faces)
+        apex, source = _apex(faces) if needs_apex(names) else _apex_or_middle(keyframes)
         footage = faces.at(apex, moments_needed(names, how.frames))
         dense = dense_flow(how.pipeline.flow)
         inputs = make_inputs(names, footage, how.size, how.frames, dense)
@@ -126,7 +135,7 @@ class _Faces:
         wanted = frozenset(places)
         return (face for place, face in zip(every, louder, strict=True) if place in wanted)
 
-    def at(self, apex: int, moments: Iterable[float]) -> "_Kept":
+    def at(self, apex: int, moments: Iterable[Moment]) -> "_Kept":
         """Return the footage that holds the faces at `moments` and no others."""
         keyframes = (self.keyframes.onset, apex, self.keyframes.offset)
         places = {moment: _place(moment, keyframes) for moment in moments}
@@ -144,13 +153,20 @@ class _Faces:
 class _Kept:
     """Faces by their moment; what `data.inputs` calls footage."""
 
-    faces: dict[float, Image]
+    faces: dict[Moment, Image]
 
-    def grey(self, moments: Sequence[float]) -> NDArray[np.uint8]:
+    def grey(self, moments: Sequence[Moment]) -> NDArray[np.uint8]:
         return np.stack([grey(self.faces[moment]) for moment in moments])
 
-    def colour(self, moments: Sequence[float]) -> NDArray[np.uint8]:
+    def colour(self, moments: Sequence[Moment]) -> NDArray[np.uint8]:
         return np.stack([self.faces[moment] for moment in moments])
+
+
+def _apex_or_middle(keyframes: Keyframes) -> tuple[int, str]:
+    """Return the apex as somebody gave it, or the middle; nothing is looked for."""
+    if keyframes.apex is not None:
+        return keyframes.apex, "annotated"
+    return (keyframes.onset + keyframes.offset + 1) // 2, "middle"
 
 
 def _apex(faces: _Faces) -> tuple[int, str]:
@@ -195,12 +211,17 @@ def _small(frame: _Grey) -> _Grey:
     return np.asarray(cv2.resize(frame, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _place(moment: float, keyframes: tuple[int, int, int]) -> int:
-    """Return the place of a moment, 0 being the onset, 1 the apex and 2 the offset.
+def _place(moment: Moment, keyframes: tuple[int, int, int]) -> int:
+    """Return the place of a moment, by onset, apex and offset.
 
     >>> [_place(moment, (10, 14, 24)) for moment in (0, 0.5, 1, 1.5, 2)]
     [10, 12, 14, 19, 24]
+    >>> [_place(Share(share), (10, 14, 24)) for share in (0, 0.5, 1)]
+    [10, 17, 24]
     """
+    if isinstance(moment, Share):
+        onset, _, offset = keyframes
+        return round(onset + moment.of_clip * (offset - onset))
     return round(float(np.interp(moment, (0, 1, 2), keyframes)))
 
 

@@ -26,7 +26,7 @@ from mer_nas.data.preprocess.cache import Cache
 from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.images import IMAGE_ENDINGS
-from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING
+from mer_nas.data.preprocess.make_inputs import MEASURED, SCALING, needs_apex
 from mer_nas.data.preprocess.pipeline import Keyframes, prepare, refuse_unready
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
@@ -101,7 +101,8 @@ def prepared(
         DataError: Clips cannot be prepared; the message names them, and the others are kept.
     """
     cache = Cache.open(folder)
-    keys = [_entry_keys(record, how, (*names, APEX)) for record in clips.records]
+    apex = _apex_key(names)
+    keys = [_entry_keys(record, how, (*names, apex)) for record in clips.records]
     arrays = _sets(cache, keys)
     if arrays is None:
         failed = _fill(cache, clips, keys, partial(_keep, how=how, names=names, cache=cache), run)
@@ -112,7 +113,7 @@ def prepared(
         clips = replace(clips.subset(kept), left_out=(*clips.left_out, *lost))
         keys = [keys[index] for index in kept]
         arrays = _joined(cache, keys)
-    apexes = arrays.pop(APEX)
+    apexes = arrays.pop(apex)
     measured = [name for name in names if name in MEASURED]
     return replace(
         clips,
@@ -126,7 +127,8 @@ def prepared(
 
 def _keep(record: Record, how: Preparation, names: Sequence[str], cache: Cache) -> str:
     """Prepare what the cache lacks of a clip and keep it there; return why it failed, or ""."""
-    keys = _entry_keys(record, how, (*names, APEX))
+    apex = _apex_key(names)
+    keys = _entry_keys(record, how, (*names, apex))
     lacking = [name for name in names if cache.entry(keys[name]) is None]
     try:
         reader, keyframes = frame_reader(record), _keyframes(record)
@@ -135,8 +137,14 @@ def _keep(record: Record, how: Preparation, names: Sequence[str], cache: Cache) 
         return str(error)
     for name, array in found.inputs.items():
         cache.keep(keys[name], array)
-    cache.keep(keys[APEX], np.array([found.apex, WAYS.index(found.apex_source)]))
+    if needs_apex(lacking) or not needs_apex(names) or cache.entry(keys[apex]) is None:
+        cache.keep(keys[apex], np.array([found.apex, WAYS.index(found.apex_source)]))
     return ""
+
+
+def _apex_key(names: Sequence[str]) -> str:
+    """Return what the apex is kept as: apart where none of the inputs needed it to be found."""
+    return APEX if needs_apex(names) else f"{APEX} or middle"
 
 
 def one_by_one(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:

@@ -33,7 +33,7 @@ from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
 from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
 from mer_nas.data.preprocess.flow import one_thread
-from mer_nas.data.preprocess.make_inputs import SCALING, make_inputs
+from mer_nas.data.preprocess.make_inputs import SCALING, Moment, Share, make_inputs
 from mer_nas.data.records import Record
 from mer_nas.data.sources.faces import FINE, PIXELS, Face, Field, Tint
 from mer_nas.data.sources.motions import BLINK, EXPRESSIONS, Motion
@@ -187,11 +187,11 @@ class Recording:
             recording._take(moment, rng)
         return recording
 
-    def grey(self, moments: Sequence[float]) -> _Image:
+    def grey(self, moments: Sequence[Moment]) -> _Image:
         """Return the frames at these moments, (T, H, W)."""
-        return np.stack([self._frame(moment) for moment in moments])
+        return np.stack([self._frame(_by_key_frames(moment)) for moment in moments])
 
-    def colour(self, moments: Sequence[float]) -> _Image:
+    def colour(self, moments: Sequence[Moment]) -> _Image:
         """Return the frames at these moments in colour, (T, H, W, 3)."""
         return self.person.tint(self.grey(moments))
 
@@ -260,6 +260,11 @@ def recordings(config: SyntheticData) -> Iterator[Recording]:
         rng = np.random.default_rng([config.seed, 2, index])
         name = f"{CLASSES[label][:3]}_{index:03d}"
         yield Recording.draw(name, people[owner], portraits[owner], label, hardness, rng)
+
+
+def _by_key_frames(moment: Moment) -> float:
+    """Return a moment by its key frames; the apex lies midway from onset to offset."""
+    return 2 * moment.of_clip if isinstance(moment, Share) else moment
 
 
 def _skin(

@@ -98,6 +98,19 @@ def test_every_input_is_made_in_one_pass() -> None:
     assert found.inputs["frames"].shape == (3, 1, 16, 16)
 
 
+def test_the_frames_of_a_whole_clip_go_to_its_offset_and_need_no_apex() -> None:
+    # Nine frames, the apex the third: key frames would be crowded before it.
+    reader, how = (
+        moving((1, 0), apex=2),
+        changed(apex=("annotated",)).model_copy(update={"frames": 5}),
+    )
+    found = prepare(reader, Keyframes(0, 8), how, ["clip_frames"])
+    assert reader.seen == [0, 2, 4, 6, 8]
+    assert found.inputs["clip_frames"].shape == (5, 1, 16, 16)
+    given = prepare(moving((1, 0), apex=2), Keyframes(0, 8, apex=2), how, ["clip_frames"])
+    np.testing.assert_array_equal(given.inputs["clip_frames"], found.inputs["clip_frames"])
+
+
 @pytest.mark.parametrize(
     ("apex", "marked", "place", "source"),
     [
