@@ -82,14 +82,15 @@ class Literature(Config):
     epochs: dict[Epoch, str] = Field(default_factory=lambda: dict(EPOCHS))
     """What the words for the choice of the epoch mean."""
     rows: tuple[_PublishedSystem, ...]
-    comparable: bool = False
-    """Whether the study at hand was measured on the same clips under the same protocol."""
+    comparable: bool = True
+    """Whether the study at hand was measured on the same clips under the same protocol: false in
+    reports of before alone, which held the table anyway."""
 
     @classmethod
-    def beside(cls, clips: int, subjects: int, classes: int, protocol: str) -> Literature:
-        """Return it for a study on so many clips, subjects and classes under a protocol."""
+    def beside(cls, clips: int, subjects: int, classes: int, protocol: str) -> Literature | None:
+        """Return it for a study on just these clips, subjects and classes under this protocol."""
         same = (clips, subjects, classes, protocol) == (CLIPS, SUBJECTS, 3, "LOSO")
-        return _table().model_copy(update={"comparable": same})
+        return _table() if same else None
 
 
 @cache

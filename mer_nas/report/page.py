@@ -4,6 +4,7 @@ Every number that comes from the report is written as `<data value="exact">round
 a program (and the tests) can check the page against `report.json`.
 """
 
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -47,7 +48,7 @@ def _drawings(report: Report) -> dict[str, str]:
         return {}
     return {
         "history": charts.history(report),
-        "curves": charts.curves(report) if any(t.curve for t in report.study.trials) else "",
+        "curves": charts.curves(report),
         "parameters": charts.cost_chart(report, "parameters"),
         "macs": charts.cost_chart(report, "macs"),
         "clip_ms": charts.cost_chart(report, "clip_ms"),
@@ -111,6 +112,11 @@ def _shade(value: float, low: float, high: float) -> int:
     return round(min(1.0, max(0.0, share)) * (SHADES - 1))
 
 
+def _attachment(text: str) -> str:
+    """Return the address under which a page that is one file holds a further one."""
+    return "data:application/yaml;base64," + b64encode(f"{text}\n".encode()).decode()
+
+
 def _numbers(values: Any) -> Iterator[float]:
     """Yield the numbers in lists of lists of any depth."""
     if isinstance(values, Iterable):
@@ -128,4 +134,5 @@ FILTERS: dict[str, Callable[..., object]] = {
     "most": lambda maps: max(_numbers(maps)),
     "yaml": lambda tree: presets.dump(tree, compact=True).rstrip(),
     "soft": _soft,
+    "attachment": _attachment,
 }

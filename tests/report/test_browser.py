@@ -38,21 +38,13 @@ addEventListener("load", () => {{
 """The page at the width of a telephone and of a screen; what is heard and measured of each."""
 
 
-def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
+def opened(page: Path, profile: Path, *words: str) -> tuple[str, list[str]]:
     """Return what a browser makes of a page, and what it complains of."""
     assert BROWSER is not None
+    fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    kept = ["--enable-logging=stderr", f"--user-data-dir={profile}"]
     done = subprocess.run(
-        [
-            BROWSER,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--enable-logging=stderr",
-            f"--user-data-dir={profile}",
-            "--dump-dom",
-            page.as_uri(),
-        ],
+        [BROWSER, *fixed, *kept, *(words or ("--dump-dom",)), page.as_uri()],
         capture_output=True,
         text=True,
         timeout=600,
@@ -86,3 +78,12 @@ def test_nothing_runs_over_the_edge_of_a_telephone_or_a_screen(
     assert len(found) == 2
     for shown, needed in found:
         assert int(needed) <= int(shown)
+
+
+def test_a_whole_report_takes_less_than_eight_pages_of_paper(
+    whole_two_sets: Written, tmp_path: Path
+) -> None:
+    """Thirty trials, three finalists, two data sets; its YAML is attached, not printed."""
+    opened(whole_two_sets.html, tmp_path / "profile", f"--print-to-pdf={tmp_path / 'a.pdf'}")
+    pages = re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "a.pdf").read_bytes())
+    assert 0 < len(pages) < 8

@@ -1,5 +1,6 @@
 """The files of a report: the page holds what the JSON holds, nothing else, and leads nowhere."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from mer_nas.errors import ConfigError, StudyError
 from mer_nas.report import StudySummary, build_report, charts, read_report, write_report
@@ -143,7 +145,8 @@ def test_what_is_printed_is_the_rounded_value(files: Written) -> None:
 def test_the_page_needs_nothing_from_outside(files: Written) -> None:
     text = files.html.read_text(encoding="utf-8")
     page = Page(text)
-    assert [lead for lead in page.leads if not lead.startswith("#")] == []
+    inside = ("#", "data:application/yaml;base64,")
+    assert [lead for lead in page.leads if not lead.startswith(inside)] == []
     assert ADDRESS.search(text) is None
     assert not {"script", "link", "iframe", "img", "object", "embed"} & set(page.tags)
 
@@ -152,7 +155,9 @@ def test_names_inside_the_page_are_unique_and_found(files: Written) -> None:
     text = files.html.read_text(encoding="utf-8")
     page = Page(text)
     assert len(page.names) == len(set(page.names))
-    referred = {lead[1:] for lead in page.leads} | set(re.findall(r"url\(#([^)]+)\)", text))
+    referred = {lead[1:] for lead in page.leads if lead[0] == "#"} | set(
+        re.findall(r"url\(#([^)]+)\)", text)
+    )
     assert referred <= set(page.names)
 
 
@@ -261,14 +266,33 @@ def test_maps_of_what_the_winner_looks_at_are_drawn_by_class(whole_two_sets: Wri
     assert "| negative | 71 % | 29 % |" in lines
 
 
-def test_published_results_stand_with_what_their_epoch_was_chosen_by(whole: Written) -> None:
-    words = " ".join("".join(Page(whole.html.read_text(encoding="utf-8")).text).split())
+def test_published_results_stand_with_what_their_epoch_was_chosen_by(
+    facts: StudySummary, tmp_path: Path
+) -> None:
+    counts = {**facts.data.counts, "clips": 442, "subjects": 68}
+    data = facts.data.model_copy(update={"counts": counts})
+    report = build_report(facts.model_copy(update={"data": data}))
+    written = write_report(tmp_path, report)
+    words = " ".join("".join(Page(written.html.read_text(encoding="utf-8")).text).split())
     assert "here htnet_ref of moe, code leaky 0.860" in words
     assert "again: its authors' PyTorch port, last epoch fixed epochs 0.721 0.725" in words
     assert "Leaky: the epoch that is best on the held-out subject." in words
-    assert "no number here can be held against its own" in words
-    lines = whole.markdown.read_text(encoding="utf-8").splitlines()
+    lines = written.markdown.read_text(encoding="utf-8").splitlines()
     assert "| HTNet (here htnet_ref, code) | leaky | 0.860 | 0.848 |" in lines
+
+
+def test_no_published_result_stands_beside_scores_of_other_clips(whole: Written) -> None:
+    for file in (whole.html, whole.markdown):
+        assert "HTNet" not in file.read_text(encoding="utf-8")
+
+
+def test_yaml_is_attached_and_can_be_read_back(whole: Written) -> None:
+    page = whole.html.read_text(encoding="utf-8")
+    attached = re.findall(r'href="data:application/yaml;base64,([^"]*)" download="([^"]*)"', page)
+    trees = {name: yaml.safe_load(base64.b64decode(text)) for text, name in attached}
+    assert trees.keys() == {"best.yaml", "settings.yaml", "environment.yaml"}
+    report = json.loads(whole.json.read_text(encoding="utf-8"))
+    assert trees["settings.yaml"] == report["study"]["settings"]
 
 
 def test_tables_say_what_points_are_and_what_networks_cost(page: str) -> None:

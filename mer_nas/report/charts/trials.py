@@ -31,7 +31,12 @@ LABELS: dict[CostName, str] = {
 
 
 def history(report: Report) -> str:
-    """Draw the score of each complete trial, the best so far, and where trials ended early."""
+    """Draw the score of each complete trial, the best so far, and where trials ended early.
+
+    Nothing of a single trial, which is no course.
+    """
+    if len(report.study.trials) < 2:
+        return ""
 
     def draw(figure: Figure) -> None:
         top, strip = figure.subplots(
@@ -50,7 +55,12 @@ def history(report: Report) -> str:
 
 
 def curves(report: Report) -> str:
-    """Draw pooled UF1 after each block of folds, for every trial that reached one."""
+    """Draw pooled UF1 after each block of folds, for every trial that reached one.
+
+    Nothing of a single trial, or where none has.
+    """
+    if len(report.study.trials) < 2 or not any(t.curve for t in report.study.trials):
+        return ""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -123,8 +133,8 @@ def _drawing_order(trial: TrialSummary) -> tuple[bool, float]:
 def cost_chart(report: Report, what: CostName) -> str:
     """Draw the search score of complete trials against a cost, and which no other betters.
 
-    An ensemble is a mark of its own, and takes no part in the front. Nothing where the cost is not
-    known of any.
+    An ensemble is a mark of its own, and takes no part in the front. Nothing where the cost is
+    known of fewer than two.
     """
     together = report.ensemble
     spent = getattr(together, what, None)
@@ -150,7 +160,11 @@ def cost_chart(report: Report, what: CostName) -> str:
         axes.set_ylabel("search UF1")
         legend(figure, axes)
 
-    return svg(f"cost-{what}", f"Search score against {LABELS[what]}", draw) if points else ""
+    return (
+        svg(f"cost-{what}", f"Search score against {LABELS[what]}", draw)
+        if len(points) > 1
+        else ""
+    )
 
 
 def _front(points: Sequence[tuple[float, TrialSummary]]) -> list[tuple[float, float]]:
