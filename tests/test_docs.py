@@ -21,7 +21,11 @@ from mer_nas.testing import block_checks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = sorted(f"docs/{file.name}" for file in ROOT.glob("docs/*.md") if file.stem != "index")
+GUIDES = sorted(
+    file.relative_to(ROOT).as_posix()
+    for file in ROOT.glob("docs/**/*.md")
+    if file.stem != "index" and file.parent.name != "reference"
+)
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *GUIDES]
 OWN_BLOCK = (ROOT / "docs" / "own_block.md").read_text(encoding="utf-8")
 
