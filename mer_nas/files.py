@@ -8,7 +8,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +18,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+import psutil
 
 from mer_nas.errors import MerNasError, shown
 
 MAX_TEXT = 64 * 2**20
 """Bytes of the largest text that is read whole: the report of a long search takes a few MiB."""
+PART = ".part"
+"""How the name of a folder ends that is to take the place of another."""
+_OWNER = re.compile(rf"\.([A-Za-z0-9-]+)-(\d+)\.[^.]*{re.escape(PART)}$")
 MAX_DEPTH = 100
 """How deep mappings and lists may be nested in a file: those written here stay below 20."""
 
@@ -196,7 +202,8 @@ def whole_folder(
 
 def _beside(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    prefix = f".{folder.name}.{_here()}-{os.getpid()}."
+    beside = Path(tempfile.mkdtemp(prefix=prefix, suffix=PART, dir=folder.parent))
     try:
         new = beside / "new"
         new.mkdir()
@@ -207,6 +214,33 @@ def _beside(folder: Path) -> Iterator[Path]:
         _sync(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove what `whole_folder` has left in a folder where its process was killed.
+
+    What another machine may be writing stays. Of earlier versions nobody can tell whose it is:
+    that must be nobody's any more.
+
+    Args:
+        folder: Where the folders lie that were to be replaced.
+
+    Returns:
+        What is gone.
+    """
+    gone = []
+    for path in folder.glob(f".*{PART}"):
+        owner = _OWNER.search(path.name)
+        if owner is not None and (owner[1] != _here() or psutil.pid_exists(int(owner[2]))):
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+        gone.append(path)
+    return gone
+
+
+def _here() -> str:
+    """Return the name of this machine, as it may stand in that of a file."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())
 
 
 def _refuse_strangers(folder: Path, names: Collection[str], raises: type[MerNasError]) -> None:

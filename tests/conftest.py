@@ -121,6 +121,7 @@ SLOW = (
     "search/test_preparing.py",
     "search/test_ray.py",
     "search/test_ray_start.py",
+    "search/test_ray_watch.py",
     "statistics/test_simulated.py",
     "study/",
     "test_bad_input.py",

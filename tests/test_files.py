@@ -1,5 +1,8 @@
 """Files of others are read within limits; our own are written whole or not at all."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,23 @@ def test_a_file_is_replaced_whole_and_nothing_lies_beside_it(tmp_path: Path) -> 
     files.write(tmp_path / "a", "second")
     assert (tmp_path / "a").read_text() == "second"
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    told = (
+        "import os, sys; from pathlib import Path; from mer_nas import errors, files\n"
+        "with files.whole_folder(Path(sys.argv[1]), (), errors.StudyError) as new:\n"
+        "    (new / 'x').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", told, str(tmp_path / "rank1")])
+    (left,) = tmp_path.iterdir()
+    elsewhere = tmp_path / re.sub(r"\.[^.]+-(\d+)\.", r".another-host-\1.", left.name)
+    before = tmp_path / ".rank1.abcd1234.part"
+    for path in (elsewhere, before, tmp_path / "rank2", tmp_path / ".hidden"):
+        path.mkdir()
+    with files.whole_folder(tmp_path / "rank3", (), StudyError) as new:
+        gone = files.sweep(tmp_path)
+        assert new.is_dir()
+    assert {path.name for path in gone} == {left.name, before.name}
+    names = {elsewhere.name, "rank2", "rank3", ".hidden"}
+    assert {path.name for path in tmp_path.iterdir()} == names

@@ -192,6 +192,8 @@ class ComputeSummary(Config):
     """The same, of the final stage alone."""
     alone: tuple[str, ...] = ()
     """Why folds were trained one by one where several at a time would have paid."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of its sessions."""
 
 
 class NextStep(Config):

@@ -1,6 +1,7 @@
 """What a search may spend, how it measures, proposes and prunes, and what follows it."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
@@ -268,6 +269,14 @@ class RayConfig(Config):
                 "one of them would be right"
             )
         return self
+
+    def alone(self) -> bool:
+        """Whether one worker without a GPU is all that is asked for on this machine."""
+        if self.address is not None or self.gpu or (self.workers or os.cpu_count()) != 1:
+            return False
+        import torch  # takes long to import
+
+        return self.gpu == 0 or not torch.cuda.is_available()
 
     def share(self, resources: Mapping[str, float]) -> Shares:
         """Divide what a cluster has among the workers.

@@ -33,7 +33,9 @@ from mer_nas.wording import count
 NOTES = "drivers"
 """Where drivers note what they begin, in the user's own folder; one file each."""
 TOKEN = ".mer-nas-scratch"
-"""File in a folder that was made here; it holds the folder's own token."""
+"""File in a folder that was made here; it holds the folder's own token, and who made it."""
+MAX_TOKEN = 1024
+"""Bytes of such a file."""
 PREFIX = "mer-nas-"
 KILL_SECONDS = 5.0
 """How long a killed process may take to be gone."""
@@ -149,7 +151,7 @@ class Belongings:
 
 def end_leftovers(on_event: Listener = ignore) -> None:
     """End what is left of this user's drivers on this machine that have died."""
-    for left in _leftovers():
+    for left in (*_leftovers(), *_forgotten()):
         if ended := left.end():
             names = ", ".join(f"{process.name or '?'} ({process.pid})" for process in ended)
             many = count(len(ended), "process", "processes")
@@ -170,7 +172,9 @@ def make_folder(longest: int | None = None) -> Path:
         if longest is None or len(os.fsencode(place)) + len(f"/{PREFIX}12345678") <= longest:
             with contextlib.suppress(OSError):
                 folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # of mode 0700
-                (folder / TOKEN).write_text(folder.name, encoding="ascii")
+                made = {"host": socket.gethostname(), "driver": asdict(Process.of(os.getpid()))}
+                token = f"{folder.name}\n{json.dumps(made)}\n"
+                (folder / TOKEN).write_text(token, encoding="ascii")
                 return folder
     short = "" if longest is None else f", or their paths have more than {longest - 17} bytes"
     raise StudyError(
@@ -190,11 +194,28 @@ def _made_here(folder: Path) -> bool:
     """Return whether `make_folder` made a folder, for this user, at this very place."""
     try:
         found = folder.lstat()
-        token = files.read_text(folder / TOKEN, StudyError, most=256)
+        token = files.read_text(folder / TOKEN, StudyError, most=MAX_TOKEN)
     except (OSError, StudyError):
         return False
     mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
-    return mine and stat.S_ISDIR(found.st_mode) and token == folder.name
+    return mine and stat.S_ISDIR(found.st_mode) and token.split("\n")[0] == folder.name
+
+
+def _forgotten() -> Iterator[Belongings]:
+    """Yield folders whose maker died before it could note them; others are left as they are."""
+    for place in _places():
+        for folder in Path(place).glob(f"{PREFIX}*"):
+            if _made_here(folder) and _maker_is_dead(folder):
+                yield Belongings(None, folder=folder)
+
+
+def _maker_is_dead(folder: Path) -> bool:
+    """Whether it is known who made a folder, and that it is a process of this machine no more."""
+    try:
+        made = json.loads(files.read_text(folder / TOKEN, StudyError, MAX_TOKEN).split("\n")[1])
+        return made["host"] == socket.gethostname() and not Process(**made["driver"]).alive()
+    except (StudyError, ValueError, KeyError, TypeError, IndexError):  # of earlier versions
+        return False
 
 
 def _leftovers() -> Iterator[Belongings]:

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,11 +19,15 @@ from typing import Any
 
 from mer_nas import files
 from mer_nas.errors import StudyError
+from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.processes import end
 
 QUIET: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 """What goes wrong in a worker is reported as an event; Ray would log it on top."""
 FOLDER = "r"
 """Ray's own folder in the one that is made for it, which Ray opens to everybody."""
+AGAIN = "s"
+"""The same for a second attempt."""
 MAX_FOLDER = (107 if sys.platform == "linux" else 103) - len(
     f"/{FOLDER}/session_2026-11-28_12-00-00_000000_4194304/sockets/dash_MetricsHead"
 )
@@ -37,41 +42,111 @@ _ADVICE = {
     "path length": "name a folder with a shorter path with TMPDIR",
 }
 """What to do, by a word of what Ray says."""
+_HOPELESS = ("No space left", "path length")
+"""What another attempt would not change."""
+PATIENCE = 6
+"""How many times as long Ray's processes may take the second time."""
 
 
-def start(dashboard: bool, folder: Path, cpus: int | None, gpus: int | None) -> Any:
-    """Start Ray; return what it says of itself.
+class RayDoesNotStart(StudyError):
+    """Ray could not be started on this machine, tried twice."""
+
+
+def start(
+    dashboard: bool,
+    folder: Path,
+    cpus: int | None,
+    gpus: int | None,
+    on_event: Listener = ignore,
+) -> Any:
+    """Start Ray, once more without its dashboard and with more patience; return what it says.
 
     Args:
         dashboard: Whether to start the dashboard too.
         folder: Where its sockets and logs lie; no longer than `MAX_FOLDER`.
         cpus: What this machine is taken to have; by default what Ray finds.
         gpus: What this machine is taken to have; by default what Ray finds.
+        on_event: Is told of the second attempt.
 
     Raises:
-        StudyError: It does not start.
+        RayDoesNotStart: It does not, either time.
     """
+    try:
+        return _begin(dashboard, folder / FOLDER, cpus, gpus)
+    except (Exception, SystemExit) as error:  # Ray raises bare Exceptions here
+        if any(word in str(error) for word in _HOPELESS):
+            raise RayDoesNotStart(_why_not(error)) from error
+        on_event(Note(f"{_why_not(error)}; it is tried again, without dashboard and for longer"))
+    _clear_away(folder / FOLDER)
+    try:
+        with _patient():
+            return _begin(False, folder / AGAIN, cpus, gpus)
+    except (Exception, SystemExit) as error:
+        _clear_away(folder / AGAIN)
+        raise RayDoesNotStart(_why_not(error)) from error
+
+
+def _begin(dashboard: bool, place: Path, cpus: int | None, gpus: int | None) -> Any:
+    """Start Ray with its own folder at a place; return what it says of itself."""
     import ray
 
+    short = _short_place(place.parent)
+    with _on_loopback(), short, _environment("PYTHONSAFEPATH", "1"):
+        return ray.init(
+            address="local",
+            job_config=_job(),
+            num_cpus=cpus,
+            num_gpus=gpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            _temp_dir=str(place),
+            **QUIET,
+        )
+
+
+def _why_not(error: BaseException) -> str:
+    """Return in one line why Ray does not start, and what can be done."""
+    lines = str(error).split("\n") if str(error).strip() else [type(error).__name__]
+    lines = [line.strip() for line in lines if line.strip()]
+    said = lines[-1] if lines[0].endswith(":") else lines[0]  # a log follows its announcement
+    advice = [what for word, what in _ADVICE.items() if word in str(error)]
+    what = "; ".join([said, *advice[:1]])
+    return f"Ray, which the workers run on, does not start here: {what}"
+
+
+def _clear_away(place: Path) -> None:
+    """End what an attempt to start Ray has left running."""
+    import ray
+
+    with contextlib.suppress(Exception):  # of what is half there, anything may fail
+        ray.shutdown()
+    end((), place)
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Have Ray wait longer for its own processes to come up.
+
+    It gives them 30 seconds by its clock, whatever else the machine does, and no setting changes
+    that: so in a `with` statement that clock goes slower.
+    """
+    from ray._private import node
+
+    known = time
+
+    class Slow:
+        """The module `time` with a slow clock."""
+
+        monotonic = staticmethod(lambda: known.monotonic() / PATIENCE)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(known, name)
+
+    vars(node)["time"] = Slow()
     try:
-        with _on_loopback(), _short_place(folder), _environment("PYTHONSAFEPATH", "1"):
-            return ray.init(
-                address="local",
-                job_config=_job(),
-                num_cpus=cpus,
-                num_gpus=gpus,
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                _temp_dir=str(folder / FOLDER),
-                **QUIET,
-            )
-    except (Exception, SystemExit) as error:  # Ray raises bare Exceptions here
-        lines = str(error).split("\n") if str(error).strip() else [type(error).__name__]
-        lines = [line.strip() for line in lines if line.strip()]
-        said = lines[-1] if lines[0].endswith(":") else lines[0]  # a log follows its announcement
-        advice = [what for word, what in _ADVICE.items() if word in str(error)]
-        what = "; ".join([said, *advice[:1]])
-        raise StudyError(f"Ray, which the workers run on, does not start here: {what}") from error
+        yield
+    finally:
+        vars(node)["time"] = known
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, end, make_folder
 from mer_nas.search.ray_connect import MAX_FOLDER, join, protect_token, shown_token, start
+from mer_nas.search.ray_watch import CORE, heard
 
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
@@ -66,6 +67,8 @@ class Cluster:
     """Processes that this one had begun before Ray."""
     scratch: Path
     """Where Ray keeps its sockets and logs while it runs."""
+    core: tuple[Process, ...] = ()
+    """The processes without which Ray is not, where it was started here."""
 
     def run(
         self, source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path] = ()
@@ -83,7 +86,7 @@ class Cluster:
         """
         from mer_nas.search import tuning
 
-        with interruptible():
+        with interruptible(), heard(self.core, self.clear):
             tuning.run(
                 source,
                 evaluator,
@@ -93,6 +96,15 @@ class Cluster:
                 emit=self.emit,
                 note_workers=self.note_workers,
             )
+
+    @property
+    def dead(self) -> bool:
+        """Whether Ray itself has died."""
+        return not all(process.alive() for process in self.core)
+
+    def clear(self) -> None:
+        """End what is left of a Ray that was started here, and its folder."""
+        end(_children(self.spare), self.scratch)
 
     def note_workers(self) -> None:
         """Record the processes of Ray, so that a later session can end what is left of them."""
@@ -137,9 +149,10 @@ def cluster(
         protect_token()
         if lock is not None:
             lock.record((), temporary)
+    ready: Cluster | None = None
     with interruptible():
         try:
-            context = _connect(config, temporary, cpus, gpus) if own else _running_ray()
+            context = _connect(config, temporary, cpus, gpus, on_event) if own else _running_ray()
             ready = Cluster(
                 shares=config.share(_resources()),
                 dashboard=_url(context),
@@ -151,6 +164,7 @@ def cluster(
                 lock=lock,
                 spare=spare,
                 scratch=temporary,
+                core=tuple(p for p in _children(spare) if p.name in CORE) if local else (),
             )
             ready.note_workers()
             workers, gpu = ready.shares.workers, ready.shares.gpu
@@ -158,7 +172,7 @@ def cluster(
             yield ready
         finally:
             left = _children(spare) if local else ()
-            if own:
+            if own and not (ready is not None and ready.dead):  # it would wait for what is gone
                 ray.shutdown()
             end(left, temporary, grace=2.0)
 
@@ -186,11 +200,13 @@ def prepare_environment(scratch: Path) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, home]))
 
 
-def _connect(config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None) -> Any:
+def _connect(
+    config: RayConfig, temporary: Path, cpus: int | None, gpus: int | None, on_event: Listener
+) -> Any:
     """Connect this process with Ray; return what Ray says of itself."""
     if config.address is not None:
         return join(config.address)
-    return start(config.dashboard, temporary, cpus, gpus)
+    return start(config.dashboard, temporary, cpus, gpus, on_event)
 
 
 def _tell_place(temporary: Path, on_event: Listener) -> None:

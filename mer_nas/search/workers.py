@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+from mer_nas.errors import TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.provenance import code_version
@@ -22,7 +23,14 @@ from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.measure import Measurement
+from mer_nas.search.ray_connect import RayDoesNotStart
 from mer_nas.search.ray_runner import Cluster, cluster
+
+WITHOUT = (
+    "ray.dashboard=false begins it with less, ray.workers=0 does without it, and `mer-nas resume` "
+    "goes on with a study that has begun"
+)
+"""What can be done where Ray does not start."""
 
 
 class Workers:
@@ -50,6 +58,8 @@ class Workers:
         self._cluster: Cluster | None = None
         self.many = 0
         """Number of workers; 0 while nothing has started."""
+        self.note = ""
+        """What a report should say of them."""
 
     def __enter__(self) -> Workers:
         """Begin; nothing is started yet."""
@@ -68,7 +78,8 @@ class Workers:
         """Start what measures, if that has not been done; return the number of workers.
 
         Raises:
-            StudyError: There is no cluster at the address, or Ray does not start.
+            StudyError: There is no cluster at the address.
+            TrainingFailed: Ray does not start, and more than one worker, or a GPU, was asked for.
             ConfigError: The workers ask for more than there is.
         """
         if self.many:
@@ -77,11 +88,22 @@ class Workers:
             self._emit(Note("ray.workers=0: one fold after another in this process, without Ray"))
             self.many = 1
         else:
+            self.many = self._start_ray()
+        return self.many
+
+    def _start_ray(self) -> int:
+        """Start Ray, or do without where that changes nothing; return the number of workers."""
+        try:
             self._cluster = self._stack.enter_context(
                 cluster(self._config, self._folder, self._emit, self._lock)
             )
-            self.many = self._cluster.shares.workers
-        return self.many
+        except RayDoesNotStart as error:
+            if not self._config.alone():
+                raise TrainingFailed(f"{error}; {WITHOUT}") from error
+            self.note = f"{error}; its one worker was this process itself"
+            self._emit(Note(self.note))
+            return 1
+        return self._cluster.shares.workers
 
     def run(self, source: Source, evaluator: FoldEvaluator, *, needed: bool = True) -> None:
         """Run every job that `source` gives out, until it has no more.

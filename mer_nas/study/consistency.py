@@ -57,7 +57,7 @@ TAKEN: Mapping[str, str] = {
     r"study\.settings\..*": "what the study was asked for",
     r"study\.environment\..*": "the machine then; held against this one",
     r"study\.data\.(official|inputs)\..*": "held against the clips",
-    r"study\.compute\.(.*_seconds|workers|(final_)?together)": "time and workers then",
+    r"study\.compute\.(.*_seconds|workers|notes.*|(final_)?together)": "time and workers then",
     r"study\.nested\.seconds": "time then",
     r"study\.(trials|finalists)\.\d+\.(seconds|step_ms|clip_ms)": "time then",
     r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",

@@ -33,7 +33,7 @@ from pydantic import Field
 
 from mer_nas import files, trust
 from mer_nas.config import presets
-from mer_nas.config.base import Config, validate
+from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, plan
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
@@ -74,6 +74,8 @@ class Origin(Config):
     files: Sources = Field(default_factory=dict)
     """The modules of that code, each with what it means; of older studies none."""
     data: DataSummary
+    settings: Tree | None = None
+    """What `settings.yaml` said at first; of older studies None."""
     search: Protocol
     final: Protocol | None = None
     outer: Protocol | None = None
@@ -147,7 +149,12 @@ class StudyFolder:
 
     def export(self, place: int | Literal["ensemble"]) -> Path:
         """Return where the finalist of a rank, or the ensemble, is exported to."""
-        return self.path / "export" / (place if isinstance(place, str) else f"rank{place}")
+        return self.exports / (place if isinstance(place, str) else f"rank{place}")
+
+    @property
+    def exports(self) -> Path:
+        """Where the exports lie."""
+        return self.path / "export"
 
     def inner(self, number: int, of: int) -> StudyFolder:
         """Return the search that does not see outer group `number` of so many."""
@@ -297,6 +304,7 @@ def create(
         code=code_version(settings.space.extensions),
         files=code(settings.space.extensions),
         data=DataSummary.of(clips),
+        settings=settings.dump(),
         search=plan(clips, study.folds, study.seed, study.block),
         final=_final(settings, clips),
         outer=_outer(settings, clips),
@@ -319,7 +327,11 @@ def keep_settings(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Or
         DataError: The clips cannot be divided as those ask.
     """
     old = folder.origin()
-    changed = {"final": _final(settings, clips), "outer": _outer(settings, clips)}
+    changed = {
+        "final": _final(settings, clips),
+        "outer": _outer(settings, clips),
+        "settings": old.settings or settings.dump(),
+    }
     origin = old.model_copy(update=changed)
     if origin != old:
         write(folder.path / "origin.json", origin.model_dump_json(indent=2))

@@ -1,18 +1,27 @@
-"""What a study that goes on gets back before it does: a storage that was lost or damaged."""
+"""What comes before a study goes on: a lost storage comes back, and nothing has drifted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 
 import optuna
+from optuna.trial import FrozenTrial
 
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import plan
+from mer_nas.errors import Infeasible, StudyError
+from mer_nas.search.alternatives import KnownDraw
 from mer_nas.search.events import Listener, Note
 from mer_nas.search.ledger import read
+from mer_nas.search.proposals import Proposer
 from mer_nas.search.storage import close_storage, open_study
 from mer_nas.search.trials import TRIALS, damage, restore
 from mer_nas.settings import Settings
 from mer_nas.study.folder import Origin, StudyFolder
+from mer_nas.study.resume import leaves
+from mer_nas.study.state import StudyState
 from mer_nas.wording import count
 
 SET_ASIDE = ".damaged"
@@ -91,3 +100,48 @@ def _opened(folder: StudyFolder, settings: Settings, name: str) -> Iterator[optu
         yield study
     finally:
         close_storage(storage)
+
+
+def refuse_drift(state: StudyState, clips: ClipSet) -> None:
+    """Refuse a study of before whose settings make other folds or candidates than it measured.
+
+    A younger study knows the settings that it began with (`resume.refuse_edited`).
+
+    Raises:
+        StudyError: They do.
+    """
+    study, origin = state.settings.study, state.origin
+    if origin.settings is not None:
+        return
+    place = f"{state.folder.settings_file}: "
+    if plan(clips, study.folds, study.seed, study.block) != origin.search:
+        raise StudyError(
+            f"{place}study.folds={study.folds}, study.block={study.block} and study.seed="
+            f"{study.seed} make other folds than those of {origin.search.name} that the study "
+            "was made with; put back what was there"
+        )
+    proposer = Proposer(state.settings.space, state.settings.trainer, len(clips.classes))
+    drawn = [trial for trial in state.trials if "tree" in trial.user_attrs and trial.params]
+    for trial in drawn[:1] + drawn[1:][-1:]:
+        _refuse_other(trial, proposer, place)
+
+
+def _refuse_other(trial: FrozenTrial, proposer: Proposer, place: str) -> None:
+    """Refuse settings that make of a trial's parameters another candidate than was measured."""
+    try:
+        found = proposer.draft(KnownDraw(trial.params, Random(0))).candidate
+    except Infeasible as error:
+        raise StudyError(f"{place}trial {trial.number} is impossible with it: {error}") from None
+    measured = trial.user_attrs["tree"]
+    if found.key == trial.user_attrs["candidate"]:
+        return
+    then, now = leaves(measured), leaves(found.dump())
+    other = [
+        f"{key}={now[key]} (was {then[key]})"
+        for key in now
+        if key in then and now[key] != then[key]
+    ]
+    raise StudyError(
+        f"{place}what it makes of trial {trial.number} is another candidate than was measured"
+        f"{': ' if other else ''}{', '.join(other[:5])}; put back what was there"
+    )

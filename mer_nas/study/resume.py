@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_nas.config import overrides, presets
-from mer_nas.config.base import Config, validate
+from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import ConfigError, StudyError, unknown
 from mer_nas.files import write
@@ -28,6 +28,20 @@ MAY_CHANGE = (
     "ray",
 )
 """Keys, with everything below them, whose change leaves all finished folds valid."""
+
+LONGEST = 100
+"""Characters of a value in a message."""
+ELSEWHERE = (
+    "space.place",
+    "space.folder",
+    "space.file.extensions",
+    "study.name",
+    "study.folder",
+    "study.storage",
+    "data",
+)
+"""Keys that say where something lies, or that what they mean is held by: clips and code have
+fingerprints of their own."""
 
 
 def extended(settings: Settings, words: Iterable[str]) -> Settings:
@@ -96,6 +110,49 @@ def refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> N
         )
 
 
+def refuse_edited(folder: StudyFolder, origin: Origin, settings: Settings) -> None:
+    """Refuse settings that were edited into others than the finished folds were measured with.
+
+    Raises:
+        StudyError: A key that decides a score is another; the message names all such.
+    """
+    if origin.settings is None:
+        return  # a study of before; its trials and folds say it (see `restore`)
+    began, now = leaves(origin.settings), leaves(settings.dump())
+    other = [
+        f"{folder.settings_file}: {key}={_word(now.get(key))}: the study was made with "
+        f"{key}={_word(began.get(key))}; put that back: {_only()}"
+        for key in dict.fromkeys([*began, *now])
+        if began.get(key) != now.get(key) and _decides(key, began, now)
+    ]
+    if other:
+        raise StudyError("\n".join(other))
+
+
+def _decides(key: str, began: Tree, now: Tree) -> bool:
+    """Return whether a leaf decides scores, and is no setting that one of two versions lacks."""
+    if _below(key, (*MAY_CHANGE, *ELSEWHERE)):
+        return False
+    return _below(key, ("space", "trainer_words")) or (key in began and key in now)
+
+
+def _below(key: str, names: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def leaves(tree: Tree, place: str = "") -> Tree:
+    """Return what a tree holds by dotted keys; a list is one value."""
+    found: Tree = {}
+    for key, value in tree.items():
+        name = f"{place}{key}"
+        found |= leaves(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return found
+
+
+def _only() -> str:
+    return f"on resume only {', '.join(MAY_CHANGE)} may change"
+
+
 def renewed(
     folder: StudyFolder,
     origin: Origin,
@@ -139,9 +196,9 @@ def _changed_files(then: Sources, now: Sources) -> str:
 
 
 def _refusal(settings: Settings, key: str, value: Any) -> str:
-    if any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE):
+    if _below(key, MAY_CHANGE):
         return ""
-    only = f"on resume only {', '.join(MAY_CHANGE)} may change"
+    only = _only()
     group = key.partition(".")[0]
     if key in presets.FOLDERS or group == "space":
         names = {
@@ -172,9 +229,10 @@ def _stored(settings: Settings, key: str) -> Any:
 
 
 def _word(value: Any) -> str:
-    """Return a value as a `key=value` word has it."""
+    """Return a value as a `key=value` word has it, cut where it is long."""
     names = {None: "null", True: "true", False: "false"}
-    return names[value] if value is None or isinstance(value, bool) else str(value)
+    text = names[value] if value is None or isinstance(value, bool) else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _changed(config: Any, model: type[Any], place: str, changes: dict[str, Any]) -> Any:

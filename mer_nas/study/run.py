@@ -17,6 +17,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.files import sweep
 from mer_nas.report import Report
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Listener, Note, ignore
@@ -35,9 +36,9 @@ from mer_nas.study.folder import Origin, StudyFolder, keep_settings
 from mer_nas.study.forecast import Forecast
 from mer_nas.study.plan import opened
 from mer_nas.study.predictions import write_predictions
-from mer_nas.study.restore import restore_trials
+from mer_nas.study.restore import refuse_drift, restore_trials
 from mer_nas.study.resume import renewed, unchanged
-from mer_nas.study.sessions import add_session, saying_what_is_kept
+from mer_nas.study.sessions import add_session, saying_what_is_kept, sessions
 from mer_nas.study.state import StudyState
 from mer_nas.study.summary import note_end, summary
 from mer_nas.study.timings import announcement, clock_candidates
@@ -78,8 +79,12 @@ def run(
     if not anew:
         unchanged(folder, begun, clips, settings.space.extensions)
     with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
+        for gone in sweep(folder.exports):
+            on_event(Note(f"{gone}: left behind by an export that was killed; removed"))
         begun = _whole(folder, begun, clips, settings, on_event, anew=anew)
         on_event(opened(folder, settings, clips))
+        for note in sessions(folder).notes:
+            on_event(Note(note))
         files = settings.space.extensions
         workers = Workers(settings.ray, folder.path, on_event, lock, files)
         with _session(folder, command or begun.command, workers):
@@ -114,6 +119,7 @@ def _whole(
         return renewed(folder, begun, clips, settings.space.extensions, again=lost)
     if state.begun:
         state.refuse_gaps()
+        refuse_drift(state, clips)
     return begun
 
 
@@ -289,6 +295,6 @@ def _session(folder: StudyFolder, command: str, workers: Workers) -> Iterator[No
         with suppress(
             OSError, MerNasError
         ):  # what ended it matters more, and may have been the same disk
-            add_session(folder, time.monotonic() - began, command, workers.many)
+            add_session(folder, time.monotonic() - began, command, workers.many, workers.note)
         raise
-    add_session(folder, time.monotonic() - began, command, workers.many)
+    add_session(folder, time.monotonic() - began, command, workers.many, workers.note)

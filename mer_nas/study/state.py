@@ -36,6 +36,7 @@ from mer_nas.search.trials import outcome_of
 from mer_nas.statistics import EnsembleRule, OutOfFold
 from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
 from mer_nas.study.folder import Origin, StudyFolder
+from mer_nas.study.resume import refuse_edited
 from mer_nas.study.trial import Trial
 from mer_nas.systems import trained_by
 from mer_nas.wording import count
@@ -47,12 +48,16 @@ class StudyState:
     Args:
         folder: The study.
         origin: What it began with.
+
+    Raises:
+        StudyError: Its settings were edited into others than its folds were measured with.
     """
 
     def __init__(self, folder: StudyFolder, origin: Origin) -> None:
         self.folder = folder
         self.origin = origin
         self.settings = folder.settings()
+        refuse_edited(folder, origin, self.settings)
         load_extensions(self.settings.space.extensions)
 
     @cached_property
@@ -132,10 +137,19 @@ class StudyState:
     def results(self) -> Mapping[tuple[str, int], Mapping[str, FoldResult]]:
         """Results of this data, code and seed: by candidate and repetition, then fold."""
         found: dict[tuple[str, int], dict[str, FoldResult]] = defaultdict(dict)
-        wanted = (self.settings.study.seed, self.origin.data.fingerprint, self.origin.code)
+        seed, others = self.settings.study.seed, set[int]()
         for result in self.kept(self.folder.ledger):
-            if (result.seed, result.data, result.code) == wanted:
+            if (result.data, result.code) != (self.origin.data.fingerprint, self.origin.code):
+                continue
+            if result.seed == seed:
                 found[result.candidate, result.repetition][result.fold] = result
+            else:
+                others.add(result.seed)
+        if others and not found:
+            raise StudyError(
+                f"{self.folder.settings_file}: study.seed={seed}: the folds in the ledger were "
+                f"measured with study.seed={min(others)}; put that back"
+            )
         return found
 
     def kept(self, ledger: Path) -> tuple[FoldResult, ...]:

@@ -278,6 +278,7 @@ def _compute(state: StudyState) -> ComputeSummary:
         together=max((result.width for result in all_results), default=1),
         final_together=max((result.width for result in final), default=1),
         alone=tuple(dict.fromkeys(result.alone for result in all_results if result.alone)),
+        notes=past.notes,
     )
 
 

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from conftest import Heard
 
 from mer_nas import files
 from mer_nas.search.events import Note
-from mer_nas.search.processes import TOKEN, Belongings, Process, end, make_folder
+from mer_nas.search.processes import TOKEN, Belongings, Process, end, end_leftovers, make_folder
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +97,20 @@ def test_a_worker_that_nobody_has_noted_ends_with_its_folder() -> None:
         assert worker.wait(5) == -signal.SIGKILL
         assert reader.poll() is None
         reader.kill()
+
+
+def test_a_folder_whose_maker_was_killed_before_it_was_noted_is_swept() -> None:
+    told = "from mer_nas.search.processes import make_folder; import os; print(make_folder()); os.kill(os.getpid(), 9)"
+    maker = subprocess.run(
+        [sys.executable, "-uc", told],
+        env={**os.environ, "TMPDIR": tempfile.gettempdir()},
+        capture_output=True,
+        text=True,
+    )
+    left, mine, before = Path(maker.stdout.strip()), make_folder(), make_folder()
+    (before / TOKEN).write_text(before.name)  # by an earlier version, which did not say who
+    assert left.is_dir()
+    end_leftovers()
+    assert not left.exists()
+    assert mine.is_dir()
+    assert before.is_dir()

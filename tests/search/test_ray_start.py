@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -154,3 +155,59 @@ def test_no_process_loads_a_library_that_lies_in_the_working_directory() -> None
     paths = done.stdout.strip().split(":")
     assert {"/a", "/b"} < set(paths)
     assert "" not in paths
+
+
+def test_ray_is_tried_again_without_dashboard_and_with_a_slower_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ray._private import node
+
+    tried: list[tuple[Any, ...]] = []
+    notes: list[Any] = []
+
+    def init(**words: Any) -> str:
+        first, then = node.time.monotonic(), time.monotonic()
+        tried.append((words["include_dashboard"], words["_temp_dir"], first / then > 0.9))
+        if len(tried) == 1:
+            raise Exception("The current node timed out during startup.")
+        return "there"
+
+    monkeypatch.setattr(ray, "init", init)
+    assert start(True, tmp_path, 1, 0, notes.append) == "there"
+    assert tried == [(True, str(tmp_path / "r"), True), (False, str(tmp_path / "s"), False)]
+    assert node.time is time
+    (note,) = notes
+    assert note.text.endswith("; it is tried again, without dashboard and for longer")
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+
+
+def test_where_one_worker_was_asked_for_this_process_takes_its_place_and_the_report_says_so(
+    no_ray: None, tiny: list[str], call: Any
+) -> None:
+    ended = call("search", *tiny, "ray.workers=1", "study.final=none", "study.folder=s")
+    assert ended.exit_code == 0, ended.output
+    said = "does not start here: The current node timed out during startup."
+    assert f"{said}" in ended.stderr
+    assert said in Path("s/report.md").read_text()
+    assert said in Path("s/report.html").read_text()
+    assert call("resume", "s").exit_code == 0
+    assert said in Path("s/report.md").read_text()
+
+
+def test_where_more_was_asked_for_one_message_says_what_can_be_done(
+    no_ray: None, tiny: list[str], call: Any
+) -> None:
+    ended = call("search", *tiny, "ray.workers=2", "study.folder=s")
+    assert ended.exit_code == 1
+    (message,) = [line for line in ended.stderr.splitlines() if line.startswith("mer-nas: ")]
+    assert "does not start here" in message
+    assert "ray.dashboard=false" in message
+    assert "ray.workers=0" in message
+    assert not Path("s").exists()

@@ -285,3 +285,69 @@ def test_an_address_without_a_cluster_is_not_kept(refused: Callable[..., str]) -
     assert refused(*words).startswith(
         "ray.address=127.0.0.1:1: there is no Ray cluster (connection refused); "
     )
+
+
+EDITS = {
+    "epochs: 1": ("epochs: 2", "trainer.epochs=2: the study was made with trainer.epochs=1"),
+    "seed: 0": ("seed: 7", "study.seed=7: the study was made with study.seed=0"),
+    "folds: 2": ("folds: 3", "study.folds=3: the study was made with study.folds=2"),
+    "sampler: tpe": ("sampler: gp", "study.sampler=gp: the study was made with study.sampler=tpe"),
+}
+
+
+@pytest.mark.parametrize("verb", ["resume", "report", "export"])
+def test_an_edited_file_of_settings_is_refused_like_the_word(
+    verb: str, call: Call, study: Path
+) -> None:
+    file = study / "settings.yaml"
+    text = file.read_text()
+    data, group, rest = text.partition("\nstudy:")
+    for old, (new, said) in EDITS.items():
+        assert text.count(old) == 1 or old in rest
+        edited = (
+            text.replace(old, new) if old not in rest else data + group + rest.replace(old, new, 1)
+        )
+        file.write_text(edited)
+        result = call(verb, str(study))
+        assert result.exit_code == 2
+        assert f"mer-nas: {file}: {said}; put that back: {ONLY}\n" in result.stderr
+    file.write_text(text.replace("- 16\n", "- 24\n"))
+    assert "space.file.architecture.paths=" in call(verb, str(study)).stderr
+    file.write_text(text.replace("trials: 3", "trials: 4"))
+    assert call("report", str(study)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "epochs: 1",
+            "epochs: 2",
+            "is another candidate than was measured: trainer.epochs=2 (was 1",
+        ),
+        (
+            "seed: 0",
+            "seed: 7",
+            "study.seed=7: the folds in the ledger were measured with study.seed=0",
+        ),
+        ("folds: 2", "folds: 3", "make other folds than those of 2 subject groups"),
+    ],
+)
+def test_edited_settings_of_a_study_of_before_are_held_against_its_trials_and_folds(
+    old: str, new: str, said: str, call: Call, study: Path
+) -> None:
+    origin = json.loads((study / "origin.json").read_text())
+    assert origin.pop("settings")["trainer"]["epochs"] == 1
+    (study / "origin.json").write_text(json.dumps(origin))
+    file = study / "settings.yaml"
+    text = file.read_text()
+    before, group, rest = text.partition("\nstudy:")
+    file.write_text(
+        before + group + rest.replace(old, new) if old in rest else text.replace(old, new)
+    )
+    result = call("resume", str(study))
+    assert result.exit_code == 2
+    assert said in result.stderr
+    file.write_text(text)
+    assert call("resume", str(study)).exit_code == 0
+    assert json.loads((study / "origin.json").read_text())["settings"]["trainer"]["epochs"] == 1
