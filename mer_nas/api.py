@@ -522,13 +522,14 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
         StudyError: There is none.
         Untrusted: It wants to do so, and you have not agreed.
     """
+    from mer_nas.architectures.extensions import wishes
     from mer_nas.study import find_study
-    from mer_nas.trust import Wish, require
+    from mer_nas.trust import require
 
     found = find_study(str(folder))
     with asking(trust):
         if found.settings_file.is_file():  # else whatever is done with it says what is missing
-            require(map(Wish.to_run, found.settings().space.extensions))
+            require(wishes(found.settings().space.extensions))
     return Study(found.path)
 
 

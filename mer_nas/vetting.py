@@ -14,20 +14,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mer_nas.architectures import Architecture, Cost, parse, parse_drawn
+import torch
+
+from mer_nas.architectures import Architecture, Cost, Network, parse, parse_drawn
 from mer_nas.architectures.canonical import canonical_form
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.architectures.user_blocks import is_user_block
+from mer_nas.architectures.user_blocks import is_user_block, record_built
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible, shown
+from mer_nas.evaluation.deterministic import deterministic
+from mer_nas.inputs import ACTION_UNITS
 from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
 from mer_nas.space.domains import BlockNode, Choice, Leaf
 from mer_nas.space.settings import Setting, stands
 from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
+from mer_nas.training.fit import TrainingDiverged, fit
+from mer_nas.training.losses import Targets
 from mer_nas.wording import brief
 
 MAX_DRAWS = 100
@@ -40,6 +46,8 @@ _MAX_TRIES = 64
 """Draws with a value of which one must keep it."""
 _MAX_VAIN = 16
 """Draws with a value that may pass without its setting, or without a difference that it makes."""
+_CLASSES, _CLIPS = 3, 4
+"""Of the step that a network with blocks of the user's own is tried with."""
 _MAX_LOST = 5
 """Settings with values that stand in no draw after which no more are looked for."""
 
@@ -112,16 +120,46 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     """
     load_extensions(space.extensions)
     for point in space.file.points:
-        parsed(point, f"{space.place}: {point.name}")
+        network = parsed(point, f"{space.place}: {point.name}")
+        if any(is_user_block(visit.part) for visit in walk(network)):
+            try_own(network, trainer)
     if not drawn:
         return []
     _train(space, trainer)
     few = list(_scarce(space))
-    found = _Values(space)
+    found = _Values(space, trainer)
     lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
     return lost + few + (found.without_effect() if len(lost) < _MAX_LOST else [])
+
+
+def try_own(network: Architecture, trainer: TrainerConfig) -> None:
+    """Count a network with blocks of the user's own, train it for a step and ask it, on the CPU.
+
+    Args:
+        network: Of whatever blocks.
+        trainer: The recipe.
+
+    Raises:
+        BlockError: One of the user's own fails, gives another shape than it says, or no numbers.
+        ConfigError: The loss is none.
+    """
+    Cost.of(network, _CLASSES)
+    device = torch.device("cpu")
+    with deterministic(0, device), record_built() as own:
+        built = Network(network, _CLASSES).train()
+        clips = {name: torch.rand(_CLIPS, *network.shapes[name]) for name in network.inputs}
+        labels = torch.arange(_CLIPS) % _CLASSES
+        targets = Targets(labels, torch.zeros(_CLIPS, len(ACTION_UNITS)))
+        step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
+        kinds = ", ".join(sorted({each.block.kind for each in own}))
+        with own.checked(_CLIPS):
+            try:
+                fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
+            except TrainingDiverged as error:
+                raise ConfigError(f"a training step of {kinds} with noise: {error}") from error
+            built.eval()(*clips.values())
 
 
 def _scarce(space: SearchSpace) -> Iterator[str]:
@@ -218,6 +256,7 @@ class _Values:
     """Which values of a space stand in a draw, and which of its parameters matter."""
 
     space: SearchSpace
+    trainer: TrainerConfig
     kept: set[tuple[str, str]] = field(default_factory=set)
     """Settings with a value that a draw kept."""
     changed: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -310,7 +349,7 @@ class _Values:
         own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
         if own - self.tried_own:
             self.tried_own |= own
-            Cost.of(network, classes=3)
+            try_own(network, self.trainer)
 
     def _weigh(
         self, setting: Setting, params: Mapping[str, Any], network: Architecture, tree: Tree

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import Result
 
-from mer_nas import api, testing
+from mer_nas import api, architectures, testing
 from mer_nas.cli import main
 from mer_nas.config.overrides import parse
 from mer_nas.config.presets import FOLDERS
 from mer_nas.data.synthesis import Synthesis
 from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
-from mer_nas.testing import block_checks
+from mer_nas.testing import block_checks, check_block
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,7 @@ GUIDES = sorted(
     if file.stem != "index" and file.parent.name != "reference"
 )
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *GUIDES]
+OWN_NETWORK = (ROOT / "docs" / "own_network.md").read_text(encoding="utf-8")
 OWN_BLOCK = (ROOT / "docs" / "own_block.md").read_text(encoding="utf-8")
 
 
@@ -99,6 +101,32 @@ def test_the_block_of_ones_own_works_as_shown(
     assert (
         pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", str(here / "test_halves.py")]) == 0
     )
+
+
+def test_the_network_of_the_guide_is_shown_searched_and_kept_to_its_promises(
+    here: Path,
+    call: Callable[..., Result],
+    write_tiny: Callable[[Path], list[str]],
+    registries: None,
+) -> None:
+    (streams, pair), (space, inputs, paths) = (
+        blocks(OWN_NETWORK, language) for language in ("python", "yaml")
+    )
+    (here / "streams.py").write_text(streams)
+    (here / "pair.py").write_text(pair)
+    (here / "streams.yaml").write_text(space)
+    words = [*write_tiny(here)[1:], "ray.workers=0"]
+    lines = blocks(OWN_NETWORK, "console")[0].splitlines()
+    checked, shown, search = [shlex.split(line)[2:] for line in lines]
+    few = ["study.trials=1", "study.final=none"]
+    results = [call(*checked), call(*shown), call(*search, *words, *few)]
+    assert [result.exit_code for result in results] == [0, 0, 0], results[-1].output
+    assert "weights   1,683 trained" in results[1].stdout
+    architectures.load_extensions([here / "pair.py"])
+    for tree in (inputs, paths, "architecture: {network: {kind: pair}}"):
+        architectures.parse(yaml.safe_load(tree)["architecture"])
+    for kind in ("streams", "pair"):
+        check_block("network", kind)
 
 
 def test_the_promises_of_blocks_are_listed() -> None:

@@ -5,41 +5,47 @@ space by `extensions: [my_block.py]`. Loading either only imports it: the import
 blocks.
 
 What is loaded counts as code that decides scores, with every module that it imports from outside
-the installed distributions, as all of them were when they were loaded.
+the installed distributions, as all of them were when they were loaded. Studies and exports carry
+copies of the files, which stand in for those that are gone.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.abc import SourceLoader
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
+from mer_nas import files as disk
+from mer_nas.architectures.beside import Texts, gathered, imported, root_of
 from mer_nas.architectures.canonical import refresh
 from mer_nas.errors import ConfigError
-from mer_nas.files import digest, read_bytes
-from mer_nas.sources import Sources, sources
+from mer_nas.sources import Sources, meaning, sources
 from mer_nas.trust import Wish, asking, require
 
 GROUP = "mer_nas.blocks"
+COPIES = "extensions"
+"""Folder of the copies that a study and an export have of users' files."""
 
-_loaded: dict[Path, "_Loaded"] = {}
+_loaded: dict[Path, "Loaded"] = {}
 _packages: dict[str, Sources] = {}
+_copies: dict[Path, Path] = {}
+"""Files by what stands in for them where they are gone."""
 
 
-class _Loaded(NamedTuple):
+class Loaded(NamedTuple):
     """What a file was when it was loaded."""
 
-    digest: str
-    """SHA-256 of its content."""
+    texts: Texts
+    """The file and those beside it that it imports."""
     sources: Sources
+    """What stands behind it."""
 
 
 def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) -> None:
     """Load the blocks of installed packages and of `files`; what is loaded already is skipped.
 
-    Each file is read once: what runs is the very text that the user agreed to.
+    Each file is read once, with those beside it that it imports: what runs is the very text that
+    the user agreed to.
 
     Args:
         files: Python files; loading one runs it.
@@ -50,55 +56,114 @@ def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) ->
         Untrusted: The user has not agreed to run them (see `mer_nas.trust`); none was.
     """
     _load_packages()
-    new = _contents(files)
+    new = {path: _read(path) for file in files if (path := Path(file).resolve()) not in _loaded}
     with asking(trust):
-        require(Wish.to_run(path, content) for path, content in new.items())
+        require(Wish.to_run(*each) for texts in new.values() for each in texts.items())
     _load_files(new)
 
 
-def load_again(files: Mapping[str, str]) -> None:
-    """Load in a worker the blocks that its driver has loaded, whose user has agreed to them there.
+def load_again(loaded: Mapping[str, Loaded]) -> None:
+    """Load in a worker what its driver has loaded, whose user has agreed to it there.
+
+    Files that were edited meanwhile, or are not there, are as they were when the search began.
 
     Args:
-        files: What `loaded_files` said there.
-
-    Raises:
-        ConfigError: A file is missing, fails, or is not what the driver loaded.
+        loaded: What `loaded_files` said there.
     """
     _load_packages()
-    new = _contents(files)
-    for path, content in new.items():
-        if (found := digest(content)) != files[str(path)]:
-            raise ConfigError(
-                f"extensions: {path} is not the file that this search began with: its SHA-256 is "
-                f"{found[:12]}..., not {files[str(path)][:12]}..."
-            )
-    _load_files(new)
+    for file, each in loaded.items():
+        if (path := Path(file)) not in _loaded:
+            imported(each.texts)
+            _loaded[path] = each
+    refresh()
 
 
-def loaded_files(files: Sequence[str | Path]) -> dict[str, str]:
-    """Return the paths of files that have been loaded, each with the SHA-256 of what has been."""
+def loaded_files(files: Sequence[str | Path]) -> dict[str, Loaded]:
+    """Return the paths of files that have been loaded, each with what was run."""
     paths = [Path(file).resolve() for file in files]
-    return {str(path): _loaded[path].digest for path in paths}
+    return {str(path): _loaded[path] for path in paths}
 
 
-def _contents(files: Iterable[str | Path]) -> dict[Path, bytes]:
-    """Return what those of the files hold that have not been loaded."""
-    new = [path for file in files if (path := Path(file).resolve()) not in _loaded]
-    for path in new:
-        _refuse_missing(path)
-    return {path: read_bytes(path, ConfigError) for path in new}
+def every_file(files: Sequence[str | Path]) -> list[Path]:
+    """Return files that are there, and those beside them that they import."""
+    there = [path for file in files if (path := Path(file).resolve()).is_file()]
+    return list(dict.fromkeys(each for path in there for each in gathered(path)))
 
 
-def _load_files(new: Mapping[Path, bytes]) -> None:
-    for path, content in new.items():
-        found = _load_file(path, content)
-        _loaded[path] = _Loaded(digest(content), found)
+def wishes(files: Sequence[str | Path]) -> list[Wish]:
+    """Return the wishes to run files, and those beside them that they import.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    texts = [_read(Path(file).resolve()) for file in files]
+    return [Wish.to_run(*each) for every in texts for each in every.items()]
+
+
+def copy_names(files: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return where below a folder the copies of files lie: each in one of its own."""
+    return tuple(f"{COPIES}/{number}/{Path(file).name}" for number, file in enumerate(files))
+
+
+def copy_files(files: Sequence[str | Path], folder: Path) -> dict[str, str]:
+    """Copy files as they were loaded, with what they import from beside them.
+
+    Returns:
+        SHA-256 of each copy by its path below the folder.
+    """
+    copied = {}
+    for name, file in zip(copy_names(files), files, strict=True):
+        path = Path(file).resolve()
+        texts = _loaded[path].texts if path in _loaded else _read(path)
+        for each, content in texts.items():
+            place = (Path(name).parent / each.relative_to(root_of(texts))).as_posix()
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(content)
+            copied[place] = disk.digest(content)
+    return copied
+
+
+def stand_in(files: Sequence[str | Path], folder: Path) -> None:
+    """Let the copies of files below a folder be loaded in their place, where those are gone."""
+    for file, name in zip(files, copy_names(files), strict=True):
+        if (folder / name).is_file():
+            _copies[Path(file).resolve()] = (folder / name).resolve()
+
+
+def _read(path: Path) -> Texts:
+    """Return what is to be run of a file, or of what stands in for it.
+
+    Raises:
+        ConfigError: There is neither.
+    """
+    found = path if path.is_file() else _copies.get(path, path)
+    if not found.is_file():
+        raise ConfigError(
+            f"extensions: there is no file {path}, and no copy of it; right: a python file with "
+            "blocks or networks"
+        )
+    if path.suffix != ".py":
+        raise ConfigError(f"extensions: {path} is no python file")
+    return gathered(found)
+
+
+def _load_files(new: Mapping[Path, Texts]) -> None:
+    for path, texts in new.items():
+        alike = [each for each in _loaded.values() if _means(each.texts) == _means(texts)]
+        _loaded[path] = alike[0] if alike else _load_file(path, texts)
     try:
         refresh()
     except Exception as error:
         where = f"extensions: the blocks of {', '.join(map(str, new))} cannot be registered"
         raise ConfigError(f"{where}: {_said(error)}") from error
+
+
+def _means(texts: Texts) -> object:
+    """Return what stands for all that files do: copies of one file are one."""
+    try:
+        return {path.relative_to(root_of(texts)): meaning(x) for path, x in texts.items()}
+    except SyntaxError:
+        return texts
 
 
 def loaded_sources(files: Sequence[str | Path] = ()) -> Sources:
@@ -109,8 +174,8 @@ def loaded_sources(files: Sequence[str | Path] = ()) -> Sources:
     """
     every: Sources = {}
     for found in [*(_loaded[Path(file).resolve()].sources for file in files), *_packages.values()]:
-        for name, meaning in found.items():
-            while every.setdefault(name, meaning) != meaning:  # two folders, each with a blocks.py
+        for name, known in found.items():
+            while every.setdefault(name, known) != known:  # two folders, each with a blocks.py
                 name += "'"
     return every
 
@@ -131,46 +196,25 @@ def _load_package(entry: EntryPoint) -> Sources:
     return sources(entry.module, Path(file)) if file and file.endswith(".py") else {}
 
 
-def _load_file(path: Path, content: bytes) -> Sources:
-    """Import a file that holds this; return what stands behind it."""
-    # Two spaces may each have their own blocks.py.
-    name = f"mer_nas_extension_{path.stem}_{digest(str(path))[:8]}"
-    loader = _AsRead(path, content)
-    module = ModuleType(name)
-    module.__file__, module.__loader__ = str(path), loader
-    sys.modules[name] = module
+def _load_file(path: Path, texts: Texts) -> Loaded:
+    """Run a file; return what stands behind it, and behind those beside it that it imports."""
     try:
-        loader.exec_module(module)
-        found = sources(name, path)
+        package = imported(texts).__name__.partition(".")[0]
+        return Loaded(texts, _behind(package, texts))
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
         raise ConfigError(f"extensions: {path} cannot be loaded: {_said(error)}") from error
-    return {path.name: found.pop(name), **found}
 
 
-class _AsRead(SourceLoader):
-    """Runs the text that was read, and never compiled files that lie beside it."""
-
-    def __init__(self, path: Path, content: bytes) -> None:
-        self._path = str(path)
-        self._content = content
-
-    def get_filename(self, fullname: str) -> str:
-        """Return where the text lies."""
-        return self._path
-
-    def get_data(self, path: str | bytes) -> bytes:
-        """Return the text, and nothing of any other file."""
-        if path != self._path:
-            raise OSError(f"{path!r} is not what was read")
-        return self._content
-
-
-def _refuse_missing(path: Path) -> None:
-    if not path.is_file():
-        raise ConfigError(f"extensions: there is no file {path}; right: a python file with blocks")
-    if path.suffix != ".py":
-        raise ConfigError(f"extensions: {path} is no python file")
+def _behind(package: str, texts: Texts) -> Sources:
+    """Return what stands behind the files of a package, as `imported` has called it."""
+    own = {file.relative_to(root_of(texts)).as_posix(): file for file in texts}
+    elsewhere: Sources = {}
+    for name, file in own.items():
+        dotted = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        elsewhere |= sources(f"{package}.{dotted}", file)
+    tops = {name.partition("/")[0].removesuffix(".py") for name in own} | {package}
+    others = {name: is_ for name, is_ in elsewhere.items() if name.partition(".")[0] not in tops}
+    return {name: meaning(texts[file]) for name, file in own.items()} | others
 
 
 def _said(error: BaseException) -> str:

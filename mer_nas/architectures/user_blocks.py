@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from torch import Tensor, nn
 
+from mer_nas.architectures.beside import PREFIX
 from mer_nas.architectures.blocks.base import SLOTS, Block, BuildContext, Shape
 from mer_nas.architectures.blocks.network import WholeNetwork
 from mer_nas.errors import ConfigError, MerNasError, shown
@@ -32,11 +33,14 @@ class _OwnModules(list[_Built]):
     """The modules of a user's own blocks in one network."""
 
     @contextmanager
-    def checked(self) -> Iterator[None]:
-        """Hold what they give for one clip against what their blocks say.
+    def checked(self, clips: int = 1) -> Iterator[None]:
+        """Hold what they give for clips against what their blocks say.
+
+        Args:
+            clips: In a batch.
 
         Raises:
-            BlockError: One fails, or gives another shape.
+            BlockError: One fails, or gives another shape, or values that are no numbers.
         """
         running: list[tuple[_Built, str]] = []
 
@@ -45,15 +49,16 @@ class _OwnModules(list[_Built]):
 
         def after(each: _Built, found: Any) -> None:
             given = running.pop()[1]
-            right = _right(each.block, each.context)
+            right, wrong = _right(each.block, each.context, clips), ""
             if isinstance(each.block, WholeNetwork) and isinstance(found, tuple) and found:
                 found = found[0]  # beside its own losses
             if right is not None and _shapes(found) != _shapes(right):
+                wrong = f"forward makes {_shapes(found)} of {given}; {_shapes(right)}"
+            elif isinstance(found, Tensor) and not (found.is_meta or found.isfinite().all()):
+                wrong = f"forward makes {_first_odd(found)} of noise {given}; numbers"
+            if wrong:
                 where = _forward(each.module)
-                said = (
-                    f"forward makes {_shapes(found)} of {given}; {_shapes(right)} would be right"
-                )
-                raise _error(each.block, each.context, f"{where}{said}")
+                raise _error(each.block, each.context, f"{where}{wrong} would be right")
 
         for each in self:
             each.module.register_forward_pre_hook(
@@ -65,8 +70,12 @@ class _OwnModules(list[_Built]):
         except MerNasError:
             raise
         except (Exception, SystemExit) as error:
-            if not running:
+            if not running and not (where := block_line(error)):
                 raise
+            if not running:
+                first, *_ = self
+                said = f"{where}: {type(error).__name__}: {' '.join(str(error).split())}"
+                raise _error(first.block, first.context, said) from error
             each, given = running[-1]
             raise _error(each.block, each.context, _failed(error, "forward", given)) from error
 
@@ -134,7 +143,10 @@ def record_built() -> Iterator[_OwnModules]:
 
 
 def block_line(error: BaseException) -> str:
-    """Return where in a user's own file an error arose: "halves.py, line 31"; empty elsewhere."""
+    """Return where in a user's own file an error arose: "halves.py, line 31"; empty elsewhere.
+
+    Of several own places it is the last: files beside the block's, which it imports, are own, too.
+    """
     known = {
         type_.__module__
         for registry in SLOTS.values()
@@ -144,7 +156,7 @@ def block_line(error: BaseException) -> str:
     frames = [
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_globals.get("__name__") in known
+        if (name := str(frame.f_globals.get("__name__"))) in known or name.startswith(PREFIX)
     ]
     return _place(*frames[-1]) if frames else ""
 
@@ -187,17 +199,22 @@ def _forward(module: nn.Module) -> str:
     return f"line {code.co_firstlineno}: " if code is not None else ""
 
 
-def _right(block: Block, context: BuildContext) -> tuple[int, ...] | None:
-    """Return the shape that a block should give for one clip; none where no block says so."""
+def _first_odd(found: Tensor) -> float:
+    """Return the first value that is no number."""
+    return float(found.detach().flatten()[~found.isfinite().flatten()][0])
+
+
+def _right(block: Block, context: BuildContext, clips: int) -> tuple[int, ...] | None:
+    """Return the shape that a block should give for clips; none where no block says so."""
     slot = _slot_of(block)
     if slot in {"dyn_image", "orth", "multi_scale", ""}:
         return None
     if slot == "head" or context.whole:
-        return 1, context.width
+        return clips, context.width
     if slot == "network":
         return None
     shape: Shape = ask_block(block, context, "shape")
-    return block.frames(context), shape.channels, *shape.size
+    return clips * block.frames(context), shape.channels, *shape.size
 
 
 def _shapes(found: Any) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 from mer_nas import files
 from mer_nas.architectures import Network, deployed
 from mer_nas.architectures.cost import Cost
+from mer_nas.architectures.extensions import COPIES, copy_files, copy_names
 from mer_nas.data.clips import Array, ClipSet, Divisors, divided
 from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
@@ -46,7 +47,11 @@ class TrainedMember:
 
 
 def export_networks(
-    members: Sequence[TrainedMember], clips: ClipSet, folder: Path, facts: Provenance
+    members: Sequence[TrainedMember],
+    clips: ClipSet,
+    folder: Path,
+    facts: Provenance,
+    extensions: Sequence[Path] = (),
 ) -> Exported:
     """Write one network, or several as one, to `folder` as ONNX, safetensors, YAML and a card.
 
@@ -58,6 +63,7 @@ def export_networks(
         clips: The clips they were trained on; some of them prove that the ONNX graph is right.
         folder: Made or replaced; nothing is written unless everything is.
         facts: Where the networks come from.
+        extensions: Files with blocks of the user's own, which are copied into it.
 
     Raises:
         ExportError: The ONNX graph differs from the network, or the folder holds other things.
@@ -67,12 +73,15 @@ def export_networks(
     units, names = _units(clips), tuple(shared)
     some = _spread(clips, max(BATCHES))
     examples = [divided(_seen(clips, name, shared[name], some), units.get(name)) for name in names]
-    with files.whole_folder(folder, FILES, ExportError) as new:
+    facts = facts.model_copy(update={"extensions": copy_names(extensions)})
+    with files.whole_folder(folder, (*FILES, COPIES), ExportError) as new:
         write_onnx(network, names, examples, _notes(clips, facts), new / GRAPH)
         difference = check_onnx(network, names, examples, new / GRAPH)
         _write_weights(network.network, new / WEIGHTS)
         took = clock_network(network, [torch.from_numpy(seen[:1]) for seen in examples])
-        described = _describe(members, clips, shared, facts, new, took)
+        copied = copy_files(extensions, new)
+        held = copied | {name: files.digest(new / name) for name in (GRAPH, WEIGHTS)}
+        described = _describe(members, clips, shared, facts, held, took)
         described.write(new)
         write_card(described, difference, new / CARD)
     return Exported(folder=folder, files=FILES, max_difference=difference, clip_ms=took)
@@ -107,7 +116,7 @@ def _describe(
     clips: ClipSet,
     shared: Frames,
     facts: Provenance,
-    folder: Path,
+    held: dict[str, str],
     clip_ms: float,
 ) -> Manifest:
     return Manifest(
@@ -116,7 +125,7 @@ def _describe(
         inputs=_inputs(clips, shared, facts),
         how=clips.how,
         clip_ms=clip_ms,
-        files={name: files.digest(folder / name) for name in (GRAPH, WEIGHTS, *facts.extensions)},
+        files=held,
         data=clips.name,
         fingerprint=clips.fingerprint,
         clips=len(clips),

@@ -131,8 +131,8 @@ class Manifest(Config):
     """Milliseconds of one clip at inference through all members, alone in its batch, with one
     thread of the processor that `provenance.environment` names."""
     files: dict[str, Digest]
-    """SHA-256 of what the network is loaded from: the graph, the weights, and the extensions by
-    their paths."""
+    """SHA-256 of what the network is loaded from: the graph, the weights, and the copies of
+    users' own files; in exports of before, those files by their paths."""
     data: str
     """Name of the data set it was trained on."""
     fingerprint: str

@@ -83,4 +83,5 @@ class Provenance(Config):
     worth: ExpectedScore | None = None
     """What to expect on new subjects; None where it is no winner, or nothing is known of it."""
     extensions: tuple[str, ...] = ()
-    """Files with blocks of the user's own, to be loaded before the network can be rebuilt."""
+    """Files with blocks of the user's own, to be loaded before the network can be rebuilt; in the
+    folder of the export, or by their paths in exports of before."""

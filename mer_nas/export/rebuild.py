@@ -13,7 +13,7 @@ from mer_nas.architectures import Architecture, Network
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.errors import ExportError
 from mer_nas.export.ensemble import as_one, taken_inputs
-from mer_nas.export.manifest import AGAIN, WEIGHTS, Manifest, Member, read_manifest
+from mer_nas.export.manifest import AGAIN, GRAPH, WEIGHTS, Manifest, Member, read_manifest
 from mer_nas.trust import require, to_reach
 from mer_nas.wording import brief
 
@@ -52,7 +52,7 @@ def load(folder: Path | str) -> LoadedModel:
     weights = _weights(folder, found)
     own = found.provenance.extensions
     require(to_reach(own))
-    for name in own:
+    for name in {*own, *found.files} - {GRAPH, WEIGHTS}:
         found.content(folder, name)
     load_extensions([folder / name for name in own])
     built = _architectures(folder, found)

@@ -31,7 +31,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 from ray.util.metrics import Counter
 
-from mer_nas.architectures.extensions import load_again, loaded_files
+from mer_nas.architectures.extensions import Loaded, load_again, loaded_files
 from mer_nas.config.base import Tree
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.candidate import Candidate
@@ -240,7 +240,7 @@ class Worker(tune.Trainable):
         self,
         config: dict[str, Any],
         evaluator: FoldEvaluator | None = None,
-        extensions: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Loaded] | None = None,
         parse: Parse = Candidate.parse,
         gpu: float = 0.0,
     ) -> None:

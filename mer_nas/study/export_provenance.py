@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from mer_nas.architectures.extensions import copy_names
 from mer_nas.data.clips import ClipSet
 from mer_nas.export.origin import ExpectedScore, Provenance
 from mer_nas.provenance import code_version, environment
@@ -48,7 +49,7 @@ def provenance_of(state: StudyState, exported: Trial | Ensemble, clips: ClipSet)
         accuracy=statistics.fmean(s.accuracy for s in scores) if scores else None,
         uf1_spread=statistics.stdev(s.uf1 for s in scores) if len(scores) > 1 else None,
         worth=_expected_score(state, exported, scores),
-        extensions=tuple(str(path.resolve()) for path in extensions),
+        extensions=copy_names(extensions),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from torch import nn
 
 from mer_nas.architectures import deployed
+from mer_nas.architectures.extensions import copy_names
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
@@ -246,7 +247,8 @@ def _export(
         for member, weight in zip(members, exported.weights, strict=True)
     ]
     facts = provenance_of(state, exported, clips)
-    return export_networks(networks, clips, state.folder.export(place), facts)
+    extensions = state.settings.space.extensions
+    return export_networks(networks, clips, state.folder.export(place), facts, extensions)
 
 
 def _trained(evaluator: Evaluator, member: Trial) -> nn.Module:
@@ -261,10 +263,15 @@ def _trained(evaluator: Evaluator, member: Trial) -> nn.Module:
 def _as_space(state: StudyState, finalist: Trial) -> Tree:
     """Return a candidate as the YAML of a space without open leaves."""
     name, files = state.folder.name, state.settings.space.extensions
+    copies = zip(copy_names(files), files, strict=True)
+    named = [
+        copy if (state.folder.path / copy).is_file() else str(file.resolve())
+        for copy, file in copies
+    ]
     tree: dict[str, Any] = {
         "name": f"best-of-{name}",
         "summary": f"Trial {finalist.number} of {name}, proposed by {finalist.origin}.",
-        **({"extensions": [str(file.resolve()) for file in files]} if files else {}),
+        **({"extensions": named} if files else {}),
         **finalist.candidate.dump(),
     }
     del tree["trainer"]["device"]

@@ -7,6 +7,7 @@ runs/moe-synthetic-1/
 ├── trials.jsonl     its trials once more, from which it is rebuilt where it is lost
 ├── ledger.jsonl     every finished fold with its predictions
 ├── hindsight.jsonl leaky diagnostics of the final stage, which nothing but the report reads
+├── extensions/      copies of the files with blocks of the user's own
 ├── best.yaml        the winner as a space without open leaves
 ├── export/rank1/    the winner, trained on all clips
 ├── export/ensemble/ the ensemble, each member trained on all clips
@@ -22,6 +23,7 @@ import itertools
 import os
 import secrets
 import shlex
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +34,7 @@ from typing import Literal
 from pydantic import Field
 
 from mer_nas import files, trust
+from mer_nas.architectures.extensions import COPIES, copy_files, every_file, stand_in
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.clips import ClipSet
@@ -73,6 +76,8 @@ class Origin(Config):
     """Version of the code that can change a score."""
     files: Sources = Field(default_factory=dict)
     """The modules of that code, each with what it means; of older studies none."""
+    extensions: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the copies of the user's own files, by their path in the study's folder."""
     data: DataSummary
     settings: Tree | None = None
     """What `settings.yaml` said at first; of older studies None."""
@@ -182,11 +187,29 @@ class StudyFolder:
         if not own:
             trust.require(trust.to_reach(tree))
         settings = Settings.load(tree, place)
+        self._stand_in(settings.space.extensions)
         if own:
-            trust.name_files(settings.space.extensions)
+            trust.name_files(every_file(settings.space.extensions))
         else:
             trust.require(_outside(settings, text))
         return replace(settings, own=own)
+
+    def _stand_in(self, extensions: list[Path]) -> None:
+        """Let the copies of the user's own files be loaded in the place of those that are gone.
+
+        Raises:
+            StudyError: A copy is not what it was.
+        """
+        if all(file.is_file() for file in extensions):
+            return
+        for name, digest in self.origin().extensions.items():
+            copy = self.path / name
+            if copy.is_file() and (found := files.digest(copy)) != digest:
+                raise StudyError(
+                    f"{copy}: this is not the copy that the study has made: its SHA-256 is "
+                    f"{found[:12]}..., not {digest[:12]}...; put {extensions[0]} back"
+                )
+        stand_in(extensions, self.path)
 
     def origin(self) -> Origin:
         """Return what the study began with.
@@ -225,6 +248,7 @@ class StudyFolder:
                 name = path.name.removeprefix(".").removesuffix(".new")
                 if name.startswith(BEGUN) and not path.is_dir():
                     path.unlink()
+            shutil.rmtree(self.path / COPIES, ignore_errors=True)
             self.path.rmdir()
 
     def _refuse_leads(self) -> None:
@@ -312,6 +336,8 @@ def create(
     )
     folder = StudyFolder(_make(settings))
     try:
+        copied = copy_files(settings.space.extensions, folder.path)
+        origin = origin.model_copy(update={"extensions": copied})
         write(folder.path / "origin.json", origin.model_dump_json(indent=2))
         folder.save(settings)
     except OSError as error:

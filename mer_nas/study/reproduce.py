@@ -30,7 +30,7 @@ import numpy as np
 
 from mer_nas import trust
 from mer_nas.architectures import Cost
-from mer_nas.architectures.extensions import load_extensions
+from mer_nas.architectures.extensions import load_extensions, stand_in
 from mer_nas.config import overrides
 from mer_nas.config.base import Config, Tree, file_name, validate
 from mer_nas.data.clips import ClipSet
@@ -247,6 +247,7 @@ def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult
             raise ConfigError(unknown("key to change", key, WORDS))
     trust.require(trust.to_reach(report.study.settings))
     settings = Settings.load(report.study.settings, f"{path}: study.settings")
+    stand_in(settings.space.extensions, path.parent)
     load_extensions(settings.space.extensions)
     data = settings.data.model_dump(mode="json")
     if "cache" in data:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mer_nas.architectures.extensions import copy_files
 from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.clips import ClipSet
@@ -180,7 +181,9 @@ def renewed(
         known = (*origin.earlier, origin.optuna)
         name = next(f"{name}.{n}" for n in itertools.count(2) if f"{name}.{n}" not in known)
     earlier = tuple(each for each in (*origin.earlier, origin.optuna) if each != name)
+    copied = copy_files(extensions, folder.path)
     changed = {"code": version, "files": now, "optuna": name, "earlier": earlier}
+    changed["extensions"] = copied
     renewed = origin.model_copy(update=changed)
     write(folder.path / "origin.json", renewed.model_dump_json(indent=2))
     return renewed

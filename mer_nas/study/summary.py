@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -317,7 +318,17 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     if settings.data.kind == "synthetic":
         real = (settings.space.place, "data=megc2019_flow", "data.root=DIR")
         steps.append((("mer-nas", "search", *real), "search on real flow images"))
-    return tuple(NextStep(command=shlex.join(words), purpose=why) for words, why in steps)
+    return tuple(
+        NextStep(command=shlex.join(words), purpose=why)
+        for words, why in steps
+        if _names_what_is_there(words)
+    )
+
+
+def _names_what_is_there(words: Sequence[str]) -> bool:
+    """Whether the YAML files that a command names are there: they may have been moved."""
+    named = (word.partition("=")[2] for word in words)
+    return all(Path(file).exists() for file in named if file.endswith((".yaml", ".yml")))
 
 
 def _data_words(state: StudyState) -> list[str]:

@@ -29,10 +29,12 @@ from mer_nas.architectures import (
     Network,
     State,
     Stateful,
+    WholeNetwork,
     deployed,
     parse,
     parse_drawn,
 )
+from mer_nas.architectures.blocks.network import as_map, output_of
 from mer_nas.architectures.walk import Visit, walk
 from mer_nas.config.base import Tree
 from mer_nas.config.presets import dump
@@ -136,6 +138,8 @@ class _Case:
     def _with_needs(self, tree: Tree) -> Tree:
         """Give the losses that the block cannot do without some weight."""
         needs = self.type.model_validate(self.tree).needs
+        if "network" in tree:
+            return tree
         made = {name: {"kind": "small"} if name == "dyn_image" else 0.1 for name in needs}
         return {**tree, "losses": {**made, **tree.get("losses", {})}}
 
@@ -165,6 +169,8 @@ def _networks(slot: str, block: Tree, width: int) -> Mapping[str, Tree]:
             paths = _with_stem({**conv, "multi_scale": block})
         case "temporal":
             paths = _over_time(block, conv)
+        case "network":
+            return _whole(block, conv)
         case _:
             return _behind_paths(slot, block, conv)
     one: dict[str, Tree] = {name: {"paths": [path]} for name, path in paths.items()}
@@ -173,6 +179,15 @@ def _networks(slot: str, block: Tree, width: int) -> Mapping[str, Tree]:
     other = {"stem": conv, "stages": [_BASIC]}
     two = {"paths": [next(iter(paths.values())), other], "fusion": {"kind": "sum", "width": width}}
     return {**one, "in one of two paths": two}
+
+
+def _whole(block: Tree, conv: Tree) -> Mapping[str, Tree]:
+    paths = [{"network": block}, {"stem": conv, "stages": [_BASIC]}]
+    return {
+        "alone": {"network": block},
+        "as one of two paths": {"paths": paths, "fusion": {"kind": "sum", "width": 8}},
+        "before a head": {"paths": paths[:1]},
+    }
 
 
 def _along_a_path(slot: str, block: Tree, conv: Tree, width: int) -> Mapping[str, Tree]:
@@ -367,9 +382,16 @@ def _expect_shape(where: str, visit: Visit, module: nn.Module, count: int) -> No
     given = torch.randn(count * context.frames, context.channels, *context.size)
     pair = (given, given) if visit.slot == "fusion" else (given,)
     with torch.no_grad():
-        found = module(*pair, _state(given))[0] if isinstance(module, Stateful) else module(*pair)
+        if isinstance(block, WholeNetwork):
+            clips = [torch.randn(count, *clip.shape[1:]) for clip in block.clip()]
+            found = output_of(block.call(module, clips)).logits
+            found = found if context.whole else as_map(found)
+        elif isinstance(module, Stateful):
+            found = module(*pair, _state(given))[0]
+        else:
+            found = module(*pair)
     right: tuple[int, ...] = (count, context.width)
-    if visit.slot != "head":
+    if visit.slot != "head" and not context.whole:
         shape = block.shape(context)
         right = (count * block.frames(context), shape.channels, *shape.size)
     expect(isinstance(found, Tensor), f"{where}: gives {type(found).__name__}, not a tensor")

@@ -1,3 +1,6 @@
+import hashlib
+import shutil
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from mer_nas import trust
 from mer_nas.architectures import (
     GATES,
     Cost,
@@ -17,9 +21,10 @@ from mer_nas.architectures import (
     parse,
 )
 from mer_nas.architectures.user_blocks import BlockError
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, Untrusted
 from mer_nas.search.jobs import describe
 from mer_nas.sources import meaning
+from mer_nas.trust import asking
 
 Tree = dict[str, Any]
 
@@ -58,6 +63,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from mer_nas import trust
 from mer_nas.architectures import (
     FUSIONS, ORTHS, TEMPORALS, BuildContext, Fusion, Orth, TemporalPool
 )
@@ -281,28 +287,123 @@ def test_a_file_is_loaded_once(gate: Path) -> None:
     assert "my_gate.py'" not in found
 
 
-def test_a_worker_loads_what_its_driver_has_loaded_and_nothing_else(
+def test_a_worker_loads_what_its_driver_has_loaded_whatever_lies_there_now(
     gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_extensions([gate])
     known = extensions.loaded_files([gate])
     before = loaded_sources([gate])
-    for text in (gate.read_text(), gate.read_text() + "# altered"):
-        gate.write_text(text)
-        monkeypatch.setattr(extensions, "_loaded", {})  # as in another process
-        GATES._components.pop("scale", None)
-        if "altered" not in text:
-            extensions.load_again(known)
-            assert loaded_sources([gate]) == before
-            continue
-        with pytest.raises(ConfigError, match=r"my_gate\.py is not the file that this search beg"):
-            extensions.load_again(known)
-        assert "scale" not in GATES._components
+    gate.write_text("raise ValueError('edited while the search runs')")
+    monkeypatch.setattr(extensions, "_loaded", {})  # as in another process
+    GATES._components.pop("scale")
+    extensions.load_again(known)
+    assert "scale" in GATES
+    assert loaded_sources([gate]) == before
+
+
+HELPED = """
+from layers.factors import Factors
+from mine_names import NAME
+from typing import Literal
+from torch import nn
+from mer_nas.architectures import GATES, Block, BuildContext
+
+
+@GATES.register
+class Scale(Block):
+    kind: Literal["scale"] = NAME
+
+    def build(self, context: BuildContext) -> nn.Module:
+        import layers.late
+
+        return Factors(context.channels, layers.late.START)
+"""
+
+
+@pytest.fixture
+def helped(tmp_path: Path) -> Path:
+    """A file that imports others beside it, one of them within a function."""
+    folder = tmp_path / "one"
+    (folder / "layers").mkdir(parents=True)
+    (folder / "mine_names.py").write_text('NAME = "scale"')
+    (folder / "layers" / "__init__.py").write_text("")
+    (folder / "layers" / "late.py").write_text("from ..mine_names import NAME\nSTART = 2.0")
+    factors = GATE[GATE.index("class Factors") :]
+    text = f"import torch\nfrom torch import Tensor, nn\nfrom .late import START\n\n\n{factors}"
+    (folder / "layers" / "factors.py").write_text(text)
+    (folder / "mine.py").write_text(HELPED)
+    return folder / "mine.py"
+
+
+def test_a_file_imports_what_lies_beside_it(helped: Path, small: Callable[..., Tree]) -> None:
+    load_extensions([helped])
+    tree = small({"local": {"kind": "res_basic"}, "gate": {"kind": "scale"}})
+    network = Network(parse(tree), 3)
+    assert {
+        float(gate.weight.detach().unique())
+        for name, gate in network.named_modules()
+        if name.endswith("gate")
+    } == {2.0}
+    names = {
+        "mine.py",
+        "mine_names.py",
+        "layers/__init__.py",
+        "layers/factors.py",
+        "layers/late.py",
+    }
+    assert names <= set(loaded_sources([helped]))
+    assert not {"layers", "mine_names"} & set(sys.modules)
+
+
+def test_all_that_lies_beside_a_file_is_asked_for_before_any_runs(
+    helped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(trust, "_agreed", set())
+    monkeypatch.setenv("MER_NAS_CONFIG", str(tmp_path / "own"))
+    with asking(lambda text: bool(asked.append(text))), pytest.raises(Untrusted):
+        load_extensions([helped])
+    (question,) = asked
+    names = {line.split(" (SHA")[0].rpartition("/")[2] for line in question.splitlines()}
+    assert names == {"mine.py", "factors.py", "__init__.py", "mine_names.py", "late.py"}
+    assert "scale" not in GATES
+
+
+def test_two_files_each_have_their_own_beside_them(helped: Path, tmp_path: Path) -> None:
+    other = tmp_path / "two"
+    shutil.copytree(helped.parent, other)
+    (other / "mine_names.py").write_text('NAME = "other"')
+    (other / "mine.py").write_text(HELPED.replace('"scale"', '"other"'))
+    load_extensions([helped, other / "mine.py"])
+    assert {"scale", "other"} <= set(GATES)
+
+
+def test_copies_stand_in_for_files_that_are_gone(
+    helped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_extensions([helped])
+    before = loaded_sources([helped])
+    copied = extensions.copy_files([helped], tmp_path)
+    late = helped.parent / "layers" / "late.py"
+    assert copied["extensions/0/layers/late.py"] == hashlib.sha256(late.read_bytes()).hexdigest()
+    shutil.rmtree(helped.parent)
+    (name,) = extensions.copy_names([helped])
+    load_extensions([tmp_path / name])  # of one meaning: nothing runs twice
+    monkeypatch.setattr(extensions, "_loaded", {})  # as in another process
+    GATES._components.pop("scale")
+    with pytest.raises(ConfigError, match=r"there is no file .*mine\.py, and no copy of it"):
+        load_extensions([helped])
+    extensions.stand_in([helped], tmp_path)
+    load_extensions([helped])
+    assert "scale" in GATES
+    assert loaded_sources([helped]) == before
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.py"
-    with pytest.raises(ConfigError, match=r"there is no file .*none.py; right: a pyth"):
+    with pytest.raises(
+        ConfigError, match=r"there is no file .*none.py, and no copy of it; right: a pyth"
+    ):
         load_extensions([missing])
     assert loaded_sources() == {}
 

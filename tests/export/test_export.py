@@ -126,10 +126,11 @@ def export(
     clips: ClipSet,
     folder: Path,
     facts: Provenance = FACTS,
+    extensions: Sequence[Path] = (),
 ) -> Exported:
     """Export a single network."""
     only = TrainedMember(network, candidate, facts.label, seed=3)
-    return export_networks([only], clips, folder, facts)
+    return export_networks([only], clips, folder, facts, extensions)
 
 
 def ran(folder: Path, **clips: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -635,9 +636,9 @@ def test_a_file_with_blocks_that_an_export_names_is_run_once_the_user_agrees(
 def test_a_file_with_blocks_that_was_changed_is_refused_and_not_run(tmp_path: Path) -> None:
     block, folder = tmp_path / "brighten.py", tmp_path / "export"
     block.write_text("x = 1\n")
-    facts = FACTS.model_copy(update={"extensions": (str(block),)})
-    export(trained(small()), small(), CLIPS, folder, facts)
-    block.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    export(trained(small()), small(), CLIPS, folder, extensions=[block])
+    (copy,) = (folder / "extensions").rglob("brighten.py")
+    copy.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(ExportError, match=r"brighten\.py: this is not what was exported: its SHA"):
         load(folder)
     assert not (tmp_path / "ran").exists()

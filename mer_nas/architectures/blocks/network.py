@@ -54,6 +54,7 @@ InputNames = Annotated[
     Discriminator(lambda names: "form[names]" if isinstance(names, dict) else "form[list]"),
 ]
 FrameCount = Annotated[int, Interval(ge=1, le=1024)]
+Pixels = Annotated[int, Interval(ge=1, le=4096)]
 
 
 class WholeNetwork(Block):
@@ -63,7 +64,7 @@ class WholeNetwork(Block):
 
     inputs: InputNames = (FLOW,)
     """What it reads, in the order in which `forward` takes them, or by name of its argument."""
-    size: Annotated[int, Interval(ge=1, le=4096)] = 28
+    size: Pixels = 28
     """Height and width of the inputs, in pixels."""
     taken: FrameCount = Field(1, alias="frames")
     """Frames that it takes of inputs that are sequences; 1 for images."""
@@ -282,6 +283,12 @@ def _checked(kind: str, inputs: Sequence[str] | Mapping[str, str]) -> Any:
     return named or names
 
 
+def _like(name: str, default: Any) -> Any:
+    """Return a setting that every network has, with another default."""
+    field = WholeNetwork.model_fields[name]
+    return Field(default, alias=field.alias, description=field.description)
+
+
 def _block(
     kind: str,
     module: type[nn.Module],
@@ -294,9 +301,9 @@ def _block(
     signature = Signature.of(module, taken=frozenset({"kind", "inputs"}))
     fields: dict[str, Any] = {
         "kind": (Literal[kind], kind),
-        "inputs": (InputNames, inputs),
-        "size": (WholeNetwork.model_fields["size"].annotation, size),
-        "taken": (FrameCount, Field(frames, alias="frames")),
+        "inputs": (InputNames, _like("inputs", inputs)),
+        "size": (Pixels, _like("size", size)),
+        "taken": (FrameCount, _like("taken", frames)),
     }
     for name, (annotation, default) in signature.settings.items():
         about = f"{name} of {module.__name__}."
