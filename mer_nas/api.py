@@ -68,6 +68,7 @@ __all__ = [
     "draw_clips",
     "evaluate",
     "export",
+    "hub_folder",
     "keys",
     "layouts",
     "load_model",
@@ -645,6 +646,19 @@ def export(
 ) -> Path:
     """Export a finalist or the ensemble of a study, as `Study.export` does; return the folder."""
     return load_study(study).export(rank, *words, anew=anew, on_event=on_event)
+
+
+def hub_folder(export: str | Path, folder: str | Path) -> Path:
+    """Copy an export into a new folder as the Hugging Face Hub takes a model; return the folder.
+
+    Its `README.md` begins with what the Hub reads, the corrected score first. Nothing is sent.
+
+    Raises:
+        ExportError: `export` is none, or `folder` holds something.
+    """
+    from mer_nas.export.hub import write_hub_folder
+
+    return write_hub_folder(Path(export), Path(folder))
 
 
 def open_export(folder: str | Path) -> Model:

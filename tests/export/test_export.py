@@ -15,11 +15,12 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mer_nas import architectures, files
+from mer_nas import api, architectures, files
 from mer_nas.architectures import Network
 from mer_nas.config import presets
 from mer_nas.data.annotations import layouts
@@ -300,6 +301,36 @@ def test_the_card_opens_with_the_headline_in_its_three_parts(
         "**UF1 at most 0.671 on new subjects: 0.713 less at least 0.042 for the best of" in bound
     )
     assert f"lower bound: {few}." in bound
+
+
+def test_the_library_of_the_hub_reads_the_scores_with_the_corrected_one_first(
+    tmp_path: Path,
+) -> None:
+    facts = FACTS.model_copy(update={"worth": WORTH})
+    made = export(trained(small()), small(), CLIPS, tmp_path / "export", facts)
+    folder = api.hub_folder(made.folder, tmp_path / "hub")
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.library_name == "mer-nas"
+    told = [(result.metric_name, result.metric_value) for result in card.data.eval_results or ()]
+    assert told == [
+        ("UF1 on new subjects (corrected for the choice among 19)", 0.671),
+        ("UF1, mean over seeds (LOSO)", 0.7125),
+        ("UAR, mean over seeds (LOSO)", 0.72),
+        ("accuracy, mean over seeds (LOSO)", 0.75),
+    ]
+    assert card.text.strip() == (made.folder / "card.md").read_text(encoding="utf-8").strip()
+    load(folder)
+
+
+def test_a_folder_for_the_hub_takes_the_place_of_nothing(
+    original: Exported, tmp_path: Path
+) -> None:
+    (tmp_path / "note").touch()
+    for taken in (tmp_path, tmp_path / "note"):
+        with pytest.raises(ExportError, match="holds something already; a new folder would be"):
+            api.hub_folder(original.folder, taken)
+    with pytest.raises(ExportError, match=r"no model\.yaml here"):
+        api.hub_folder(tmp_path, tmp_path / "hub")
 
 
 def test_the_card_names_intended_and_unsupported_uses_and_the_bias_of_the_data(

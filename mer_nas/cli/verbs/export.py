@@ -1,5 +1,7 @@
 """`mer-nas export`: any finalist, or the ensemble, as files that others can run."""
 
+from pathlib import Path
+
 import click
 
 from mer_nas import api
@@ -9,6 +11,8 @@ from mer_nas.errors import ConfigError, unknown
 
 ENSEMBLE = "ensemble"
 """The word in place of a rank."""
+MANIFEST = "model.yaml"
+"""The file by which an export is known."""
 
 
 @click.command()
@@ -20,14 +24,31 @@ ENSEMBLE = "ensemble"
     is_flag=True,
     help="Where other code began the study, train with this one what that has measured.",
 )
-def verb(study: str, words: tuple[str, ...], anew: bool) -> None:
+@click.option(
+    "--hub",
+    type=click.Path(path_type=Path),
+    help="Also make this folder, as the Hugging Face Hub takes it; sends nothing.",
+)
+def verb(study: str, words: tuple[str, ...], anew: bool, hub: Path | None) -> None:
     """Train a finalist, or the ensemble, on all clips and export it as ONNX and safetensors.
+
+    With --hub, STUDY may be an export that there is, and nothing is trained.
 
     \b
     mer-nas export runs/moe-synthetic-1
     mer-nas export runs/moe-synthetic-1 rank=2
     mer-nas export runs/moe-synthetic-1 ensemble
+    mer-nas export runs/moe-synthetic-1/export/rank1 --hub DIR
     """
+    if hub is not None and not words and (Path(study) / MANIFEST).is_file():
+        click.echo(str(api.hub_folder(study, hub)))
+        return
+    folder = _trained(study, words, anew=anew)
+    click.echo(str(folder if hub is None else api.hub_folder(folder, hub)))
+
+
+def _trained(study: str, words: tuple[str, ...], *, anew: bool) -> Path:
+    """Export what the words name; return its folder."""
     from mer_nas.cli.console import View
     from mer_nas.cli.sessions import watched
 
@@ -46,7 +67,6 @@ def verb(study: str, words: tuple[str, ...], anew: bool) -> None:
     place = rank if len(rest) == len(words) else ENSEMBLE
     found = api.load_study(study)
     roots = [word for word in words if word.startswith("data.root")]
-    folder = watched(
+    return watched(
         lambda on: found.export(place, *roots, anew=anew, on_event=on), View(), quiet=False
     )
-    click.echo(str(folder))
