@@ -311,7 +311,7 @@ def test_an_edited_file_of_settings_is_refused_like_the_word(
         result = call(verb, str(study))
         assert result.exit_code == 2
         assert f"mer-nas: {file}: {said}; put that back: {ONLY}\n" in result.stderr
-    file.write_text(text.replace("- 16\n", "- 24\n"))
+    file.write_text(text.replace("[8, 16]", "[8, 24]"))
     assert "space.file.architecture.paths=" in call(verb, str(study)).stderr
     file.write_text(text.replace("trials: 3", "trials: 4"))
     assert call("report", str(study)).exit_code == 0
