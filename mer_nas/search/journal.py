@@ -82,6 +82,11 @@ class JournalFormat(Generic[E]):
         found, _ = self.entries(path, files.read_bytes(path, StudyError, MAX_FILE))
         return tuple({entry.key: entry for entry in reversed(found)}.values())[::-1]
 
+    def line_of(self, path: Path, entry: E) -> int:
+        """Return the number of the line that holds an entry that was read from a file."""
+        found, _ = self.entries(path, files.read_bytes(path, StudyError, MAX_FILE))
+        return next(line for line, each in enumerate(found, start=2) if each.key == entry.key)
+
     def entries(self, path: Path, content: bytes) -> tuple[list[E], int]:
         """Return the entries of all whole lines, and how many bytes those lines take."""
         lines = content.splitlines(keepends=True)

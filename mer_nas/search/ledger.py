@@ -90,10 +90,11 @@ class FoldStore:
         fold, data = self.protocol.folds[index], self.clips.fingerprint
         result = self.ledger.find(candidate, fold.key, repetition, self.seed, data, self.code)
         if result is not None and not self._fits(result, fold):
+            line = FOLDS.line_of(self.ledger.path, result)
             raise StudyError(
-                f"{self.ledger.path}: what is kept of {fold.name} of candidate {candidate} is not "
-                "of the clips of this fold; restore the file from a copy, or delete the line, and "
-                "the fold runs again"
+                f"{self.ledger.path}: line {line}: what is kept of {fold.name} of candidate "
+                f"{candidate} is not of the clips of this fold; restore the file from a copy, or "
+                "delete the line, and the fold runs again"
             )
         return result
 

@@ -29,7 +29,7 @@ from mer_nas.export.manifest import Exported
 from mer_nas.report import SeedScores
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Ended, Rejected
-from mer_nas.search.ledger import HINDSIGHT, read
+from mer_nas.search.ledger import FOLDS, HINDSIGHT, read
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
 from mer_nas.search.trials import outcome_of
@@ -172,9 +172,10 @@ class StudyState:
             )
             if not same and result.data == data.fingerprint:
                 raise StudyError(
-                    f"{ledger}: {result.fold_name} of candidate {result.candidate} is not of the "
-                    "subjects, clips and classes of this study; restore the file from a copy, or "
-                    "delete the line, and the fold runs again"
+                    f"{ledger}: line {FOLDS.line_of(ledger, result)}: {result.fold_name} of "
+                    f"candidate {result.candidate} is not of the subjects, clips and classes of "
+                    "this study; restore the file from a copy, or delete the line, and the fold "
+                    "runs again"
                 )
         return found
 

@@ -186,7 +186,7 @@ def test_a_fold_of_other_clips_than_those_of_the_study_is_refused(path: Path) ->
     path.write_bytes(lines_of(path)[0] + sealed(wrong.to_json().encode()))
     with (
         Ledger(path) as ledger,
-        pytest.raises(StudyError, match=r"ledger\.jsonl: what is kept of"),
+        pytest.raises(StudyError, match=r"ledger\.jsonl: line 2: what is kept of"),
     ):
         record(ledger, code=one.code).find(one.candidate, 0)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mer_nas.data.protocols import Fold, Protocol
-from mer_nas.errors import MerNasError, StudyError
+from mer_nas.errors import MerNasError
 from mer_nas.report import Attribution, DataSummary, ExpertAttribution, SeedScores
 from mer_nas.study.evaluate import read_evaluation
 from mer_nas.study.folder import Origin, StudyFolder
@@ -86,14 +86,14 @@ def test_a_changed_origin_is_refused_with_the_place(
 
 def test_sessions_add_up_and_one_that_was_cut_short_counts_nothing(tmp_path: Path) -> None:
     folder, file = StudyFolder(tmp_path), tmp_path / "sessions.jsonl"
-    assert sessions(folder) == (0, None)
+    assert sessions(folder) == (0, None, ())
     file.write_text('{"seconds": 60.0, "command": "an older version wrote this"}\n')
     add_session(folder, 1.26, "mer-nas resume s", workers=3)
-    assert sessions(folder) == (61.3, 3)
+    assert sessions(folder) == (61.3, 3, ())
     file.write_text(file.read_text() + '{"seconds": 5.0, "wor')
-    assert sessions(folder) == (61.3, 3)
+    assert sessions(folder) == (61.3, 3, ())
     add_session(folder, 2.0, "mer-nas resume s", workers=2)
-    assert sessions(folder) == (63.3, 3)
+    assert sessions(folder) == (63.3, 3, ())
     assert len(file.read_text().splitlines()) == 3
 
 
@@ -109,16 +109,20 @@ def test_sessions_add_up_and_one_that_was_cut_short_counts_nothing(tmp_path: Pat
         (b'{"seconds": 1e400}', "line 2 is damaged: seconds: "),
         (b'{"seconds": 1, "workers": true}', "line 2 is damaged: workers: "),
         (b"[" * 10_000, "line 2 is damaged: "),
-        (b"\xff", "no text in UTF-8"),
+        (b"\xff", "line 2 is damaged: "),
     ],
 )
-def test_a_damaged_line_of_sessions_is_refused_with_its_number(
+def test_a_damaged_line_of_sessions_is_left_out_and_named(
     tmp_path: Path, line: bytes, found: str
 ) -> None:
     file = tmp_path / "sessions.jsonl"
-    file.write_bytes(b'{"seconds": 1}\n' + line + b"\n")
-    with pytest.raises(StudyError, match=rf"^{file}: [^\n]*{found}"):
-        sessions(StudyFolder(tmp_path))
+    file.write_bytes(b'{"seconds": 1}\n' + line + b'\n{"seconds": 2}\n')
+    add_session(StudyFolder(tmp_path), 4.0, "mer-nas resume s", workers=1, note="a note")
+    seconds, workers, (noted, damaged) = sessions(StudyFolder(tmp_path))
+    assert (seconds, workers, noted) == (7.0, 1, "a note")
+    assert damaged.startswith(f"sessions.jsonl: {found.replace(': ', ' (', 1)}")
+    assert damaged.endswith("), so the time of its session is not counted")
+    assert "\n" not in damaged
 
 
 def scores(confusion: Any, subjects: Any = ()) -> SeedScores:
