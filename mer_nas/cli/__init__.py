@@ -20,6 +20,7 @@ from mer_nas.cli.lines import say
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, TrainingFailed, unknown
 from mer_nas.files import refused
+from mer_nas.search import interrupts
 
 
 class SubVerbs(click.Group):
@@ -100,6 +101,7 @@ def run() -> None:
     be told of the end still is: what is registered first is called last.
     """
     guard()
+    interrupts.may_exit = True
     status = 1
 
     def leave() -> None:

@@ -17,6 +17,7 @@ from mer_nas.cli.console import View
 from mer_nas.cli.lines import say
 from mer_nas.cli.output import drawn
 from mer_nas.search.events import Event, Listener, Opened, Preparing
+from mer_nas.search.interrupts import interruptible
 from mer_nas.wording import count, duration
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -111,7 +112,7 @@ class _Watch:
 
 
 def watched(action: Callable[[Listener], T], view: View, *, quiet: bool) -> T:
-    """Do what takes long and return what it does; on Ctrl-C say how to go on, and end.
+    """Do what takes long and return what it does; on Ctrl-C or SIGTERM say how to go on, and end.
 
     Args:
         action: Is given what to tell its events to.
@@ -120,7 +121,8 @@ def watched(action: Callable[[Listener], T], view: View, *, quiet: bool) -> T:
     """
     watch = _Watch(view, quiet=quiet)
     try:
-        return action(watch)
+        with interruptible():
+            return action(watch)
     except KeyboardInterrupt:
         watch.close()
         say(watch.interrupted, err=True)

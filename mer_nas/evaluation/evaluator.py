@@ -10,7 +10,7 @@ This module knows neither Ray nor Optuna.
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mer_nas import files
 from mer_nas.architectures import Network
 from mer_nas.data.clips import ClipSet, Divisors, divided
 from mer_nas.data.protocols import Protocol
+from mer_nas.errors import ConfigError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.hindsight import EpochRecorder
@@ -63,7 +64,10 @@ class Evaluator:
         self.seed = seed
         self.extensions = tuple(file.resolve() for file in extensions)
         self.gpu_share = 1.0
-        """Of the memory of a GPU that this process may use."""
+        """Of the memory of a GPU that this process may use; 0: none of any, so it trains on the
+        CPU."""
+        self.beat: Callable[[], object] = unheard
+        """Is called after every epoch of every training, of several folds together once."""
         self.one_by_one = False
         """Whether no folds are trained together, though it would pay."""
 
@@ -86,7 +90,7 @@ class Evaluator:
             TrainingDiverged: The loss or the answers of the next fold are no numbers.
         """
         self.check(candidate)
-        device = pick_device(candidate.trainer.device)
+        device = self.device(candidate)
         width = Width(1) if self.one_by_one else self._width(candidate, device)
         found: dict[int, FoldResult | TrainingDiverged] = {}
         for index in indices:
@@ -109,8 +113,24 @@ class Evaluator:
             gpu: Whether it is measured on GPUs that this process need not have.
         """
         named = candidate.trainer.device
-        device = "cuda" if gpu and named == "auto" else pick_device(named).type
+        device = "cuda" if gpu and named == "auto" else self.device(candidate).type
         return not self.one_by_one and pays(candidate, len(self.clips.classes), device)
+
+    def device(self, candidate: Candidate) -> torch.device:
+        """Return where a candidate is trained.
+
+        Raises:
+            ConfigError: There is no such device here, or no share of it.
+        """
+        named = candidate.trainer.device
+        if not self.gpu_share and named.startswith(("auto", "cuda")):
+            if named != "auto":
+                raise ConfigError(
+                    f"trainer.device={named}: there is no share of a GPU to train on (ray.gpu=0, "
+                    "or Ray finds none); trainer.device=auto takes what there is"
+                )
+            return torch.device("cpu")
+        return pick_device(named)
 
     def fold(
         self,
@@ -137,7 +157,7 @@ class Evaluator:
         train = fold.train(self.clips)
         self.check(candidate)
         seed = fold_seed(self.seed, repetition, fold.subjects)
-        device = pick_device(candidate.trainer.device)
+        device = self.device(candidate)
         if candidate.key not in _REHEARSED:
             _REHEARSED.add(candidate.key)
             rehearse(candidate, len(self.clips.classes), device)
@@ -182,6 +202,7 @@ class Evaluator:
                 classes,
                 candidate.trainer,
                 candidate.architecture.losses.weights,
+                on_epoch=self.beat,
             )
         found = {
             index: self._read(candidate, index, repetition, learner, losses, device)
@@ -277,7 +298,7 @@ class Evaluator:
         """Train the candidate on all clips, nobody held out; return the network in eval mode."""
         self.check(candidate)
         seed = fold_seed(self.seed, repetition, subjects=())
-        device = pick_device(candidate.trainer.device)
+        device = self.device(candidate)
         with deterministic(seed, device):
             everyone = np.arange(len(self.clips))
             units = self._units(candidate, everyone)
@@ -332,7 +353,7 @@ class Evaluator:
             candidate.trainer,
             seed,
             auxiliary=candidate.architecture.losses.weights,
-            on_epoch=on_epoch,
+            on_epoch=_both(self.beat, on_epoch),
         )
         return network, losses
 
@@ -358,6 +379,21 @@ class Evaluator:
             name: torch.tensor(divided(images, units.get(name)), device=device)
             for name, images in seen.items()
         }
+
+
+def unheard() -> None:
+    """Hear of an epoch, and do nothing."""
+
+
+def _both(beat: Callable[[], object], observer: Observer | None) -> Observer:
+    """Return what is shown each epoch: what listens for any, and who looks at the network."""
+
+    def told(epoch: int, network: nn.Module) -> None:
+        beat()
+        if observer is not None:
+            observer(epoch, network)
+
+    return told
 
 
 def fold_seed(study_seed: int, repetition: int, subjects: Iterable[str]) -> int:

@@ -26,7 +26,7 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.metrics import Scores, scores
 from mer_nas.evaluation.results import FoldKey, FoldResult
-from mer_nas.training.fit import Observer, pick_device, predict_proba
+from mer_nas.training.fit import Observer, predict_proba
 from mer_nas.training.weights import EpochWeights
 
 
@@ -49,6 +49,9 @@ class Trains(typing.Protocol):
         on_epoch: Observer | None = None,
     ) -> FoldResult:
         """Train and read a fold."""
+
+    def device(self, candidate: Candidate) -> torch.device:
+        """Return where a candidate is trained."""
 
     def inputs(
         self, candidate: Candidate, indices: Indices, train: Indices, device: torch.device
@@ -171,7 +174,7 @@ def _look_back(
         raise RuntimeError(f"the weights of the epochs were not kept: {weights.lost}")
     began = time.perf_counter()
     fold = evaluator.protocol.folds[index]
-    device = pick_device(candidate.trainer.device)
+    device = evaluator.device(candidate)
     answers: list[tuple[int, ...]] = []
     with deterministic(0, device):
         network: nn.Module = Network(candidate.architecture, len(evaluator.clips.classes))

@@ -14,7 +14,7 @@ from mer_nas.wording import count
 PATIENCE = 100
 """Infeasible and duplicate proposals in a row after which the space counts as empty."""
 
-FIRST, ROW = 5, 10
+FIRST, ROW = 3, 10
 """Trials in a row that fail for one reason, after which a search is given up: the very first ones,
 or any. One bad choice among several fails so many in a row hardly ever."""
 
@@ -54,6 +54,12 @@ class Budget:
         """Time spent searching."""
         now = 0.0 if self._began is None else time.monotonic() - self._began
         return self._seconds_before + now
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the minutes of the search are spent; None where there is no such bound."""
+        minutes = self._settings.minutes
+        return None if minutes is None else max(0.0, 60 * minutes - self.seconds)
 
     @property
     def _bounds(self) -> list[float | None]:

@@ -136,7 +136,12 @@ class StudyConfig(Config):
     trials: PositiveInt | None = 60
     """Total number of trials, complete, pruned and failed ones counted; null: no bound."""
     minutes: PositiveFloat | None = None
-    """Total minutes of search, over all its sessions; null: no bound."""
+    """Total minutes of search, over all its sessions; null: no bound. What is in flight by then is
+    finished, unless it hangs."""
+    fold_minutes: PositiveFloat | None = None
+    """Minutes that a fold may take, or several that are trained together, before it is ended and
+    its trial has failed; null: as long as its epochs end, each within 30 minutes or within 20
+    times the slowest epoch of its candidate, whichever is longer."""
     folds: Folds = "loso"
     """loso: leave one subject out; lodo: leave one data set out; a number: so many stratified
     groups of subjects, cheaper."""
@@ -174,6 +179,11 @@ class StudyConfig(Config):
     outer: Annotated[int, Interval(ge=2)] | None = None
     """Nested estimate: so many groups of subjects, each left out of a further search with the
     whole budget, whose winner is then asked about them; null: none."""
+
+    @property
+    def fold_seconds(self) -> float | None:
+        """Seconds that a fold may take; None where epochs are waited for."""
+        return None if self.fold_minutes is None else 60 * self.fold_minutes
 
     @property
     def closed(self) -> bool:
@@ -278,8 +288,31 @@ class RayConfig(Config):
 
         return self.gpu == 0 or not torch.cuda.is_available()
 
-    def share(self, resources: Mapping[str, float]) -> Shares:
+    @property
+    def own_share(self) -> float:
+        """Of the memory of a GPU, what the process of the command itself may train with."""
+        return 0.0 if self.gpu == 0 else 1.0
+
+    def refuse_numbered(self, device: str) -> None:
+        """Refuse one GPU of several by its number: a worker sees no other than its own.
+
+        Raises:
+            ConfigError: `trainer.device` is such as cuda:1.
+        """
+        kind, _, number = device.partition(":")
+        if kind == "cuda" and number:
+            raise ConfigError(
+                f"trainer.device={device}: a worker of Ray's is given its GPU and sees no other; "
+                f"CUDA_VISIBLE_DEVICES={number} in the environment, with trainer.device=cuda, "
+                f"leaves them just that one, and ray.workers=0 trains on {device} in this process"
+            )
+
+    def share(self, resources: Mapping[str, float], device: str = "auto") -> Shares:
         """Divide what a cluster has among the workers.
+
+        Args:
+            resources: CPU and GPU, as Ray counts them.
+            device: What the recipe trains on; on the CPU, GPUs count for nothing.
 
         >>> RayConfig(workers=3).share({"CPU": 16, "GPU": 2})
         Shares(workers=3, cpu=1.0, gpu=0.5)
@@ -289,6 +322,13 @@ class RayConfig(Config):
         """
         cpus, gpus = resources.get("CPU", 1.0), math.floor(resources.get("GPU", 0.0))
         wanted = self.gpu
+        if device == "cpu":
+            if wanted:
+                raise ConfigError(
+                    f"ray.gpu={wanted:g}: trainer.device=cpu trains on no GPU; ray.gpu=0, or "
+                    "trainer.device=auto, would be right"
+                )
+            gpus = 0
         if wanted and not gpus:
             raise ConfigError(
                 f"ray.gpu={wanted:g}: Ray finds no GPU here; ray.gpu=0 trains on the CPU"

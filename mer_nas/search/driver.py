@@ -44,9 +44,11 @@ from mer_nas.search.events import (
     Started,
     ignore,
 )
+from mer_nas.search.failures import Failure
 from mer_nas.search.jobs import Job, ending, told_once
 from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import FoldStore, Ledger
+from mer_nas.search.patience import Patience
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Scoreboard, TrialSnapshot
 from mer_nas.search.storage import close_storage, open_study
@@ -188,11 +190,14 @@ class StudyDriver:
         )
         return bool(running.stopped)
 
-    def finish(self, job: str, error: str | None = None) -> None:
-        """Close a trial whose folds are done, that was stopped, or that failed of `error`."""
+    def finish(self, job: str, failure: Failure | None = None) -> None:
+        """Close a trial whose folds are done, that was stopped, or that failed."""
         if (running := self._running.get(job)) is not None:
             done, of = len(running.results), len(self.board.order)
-            self._close(running, *ending(done, of, error, running.stopped))
+            outcome, reason = ending(done, of, failure, running.stopped)
+            if outcome == "failed" and failure is not None and failure.traceback:
+                running.trial.set_user_attr("traceback", failure.traceback)
+            self._close(running, outcome, reason)
 
     def results(self, candidate: str) -> tuple[FoldResult, ...]:
         """Return what the ledger holds of a candidate under the protocol of the search."""
@@ -311,7 +316,8 @@ class StudyDriver:
         if running.stopped or not rest:
             self.finish(job)
             return None
-        return Job(job, running.label, running.proposal.candidate, 0, rest)
+        patience = Patience(self._settings.fold_seconds, self.budget.seconds_left)
+        return Job(job, running.label, running.proposal.candidate, 0, rest, patience=patience)
 
     def _advance(self, running: _Running, result: FoldResult) -> None:
         """Count a fold; at the end of a block tell the study and ask the pruner."""

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mer_nas.architectures.user_blocks import block_line
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Listener, Note, Outcome
+from mer_nas.search.failures import Failure, describe
+from mer_nas.search.patience import PATIENT, Patience
 from mer_nas.wording import count
 
 
@@ -31,6 +32,8 @@ class Job:
     hindsight: Callable[[Hindsight], object] | None = None
     """Takes what each fold would have said after its earlier epochs, once its result is kept;
     None: nobody looks back."""
+    patience: Patience = PATIENT
+    """How long its folds may take."""
 
 
 class Source(Protocol):
@@ -46,8 +49,8 @@ class Source(Protocol):
     def observe(self, job: str, result: FoldResult) -> bool:
         """Keep the result of a job's next fold; return whether the job should stop here."""
 
-    def finish(self, job: str, error: str | None = None) -> None:
-        """Close a job whose folds are done, that was stopped, or that failed of `error`.
+    def finish(self, job: str, failure: Failure | None = None) -> None:
+        """Close a job whose folds are done, that was stopped, or that failed.
 
         A job that is already closed stays as it is.
         """
@@ -57,7 +60,9 @@ class FoldEvaluator(Protocol):
     """Trains and reads folds; what `evaluation.Evaluator` is to the runners."""
 
     gpu_share: float
-    """Of the memory of a GPU that this process may use."""
+    """Of the memory of a GPU that this process may use; 0: none of any."""
+    beat: Callable[[], object]
+    """Is called after every epoch."""
 
     def folds(
         self, candidate: Candidate, indices: Sequence[int], repetition: int = 0
@@ -107,33 +112,22 @@ def manner(result: FoldResult) -> str:
     return f"one fold after another, not several at a time: {result.alone}" if result.alone else ""
 
 
-def ending(done: int, of: int, error: str | None, stopped: str = "") -> tuple[Outcome, str]:
+def ending(done: int, of: int, failure: Failure | None, stopped: str = "") -> tuple[Outcome, str]:
     """Return how a job ended and why, after `done` of `of` folds.
 
     Args:
         done: Folds that are in the ledger.
         of: Folds of the protocol.
-        error: What a fold or its worker failed of, if anything did.
+        failure: What a fold or its worker failed of, if anything did.
         stopped: Why the job was told to stop; empty if it was not.
     """
     if done == of:
         return "complete", ""
-    if error is not None:
-        return "failed", error
+    if failure is not None:
+        return "failed", failure.reason
     if stopped:
         return "pruned", stopped
     return "failed", f"ended with {of - done} of {count(of, 'fold')} to go"
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as the one line that a failed trial keeps.
-
-    Of one in a user's own block it names the file and the line.
-    """
-    text = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    own = block_line(error)
-    return f"{own}: {said}" if own else said
 
 
 def looked_back(recorder: _Recorder) -> tuple[Hindsight | None, str]:

@@ -20,8 +20,10 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.search.events import Ended, FoldDone, Listener, Measuring, Started, ignore
+from mer_nas.search.failures import Failure
 from mer_nas.search.jobs import Job, ending, told_once
 from mer_nas.search.ledger import FoldStore, Ledger
+from mer_nas.search.patience import PATIENT, Patience
 from mer_nas.search.race import Race
 
 
@@ -38,7 +40,7 @@ class _Repetition:
     """Folds that the ledger did not hold at the start, by index."""
     open: set[str] = field(default_factory=set)
     """Jobs that have been given out, or will be."""
-    error: str = ""
+    failure: Failure | None = None
     left: str = ""
     """Why its candidate has left the race."""
     closed: bool = False
@@ -58,6 +60,7 @@ class Measurement:
         chance: Smallest share of draws of the subjects in which a candidate that gets further
             repetitions is as good as the leader; 0: everybody gets all (see `race`).
         hindsight: Takes the look back at each fold that is trained here; None: there is none.
+        patience: How long a fold may take.
         on_event: Is told what happens.
     """
 
@@ -73,10 +76,11 @@ class Measurement:
         code: str,
         chance: float = 0.0,
         hindsight: Callable[[Hindsight], object] | None = None,
+        patience: Patience = PATIENT,
         on_event: Listener = ignore,
     ) -> None:
         self.protocol = protocol
-        self._hindsight = hindsight
+        self._hindsight, self._patience = hindsight, patience
         self._seeds = seeds
         self._store = FoldStore(ledger, clips, protocol, seed, code)
         self._emit = on_event
@@ -116,7 +120,11 @@ class Measurement:
     @property
     def failures(self) -> Mapping[str, str]:
         """What repetitions failed of, by their label."""
-        return {each.label: each.error for each in self._repetitions if each.error}
+        return {
+            each.label: each.failure.reason
+            for each in self._repetitions
+            if each.failure is not None
+        }
 
     def divide(
         self, workers: int, together: Callable[[Candidate], bool] = lambda _: False
@@ -155,14 +163,14 @@ class Measurement:
         )
         if self._race is not None and each.repetition and not each.left:
             each.left = self._leaves(each)
-        return bool(each.error or each.left)
+        return bool(each.failure or each.left)
 
-    def finish(self, job: str, error: str | None = None) -> None:
+    def finish(self, job: str, failure: Failure | None = None) -> None:
         """Close a job, and with its last job the repetition."""
         each = self._jobs[job]
         each.open.discard(job)
-        if error is not None and not each.error:
-            each.error = error
+        if failure is not None and each.failure is None:
+            each.failure = failure
         if not each.open:
             self._close(each)
 
@@ -221,10 +229,13 @@ class Measurement:
             each.open = set(jobs)
             self._jobs |= dict.fromkeys(jobs, each)
             for job, folds in jobs.items():
-                if each.error or each.left:
+                if each.failure or each.left:
                     self.finish(job)
                     continue
-                yield Job(job, each.label, each.candidate, each.repetition, folds, self._hindsight)
+                yield Job(
+                    job, each.label, each.candidate, each.repetition, folds, self._hindsight,
+                    self._patience,
+                )  # fmt: skip
 
     def _units(self, each: _Repetition) -> list[tuple[int, ...]]:
         """Return the missing folds of a repetition, those that one worker should have together."""
@@ -270,7 +281,10 @@ class Measurement:
         order = {fold.key: index for index, fold in enumerate(self.protocol.folds)}
         each.done.sort(key=lambda result: order[result.fold])
         done, of = len(each.done), len(order)
-        outcome, reason = ending(done, of, each.error or None, each.left)
-        each.error = reason if outcome == "failed" else ""
+        outcome, reason = ending(done, of, each.failure, each.left)
+        if outcome != "failed":
+            each.failure = None
+        elif each.failure is None:
+            each.failure = Failure(reason)
         value = pool(each.done).uf1 if done == of else None
         self._emit(Ended("final", each.id, each.label, outcome, done, of, value, reason))

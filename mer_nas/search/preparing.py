@@ -15,7 +15,7 @@ from mer_nas.data.records import Record
 from mer_nas.data.sources.recorded import Runner, Work, one_by_one
 from mer_nas.search.config import RayConfig
 from mer_nas.search.events import Listener, Preparing, ignore
-from mer_nas.search.local import interruptible
+from mer_nas.search.interrupts import interruptible
 from mer_nas.search.ray_runner import Cluster, cluster
 
 MAX_ALONE = 16

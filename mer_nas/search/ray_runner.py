@@ -20,8 +20,8 @@ from typing import Any
 import mer_nas
 from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.events import Listener, Note, WorkersReady, ignore
+from mer_nas.search.interrupts import interruptible
 from mer_nas.search.jobs import FoldEvaluator, Source
-from mer_nas.search.local import interruptible
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, end, make_folder
 from mer_nas.search.ray_connect import MAX_FOLDER, join, protect_token, shown_token, start
@@ -32,7 +32,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would have the folder shipped to the workers
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without a share, keep what the user has set
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # without a share of a GPU, see none
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `interruptible` sees to Ctrl-C
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -118,6 +118,7 @@ def cluster(
     folder: Path,
     on_event: Listener = ignore,
     lock: StudyLock | None = None,
+    device: str = "auto",
     cpus: int | None = None,
     gpus: int | None = None,
 ) -> Iterator[Cluster]:
@@ -130,6 +131,7 @@ def cluster(
         folder: Of the study.
         on_event: Is told what is there.
         lock: Of the study; workers are recorded in it.
+        device: What the recipe trains on (`trainer.device`).
         cpus: What this machine is taken to have; by default what Ray finds.
         gpus: What this machine is taken to have; by default what Ray finds.
 
@@ -137,6 +139,7 @@ def cluster(
         StudyError: There is no cluster at the address, or Ray does not start.
         ConfigError: The workers ask for more than there is.
     """
+    config.refuse_numbered(device)
     temporary = make_folder(MAX_FOLDER)
     prepare_environment(temporary)
     import ray
@@ -154,7 +157,7 @@ def cluster(
         try:
             context = _connect(config, temporary, cpus, gpus, on_event) if own else _running_ray()
             ready = Cluster(
-                shares=config.share(_resources()),
+                shares=config.share(_resources(), device),
                 dashboard=_url(context),
                 token=shown_token(),
                 logs=Path(context.address_info["session_dir"]) / "logs",
@@ -172,9 +175,11 @@ def cluster(
             yield ready
         finally:
             left = _children(spare) if local else ()
-            if own and not (ready is not None and ready.dead):  # it would wait for what is gone
-                ray.shutdown()
-            end(left, temporary, grace=2.0)
+            try:
+                if own and not (ready is not None and ready.dead):  # it would wait for the dead
+                    ray.shutdown()
+            finally:  # a second Ctrl-C
+                end(left, temporary, grace=2.0)
 
 
 def _children(spare: frozenset[int]) -> tuple[Process, ...]:

@@ -26,6 +26,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ray import cloudpickle, tune
+from ray.experimental.internal_kv import (
+    _internal_kv_del,
+    _internal_kv_get,
+    _internal_kv_put,
+)
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -40,10 +45,15 @@ from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.config import Shares
 from mer_nas.search.crash_points import crash_point
 from mer_nas.search.events import Listener, Note
-from mer_nas.search.jobs import FoldEvaluator, Job, Source, describe, looked_back, manner
+from mer_nas.search.failures import Failure, free_memory
+from mer_nas.search.interrupts import heed
+from mer_nas.search.jobs import FoldEvaluator, Job, Source, looked_back, manner
+from mer_nas.search.patience import Patience, Watch, watched
 
 RETRIES = 1
-"""How often a job is taken up again after its worker died."""
+"""How often a job is taken up again after its worker died, or ran out of memory."""
+_HANGS = "mer-nas-hangs-"
+"""How the names of notes begin that a worker leaves with Ray before it ends itself, by trial."""
 
 
 Parse = Callable[[Tree, str], Any]
@@ -56,7 +66,10 @@ class _Assignment:
 
     job: Job
     """With the folds that remain."""
-    deaths: int = 0
+    tries: int = 0
+    """How often it was taken up again."""
+    alone: bool = False
+    """Whether nothing else is trained while it is."""
 
 
 @dataclass
@@ -72,7 +85,9 @@ class _Session:
     assigned: dict[str, _Assignment] = field(default_factory=dict)
     """By Tune's trial."""
     again: list[_Assignment] = field(default_factory=list)
-    """Jobs whose worker died."""
+    """Jobs whose node died."""
+    alone: list[_Assignment] = field(default_factory=list)
+    """Jobs whose worker died or ran out of memory; each is tried again with nothing beside it."""
     failure: BaseException | None = None
     """What the source raised: nothing goes on after it."""
     heard: set[int] = field(default_factory=set)
@@ -82,12 +97,18 @@ class _Session:
         """Return the next trial's configuration, None for none now, or that there are no more."""
         if self.failure is not None:
             return str(Searcher.FINISHED)
-        if len(self.assigned) >= self.workers:
+        heed()
+        busy = [each.alone for each in self.assigned.values()]
+        if len(busy) >= self.workers or any(busy):
             return None
         if self.again:
             assignment = self.again.pop()
-        elif (job := self.source.ask()) is not None:
+        elif len(self.alone) < self.workers and (job := self.source.ask()) is not None:
             assignment = _Assignment(job)
+        elif self.alone:
+            if busy:
+                return None
+            assignment = self.alone.pop(0)
         else:
             done = self.source.exhausted and not self.assigned
             return str(Searcher.FINISHED) if done else None
@@ -99,6 +120,7 @@ class _Session:
             "repetition": job.repetition,
             "folds": list(job.folds),
             "hindsight": job.hindsight is not None,
+            "patience": list(job.patience),
         }
 
     def result(self, trial: str, report: Tree) -> str:
@@ -109,8 +131,8 @@ class _Session:
         if report["pid"] not in self.heard:
             self.heard.add(report["pid"])
             self.note_workers()
-        if report["error"]:
-            return self._end(trial, report["error"])
+        if report["failure"]:
+            return self._failed(trial, Failure.from_json(report["failure"]))
         job = assignment.job
         if report["result"]:
             stop = self.source.observe(job.id, FoldResult.from_json(report["result"]))
@@ -125,8 +147,13 @@ class _Session:
             return self._end(trial, None)
         return str(TrialScheduler.CONTINUE)
 
-    def lost(self, trial: str, cause: str) -> None:
+    def lost(self, trial: str, cause: str, hung: str = "") -> None:
         """Take up a job whose worker died, or give it up.
+
+        Args:
+            trial: Tune's.
+            cause: What Ray says of it.
+            hung: What the worker said before it ended itself; empty if it did not.
 
         Raises:
             StudyError: No worker has ever worked.
@@ -137,18 +164,41 @@ class _Session:
         if not assignment.job.folds:  # it was only looking back at the last one
             self.source.finish(assignment.job.id)
             return
-        assignment.deaths += 1
         label = assignment.job.label
-        if assignment.deaths <= RETRIES:
+        if hung:
+            self.source.finish(assignment.job.id, Failure(f"FoldHangs: {hung}"))
+        elif "node has died" in cause or "node died" in cause:
             self.again.append(assignment)
+            self.emit(Note(f"{label}: its node was lost and another goes on ({cause})"))
+        elif assignment.tries < RETRIES:
+            self._alone(assignment)
             self.emit(Note(f"{label}: its worker died and another goes on ({cause})"))
         elif self.heard:
-            self.source.finish(assignment.job.id, f"its worker died twice: {cause}")
+            self.source.finish(assignment.job.id, Failure(f"its worker died twice: {cause}"))
         else:
             raise StudyError(f"no worker can start: {cause}")
 
-    def _end(self, trial: str, error: str | None) -> str:
-        self.source.finish(self.assigned.pop(trial).job.id, error)
+    def _failed(self, trial: str, failure: Failure) -> str:
+        """Close a job that failed; but one that ran out of memory is tried again, once."""
+        if not failure.memory or self.assigned[trial].tries >= RETRIES:
+            return self._end(trial, failure)
+        assignment = self.assigned.pop(trial)
+        self._alone(assignment)
+        self.emit(
+            Note(
+                f"{assignment.job.label}: {failure.reason}; it is tried once more, with nothing "
+                "beside it"
+            )
+        )
+        return str(TrialScheduler.STOP)
+
+    def _alone(self, assignment: _Assignment) -> None:
+        assignment.tries += 1
+        assignment.alone = True
+        self.alone.append(assignment)
+
+    def _end(self, trial: str, failure: Failure | None) -> str:
+        self.source.finish(self.assigned.pop(trial).job.id, failure)
         return str(TrialScheduler.STOP)
 
 
@@ -211,7 +261,8 @@ class _JobScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Hear that a worker died; what a fold raises comes as a result."""
         session = _sessions[self.session]
-        _guarded(session, lambda: session.lost(trial.trial_id, _cause(trial)), None)
+        which = trial.trial_id
+        _guarded(session, lambda: session.lost(which, _cause(trial), _said(which)), None)
 
 
 class _SourceStopper(Stopper):
@@ -229,7 +280,8 @@ class _SourceStopper(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Return whether everything stops."""
+        """Return whether everything stops; Tune asks in each of its rounds."""
+        heed()
         return _sessions[self.session].failure is not None
 
 
@@ -246,7 +298,7 @@ class Worker(tune.Trainable):
     ) -> None:
         """Get ready, once in the life of the process."""
         assert evaluator is not None
-        evaluator.gpu_share = gpu or 1.0
+        evaluator.gpu_share = gpu
         load_again(extensions or {})
         self._evaluator = evaluator
         self._parse = parse
@@ -262,6 +314,8 @@ class Worker(tune.Trainable):
         self._recorder = self._evaluator.recording() if new_config["hindsight"] else None
         self._results = self._trained()
         self._rest = list(new_config["folds"])
+        self._watch = Watch(Patience(*new_config["patience"]))
+        self._evaluator.beat = self._watch.beat
         self._behind = False
         return True
 
@@ -271,21 +325,33 @@ class Worker(tune.Trainable):
         The result never says that the job is done: Tune would not ask the scheduler any more.
         """
         label = self._job["label"]
-        report: dict[str, Any] = {"label": label, "result": "", "error": "", "hindsight": ""}
-        if self._behind:
-            return report | {"hindsight": self._look_back(label)}
-        index = self._rest.pop(0)
-        try:
-            result = next(self._results)
-        except Exception as error:  # a network may fail of anything; the search goes on
-            self._log.exception("%s: fold %d failed", label, index)
-            self._folds.inc(tags={"trial": label, "outcome": "failed"})
-            return report | {"error": describe(error)}
+        report: dict[str, Any] = {"label": label, "result": "", "failure": "", "hindsight": ""}
+        with watched(self._watch, self._end), self._watch.over():
+            if self._behind:
+                return report | {"hindsight": self._look_back(label)}
+            index = self._rest.pop(0)
+            failure = None
+            try:
+                result = next(self._results)
+            except Exception as error:  # a network may fail of anything; the search goes on
+                self._log.exception("%s: fold %d failed", label, index)
+                self._folds.inc(tags={"trial": label, "outcome": "failed"})
+                failure = Failure.of(error)
+        if failure is not None:
+            if failure.memory:
+                free_memory()
+            return report | {"failure": failure.to_json()}
         how = f" ({said})" if (said := manner(result)) else ""
         self._log.info("%s: %s done in %.1f s%s", label, result.fold_name, result.seconds, how)
         self._folds.inc(tags={"trial": label, "outcome": "done"})
         self._behind = self._recorder is not None
         return report | {"result": result.to_json()}
+
+    def _end(self, why: str) -> None:
+        """Leave a note of what hangs, and end this process."""
+        _internal_kv_put(f"{_HANGS}{self.trial_id}", why, overwrite=True)
+        self._log.info("%s: %s", self._job["label"], why)
+        os._exit(1)
 
     def _trained(self) -> Iterator[FoldResult]:
         """Yield the folds of the job; nothing is done before the first is asked for."""
@@ -402,6 +468,15 @@ def _cause(trial: Any) -> str:
         return "Ray does not say why"
     lines = re.sub(r"\x1b\[\d*m", "", str(error)).strip().splitlines() or [type(error).__name__]
     return lines[-1] if "creation task" in lines[0] else lines[0]
+
+
+def _said(trial: str) -> str:
+    """Return the note that a worker left before it ended itself; empty where there is none."""
+    note = f"{_HANGS}{trial}"
+    found: bytes | None = _internal_kv_get(note)
+    if found:
+        _internal_kv_del(note)
+    return (found or b"").decode()
 
 
 def _guarded(session: _Session, action: Callable[[], T], otherwise: T) -> T:

@@ -23,6 +23,7 @@ from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.measure import Measurement
+from mer_nas.search.patience import PATIENT, Patience
 from mer_nas.search.ray_connect import RayDoesNotStart
 from mer_nas.search.ray_runner import Cluster, cluster
 
@@ -42,6 +43,7 @@ class Workers:
         on_event: Is told what happens.
         lock: Of the study; Ray's processes are recorded in it.
         extensions: Files with blocks of the user's, loaded by each worker.
+        device: What the recipe trains on (`trainer.device`).
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Workers:
         on_event: Listener = ignore,
         lock: StudyLock | None = None,
         extensions: Sequence[Path] = (),
+        device: str = "auto",
     ) -> None:
         self._config, self._folder, self._lock = config, folder, lock
+        self._device = device
         self._emit, self._extensions = on_event, extensions
         self._stack = ExitStack()
         self._cluster: Cluster | None = None
@@ -95,7 +99,7 @@ class Workers:
         """Start Ray, or do without where that changes nothing; return the number of workers."""
         try:
             self._cluster = self._stack.enter_context(
-                cluster(self._config, self._folder, self._emit, self._lock)
+                cluster(self._config, self._folder, self._emit, self._lock, self._device)
             )
         except RayDoesNotStart as error:
             if not self._config.alone():
@@ -122,7 +126,8 @@ class Workers:
         if needed and self._cluster is not None:
             self._cluster.run(source, evaluator, self._extensions)
         else:
-            local.run(source, evaluator)
+            evaluator.gpu_share = self._config.own_share
+            local.run(source, evaluator, self._emit)
 
     def measure(self, measurement: Measurement, evaluator: FoldEvaluator) -> None:
         """Run a measurement, its folds divided among the workers."""
@@ -140,6 +145,7 @@ def measure_in(
     evaluator: Evaluator,
     ray: RayConfig,
     on_event: Listener = ignore,
+    patience: Patience = PATIENT,
 ) -> Measurement:
     """Measure candidates in a folder of their own; folds that its ledger holds are not run again.
 
@@ -150,6 +156,7 @@ def measure_in(
         evaluator: Trains and reads a fold.
         ray: Number and shares of the workers.
         on_event: Is told what happens.
+        patience: How long a fold may take.
 
     Returns:
         The measurement, worked off: its results, and what repetitions failed of.
@@ -162,10 +169,12 @@ def measure_in(
         evaluator.check(candidate)
     folder.mkdir(parents=True, exist_ok=True)
     files = evaluator.extensions
+    devices = {candidate.trainer.device for candidate in candidates.values()}
+    device = devices.pop() if len(devices) == 1 else "auto"
     with (
         StudyLock(folder, on_event) as lock,
         Ledger(folder / "ledger.jsonl", on_event) as ledger,
-        Workers(ray, folder, on_event, lock, files) as workers,
+        Workers(ray, folder, on_event, lock, files, device) as workers,
     ):
         measurement = Measurement(
             dict(candidates),
@@ -175,6 +184,7 @@ def measure_in(
             seed=evaluator.seed,
             ledger=ledger,
             code=code_version(files),
+            patience=patience,
             on_event=on_event,
         )
         workers.measure(measurement, evaluator)

@@ -28,7 +28,6 @@ from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Values
 from mer_nas.report import Attribution, ExpertAttribution, GateAttribution
-from mer_nas.training.fit import pick_device
 
 MAX_SIDE = 14
 """Larger maps are averaged down to so many rows and columns."""
@@ -59,7 +58,7 @@ def attribution(
     """
     clips = evaluator.clips
     everyone = np.arange(len(clips))
-    device = pick_device(candidate.trainer.device)
+    device = evaluator.device(candidate)
 
     def batch(indices: NDArray[np.int64]) -> list[Tensor]:
         return list(evaluator.inputs(candidate, indices, everyone, device).values())

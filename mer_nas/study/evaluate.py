@@ -30,6 +30,7 @@ from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import CandidateSummary, DataSummary, SeedScores, read_document
 from mer_nas.search.events import Listener, ignore
+from mer_nas.search.patience import Patience
 from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings
 from mer_nas.space import FIDELITY, Fidelity
@@ -173,7 +174,10 @@ def evaluate(
     protocol = plan(clips, study.folds, study.seed, study.block)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     evaluator = Evaluator(clips, protocol, study.seed, files)
-    done = measure_in(folder, {name: candidate}, seeds, evaluator, settings.ray, on_event)
+    patience = Patience(study.fold_seconds)
+    done = measure_in(
+        folder, {name: candidate}, seeds, evaluator, settings.ray, on_event, patience
+    )
     for label, reason in done.failures.items():
         raise TrainingFailed(f"{label} cannot be trained: {reason}")
     entry = settings.space.point(point) if point is not None else None

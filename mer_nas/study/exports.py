@@ -30,7 +30,7 @@ from mer_nas.export.manifest import GRAPH, WEIGHTS, read_manifest
 from mer_nas.files import read_text, write
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.jobs import describe
+from mer_nas.search.failures import describe
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.attribution import attribution
 from mer_nas.study.ensemble import Ensemble
@@ -221,6 +221,7 @@ def _export(
     study, members = state.settings.study, exported.members
     protocol = plan(clips, study.folds, study.seed, study.block)
     evaluator = Evaluator(clips, protocol, study.seed, state.settings.space.extensions)
+    evaluator.gpu_share = state.settings.ray.own_share
     for member in members:
         evaluator.check(member.candidate)
     refuse_unexportable([member.candidate for member in members], len(clips.classes))

@@ -33,6 +33,7 @@ from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.measure import Measurement
+from mer_nas.search.patience import Patience
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
@@ -92,6 +93,7 @@ def measure_outer_groups(
                 seed=study.seed,
                 ledger=ledger,
                 code=state.origin.code,
+                patience=Patience(study.fold_seconds),
                 on_event=_noted(tell, "", scores=False),
             )
             files = state.settings.space.extensions

@@ -56,6 +56,7 @@ from mer_nas.report.files import JSON
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.config import Folds, RayConfig
 from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.patience import Patience
 from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings, validate_data
 from mer_nas.statistics import estimate
@@ -432,6 +433,7 @@ def reproduce(
         evaluator,
         reported.ray,
         on_event,
+        Patience(study.fold_seconds),
     )
     if again.failures:
         label, reason = next(iter(again.failures.items()))

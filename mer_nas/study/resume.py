@@ -23,6 +23,7 @@ from mer_nas.study.folder import Origin, StudyFolder
 MAY_CHANGE = (
     "study.trials",
     "study.minutes",
+    "study.fold_minutes",
     "study.final",
     "study.outer",
     "data.root",

@@ -25,6 +25,7 @@ from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import HINDSIGHT, Ledger
 from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.measure import Measurement
+from mer_nas.search.patience import Patience
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.storage import drawn_before
 from mer_nas.search.trials import TRIALS, KeptTrial
@@ -86,7 +87,8 @@ def run(
         for note in sessions(folder).notes:
             on_event(Note(note))
         files = settings.space.extensions
-        workers = Workers(settings.ray, folder.path, on_event, lock, files)
+        device = settings.trainer.device
+        workers = Workers(settings.ray, folder.path, on_event, lock, files, device)
         with _session(folder, command or begun.command, workers):
             state = _trained(folder, clips, settings, workers, on_event, anew=anew)
             clock_candidates(state)
@@ -264,6 +266,7 @@ def _final(
             seed=study.seed,
             chance=study.final.chance,
             hindsight=back.append if back is not None else None,
+            patience=Patience(study.fold_seconds),
             on_event=on_event,
         )
         if stage.missing:

@@ -73,6 +73,7 @@ def fit_together(
     classes: int,
     trainer: TrainerConfig,
     auxiliary: Mapping[str, float] | None = None,
+    on_epoch: Callable[[], object] = lambda: None,
 ) -> list[list[float] | TrainingDiverged]:
     """Train the networks in place; return of each its mean losses by epoch, or that it diverged.
 
@@ -83,10 +84,11 @@ def fit_together(
         classes: K.
         trainer: The recipe.
         auxiliary: Weight of each auxiliary loss of the networks; one that is not named counts 1.
+        on_epoch: Is called after each epoch of all of them.
     """
     order = sorted(range(len(learners)), key=lambda fold: -len(learners[fold].clips))
     stack = _Stack([learners[fold] for fold in order], inputs, targets, classes, trainer)
-    found = stack.train(TrainingLoss(targets, trainer, auxiliary or {}))
+    found = stack.train(TrainingLoss(targets, trainer, auxiliary or {}), on_epoch)
     return [found[order.index(fold)] for fold in range(len(learners))]
 
 
@@ -118,7 +120,9 @@ class _Stack:
             torch.stack([fact.classes for fact in facts]), torch.stack(units) if units else None
         )
 
-    def train(self, loss: TrainingLoss) -> list[list[float] | TrainingDiverged]:
+    def train(
+        self, loss: TrainingLoss, on_epoch: Callable[[], object]
+    ) -> list[list[float] | TrainingDiverged]:
         """Train to the end; return what `fit_together` does, in the order of the stack."""
         epochs = [self.trainer.epochs_for(draws.count) for draws in self.draws]
         histories: list[list[float]] = [[] for _ in self.learners]
@@ -128,6 +132,7 @@ class _Stack:
                 losses.append((step.folds, self._step(step, loss)))
             for fold, mean in self._means(losses).items():
                 histories[fold].append(mean)
+            on_epoch()
             if not any(math.isfinite(history[-1]) for history in histories):
                 break  # nobody is left
         self.state.give_back([one.network for one in self.learners])

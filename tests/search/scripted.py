@@ -140,6 +140,7 @@ class ScriptedEvaluator:
     runs: list[tuple[str, int]] = field(default_factory=list)
     """Every fold that was trained."""
     gpu_share: float = 1.0
+    beat: Callable[[], object] = lambda: None
 
     def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
         """Return a result that follows from its arguments alone."""

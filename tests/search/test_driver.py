@@ -28,6 +28,7 @@ from mer_nas.search.budget import Budget
 from mer_nas.search.config import SamplerName, StudyConfig
 from mer_nas.search.driver import StudyDriver
 from mer_nas.search.events import Ended, FoldDone, Outcome, Rejected, SearchEnded, Started
+from mer_nas.search.failures import Failure
 from mer_nas.search.proposals import Proposal
 from mer_nas.search.samplers import RepeatableSampler
 from mer_nas.search.storage import sqlite_url
@@ -398,7 +399,7 @@ def test_a_second_finish_changes_nothing(tmp_path: Path) -> None:
     with search(tmp_path, scripted, trials=1) as driver:
         job = driver.ask()
         assert job is not None
-        driver.finish(job.id, "worker died")
+        driver.finish(job.id, Failure("worker died"))
         driver.finish(job.id)
         (row,) = [row for row in history(driver) if row[5] is not None]
     assert row[5:7] == ("failed", "worker died")
@@ -486,8 +487,8 @@ class Counted:
 @pytest.mark.parametrize(
     ("ends", "given_up"),
     [
-        ("fffff", True),  # the first five, for one reason
-        ("ffff", False),
+        ("fff", True),  # the first three, for one reason
+        ("ff", False),
         ("cfffff", False),  # one that was complete: the fault may be of some choices only
         ("cffffffffff", True),  # ten in a row
         ("fffffffffcf", False),

@@ -12,6 +12,7 @@ from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.events import Ended, FoldDone, Note, Started
+from mer_nas.search.failures import Failure
 from mer_nas.search.jobs import told_once
 from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import HINDSIGHT, Ledger, read
@@ -244,7 +245,7 @@ def test_a_repetition_that_failed_in_one_part_begins_no_other_and_stops_those_be
         first, second = final.ask(), final.ask()
         assert first is not None
         assert second is not None
-        final.finish(first.id, "out of memory")
+        final.finish(first.id, Failure("out of memory"))
         result = scripted.fold(second.candidate, second.folds[0])
         assert final.observe(second.id, result)
         assert not heard.of(Ended)

@@ -32,7 +32,7 @@ from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import own_folder
 from mer_nas.privacy import SILENT
 from mer_nas.provenance import code_version
-from mer_nas.search import local
+from mer_nas.search import local, patience
 from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.crash_points import VARIABLE
 from mer_nas.search.events import Ended, Note, WorkersReady
@@ -64,6 +64,15 @@ class Telling(Parsing):
             if before < values.get("dies", 0):
                 deaths.write_text("x" * (before + 1))
                 os._exit(1)
+        if values.get("hangs") == index:
+            # By the clock of whoever watches, that is; this one does not come back.
+            patience.clock = lambda: time.monotonic() + 1e6
+            time.sleep(1e6)
+        if values.get("large") == index:
+            with (self.folder / "large").open("a") as file:
+                file.write(f"{candidate.key} {time.time()}\n")
+            if values["x"] > 0.5 or len((self.folder / "large").read_text().splitlines()) == 1:
+                raise MemoryError
         if not self._together():
             raise TimeoutError("the other workers did not come")
         if values["y"] == 1 and index == 2:
@@ -317,6 +326,9 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
         for name, dies in [("sturdy", 0), ("frail", 1), ("doomed", 2)]
     }
     sketches["blind"] = Sketch((("blind", 11), *plain))
+    sketches["hanging"] = Sketch((("hangs", 2), *plain))
+    sketches["large"] = Sketch((("large", 4), *plain))
+    sketches["larger"] = Sketch((("large", 5), ("kind", "plain"), ("x", 0.6), ("y", 0)))
     with (
         in_session(session, RayConfig(workers=1, gpu=0.0), tmp_path, heard) as workers,
         Ledger(tmp_path / "ledger") as ledger,
@@ -339,18 +351,31 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
         "frail, seed 1 of 1": ("complete", 12),
         "doomed, seed 1 of 1": ("failed", 3),
         "blind, seed 1 of 1": ("complete", 12),
+        "hanging, seed 1 of 1": ("failed", 2),
+        "large, seed 1 of 1": ("complete", 12),
+        "larger, seed 1 of 1": ("failed", 5),
     }
     looks = Counter(back.candidate for back in backs)
     assert {name: looks[sketch.key] for name, sketch in sketches.items()} == {
-        "sturdy": 12, "frail": 12, "doomed": 3, "blind": 11,
+        "sturdy": 12, "frail": 12, "doomed": 3, "blind": 11, "hanging": 2, "large": 12,
+        "larger": 5,
     }  # fmt: skip
     trained = Counter((key, index) for key, index, *_ in places(tmp_path))
     assert set(trained.values()) == {1}
     notes = [event.text for event in heard.of(Note) if isinstance(event, Note)]
     assert [note.partition(" (")[0] for note in notes] == [
-        f"{name}, seed 1 of 1: its worker died and another goes on" for name in ("frail", "doomed")
+        *(
+            f"{name}, seed 1 of 1: its worker died and another goes on"
+            for name in ("frail", "doomed")
+        ),
+        *(
+            f"{name}, seed 1 of 1: MemoryError; it is tried once more, with nothing beside it"
+            for name in ("large", "larger")
+        ),
     ]
     assert stage.failures["doomed, seed 1 of 1"].startswith("its worker died twice: ")
+    assert stage.failures["hanging, seed 1 of 1"].startswith("FoldHangs: no epoch came to its end")
+    assert stage.failures["larger, seed 1 of 1"] == "MemoryError"
 
 
 def test_what_the_source_raises_ends_the_run_and_is_raised(
