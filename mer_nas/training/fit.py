@@ -199,7 +199,10 @@ def predict_proba(
             network(*(clips[start : start + batch] for clips in inputs.values()))
             for start in range(0, count, batch)
         ]
-        probabilities = torch.cat(logits).double().softmax(-1)
+        answers = torch.cat(logits)
+        if answers.device.type == "mps":  # which has no double precision
+            answers = answers.cpu()
+        probabilities = answers.double().softmax(-1)
     result: NDArray[np.float64] = probabilities.cpu().numpy()
     return result
 

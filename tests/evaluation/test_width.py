@@ -12,6 +12,7 @@ from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.protocols import plan
+from mer_nas.errors import ConfigError
 from mer_nas.evaluation import evaluator as module
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -93,8 +94,12 @@ def habit(candidate: Candidate, how: str) -> Candidate:
 def test_folds_of_a_small_network_are_trained_together_on_a_cpu(
     evaluator: Evaluator, candidate: Candidate
 ) -> None:
+    heard: list[int] = []
+    evaluator.beat = lambda: heard.append(1)
     together = list(evaluator.folds(candidate, range(6)))
     assert [result.width for result in together] == [1, 5, 5, 5, 5, 5]
+    # Each epoch of the first fold is heard of, and of the others together once.
+    assert len(heard) == together[0].epochs + max(result.epochs for result in together[1:])
     assert {result.alone for result in together} == {""}
     for index, result in enumerate(together):
         alone = evaluator.fold(candidate, index)
@@ -118,6 +123,22 @@ def test_folds_are_trained_one_by_one_where_that_is_asked_for(
     evaluator.one_by_one = True
     assert not evaluator.together(candidate, gpu=True)
     assert bare(evaluator.folds(candidate, [2])) == bare([evaluator.fold(candidate, 2)])
+
+
+def test_without_a_share_of_a_gpu_training_is_on_the_cpu(
+    evaluator: Evaluator, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # by what torch says
+    tree = candidate.dump()
+    any_, second = (
+        Candidate.parse({**tree, "trainer": {**tree["trainer"], "device": device}}, device)
+        for device in ("auto", "cuda:1")
+    )
+    assert evaluator.device(any_) == torch.device("cuda")
+    evaluator.gpu_share = 0.0
+    assert evaluator.device(any_) == torch.device("cpu")
+    with pytest.raises(ConfigError, match=r"trainer.device=cuda:1: there is no share of a GPU"):
+        evaluator.device(second)
 
 
 def test_a_line_of_before_says_that_its_fold_was_trained_alone(

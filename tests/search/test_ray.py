@@ -178,6 +178,21 @@ def test_a_share_of_a_gpu_that_is_not_there_is_refused() -> None:
         RayConfig(gpu=0.5).share({"CPU": 8})
 
 
+def test_a_recipe_for_the_cpu_takes_every_core_of_a_machine_with_gpus() -> None:
+    assert RayConfig().share({"CPU": 64, "GPU": 1}, "cpu") == Shares(64, 1.0, 0.0)
+    with pytest.raises(ConfigError, match=r"ray.gpu=0.5: trainer.device=cpu trains on no GPU"):
+        RayConfig(gpu=0.5).share({"CPU": 64, "GPU": 1}, "cpu")
+
+
+def test_one_gpu_by_its_number_is_refused_to_workers_with_what_would_do(tmp_path: Path) -> None:
+    expected = "trainer.device=cuda:1: .* CUDA_VISIBLE_DEVICES=1 .* ray.workers=0 trains on cuda:1"
+    with (
+        pytest.raises(ConfigError, match=expected),
+        cluster(RayConfig(), tmp_path, device="cuda:1"),
+    ):
+        pass
+
+
 # Addresses
 
 
