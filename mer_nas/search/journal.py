@@ -13,12 +13,13 @@ import contextlib
 import json
 import os
 import re
+import sys
 import zlib
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from mer_nas import files
 from mer_nas.errors import StudyError
@@ -48,6 +49,13 @@ _CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 
 class _Torn(ValueError):
     """A line is such as a kill, a full disk or a loss of power may leave behind."""
+
+
+class _Place(NamedTuple):
+    """Where a line lies in its file, in bytes."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -89,15 +97,29 @@ class JournalFormat(Generic[E]):
 
     def entries(self, path: Path, content: bytes) -> tuple[list[E], int]:
         """Return the entries of all whole lines, and how many bytes those lines take."""
+        places: list[_Place] = []
+        found = [entry for entry, _ in self.placed(path, content, places.append)]
+        return found, places[-1].end if places else 0
+
+    def placed(
+        self, path: Path, content: bytes, seen: Callable[[_Place], object]
+    ) -> Iterator[tuple[E, _Place]]:
+        """Yield the entry of each whole line, and where the line lies.
+
+        Args:
+            path: The file.
+            content: What it holds.
+            seen: Is told where each whole line lies, the first one among them.
+        """
         lines = content.splitlines(keepends=True)
         if not lines or (self.header.startswith(lines[0]) and lines[0] != self.header):
-            return [], 0  # a file that was killed at its very beginning
+            return  # a file that was killed at its very beginning
         version = self._version(path, lines[0])
-        found: list[E] = []
         size = len(lines[0])
+        seen(_Place(0, size))
         for number, line in enumerate(lines[1:], start=2):
             try:
-                found.append(self._entry(line, version))
+                entry = self._entry(line, version)
             except ValueError as error:
                 if isinstance(error, _Torn) and number == len(lines):
                     break
@@ -105,8 +127,13 @@ class JournalFormat(Generic[E]):
                     f"{path}: line {number} is damaged: {error}; restore the file from a copy, or "
                     f"delete the line, and {self.torn}"
                 ) from error
-            size += len(line)
-        return found, size
+            place = _Place(size, size := size + len(line))
+            seen(place)
+            yield entry, place
+
+    def written(self, line: bytes) -> E:
+        """Return the entry of a line that was read before."""
+        return self._entry(line, version=1)
 
     def _entry(self, line: bytes, version: int) -> E:
         if not line.endswith(b"\n"):
@@ -154,13 +181,14 @@ class Journal(Generic[E]):
     def __init__(self, form: JournalFormat[E], path: Path, on_event: Listener = ignore) -> None:
         self.path = path
         self._format = form
-        self._entries: dict[Hashable, E] = {}
+        self._places: dict[Hashable, _Place] = {}
+        """Where the line of each key lies: entries are read when they are asked for."""
         self._file = -1
         try:
             there = path.exists()
             content = files.read_bytes(path, StudyError, MAX_FILE) if there else b""
             whole = self._load(content)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             if whole < len(content):
                 os.ftruncate(self._file, whole)
                 os.fsync(self._file)
@@ -178,8 +206,9 @@ class Journal(Generic[E]):
         Raises:
             StudyError: The disk does not take it. The file is then as it was before.
         """
-        if entry.key in self._entries:
+        if entry.key in self._places:
             return False
+        start = self._size
         try:
             self._write(self._format.line(entry.to_json().encode()))
         except OSError as error:
@@ -187,20 +216,21 @@ class Journal(Generic[E]):
                 os.ftruncate(self._file, self._size)
             safe = self._format.safe.format(count=len(self))
             raise StudyError(f"{self.path}: {_said(error)}; {safe}") from error
-        self._entries[entry.key] = entry
+        self._places[_shared(entry.key)] = _Place(start, self._size)
         return True
 
     def at(self, key: Hashable) -> E | None:
         """Return the entry of a key if there is one."""
-        return self._entries.get(key)
+        place = self._places.get(key)
+        return None if place is None else self._read(place)
 
     def __iter__(self) -> Iterator[E]:
         """Go through all entries in the order in which they were written."""
-        return iter(self._entries.values())
+        return map(self._read, list(self._places.values()))
 
     def __len__(self) -> int:
         """Return the number of entries."""
-        return len(self._entries)
+        return len(self._places)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -223,10 +253,23 @@ class Journal(Generic[E]):
 
     def _load(self, content: bytes) -> int:
         """Take in the lines of a file; return how many of its bytes are whole lines."""
-        whole, size = self._format.entries(self.path, content)
-        for entry in whole:
-            self._entries.setdefault(entry.key, entry)
-        return size
+        lines: list[_Place] = []
+        for entry, place in self._format.placed(self.path, content, lines.append):
+            self._places.setdefault(_shared(entry.key), place)
+        return lines[-1].end if lines else 0
+
+    def _read(self, place: _Place) -> E:
+        os.lseek(self._file, place.start, os.SEEK_SET)  # what is written goes to the end anyway
+        rest, found = place.end - place.start, b""
+        while len(found) < rest and (more := os.read(self._file, rest - len(found))):
+            found += more
+        try:
+            return self._format.written(found)
+        except ValueError as error:
+            raise StudyError(
+                f"{self.path}: the file was changed by somebody else while this session used it, "
+                f"at byte {place.start}: {error}"
+            ) from error
 
     def _write(self, data: bytes) -> None:
         if os.fstat(self._file).st_size != self._size:  # what an earlier failure left behind
@@ -236,6 +279,13 @@ class Journal(Generic[E]):
             rest = rest[os.write(self._file, rest) :]
         os.fsync(self._file)
         self._size += len(data)
+
+
+def _shared(key: Hashable) -> Hashable:
+    """Return a key whose texts are in memory once, however many keys have them."""
+    if not isinstance(key, tuple):
+        return key
+    return tuple(sys.intern(each) if type(each) is str else each for each in key)
 
 
 def _whole(line: bytes) -> None:
