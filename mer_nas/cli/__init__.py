@@ -20,7 +20,7 @@ from mer_nas.cli.lines import say
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, TrainingFailed, unknown
 from mer_nas.files import refused
-from mer_nas.search import interrupts
+from mer_nas.search.interrupts import own_this_process
 
 
 class SubVerbs(click.Group):
@@ -101,7 +101,7 @@ def run() -> None:
     be told of the end still is: what is registered first is called last.
     """
     guard()
-    interrupts.may_exit = True
+    own_this_process()
     status = 1
 
     def leave() -> None:

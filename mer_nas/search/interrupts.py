@@ -19,6 +19,12 @@ _asked: list[str] = []
 _depth = 0
 
 
+def own_this_process() -> None:
+    """Say that this process is the command's alone."""
+    global may_exit
+    may_exit = True
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt in the main thread."""
