@@ -155,6 +155,18 @@ def test_every_key_in_the_table_of_the_readme_exists() -> None:
     assert parts
 
 
+def test_the_sections_that_the_first_hour_names_are_those_of_the_report_in_its_order() -> None:
+    text = (ROOT / "docs" / "first_search.md").read_text(encoding="utf-8")
+    table = text.partition("| section | the question it answers |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| ([A-Z].*?) \|", table, re.MULTILINE)
+    templates = ROOT / "mer_nas" / "report" / "templates"
+    order = re.findall(r"sections/\w+", (templates / "report.html.jinja").read_text())
+    page = "".join((templates / f"{name}.html.jinja").read_text() for name in order)
+    titles = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert named == [title for title in titles if title in named]
+    assert len(named) > 5
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_shown_is_one(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
