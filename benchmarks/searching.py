@@ -87,6 +87,13 @@ PLANS = (
     Plan("not pruned"),
     Plan("4 groups", "4", pruner=spared),
     Plan("4 groups, not pruned", "4"),
+    Plan("4, 20, not pruned", "4", 20),
+    Plan(
+        "... TPE, cheapest of 8",
+        "4",
+        20,
+        propose=partial(Sampled, sampler=modelled, alternatives=8),
+    ),
     *(Plan(f"4, cheapest of {n}", "4", pruner=spared, propose=p) for n, p in cheapest.items()),
     Plan("4, 20 epochs", "4", 20, pruner=spared),
     Plan("4, 10 epochs", "4", 10, pruner=spared),
@@ -334,7 +341,7 @@ def lines(table: Table, studies: int = STUDIES, scheme: str = "") -> Iterator[st
     first = [half.seconds for study in found[plans[0]] for half in study]
     whole = float(np.mean(first)) + final_seconds(table, plans[0])
     heads = "".join(f"{rule:>14} (se)   " for rule in RULES)
-    yield f"core-min  plan                 complete per hour{heads}"
+    yield f"core-min  plan                    complete per hour{heads}"
     for share in SHARES:
         for plan in plans:
             seconds = share * whole - final_seconds(table, plan)
@@ -344,7 +351,7 @@ def lines(table: Table, studies: int = STUDIES, scheme: str = "") -> Iterator[st
             ]
             complete = np.mean([len(half.by(seconds)) for each in found[plan] for half in each])
             rate = 3600 * complete / (share * whole)
-            start = f"{share * whole / 60:8.1f}  {plan.name:<20} {complete:8.1f} {rate:8.1f}"
+            start = f"{share * whole / 60:8.1f}  {plan.name:<23} {complete:8.1f} {rate:8.1f}"
             yield start + "".join(cells)
 
 
@@ -352,5 +359,6 @@ def final_seconds(table: Table, plan: Plan) -> float:
     """Return about what a plan takes after its search."""
     scheme, _ = plan.place
     again = plan.promoted * np.nanmean(table.cost[:, :, scheme, LAST])
-    last = np.nansum(np.nanmean(table.cost[:, :, table.truth, LAST], axis=0))
+    costs = table.cost[:, :, table.truth, LAST]
+    last = np.nanmean(costs[:, ~np.isnan(costs).all(0)], axis=0).sum()  # a seed may be missing
     return float(plan.finalists * last + again)

@@ -502,7 +502,7 @@ def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
     """Return what `search` would do and how long it would take; make and train nothing.
 
     >>> plan(space="moe", study="standard").tree["folds"]
-    8
+    4
     """
     from mer_nas.study import load_clips
     from mer_nas.study.plan import plan

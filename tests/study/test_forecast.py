@@ -71,13 +71,13 @@ def test_a_trial_that_is_the_least_of_its_draws_is_forecast_so(
 def test_the_final_stage_takes_a_third_of_the_whole_where_minutes_decide() -> None:
     """Ten minutes of search leave five for the final stage: 300 s of the 50 s that each takes.
 
-    So six repetitions, of 3 candidates with an ensemble of 5 and one warm start; 18 were asked.
-    Two seeds are kept, and one warm start, and the ensemble has three members: 4 x 2; then the
-    candidates are fewer, which leaves the members; then there is one seed.
+    So six repetitions, of 2 candidates with an ensemble of 5 and one warm start; 12 were asked.
+    Two seeds are kept, and one warm start, and the ensemble has three members: 4 x 2; then there
+    is one candidate, which leaves the members; then there is one seed.
     """
     settings = resolve(["study=standard", "study.minutes=10", "study.trials=null"])
     assert settings.open_final
-    planned = replace(by_hand(), final_jobs=18, final_seconds=900.0)
+    planned = replace(by_hand(), final_jobs=12, final_seconds=600.0)
     changed, then = planned.decide(settings)
     final = changed.study.final
     assert final is not None
