@@ -43,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from conftest import TINY
 
+from mer_nas.cli import main as command
 from mer_nas.provenance import cpu
 from mer_nas.search import journal
 from mer_nas.search.processes import PREFIX
@@ -51,6 +52,8 @@ ZERO = ("lost", "doubled", "retrained", "running", "processes", "folders", "uneq
 TARGETS = {0: ("driver", "group"), 1: ("driver", "worker", "raylet", "gcs", "group")}
 STEPS = ("best", "part", "exported", "page", "report")
 """What a study comes to after its folds, in this order."""
+PACE = "study.pace={per_operation: 1e-6, per_mac: 1e-9, per_value: 1e-9}"
+"""So that proposals do not follow from how fast this machine was when a study was made."""
 ENOUGH = 1200.0
 """Seconds after which a session is taken for one that hangs."""
 
@@ -101,7 +104,7 @@ class Place:
         for name, text in TINY.items():
             (self.root / name).write_text(text, encoding="utf-8")
         presets = [f"{name.removesuffix('.yaml')}=./{name}" for name in TINY]
-        more = [f"ray.workers={self.workers}", "ray.dashboard=false", "study.folder=study"]
+        more = [f"ray.workers={self.workers}", "ray.dashboard=false", "study.folder=study", PACE]
         return ["search", *presets, *more]
 
     def begin(self) -> Session:
@@ -136,10 +139,8 @@ class Place:
             return new
 
         journal.Journal.append = noting  # type: ignore[method-assign]
-        from mer_nas.cli import main
-
         try:
-            main(words, prog_name="mer-nas", standalone_mode=True)
+            command(words, prog_name="mer-nas", standalone_mode=True)
         except SystemExit as end:
             sys.stdout.flush()
             sys.stderr.flush()

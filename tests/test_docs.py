@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,21 @@ def test_links_within_the_repository_lead_somewhere(document: str) -> None:
     file = ROOT / document
     for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
         assert (file.parent / link).exists(), link
+
+
+PROMISES = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+
+
+def test_every_promise_has_its_test() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES)
+    promises = [line for line in PROMISES.splitlines() if "`tests/" in line]
+    assert len(named) >= len(promises) > 25
+    for file, name in named:
+        assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
+
+
+def test_every_limit_is_the_codes() -> None:
+    limits = re.findall(r"`([\w.]+)\.([A-Z_]+)` = ([\d.]+)", PROMISES)
+    assert len(limits) > 8
+    for module, name, value in limits:
+        assert getattr(import_module(module), name) == float(value), name

@@ -154,8 +154,18 @@ def go_on(study: Path, *also: type[Exception]) -> None:
         api.load_study(study).resume()
 
 
+def origin_without_settings(study: Path) -> Any:
+    """Have a study not know what its settings were, so that others are not refused for that."""
+    file = study / "origin.json"
+    tree = json.loads(file.read_text("utf-8"))
+    del tree["settings"]
+    file.write_text(json.dumps(tree), "utf-8")
+    return tree
+
+
 def test_no_text_of_a_studys_settings_leads_outside(study: Path, leads: tuple[str, str]) -> None:
     file = study / "settings.yaml"
+    origin_without_settings(study)
 
     def write(tree: Any) -> None:
         file.write_text(presets.dump(tree), "utf-8")
@@ -176,12 +186,15 @@ def test_no_text_of_a_studys_origin_leads_outside(study: Path, leads: tuple[str,
         file.write_text(json.dumps(tree), "utf-8")
         StudyFolder(study).origin()
 
-    for tree in led_outside(json.loads(file.read_text("utf-8")), leads, taken):
+    for tree in led_outside(origin_without_settings(study), leads, taken):
         file.write_text(json.dumps(tree), "utf-8")
         go_on(study)
 
 
-@pytest.mark.parametrize("name", ["ledger.jsonl", "hindsight.jsonl", "sessions.jsonl"])
+LINES = ["ledger.jsonl", "hindsight.jsonl", "sessions.jsonl", "trials.jsonl"]
+
+
+@pytest.mark.parametrize("name", LINES)
 def test_no_text_of_a_studys_lines_leads_outside(
     study: Path, leads: tuple[str, str], name: str
 ) -> None:
@@ -197,6 +210,8 @@ def test_no_text_of_a_studys_lines_leads_outside(
         rows = [json.dumps(line, separators=(",", ":")).encode() for line in tree]
         text += b"".join(JournalFormat.line(row) if head else row + b"\n" for row in rows)
         file.write_bytes(text)
+        if name == "trials.jsonl":  # which is used where the database is lost
+            (study / "study.db").unlink(missing_ok=True)
         go_on(study)
 
 
