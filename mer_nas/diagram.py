@@ -12,7 +12,7 @@ from html import escape
 from mer_nas.architectures import Architecture, Block, NetworkPath, Path, WholeNetwork
 from mer_nas.architectures.blocks.network import parts_of
 from mer_nas.architectures.walk import BEHIND, Visit, walk
-from mer_nas.inputs import INPUTS
+from mer_nas.inputs import READABLE, whole_input
 
 _TEXT_ALONE, _TEXT_BESIDE, _TEXT_GAP = 72, 46, 2
 """Characters of a column that stands alone, of one beside another, and between two."""
@@ -149,9 +149,10 @@ def _title(visit: Visit) -> str:
 def _input_box(architecture: Architecture, way: Path | NetworkPath) -> _Box:
     laid_out = "" if isinstance(way, NetworkPath) or way.layout == "whole" else f" ({way.layout})"
     lines = []
-    for name in way.inputs:
-        *_, channels, height, width = architecture.shapes[name]
-        frames = way.frames if INPUTS[name].timed else 1
+    for name in way.reads:
+        *_, height, width = architecture.shapes[whole_input(name)]
+        channels = READABLE[name].channels
+        frames = way.frames if READABLE[name].timed else 1
         lines.append(_Line(name + laid_out, _shape(frames, channels, (height, width))))
     return _Box("input", tuple(lines))
 

@@ -16,6 +16,10 @@ class Input(NamedTuple):
     """Number of its frames, where the data do not decide it."""
     rising: int | None = None
     """How many of its first frames lie between onset and apex, where not all do."""
+    of: str = ""
+    """The input of which it is a part; empty: it is one itself."""
+    channel: int = 0
+    """Of a part, its first channel there."""
 
     def chosen(self, count: int, given: int) -> list[int]:
         """Return which of the given frames a path takes that asks for `count`.
@@ -51,6 +55,25 @@ INPUTS: Mapping[str, Input] = {
     CLIP_FRAMES: Input(1, True, "evenly spaced grey frames, onset to offset; no apex is needed"),
 }
 """Every input by its name."""
+
+READABLE: Mapping[str, Input] = {
+    **INPUTS,
+    "flow_uv": Input(2, False, "u and v of flow_uvs, without the strain", of=FLOW),
+    "flow_u": Input(1, False, "u of flow_uvs, motion to the right", of=FLOW, channel=0),
+    "flow_v": Input(1, False, "v of flow_uvs, motion down", of=FLOW, channel=1),
+    "strain": Input(1, False, "strain of flow_uvs", of=FLOW, channel=2),
+}
+"""What a path can read: every input, and parts of them. Data give inputs, never parts."""
+
+
+def whole_input(name: str) -> str:
+    """Return the input that what a path reads is, or is a part of.
+
+    >>> whole_input("strain"), whole_input("frames")
+    ('flow_uvs', 'frames')
+    """
+    return READABLE[name].of or name
+
 
 COUNTED = frozenset({FRAMES, CLIP_FRAMES})
 """Inputs of as many frames as are asked for."""

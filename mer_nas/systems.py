@@ -15,7 +15,7 @@ from mer_nas.config.overrides import apply, merge
 from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, Infeasible, unknown
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.inputs import COUNTED, INPUTS
+from mer_nas.inputs import COUNTED, READABLE, whole_input
 from mer_nas.space import FIDELITY, Fidelity, Point, Reference, SearchSpace
 from mer_nas.space.domains import BlockChoice, BlockNode, Items, Node, Repeat
 from mer_nas.space.walks import values
@@ -113,10 +113,11 @@ def needs(space: SearchSpace) -> Needs:
     """
     load_extensions(space.extensions)
     read = [reading for part in _parts(space) for reading in _readings(part)]
-    inputs = dict.fromkeys(name for reading in read for name in reading.inputs)
-    for name in inputs:
-        if name not in INPUTS:
-            raise ConfigError(f"{space.place}: architecture: {unknown('input', name, INPUTS)}")
+    named = dict.fromkeys(name for reading in read for name in reading.inputs)
+    for name in named:
+        if name not in READABLE:
+            raise ConfigError(f"{space.place}: architecture: {unknown('input', name, READABLE)}")
+    inputs = dict.fromkeys(map(whole_input, named))
     frames = [count for reading in read for count in reading.frames]
     weights = space.values("architecture.losses.au", _default(Losses, "au"))
     return Needs(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mer_nas.architectures.auxiliary import auxiliary_tasks
 from mer_nas.architectures.blocks.base import Block, Stem
-from mer_nas.architectures.blocks.fusion import AlignAndFuse, Fusion
+from mer_nas.architectures.blocks.fusion import AlignAndFuse, FuseAsIs, Fusion, Stack
 from mer_nas.architectures.blocks.network import as_map, output_of
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.paths import NetworkPath, Path, Stage
@@ -143,7 +143,9 @@ def _path(visits: list[Visit]) -> nn.Module:
     return StatefulSequential({"stem": stem.build(), "stages": stages})
 
 
-def _fusion(visit: Visit) -> AlignAndFuse | None:
+def _fusion(visit: Visit) -> nn.Module | None:
+    if isinstance(visit.part, Stack):
+        return FuseAsIs(visit.build())
     if not isinstance(visit.part, Fusion):
         return None
     context, width = visit.context, visit.part.width

@@ -14,6 +14,7 @@ Shapes speak of B clips, T frames, C channels, H x W maps and K classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -146,7 +147,7 @@ class _RankTask(nn.Module):
 
 
 class _OrthTask(nn.Module):
-    """The orthogonality of the means over positions of two aligned maps."""
+    """The orthogonality of the means over positions of aligned maps, over all pairs of them."""
 
     def __init__(self, form: nn.Module) -> None:
         super().__init__()
@@ -154,9 +155,9 @@ class _OrthTask(nn.Module):
 
     def forward(self, seen: _Seen) -> Tensor:
         """Compare the paths."""
-        one, other = (aligned.mean((2, 3)) for aligned in seen.aligned)
-        loss: Tensor = self.form(one, other)
-        return loss
+        means = [aligned.mean((2, 3)) for aligned in seen.aligned]
+        losses = [self.form(one, other) for one, other in combinations(means, 2)]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
 
 class _PathHead(nn.Module):

@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures.blocks import dyn_image, orth  # noqa: F401
+from mer_nas.architectures.blocks import dyn_image, field, orth  # noqa: F401
 from mer_nas.architectures.blocks.base import (
     DYN_IMAGES,
     FUSIONS,
@@ -74,8 +74,8 @@ class Losses(Config):
 
 
 def _few(paths: tuple[Path | NetworkPath, ...]) -> tuple[Path | NetworkPath, ...]:
-    if len(paths) not in {1, 2}:
-        raise ValueError(f"a network has one path or two, not {len(paths)}")
+    if len(paths) not in {1, 2, 3}:
+        raise ValueError(f"a network has one path, two or three, not {len(paths)}")
     return paths
 
 

@@ -28,7 +28,15 @@ from pydantic import (
 from torch import Tensor
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures.blocks import down, gate, global_, multi_scale, stem  # noqa: F401
+from mer_nas.architectures.blocks import (  # noqa: F401
+    down,
+    gate,
+    global_,
+    multi_scale,
+    plain,
+    recurrent,
+    stem,
+)
 from mer_nas.architectures.blocks.base import (
     DOWNS,
     GATES,
@@ -53,7 +61,7 @@ from mer_nas.architectures.blocks.network import WholeNetwork
 from mer_nas.architectures.blocks.temporal import Learned
 from mer_nas.config.base import Config, Tree
 from mer_nas.errors import shown, unknown
-from mer_nas.inputs import INPUTS
+from mer_nas.inputs import INPUTS, READABLE, whole_input
 
 
 class Stage(Config):
@@ -64,6 +72,10 @@ class Stage(Config):
     growth: PositiveFloat = 1.0
     """Width of the stage, in widths of the stage before it (of the stem, for the first); rounded
     to a multiple of 8, except that 1 keeps the width."""
+    channels: Annotated[
+        PositiveInt | None, Field(exclude_if=lambda channels: channels is None)
+    ] = None
+    """Width of the stage in place of `growth`: exactly so many channels."""
     down: Annotated[Block, Slot(DOWNS)] = Field(default_factory=Identity)
     """How the stage comes to its resolution; none: as it is, with the first local block to bring
     the width."""
@@ -86,7 +98,7 @@ class Stage(Config):
 
     def width(self, before: int) -> int:
         """Return the width of the stage after a width of `before`."""
-        return scale_width(before, self.growth)
+        return self.channels or scale_width(before, self.growth)
 
     def check(self, context: BuildContext) -> None:
         """Refuse an empty stage, and a width that nothing brings."""
@@ -100,10 +112,14 @@ class Stage(Config):
         """Give an empty stage a block, and one that cannot change the width its old width."""
         if not self.depth:
             return self.model_copy(update={"local": ResBasic()}).repair(context)
-        return self if self._brings_width(context) else self.model_copy(update={"growth": 1.0})
+        if self._brings_width(context):
+            return self
+        return self.model_copy(update={"growth": 1.0, "channels": None})
 
     def canonical(self, context: BuildContext) -> "Stage":
-        """Growths that round to one width are one growth."""
+        """Growths that round to one width are one; beside a number of channels there is none."""
+        if self.channels is not None:
+            return self if self.growth == 1 else self.model_copy(update={"growth": 1.0})
         growth = context.width / context.channels
         return self if self.growth == growth else self.model_copy(update={"growth": growth})
 
@@ -208,8 +224,9 @@ class Path(Config):
 
     model_config = ConfigDict(json_schema_extra=_describe)
 
-    input: Annotated[str, OneOf(INPUTS)] = "flow_uvs"
-    """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex."""
+    input: Annotated[str, OneOf(READABLE)] = "flow_uvs"
+    """Which input the path reads. flow_uvs: optical flow u, v and its strain, onset to apex;
+    flow_u, flow_v, strain: one of the three, flow_uv: two."""
     size: Annotated[int, Interval(ge=1, le=4096)] = 28
     """Height and width of the input, in pixels."""
     # Left out of the closed form where it changes nothing, so that older ones read the same.
@@ -242,6 +259,11 @@ class Path(Config):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of what it reads, in its order."""
+        return (whole_input(self.input),)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it reads, by name: an input or a part of one."""
         return (self.input,)
 
     @property
@@ -274,7 +296,7 @@ class Path(Config):
 
     def repair(self, context: BuildContext) -> "Path":
         """Take as many frames as the input has, pool them once, and leave odd images whole."""
-        read, frames = INPUTS[self.input], max(2, self.frames)
+        read, frames = READABLE[self.input], max(2, self.frames)
         frames = min(frames, read.length or frames) if read.timed else 1
         size = self._size(context)
         changes: dict[str, object] = {"frames": frames, "size": size}
@@ -291,7 +313,7 @@ class Path(Config):
         return self
 
     def _check_frames(self, context: BuildContext) -> None:
-        read = INPUTS[self.input]
+        read = READABLE[self.input]
         if not read.timed and self.frames > 1:
             sequences = [name for name, other in INPUTS.items() if other.timed]
             found = f"{self.frames} frames of {self.input!r}, which is one image"
@@ -323,7 +345,7 @@ class Path(Config):
 
     def _size(self, context: BuildContext) -> int:
         """Return the size at which the first path of the network reads the same input."""
-        return context.sizes.get(self.input, self.size)
+        return context.sizes.get(self.inputs[0], self.size)
 
 
 class NetworkPath(Config):
@@ -346,6 +368,11 @@ class NetworkPath(Config):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of what it reads, in its order."""
+        return tuple(map(whole_input, self.whole.reads))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it reads, by name, in its order: inputs or parts of them."""
         return self.whole.reads
 
     @property
@@ -360,7 +387,7 @@ class NetworkPath(Config):
 
     def read(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return what the network takes of its inputs; each as of `Path.read`."""
-        named = zip(self.inputs, inputs, strict=True)
+        named = zip(self.whole.reads, inputs, strict=True)
         return [_taken(name, self.frames, x) for name, x in named]
 
     def check(self, context: BuildContext) -> None:
@@ -388,13 +415,16 @@ AnyPath = Annotated[
 
 
 def _taken(name: str, count: int, x: Tensor) -> Tensor:
-    """Return what is taken of an input, of one image or so many frames of a sequence."""
-    if not INPUTS[name].timed:
+    """Return what is taken of an input: a part of its channels, so many frames of a sequence."""
+    read = READABLE[name]
+    if read.of:
+        x = x.narrow(-3, read.channel, read.channels)
+    if not read.timed:
         return x
     given = x.shape[1]
     if given < count:
         raise ValueError(f"{given} frames of {name!r} for a path of {count}")
-    chosen = INPUTS[name].chosen(count, given)
+    chosen = read.chosen(count, given)
     return x if len(chosen) == given else x[:, chosen]
 
 

@@ -14,7 +14,7 @@ from mer_nas.architectures.blocks.fusion import Fusion
 from mer_nas.architectures.grammar import Architecture
 from mer_nas.architectures.paths import NetworkPath, Path, Stage
 from mer_nas.architectures.user_blocks import ask_block
-from mer_nas.inputs import INPUTS
+from mer_nas.inputs import READABLE
 
 BEHIND = frozenset({"fusion", "head", "dyn_image"})
 """Slots of what stands behind all paths."""
@@ -97,7 +97,7 @@ def _alone(architecture: Architecture, place: str, classes: int) -> Visit:
     assert isinstance(way, NetworkPath)
     context = BuildContext(
         place=place,
-        channels=INPUTS[way.inputs[0]].channels,
+        channels=READABLE[way.reads[0]].channels,
         width=classes,
         size=(way.size, way.size),
         frames=way.frames,
@@ -160,7 +160,7 @@ def _along(architecture: Architecture, index: int, place: str) -> _Way:
     start = replace(
         _facts(architecture, index),
         place=place,
-        channels=INPUTS[path.inputs[0]].channels,
+        channels=READABLE[path.reads[0]].channels,
         width=path.width if isinstance(path, NetworkPath) else path.stem.width,
         size=(path.size, path.size),
         frames=path.frames,

@@ -25,6 +25,7 @@ OPEN = {
     "decoupled": 43,
     "hybrid": 251,
     "progressive_ablation": 6,
+    "shallow": 88,
 }
 """Open parameters of every shipped space."""
 

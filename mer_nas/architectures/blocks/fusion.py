@@ -10,6 +10,7 @@ Shapes speak of B clips, C channels, D the width of the fusion, and H x W maps.
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import ClassVar, Literal
 
 import torch
@@ -29,20 +30,26 @@ class NoFusion(Identity):
     kind: Literal["none"] = "none"
 
     def check(self, context: BuildContext) -> None:
-        """Refuse two paths."""
-        if len(context.ends) > 1:
-            raise context.refuse("two paths and no fusion", "fusion: {kind: sk}, or one path")
+        """Refuse several paths."""
+        if (count := len(context.ends)) > 1:
+            found, right = ("two", "sk") if count == 2 else ("three", "concat")
+            raise context.refuse(
+                f"{found} paths and no fusion", f"fusion: {{kind: {right}}}, or one path"
+            )
 
     def repair(self, context: BuildContext) -> Block:
-        """Let two paths be weighed against each other."""
-        return SK() if len(context.ends) > 1 else self
+        """Let two paths be weighed against each other, and three be concatenated."""
+        fusions = {1: self, 2: SK()}
+        return fusions.get(len(context.ends), Concat())
 
 
 class Fusion(Block):
-    """What all fusions have: a width, and two paths; `build` gives a module of two maps."""
+    """What most fusions have: a width; `build` gives a module of maps of that width."""
 
     width: PositiveInt = 64
-    """Channels to which both maps are brought, and of the fused one."""
+    """Channels to which all maps are brought, and of the fused one."""
+    most: ClassVar[int] = 2
+    """Paths that it can bring together."""
 
     @property
     def losses(self) -> frozenset[str]:
@@ -54,9 +61,14 @@ class Fusion(Block):
         if len(context.ends) < 2:
             found = f"the fusion {self.kind!r} of one path"
             raise context.refuse(found, "fusion: {kind: none}, or two paths")
+        if len(context.ends) > self.most:
+            found = f"the fusion {self.kind!r} of {len(context.ends)} paths"
+            raise context.refuse(found, "fusion: {kind: sum}, concat or stack, or two paths")
 
     def repair(self, context: BuildContext) -> Block:
-        """Leave one path alone."""
+        """Leave one path alone, and concatenate more than can be brought together."""
+        if len(context.ends) > self.most:
+            return Concat(width=self.width)
         return self if len(context.ends) > 1 else NoFusion()
 
 
@@ -65,6 +77,7 @@ class Sum(Fusion):
     """The sum."""
 
     kind: Literal["sum"] = "sum"
+    most: ClassVar[int] = 3
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the sum."""
@@ -73,13 +86,71 @@ class Sum(Fusion):
 
 @FUSIONS.register
 class Concat(Fusion):
-    """Both maps through one 1 x 1 convolution, BatchNorm and ReLU."""
+    """All maps through one 1 x 1 convolution, BatchNorm and ReLU."""
 
     kind: Literal["concat"] = "concat"
+    most: ClassVar[int] = 3
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the convolution."""
-        return _Concatenated(ConvNorm(2 * self.width, self.width, 1))
+        return _Concatenated(ConvNorm(len(context.ends) * self.width, self.width, 1))
+
+
+@FUSIONS.register
+class Stack(Block):
+    """The maps as they are, one behind the other along the channels; they are of one size."""
+
+    kind: Literal["stack"] = "stack"
+
+    @property
+    def losses(self) -> frozenset[str]:
+        """What one path can learn beside the others."""
+        return frozenset({"branch_cls"})
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the concatenation."""
+        return _Stacked()
+
+    def shape(self, context: BuildContext) -> Shape:
+        """Return all channels."""
+        return Shape(sum(end.channels for end in context.ends), context.size)
+
+    def check(self, context: BuildContext) -> None:
+        """Refuse one path, and maps of several sizes."""
+        if len(context.ends) < 2:
+            found = "the fusion 'stack' of one path"
+            raise context.refuse(found, "fusion: {kind: none}, or two paths")
+        if len(sizes := {end.size for end in context.ends}) > 1:
+            found = " and ".join(f"{height} x {width}" for height, width in sorted(sizes))
+            raise context.refuse(
+                f"maps of {found} to stack", "one size, or fusion: {kind: concat}"
+            )
+
+    def repair(self, context: BuildContext) -> Block:
+        """Leave one path alone, and bring maps of several sizes to one."""
+        if len(context.ends) < 2:
+            return NoFusion()
+        return self if len({end.size for end in context.ends}) == 1 else Concat()
+
+
+class _Stacked(nn.Module):
+    """Maps (B, C, H, W) of one size as one map."""
+
+    def forward(self, *ends: Tensor) -> Tensor:
+        """Concatenate them along the channels."""
+        return torch.cat(ends, dim=1)
+
+
+class FuseAsIs(nn.Module):
+    """Maps that nothing is done to before they are one map; `fuse` makes that of them."""
+
+    def __init__(self, fuse: nn.Module) -> None:
+        super().__init__()
+        self.fuse = fuse
+
+    def forward(self, *ends: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the maps, and the fused one."""
+        return list(ends), self.fuse(*ends)
 
 
 @FUSIONS.register
@@ -147,7 +218,7 @@ class _Aligned(nn.Module):
 
 
 class AlignAndFuse(nn.Module):
-    """Two maps brought to one shape, and then to one map.
+    """Maps brought to one shape, and then to one map.
 
     Args:
         ends: What comes in.
@@ -170,19 +241,19 @@ class AlignAndFuse(nn.Module):
 
 
 class _Added(nn.Module):
-    """The sum of two maps (B, D, H, W)."""
+    """The sum of maps (B, D, H, W)."""
 
-    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+    def forward(self, one: Tensor, *others: Tensor) -> Tensor:
         """Add them."""
-        return one + other
+        return reduce(torch.add, others, one)
 
 
 class _Concatenated(nn.Sequential):
-    """Layers on two maps (B, D, H, W), one behind the other along the channels."""
+    """Layers on maps (B, D, H, W), one behind the other along the channels."""
 
-    def forward(self, one: Tensor, other: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, *maps: Tensor) -> Tensor:
         """Concatenate them and run the layers."""
-        x = torch.cat([one, other], dim=1)
+        x = torch.cat(maps, dim=1)
         for layer in self:
             x = layer(x)
         return x

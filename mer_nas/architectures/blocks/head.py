@@ -1,5 +1,6 @@
 """Heads: from the last map (B, C, H, W) to one number for every class."""
 
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
@@ -8,7 +9,13 @@ from torch import nn
 
 from mer_nas.architectures.blocks.base import HEADS, Block, BuildContext, Shape
 from mer_nas.architectures.blocks.temporal import Conv3D
-from mer_nas.architectures.layers.basic import ChannelNorm, MeanOverMap, linear
+from mer_nas.architectures.layers.basic import (
+    ChannelNorm,
+    MeanOverMap,
+    Start,
+    linear,
+    started,
+)
 
 _POOL = 3
 """Height and width of what the head of rank features pools, and so of its smallest map."""
@@ -83,6 +90,59 @@ class RankFC(_Head):
     def repair(self, context: BuildContext) -> Block:
         """Average a small map, which leaves no more numbers to flatten."""
         return Gap(dropout=self.dropout) if min(context.size) < _POOL else self
+
+
+@HEADS.register
+class FlattenHead(_Head):
+    """Every number of the map, perhaps through hidden layers with ReLUs, and a linear map."""
+
+    kind: Literal["flatten"] = "flatten"
+    pool: Literal["mean", "max"] = "mean"
+    """What the map is pooled by first."""
+    window: PositiveInt = 1
+    """Height and width of what is pooled; 1: nothing is."""
+    hidden: tuple[PositiveInt, ...] = ()
+    """Widths of hidden layers, one behind the other."""
+    dropout_in: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """Share of the flattened numbers that training drops, before hidden layers."""
+    start: Start = "usual"
+    """How weights begin. usual: normal with a deviation of 0.02, biases 0; torch: as torch has
+    them; glorot: Glorot's uniform distribution, biases 0, as Keras has them."""
+
+    source: ClassVar[str] = "STSTNet: arXiv:1902.03634; OFF-ApexNet: arXiv:1805.08699"
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the classifier."""
+        pool = nn.MaxPool2d(self.window) if self.pool == "max" else nn.AvgPool2d(self.window)
+        height, width = (side // self.window for side in context.size)
+        widths = [context.channels * height * width, *self.hidden]
+        hidden: list[nn.Module] = [nn.Dropout(self.dropout_in)] if self.hidden else []
+        for inputs, outputs in pairwise(widths):
+            hidden += [started(nn.Linear(inputs, outputs), self.start), nn.ReLU()]
+        return nn.Sequential(
+            pool if self.window > 1 else nn.Identity(),
+            nn.Flatten(),
+            *hidden,
+            nn.Dropout(self.dropout),
+            started(nn.Linear(widths[-1], context.width), self.start),
+        )
+
+    def check(self, context: BuildContext) -> None:
+        """Refuse a map that is smaller than what is pooled."""
+        if min(context.size) < self.window:
+            height, width = context.size
+            found = f"a map of {height} x {width} to pool in parts of {self.window}"
+            raise context.refuse(found, f"window: {max(1, min(context.size))} or less")
+
+    def repair(self, context: BuildContext) -> Block:
+        """Pool no more than there is."""
+        most = max(1, min(self.window, *context.size))
+        return self if most == self.window else self.model_copy(update={"window": most})
+
+    def canonical(self, context: BuildContext) -> Block:
+        """Without windows there is no pool, and without hidden layers one dropout."""
+        changes: dict[str, object] = {"pool": "mean"} if self.window == 1 else {}
+        return self.model_copy(update=changes if self.hidden else {**changes, "dropout_in": 0.0})
 
 
 def _rank_features(context: BuildContext) -> bool:

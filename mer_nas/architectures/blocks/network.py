@@ -34,13 +34,13 @@ from mer_nas.architectures.blocks.base import (
 from mer_nas.architectures.signature import Signature
 from mer_nas.architectures.state import ModelOutput
 from mer_nas.errors import ConfigError, shown, unknown
-from mer_nas.inputs import FLOW, INPUTS
+from mer_nas.inputs import FLOW, READABLE, whole_input
 
 M = TypeVar("M", bound=type[nn.Module])
 _SHAPES: dict[tuple[object, ...], tuple[int, ...]] = {}
 """What networks in paths give of a clip, found once a process."""
 
-InputName = Annotated[str, OneOf(INPUTS)]
+InputName = Annotated[str, OneOf(READABLE)]
 
 
 def _in_order(names: dict[str, str]) -> dict[str, str]:
@@ -87,7 +87,7 @@ class WholeNetwork(Block):
 
     def build(self, context: BuildContext) -> nn.Module:
         """Return the module."""
-        channels = tuple(INPUTS[name].channels for name in self.reads)
+        channels = tuple(READABLE[name].channels for name in self.reads)
         facts = {
             "channels": channels[0] if self.given.get("channels") is int else channels,
             "size": self.size,
@@ -116,9 +116,9 @@ class WholeNetwork(Block):
 
     def clip(self) -> list[Tensor]:
         """Return one clip without numbers, as the network takes it."""
-        shapes = ((INPUTS[name].channels, self.size, self.size) for name in self.reads)
+        shapes = ((READABLE[name].channels, self.size, self.size) for name in self.reads)
         return [
-            torch.empty(1, *((self.taken,) * INPUTS[name].timed), *shape)
+            torch.empty(1, *((self.taken,) * READABLE[name].timed), *shape)
             for name, shape in zip(self.reads, shapes, strict=True)
         ]
 
@@ -128,7 +128,7 @@ class WholeNetwork(Block):
 
     def check(self, context: BuildContext) -> None:
         """Refuse frames that the inputs do not have, and channels that are no one number."""
-        every = {INPUTS[name].channels for name in self.reads}
+        every = {READABLE[name].channels for name in self.reads}
         if len(every) > 1 and self.given.get("channels") is int:
             found = f"inputs of {' and '.join(map(str, sorted(every)))} channels for channels: int"
             raise context.refuse(found, "channels: tuple[int, ...], or inputs of one kind")
@@ -136,25 +136,26 @@ class WholeNetwork(Block):
             found = f"frames: {self.taken} of {', '.join(map(repr, self.reads))}"
             raise context.refuse(found, f"frames: {self._possible_frames()}")
         for name in self.reads:
-            if (size := context.sizes.get(name, self.size)) != self.size:
+            if (size := context.sizes.get(whole_input(name), self.size)) != self.size:
                 found = f"{name!r} read at size {self.size}, by an earlier path at {size}"
                 raise context.refuse(found, "one size for one input")
 
     def repair(self, context: BuildContext) -> "WholeNetwork":
         """Take as many frames as the inputs have, at the size of an earlier path."""
-        sizes = [context.sizes[name] for name in self.reads if name in context.sizes]
+        read = map(whole_input, self.reads)
+        sizes = [context.sizes[name] for name in read if name in context.sizes]
         return self.model_copy(
             update={"taken": self._possible_frames(), "size": [*sizes, self.size][0]}
         )
 
     def canonical(self, context: BuildContext) -> "WholeNetwork":
         """One image is one frame."""
-        timed = any(INPUTS[name].timed for name in self.reads)
+        timed = any(READABLE[name].timed for name in self.reads)
         return self if timed else self.model_copy(update={"taken": 1})
 
     def _possible_frames(self) -> int:
         """Return the number of frames that it can take next to what it asks for."""
-        timed = [INPUTS[name] for name in self.reads if INPUTS[name].timed]
+        timed = [READABLE[name] for name in self.reads if READABLE[name].timed]
         longest = min((read.length for read in timed if read.length), default=self.taken)
         return min(max(2, self.taken), max(2, longest)) if timed else 1
 
@@ -278,8 +279,8 @@ def _checked(kind: str, inputs: Sequence[str] | Mapping[str, str]) -> Any:
     named = dict(inputs) if isinstance(inputs, Mapping) else None
     names = (inputs,) if isinstance(inputs, str) else tuple(named.values() if named else inputs)
     for name in names:
-        if name not in INPUTS:
-            raise ConfigError(f"the network {kind!r}: {unknown('input', name, INPUTS)}")
+        if name not in READABLE:
+            raise ConfigError(f"the network {kind!r}: {unknown('input', name, READABLE)}")
     return named or names
 
 

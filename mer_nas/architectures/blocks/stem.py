@@ -31,6 +31,19 @@ from mer_nas.architectures.user_blocks import ask_block
 
 
 @STEMS.register
+class NoStem(Stem):
+    """None: the first stage reads the input itself."""
+
+    kind: Literal["none"] = "none"
+    width: Annotated[Literal[0], Field(exclude=True)] = 0
+    """None of its own: the channels of the input go on."""
+
+    def build(self, context: BuildContext) -> nn.Module:
+        """Return the identity."""
+        return nn.Identity()
+
+
+@STEMS.register
 class ConvStem(Stem):
     """A convolution, BatchNorm, ReLU; then, where asked, a multi-scale module and a pool."""
 

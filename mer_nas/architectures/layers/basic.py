@@ -11,6 +11,7 @@ bit: importing it would take every process longer than its first fold.
 
 import math
 from collections.abc import Iterable
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,27 @@ def conv(
         inputs, outputs, (high, wide), stride, (high // 2, wide // 2), groups=groups, bias=bias
     )
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+Start = Literal["usual", "torch", "glorot"]
+"""How the weights of a layer begin: as they do elsewhere here, as torch has them, as Keras has."""
+
+L = TypeVar("L", nn.Conv2d, nn.Linear)
+
+
+def started(layer: L, start: Start) -> L:
+    """Return a layer, fresh from torch, with weights that begin so."""
+    if start == "torch":
+        return layer
+    if start == "glorot":
+        nn.init.xavier_uniform_(layer.weight)
+    elif isinstance(layer, nn.Linear):
+        init_(layer.weight)
+    else:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
