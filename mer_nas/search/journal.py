@@ -224,6 +224,10 @@ class Journal(Generic[E]):
         place = self._places.get(key)
         return None if place is None else self._read(place)
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether there is an entry of a key."""
+        return key in self._places
+
     def __iter__(self) -> Iterator[E]:
         """Go through all entries in the order in which they were written."""
         return map(self._read, list(self._places.values()))

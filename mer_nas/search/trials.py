@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -110,6 +111,7 @@ TRIALS = JournalFormat(
 )
 
 
+@cache
 def _distribution(text: str) -> BaseDistribution:
     found: BaseDistribution = json_to_distribution(text)
     return found
@@ -127,10 +129,10 @@ def keep(journal: Journal[KeptTrial], study: optuna.Study, trials: Iterable[Froz
     Raises:
         StudyError: The disk does not take them.
     """
+    name = study.study_name
     for trial in trials:
-        name, number = study.study_name, trial.number
-        begun = journal.at((name, number, False))
-        if journal.at((name, number, trial.state.is_finished())) is None:
+        if (name, trial.number, trial.state.is_finished()) not in journal:
+            begun = journal.at((name, trial.number, False))
             seconds = float(study.user_attrs.get("seconds", 0.0))
             journal.append(_entry(name, trial, begun, seconds))
 
