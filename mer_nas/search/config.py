@@ -10,11 +10,14 @@ from annotated_types import Interval
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    StringConstraints,
+    Tag,
     model_validator,
 )
 
@@ -35,6 +38,22 @@ PrunerName = Literal[
     "hyperband",
     "patient",
     "none",
+]
+ClassPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+"""The path of a class: "optuna.samplers.CmaEsSampler"."""
+
+
+def _form(name: object) -> str:
+    return "form[class]" if isinstance(name, str) and "." in name else "form[name]"
+
+
+Sampler = Annotated[
+    Annotated[SamplerName, Tag("form[name]")] | Annotated[ClassPath, Tag("form[class]")],
+    Discriminator(_form),
+]
+PrunerChoice = Annotated[
+    Annotated[PrunerName, Tag("form[name]")] | Annotated[ClassPath, Tag("form[class]")],
+    Discriminator(_form),
 ]
 JOURNAL = ".log"
 """How the file of a storage ends that is a journal of Optuna's."""
@@ -150,12 +169,13 @@ class StudyConfig(Config):
     objectives: Objectives = ("uf1",)
     """What is looked for: [uf1], or a front of UF1 against macs, params or both, as nominal
     multiply-accumulates and weights of the deployed network."""
-    sampler: SamplerName = "tpe"
+    sampler: Sampler = "tpe"
     """tpe, random, gp and evolutionary: how Optuna proposes candidates. grid: every combination of
-    the choices of the space, once. points: the points of the space, each once."""
-    pruner: PrunerName = "bootstrap"
+    the choices of the space, once. points: the points of the space, each once. Any other of
+    Optuna's by the path of its class, such as optuna.samplers.CmaEsSampler."""
+    pruner: PrunerChoice = "bootstrap"
     """When a trial is stopped before its last fold; never with several objectives, nor in a closed
-    list of candidates (grid, points)."""
+    list of candidates (grid, points). Any other of Optuna's by the path of its class."""
     chance: Share = 0.05
     """Share of draws of its subjects in which a trial must be at least as good as the best for the
     bootstrap to let it go on."""

@@ -36,7 +36,8 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.search.config import PrunerName
+from mer_nas.search.class_paths import made
+from mer_nas.search.config import PrunerChoice
 from mer_nas.statistics import by_subject, chance_as_good, signed_rank_p
 from mer_nas.wording import count
 
@@ -255,14 +256,17 @@ class _Optuna(Pruner):
         return self._trials[number]
 
 
-def build(name: PrunerName, chance: float, margin: float, blocks: int) -> Pruner:
-    """Return the pruner called `name`.
+def build(name: PrunerChoice, chance: float, margin: float, blocks: int) -> Pruner:
+    """Return the pruner called `name`, or one of Optuna's by its class.
 
     Args:
         name: As in `study.pruner`.
         chance: Of the bootstrap.
         margin: Of the bound.
         blocks: How often a complete trial is looked at, its last block included.
+
+    Raises:
+        ConfigError: The class is no pruner, or cannot be made.
     """
     pruners = optuna.pruners
     median = pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
@@ -288,3 +292,6 @@ def build(name: PrunerName, chance: float, margin: float, blocks: int) -> Pruner
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "PatientPruner is", ExperimentalWarning)
                 return _Optuna(pruners.PatientPruner(median, patience=1))
+        case path:
+            pruner = made("study.pruner", path, pruners.BasePruner)  # type: ignore[type-abstract]
+            return _Optuna(pruner)

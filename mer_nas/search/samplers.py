@@ -27,7 +27,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas import files
-from mer_nas.search.config import SamplerName
+from mer_nas.search.class_paths import made
+from mer_nas.search.config import Sampler
 
 POPULATION = 12
 """Candidates in a generation of the evolutionary sampler."""
@@ -79,7 +80,7 @@ class RepeatableSampler(BaseSampler):
         seed: Seed of the study.
     """
 
-    def __init__(self, name: SamplerName, startup: int, seed: int) -> None:
+    def __init__(self, name: Sampler, startup: int, seed: int) -> None:
         self.name = name
         self.startup = startup
         self.seed = seed
@@ -122,12 +123,14 @@ class RepeatableSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one of the other parameters."""
-        name: SamplerName = "random" if self._is_stuck(study, trial) else self.name
+        name: Sampler = "random" if self._is_stuck(study, trial) else self.name
         if name == "tpe":
             drawn = self._group(study, trial, param_name, param_distribution)
             if param_name in drawn:
                 return drawn[param_name]
-        sampler = _build(name, self.startup, _draw_seed(self.seed, _which(trial), param_name))
+        sampler = build_sampler(
+            name, self.startup, _draw_seed(self.seed, _which(trial), param_name)
+        )
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -169,11 +172,15 @@ class RepeatableSampler(BaseSampler):
         return self._stuck[1]
 
     def _sampler(self, which: str, parameter: str) -> BaseSampler:
-        return _build(self.name, self.startup, _draw_seed(self.seed, which, parameter))
+        return build_sampler(self.name, self.startup, _draw_seed(self.seed, which, parameter))
 
 
-def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
-    """Return Optuna's sampler for `name` in its initial state."""
+def build_sampler(name: Sampler, startup: int, seed: int) -> BaseSampler:
+    """Return Optuna's sampler for `name`, or of that class, in its initial state.
+
+    Raises:
+        ConfigError: The class is no sampler, or cannot be made.
+    """
     samplers = optuna.samplers
     match name:
         case "random" | "grid" | "points":  # what a row leaves open is left to chance
@@ -186,6 +193,8 @@ def _build(name: SamplerName, startup: int, seed: int) -> BaseSampler:
             return samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
         case "tpe":
             return samplers.TPESampler(n_startup_trials=startup, seed=seed, multivariate=True)
+        case path:
+            return made("study.sampler", path, BaseSampler, seed=seed)  # type: ignore[type-abstract]
 
 
 def _which(trial: FrozenTrial) -> str:

@@ -46,6 +46,8 @@ from mer_nas.report import DataSummary
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.ledger import read
+from mer_nas.search.pruners import build
+from mer_nas.search.samplers import build_sampler
 from mer_nas.search.storage import DATABASE, sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
@@ -289,7 +291,10 @@ def _outside(settings: Settings, text: str) -> list[trust.Wish]:
         text: The file that holds them.
     """
     cache = getattr(settings.data, "cache", None)
+    study = settings.study
+    foreign = [path for path in (study.sampler, study.pruner) if "." in path]
     wishes = [
+        *(f"import the class {path}" for path in foreign if not path.startswith("optuna.")),
         settings.study.storage and f"keep its trials in {settings.study.storage}",
         settings.ray.address and f"train on the Ray cluster at {settings.ray.address}",
         cache and f"keep prepared clips in {cache}",
@@ -320,6 +325,8 @@ def create(
     for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
         on_event(Note(line))
     grid(settings.space, study.sampler)  # or there is nothing to make a folder for
+    build_sampler(study.sampler, study.startup, study.seed)
+    build(study.pruner, study.chance, study.margin, blocks=1)
     settings = decided(settings, clips)
     study = settings.study
     shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"

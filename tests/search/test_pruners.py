@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from mer_nas.evaluation.metrics import uf1
+from mer_nas.search.config import PrunerName
 from mer_nas.search.pruners import (
     Best,
     Bootstrap,
     Bound,
-    PrunerName,
     TrialSnapshot,
     Wilcoxon,
     build,

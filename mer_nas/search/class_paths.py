@@ -1,0 +1,50 @@
+"""Samplers and pruners of Optuna, and of whoever extends it, by the path of their class.
+
+    study: {sampler: optuna.samplers.CmaEsSampler, pruner: my_package.pruners.Mine}
+
+To import a class runs the module that it lies in: of somebody else's study it is asked for.
+"""
+
+import importlib
+import inspect
+from typing import Any, TypeVar
+
+from mer_nas.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def made(key: str, path: str, base: type[T], **given: Any) -> T:
+    """Return an object of the class of a path.
+
+    Args:
+        key: Which setting names it, for messages: "study.sampler".
+        path: Of the class: "optuna.samplers.CmaEsSampler".
+        base: What it must be a subclass of.
+        **given: Arguments that it gets where it has them.
+
+    Raises:
+        ConfigError: There is no such class, it is another kind of thing, or cannot be made so.
+    """
+    found = _found(key, path)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        right = f"{base.__module__.removesuffix('._base')}.{base.__name__}"
+        raise ConfigError(f"{key}: {path} is {found!r}; a subclass of {right} would be right")
+    try:
+        taken = inspect.signature(found).parameters
+        return found(**{name: value for name, value in given.items() if name in taken})
+    except Exception as error:  # a class of the user's own may fail of anything
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(
+            f"{key}: {path} cannot be made without arguments ({said}); a subclass that gives them "
+            "would be right"
+        ) from error
+
+
+def _found(key: str, path: str) -> object:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{key}: {path} cannot be imported: {said}") from error
