@@ -20,6 +20,7 @@ from mer_nas.space import FIDELITY, Fidelity, Point, Reference, SearchSpace
 from mer_nas.space.domains import BlockChoice, BlockNode, Items, Node, Repeat
 from mer_nas.space.walks import values
 from mer_nas.training.config import TrainerConfig
+from mer_nas.training.own_losses import try_loss
 
 MAX_COMBINATIONS = 1_000
 """Combinations that a grid may have."""
@@ -248,7 +249,9 @@ def trained_by(
 ) -> TrainerConfig:
     """Return the trainer with a recipe's settings and then those of the command line."""
     tree = apply(merge(trainer.model_dump(mode="json"), recipe), dict(words))
-    return validate(TrainerConfig, tree, f"{place}: trainer")
+    found = validate(TrainerConfig, tree, f"{place}: trainer")
+    try_loss(found.loss)
+    return found
 
 
 def grid(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:

@@ -34,6 +34,7 @@ from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.fit import TrainingDiverged, fit
 from mer_nas.training.losses import Targets
+from mer_nas.training.own_losses import try_loss
 from mer_nas.wording import brief
 
 MAX_DRAWS = 100
@@ -119,6 +120,7 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
             file stands in no draw; the message names the places.
     """
     load_extensions(space.extensions)
+    try_loss(trainer.loss)
     for point in space.file.points:
         network = parsed(point, f"{space.place}: {point.name}")
         if any(is_user_block(visit.part) for visit in walk(network)):
@@ -196,7 +198,8 @@ def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
             try:
                 tree = part.draw({setting.written: value, **dict(setting.within)}).tree
                 recipe = merge(trainer.model_dump(mode="json"), tree.get("trainer", {}))
-                validate(TrainerConfig, recipe, f"{space.place}: trainer")
+                drawn = validate(TrainerConfig, recipe, f"{space.place}: trainer")
+                try_loss(drawn.loss)
             except Infeasible:
                 continue  # a relation keeps it out
             except ConfigError as error:

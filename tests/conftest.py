@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mer_nas.architectures import SLOTS, extensions, refresh
+from mer_nas.training import own_losses
 from mer_nas.trust import asking
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -166,8 +167,11 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = {name: dict(registry._components) for name, registry in SLOTS.items()}
     monkeypatch.setattr(extensions, "_loaded", {})
     monkeypatch.setattr(extensions, "_packages", {})
+    losses = dict(own_losses.LOSSES)
     with asking(True):
         yield
     for name, registry in SLOTS.items():
         registry._components = before[name]
+    own_losses.LOSSES.clear()
+    own_losses.LOSSES.update(losses)
     refresh()

@@ -6,17 +6,25 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 from pydantic import (
     AfterValidator,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    StringConstraints,
+    Tag,
     model_validator,
 )
 
 from mer_nas.config.base import Config, Share
 from mer_nas.wording import count
 
+LossName = Annotated[
+    Annotated[Literal["weighted_ce", "ce", "focal", "logit_adjusted"], Tag("form[name]")]
+    | Annotated[str, StringConstraints(pattern=r"^own\.\w+$"), Tag("form[own]")],
+    Discriminator(lambda name: "form[own]" if str(name).startswith("own.") else "form[name]"),
+]
 Scale = Share | tuple[PositiveFloat, PositiveFloat]
 
 
@@ -74,9 +82,10 @@ class TrainerConfig(Config):
     """What the learning rate is then multiplied by."""
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises linearly from zero."""
-    loss: Literal["weighted_ce", "ce", "focal", "logit_adjusted"] = "weighted_ce"
+    loss: LossName = "weighted_ce"
     """Cross-entropy; weighted_ce weighs each class by the inverse of its share of the fold, focal
-    each clip by how unsure the network is of it, logit_adjusted asks frequent classes for more."""
+    each clip by how unsure the network is of it, logit_adjusted asks frequent classes for more.
+    own.NAME: a function of your own."""
     focal_power: NonNegativeFloat = 2.0
     """With loss: focal, the power of 1 - p that a clip is weighed by; 0 is ce."""
     prior_power: NonNegativeFloat = 1.0

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from mer_nas.architectures import ModelOutput
 from mer_nas.training.config import TrainerConfig
+from mer_nas.training.own_losses import own_loss
 
 _MAX_UNIT_WEIGHT = 10.0
 """Most that a clip with an action unit may weigh, a clip without it weighing 1."""
@@ -144,6 +145,8 @@ def _class_loss(logits: Tensor, target: Tensor, rarity: Tensor, trainer: Trainer
             # Menon et al. 2021 (arXiv:2007.07314), eq. 10.
             adjusted = logits - trainer.prior_power * rarity.log()
             return functional.cross_entropy(adjusted, target, label_smoothing=smoothing)
+        case name:
+            return own_loss(name, logits, target, rarity)
 
 
 def _focal_loss(logits: Tensor, target: Tensor, power: float, smoothing: float = 0.0) -> Tensor:

@@ -80,7 +80,7 @@ def test_a_pruner_that_is_none_is_refused() -> None:
 
 
 def test_a_path_that_is_none_is_told_from_a_name() -> None:
-    with pytest.raises(ConfigError, match="study.sampler: string should match pattern"):
+    with pytest.raises(ConfigError, match=r"study\.sampler: string should match pattern"):
         validate(StudyConfig, {"sampler": "own search.First"}, "study")
 
 
