@@ -42,6 +42,8 @@ CHANGES = {
     "sqlite3.connect": 1,
 }
 """What Python tells of before it does it, and how many paths come first."""
+TO_READ = "?mode=ro"
+"""How a database is named of which SQLite may change nothing."""
 ACTS = ("os.exec", "os.kill", "os.posix_spawn", "os.system", "socket.connect", "subprocess.Popen")
 
 
@@ -61,7 +63,8 @@ class Watch:
             self.written.add(os.path.realpath(os.fsdecode(args[0])))
         elif event in CHANGES:
             paths = [path for path in args[: CHANGES[event]] if isinstance(path, str | Path)]
-            self.written |= {os.path.realpath(path) for path in paths}
+            written = [path for path in paths if not str(path).endswith(TO_READ)]
+            self.written |= {os.path.realpath(path) for path in written}
         elif event in ACTS:
             self.done.append(f"{event} {args!r}")
 

@@ -64,6 +64,7 @@ def test_it_ends_well_and_leaves_a_complete_study(searched: "Searched") -> None:
         "sessions.jsonl",
         "settings.yaml",
         "study.db",
+        "trials.jsonl",
     }
 
 
