@@ -57,6 +57,8 @@ PrunerChoice = Annotated[
 ]
 JOURNAL = ".log"
 """How the file of a storage ends that is a journal of Optuna's."""
+PROXY = "grpc://"
+"""How a storage begins that is behind Optuna's gRPC proxy."""
 CLOSED: tuple[SamplerName, ...] = ("grid", "points")
 """Samplers that know beforehand what they will try, every candidate of it once."""
 
@@ -75,14 +77,18 @@ def _null(value: object) -> object:
 
 def _known_storage(text: str) -> str:
     """Refuse what names no kind of storage; whether it is there, opening it tells."""
-    if not text.endswith(JOURNAL):
+    if text.startswith(PROXY):
+        host, _, port = text.removeprefix(PROXY).rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError(f"{PROXY}HOST:PORT would be right, not {shown(text)}")
+    elif not text.endswith(JOURNAL):
         from sqlalchemy.engine import make_url  # takes long to import
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
         try:
             make_url(text).get_dialect()
         except (ArgumentError, NoSuchModuleError):
-            right = f"a URL such as sqlite:///FILE, or a file NAME{JOURNAL}"
+            right = f"a URL such as sqlite:///FILE, a file NAME{JOURNAL}, or {PROXY}HOST:PORT"
             raise ValueError(f"{right} would be right, not {shown(text)}") from None
     return text
 
@@ -148,8 +154,8 @@ class StudyConfig(Config):
     folder: Place | None = None
     """Where the study lies; takes the place of runs/<name>."""
     storage: Annotated[str, AfterValidator(_known_storage)] | None = None
-    """URL of an Optuna storage, or a file NAME.log for its journal, which a folder on a network
-    can hold; by default SQLite in the study folder."""
+    """URL of an Optuna storage; a file NAME.log for its journal, which a folder on a network can
+    hold; or grpc://HOST:PORT for Optuna's proxy. By default SQLite in the study folder."""
     seed: NonNegativeInt = 0
     """Decides proposals, groups and the seed of every fold."""
     trials: PositiveInt | None = 60

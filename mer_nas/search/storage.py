@@ -7,19 +7,20 @@ a folder on a network, where SQLite cannot lock.
 import os
 import shlex
 import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import OptunaError
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mer_nas.errors import StudyError
-from mer_nas.search.config import JOURNAL, StudyConfig
+from mer_nas.search.config import JOURNAL, PROXY, StudyConfig
 from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
 
@@ -28,6 +29,9 @@ DATABASE = "study.db"
 _SQLITE = "sqlite:///"
 PATIENCE = 60
 """Seconds that a database is waited for which another program has locked."""
+
+PROXY_SECONDS = 10.0
+"""How long a proxy is given to answer."""
 
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
 """How a journal of SQLite ends that names a further file; see its format, section 3."""
@@ -146,7 +150,30 @@ def _open_storage(storage: str) -> optuna.storages.BaseStorage:
         return optuna.storages.get_storage(_sqlite(storage))
     if storage.endswith(JOURNAL):
         return optuna.storages.JournalStorage(JournalFileBackend(storage))
+    if storage.startswith(PROXY):
+        return _behind_proxy(storage)
     return optuna.storages.get_storage(storage)
+
+
+def _behind_proxy(url: str) -> optuna.storages.GrpcStorageProxy:
+    """Open the storage behind Optuna's proxy.
+
+    Raises:
+        StudyError: No proxy answers there.
+    """
+    host, _, port = url.removeprefix(PROXY).rpartition(":")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        storage = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+    try:
+        storage.wait_server_ready(timeout=PROXY_SECONDS)
+    except Exception as error:  # grpc has errors of its own
+        storage.close()
+        raise StudyError(
+            f"study.storage={url}: no proxy of Optuna's answers there within {PROXY_SECONDS:g} s; "
+            "optuna.storages.run_grpc_proxy_server starts one"
+        ) from error
+    return storage
 
 
 def _sqlite(url: str) -> optuna.storages.RDBStorage:
@@ -214,6 +241,8 @@ def drawn_before(storage: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
 def close_storage(storage: optuna.storages.BaseStorage) -> None:
     """Let go of a storage's connections."""
     storage.remove_session()
+    if isinstance(storage, optuna.storages.GrpcStorageProxy):
+        storage.close()
     engine = getattr(storage, "_backend", storage)
     if hasattr(engine, "engine"):
         engine.engine.dispose()

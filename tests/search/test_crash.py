@@ -4,6 +4,7 @@ Each case is a process that kills itself at a named point (see `mer_nas.search.c
 resumes. Afterwards everything must be as in a search that nobody disturbed.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -128,3 +129,23 @@ def test_ctrl_c_ends_a_search_at_once_and_leaves_it_to_be_resumed(tmp_path: Path
             local.run(driver, again)
             assert dict(driver.counts) == {"complete": 3}
         assert len(again.runs) == 3 * 12 - 15
+
+
+def test_a_signal_whose_exception_was_thrown_away_ends_the_search_all_the_same(
+    tmp_path: Path,
+) -> None:
+    class Deaf(type(evaluator())):  # type: ignore[misc]
+        def fold(self, candidate: Any, index: int, repetition: int = 0) -> Any:
+            if len(self.runs) == 3:
+                with contextlib.suppress(KeyboardInterrupt):  # as a callback from C code does
+                    os.kill(os.getpid(), signal.SIGTERM)
+            return super().fold(candidate, index, repetition)
+
+    base = evaluator()
+    scripted = Deaf(base.clips, base.protocol)
+    with (
+        search(tmp_path, scripted, trials=3, pruner="none") as driver,
+        pytest.raises(KeyboardInterrupt, match="SIGTERM"),
+    ):
+        local.run(driver, scripted)
+    assert len(read(tmp_path / "ledger.jsonl")) == 4  # the fold is kept, and nothing begins

@@ -2,16 +2,20 @@
 
 import os
 import shlex
+import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
+from pydantic import ValidationError
+from scripted import evaluator, history, journal, search
 
 from mer_nas.errors import StudyError
-from mer_nas.search import storage
+from mer_nas.search import local, storage
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.storage import close_storage, dashboard, drawn_before, open_study, sqlite_url
 from mer_nas.study.folder import StudyFolder
@@ -133,3 +137,32 @@ def test_what_a_sampler_drew_is_read_from_a_study_that_must_be_there(tmp_path: P
     assert drawn_before(url, []) == []
     with pytest.raises(StudyError, match="it does not hold the trials of this study"):
         open_study(url, "another")
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_search_behind_optunas_proxy_is_the_same_as_without(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    behind, proxy = optuna.storages.InMemoryStorage(), f"grpc://127.0.0.1:{port}"
+    words = {"host": "127.0.0.1", "port": port}
+    threading.Thread(
+        target=optuna.storages.run_grpc_proxy_server, args=(behind,), kwargs=words, daemon=True
+    ).start()
+    histories = []
+    for name, place in (("proxy", lambda _: proxy), ("journal", journal)):
+        folder, scripted = tmp_path / name, evaluator()
+        folder.mkdir()
+        with search(folder, scripted, trials=5, storage=place) as driver:
+            local.run(driver, scripted)
+            histories.append(history(driver))
+    assert histories[0] == histories[1]
+
+
+def test_a_proxy_that_is_not_there_or_no_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage, "PROXY_SECONDS", 0.1)
+    with pytest.raises(StudyError, match=r"no proxy of Optuna's answers there within 0.1 s"):
+        open_study("grpc://127.0.0.1:9", "search", StudyConfig())
+    with pytest.raises(ValidationError, match="grpc://HOST:PORT would be right"):
+        StudyConfig(storage="grpc://nowhere")
