@@ -21,6 +21,7 @@ from mer_nas import files
 from mer_nas.errors import StudyError
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import end
+from mer_nas.search.ray_helpers import few_helpers
 
 QUIET: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 """What goes wrong in a worker is reported as an event; Ray would log it on top."""
@@ -90,8 +91,12 @@ def _begin(dashboard: bool, place: Path, cpus: int | None, gpus: int | None) -> 
     """Start Ray with its own folder at a place; return what it says of itself."""
     import ray
 
-    short = _short_place(place.parent)
-    with _on_loopback(), short, _environment("PYTHONSAFEPATH", "1"):
+    with (
+        _on_loopback(),
+        _short_place(place.parent),
+        _environment("PYTHONSAFEPATH", "1"),
+        few_helpers(dashboard),
+    ):
         return ray.init(
             address="local",
             job_config=_job(),

@@ -30,6 +30,7 @@ from mer_nas.search.ray_watch import CORE, heard
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
     "RAY_DEDUP_LOGS": "0",
+    "RAY_prestart_worker_first_driver": "0",  # one a core, before it knows how many are wanted
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would have the folder shipped to the workers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # without a share of a GPU, see none

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 import ray
+from ray._private import parameter, services
 
 import mer_nas
 from mer_nas.errors import StudyError
@@ -113,6 +114,30 @@ def test_ray_that_does_not_start_is_one_line_with_what_to_do(
     with pytest.raises(StudyError, match=f"does not start {said}") as caught:
         start(True, tmp_path, 1, 0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dashboard", [True, False])
+def test_ray_begins_no_helper_that_only_a_dashboard_would_show(
+    dashboard: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun: list[str] = []
+
+    def init(**given: Any) -> None:
+        params = parameter.RayParams(include_dashboard=given["include_dashboard"])
+        begun.extend(["log monitor"] if params.include_log_monitor else [])
+        begun.extend([] if params.no_monitor else ["autoscaler"])
+        services.start_api_server()
+
+    def serve() -> None:
+        begun.append("server")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(services, "start_api_server", serve)
+    start(dashboard, tmp_path, 1, 0)
+    assert begun == (["autoscaler", "server"] if dashboard else [])
+    services.start_api_server()
+    assert begun.pop() == "server"  # as before, for whoever starts Ray later
+    assert not parameter.RayParams().no_monitor
 
 
 def test_a_temporary_place_with_a_long_path_is_passed_over_for_a_short_one(
