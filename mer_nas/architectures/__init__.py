@@ -11,7 +11,7 @@ map (B, C, H, W); of a clip of T frames that no temporal pool has met yet, (B T,
     paths, grammar, walk        how blocks make an architecture, and where each then stands
     canonical                   parse what was written, repair what was drawn
     auxiliary                   what a network learns beside the classes
-    assembly, cost              build it, count it
+    assembly, cost, shapes      build it, count it, without numbers
     signature                   the arguments of a network used whole as settings
     extensions, user_blocks     blocks of users, and their mistakes
 """

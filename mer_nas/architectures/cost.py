@@ -1,4 +1,4 @@
-"""What a network costs: parameters and nominal multiply-accumulates.
+"""What a network costs: parameters and nominal multiply-accumulates; and what there is to do.
 
 Deployed means: without what only training uses, auxiliary heads and decoders. Nominal means: one
 clip, the deployed network in evaluation mode, of routed experts the chosen ones only, although
@@ -9,7 +9,7 @@ Nothing is computed: the network is built on the meta device, which knows shapes
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,10 @@ from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.assembly import Network
 from mer_nas.architectures.grammar import Architecture
+from mer_nas.architectures.shapes import Operator, answered
 from mer_nas.architectures.user_blocks import record_built
 from mer_nas.errors import Infeasible
 
-_Operator: TypeAlias = Any
-"""An operator of ATen; torch has no public type for it."""
 MAX_WEIGHTS = 10**10
 """Weights of the largest network: 40 GB."""
 
@@ -45,30 +44,51 @@ class Cost(NamedTuple):
             BlockError: A block of the user's own fails, or gives another shape than it says.
             Infeasible: It has more weights than any machine holds.
         """
-        meter = _Meter()
-        with torch.inference_mode(False), torch.no_grad(), meter:
-            with torch.device("meta"), record_built() as own, _counted():
-                network = Network(architecture, classes).eval()
-                clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
-            meter.flops = 0
-            partly = [
-                (share, meter.spent_in(module))
-                for module in network.modules()
-                if isinstance(share := getattr(module, "active_share", None), float)
-            ]
-            # What a user's own forward makes anew must lie where the clip does.
-            with torch.device("meta") if own else nullcontext(), own.checked():
-                network(*clip)
-        idle = sum((1 - share) * sum(spent) for share, spent in partly)
-        parameters = _parameters(network)
-        if parameters > MAX_WEIGHTS:
-            raise _too_many(f"{parameters:,} weights")
-        deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
-        return cls(parameters, round((meter.flops - idle) / 2), deployed)
+        return counted(architecture, classes)[0]
+
+
+class Effort(NamedTuple):
+    """What there is to do for one clip."""
+
+    operations: int
+    """Calls of torch's operators."""
+    macs: int
+    """Multiply-accumulates that are computed: of routed experts all, unlike the nominal ones."""
+    values: int
+    """Numbers that the operators give."""
+
+
+def counted(architecture: Architecture, classes: int) -> tuple[Cost, Effort]:
+    """Return what an architecture costs, and what there is to do, from one run without numbers.
+
+    Raises:
+        BlockError: A block of the user's own fails, or gives another shape than it says.
+        Infeasible: It has more weights than any machine holds.
+    """
+    meter = _Meter()
+    with torch.inference_mode(False), torch.no_grad(), meter:
+        with torch.device("meta"), record_built() as own, _countable():
+            network = Network(architecture, classes).eval()
+            clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
+        meter.begin()
+        partly = [
+            (share, meter.spent_in(module))
+            for module in network.modules()
+            if isinstance(share := getattr(module, "active_share", None), float)
+        ]
+        # What a user's own forward makes anew must lie where the clip does.
+        with torch.device("meta") if own else nullcontext(), own.checked():
+            network(*clip)
+    idle = sum((1 - share) * sum(spent) for share, spent in partly)
+    parameters = _parameters(network)
+    if parameters > MAX_WEIGHTS:
+        raise _too_many(f"{parameters:,} weights")
+    deployed = parameters - (_parameters(network.auxiliary) if network.auxiliary else 0)
+    return Cost(parameters, round((meter.flops - idle) / 2), deployed), meter.effort
 
 
 @contextmanager
-def _counted() -> Iterator[None]:
+def _countable() -> Iterator[None]:
     """Say what torch says of a size that no 64 bits hold; any other is built without numbers."""
     try:
         yield
@@ -96,7 +116,16 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from here."""
+        self.flops = self._operations = self._values = 0
+
+    @property
+    def effort(self) -> Effort:
+        """What was counted."""
+        return Effort(self._operations, round(self.flops / 2), self._values)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -113,126 +142,18 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self,
-        func: _Operator,
+        func: Operator,
         types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = kwargs or {}
-        found = _answered(func, args, given) if func in _ANSWERS else None
+        given = dict(kwargs or {})
+        found = answered(func, args, given)
         found = func(*args, **given) if found is None else found
         formula: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **given, out_val=found)
+        self._operations += 1
+        if isinstance(found, Tensor):
+            self._values += found.numel()
         return found
-
-
-def _answered(func: _Operator, args: Sequence[Any], given: Mapping[str, Any]) -> Any:
-    """Return what an operator gives on the meta device; none where torch has to be asked."""
-    first = args[0][0] if isinstance(args[0], list) else args[0]
-    return _ANSWERS[func](*args, **given) if first.is_meta else None
-
-
-def _itself(x: Tensor, *_: object, **__: object) -> Tensor:
-    return x
-
-
-def _alike(x: Tensor, *_: object, **__: object) -> Tensor:
-    return x.new_empty(x.shape)
-
-
-def _normed(x: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
-    """Answer without the statistics, for which nobody asks."""
-    return _alike(x), x.new_empty(0), x.new_empty(0)
-
-
-def _layer_normed(x: Tensor, shape: Sequence[int], *_: object) -> tuple[Tensor, Tensor, Tensor]:
-    if list(x.shape[-len(shape) :]) != list(shape):
-        raise RuntimeError(f"a norm over {list(shape)} of a tensor {list(x.shape)}")
-    return _normed(x)
-
-
-def _like(x: Tensor, *_: object) -> Tensor:
-    """Answer with the same order of dimensions in memory, which decides what is copied later."""
-    return torch.empty_like(x)
-
-
-def _together(x: Tensor, y: Tensor | float, **_: object) -> Tensor | None:
-    """Answer where one fits into the other, dimension by dimension from the last."""
-    if not isinstance(y, Tensor):
-        return _like(x) if x.is_floating_point() else None
-    small, large = sorted((x, y), key=lambda each: (each.ndim, each.numel()))
-    ends = large.shape[large.ndim - small.ndim :]
-    fits = all(have in (1, wanted) for have, wanted in zip(small.shape, ends, strict=True))
-    return _like(large) if fits and x.dtype == y.dtype else None
-
-
-def _joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
-    shapes = [list(part.shape) for part in parts]
-    sizes = [shape.pop(dim) for shape in shapes]
-    if any(shape != shapes[0] for shape in shapes) or len({part.dtype for part in parts}) > 1:
-        return None
-    shapes[0].insert(dim % (len(shapes[0]) + 1), sum(sizes))
-    return parts[0].new_empty(shapes[0])
-
-
-def _stacked(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
-    if any((part.shape, part.dtype) != (parts[0].shape, parts[0].dtype) for part in parts):
-        return None
-    shape = list(parts[0].shape)
-    shape.insert(dim % (len(shape) + 1), len(parts))
-    return parts[0].new_empty(shape)
-
-
-def _linear(_: Tensor, x: Tensor, weight: Tensor, **__: object) -> Any:
-    return _ATEN.mm.default(x, weight)
-
-
-def _mean(x: Tensor, dims: Sequence[int], keepdim: bool = False, **_: object) -> Tensor:
-    gone = {dim % x.ndim for dim in dims or range(x.ndim)}
-    left = [1 if dim in gone else size for dim, size in enumerate(x.shape)]
-    return x.new_empty(left if keepdim else [left[d] for d in range(x.ndim) if d not in gone])
-
-
-def _vector_norm(
-    x: Tensor, _: float = 2, dims: Sequence[int] | None = None, keepdim: bool = False, **__: object
-) -> Tensor:
-    return _mean(x, dims or (), keepdim)
-
-
-def _compared(x: Tensor, _: float) -> Tensor:
-    return torch.empty_like(x, dtype=torch.bool)
-
-
-def _filled(x: Tensor, mask: Tensor, _: float) -> Tensor | None:
-    ends = x.shape[x.ndim - mask.ndim :]
-    fits = all(have in (1, wanted) for have, wanted in zip(mask.shape, ends, strict=True))
-    return _like(x) if fits else None
-
-
-_ATEN = torch.ops.aten
-
-
-_ANSWERS: dict[_Operator, Callable[..., Any]] = {
-    _ATEN.normal_.default: _itself,
-    _ATEN.uniform_.default: _itself,
-    _ATEN.relu.default: _alike,
-    _ATEN.gelu.default: _alike,
-    _ATEN.native_batch_norm.default: _normed,
-    _ATEN.native_layer_norm.default: _layer_normed,
-    _ATEN.hardswish.default: _like,
-    _ATEN.abs.default: _like,
-    _ATEN.rsub.Scalar: _together,
-    _ATEN.add.Tensor: _together,
-    _ATEN.sub.Tensor: _together,
-    _ATEN.mul.Tensor: _together,
-    _ATEN.div.Tensor: _together,
-    _ATEN.maximum.default: _together,
-    _ATEN.eq.Scalar: _compared,
-    _ATEN.masked_fill.Scalar: _filled,
-    _ATEN.mean.dim: _mean,
-    _ATEN.linalg_vector_norm.default: _vector_norm,
-    _ATEN.cat.default: _joined,
-    _ATEN.stack.default: _stacked,
-    _ATEN.addmm.default: _linear,
-}

@@ -26,10 +26,11 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
+from mer_nas.architectures.cost import Effort
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH
-from mer_nas.search.pace import Effort, Pace
+from mer_nas.search.pace import Pace
 from mer_nas.search.samplers import ALTERNATIVE
 from mer_nas.space import WarmStart
 from mer_nas.space.domains import Float, Int

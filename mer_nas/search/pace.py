@@ -5,29 +5,21 @@ wide one on numbers that are only moved. So a step is taken for a sum over all t
 price on one machine (see `probes`, where prices are found).
 """
 
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import NonNegativeFloat, model_validator
 
 from mer_nas.config.base import Config
 
-
-class Effort(NamedTuple):
-    """What there is to do for one clip; counted as a network is built and run without numbers."""
-
-    operations: int
-    """Calls of torch's operators."""
-    macs: int
-    """Multiply-accumulates that are computed: of routed experts all, unlike the nominal ones."""
-    values: int
-    """Numbers that the operators give."""
+if TYPE_CHECKING:  # who only reads a pace does not wait for torch
+    from mer_nas.architectures.cost import Effort
 
 
 class Pace(Config):
     """Prices of a training step of 16 clips on one machine, in seconds."""
 
     per_operation: NonNegativeFloat
-    """For each operation of the network (`Effort.operations`)."""
+    """For each operation of the network (`mer_nas.architectures.cost.Effort`)."""
     per_mac: NonNegativeFloat
     """For each multiply-accumulate of a clip."""
     per_value: NonNegativeFloat
@@ -41,7 +33,7 @@ class Pace(Config):
             raise ValueError("all three prices are 0; one of them above 0 would be right")
         return self
 
-    def step_seconds(self, effort: Effort) -> float:
+    def step_seconds(self, effort: "Effort") -> float:
         """Return the seconds that a training step of 16 clips will take about."""
         prices = (self.per_operation, self.per_mac, self.per_value)
         return sum(price * amount for price, amount in zip(prices, effort, strict=True))

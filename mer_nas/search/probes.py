@@ -1,16 +1,13 @@
-"""How the prices of a pace are found: networks are counted, and a few of them timed."""
+"""How the prices of a pace are found: a few of the networks that were counted are timed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from mer_nas.architectures.cost import Effort
 from mer_nas.evaluation.timing import clock_step
 from mer_nas.search.alternatives import Draft
-from mer_nas.search.pace import Effort, Pace
+from mer_nas.search.pace import Pace
 
 TIMED = 6
 """Candidates that are timed."""
@@ -55,38 +52,3 @@ def fitted(efforts: Sequence[Effort], seconds: Sequence[float], machine: str) ->
     found, _ = nnls(relative, np.ones(len(efforts)))
     operation, mac, value = (float(f"{price:.4g}") for price in found / scale)
     return Pace(per_operation=operation, per_mac=mac, per_value=value, machine=machine)
-
-
-class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what is done within a `with` statement, which is to be one clip's."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._operations = self._flops = self._values = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Tell torch that this need not be kept from its compiler, which nothing here uses."""
-        return False
-
-    @property
-    def effort(self) -> Effort:
-        """What was counted so far."""
-        return Effort(self._operations, round(self._flops / 2), self._values)
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        found = func(*args, **given)
-        self._operations += 1
-        formula: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
-        if formula is not None:
-            self._flops += formula(*args, **given, out_val=found)
-        if isinstance(found, torch.Tensor):
-            self._values += found.numel()
-        return found

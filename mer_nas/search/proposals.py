@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from mer_nas.architectures import Architecture, Cost, parse_drawn
+from mer_nas.architectures.cost import counted
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
 from mer_nas.errors import ConfigError, Infeasible
@@ -15,7 +16,6 @@ from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.search.alternatives import Draft
 from mer_nas.search.effects import is_idle
-from mer_nas.search.probes import Tally
 from mer_nas.space import SearchSpace
 from mer_nas.space.search_space import Limits, Suggester
 from mer_nas.space.settings import Setting
@@ -69,10 +69,9 @@ class Proposer:
         """
         with _one_draw():
             candidate = self._drawn(suggester)
-            with Tally() as tally:
-                cost = Cost.of(candidate.architecture, self.classes)
+            cost, effort = counted(candidate.architecture, self.classes)
             self.space.limits.hold(self.space.name, params=cost.deployed, macs=cost.macs)
-        return Draft(candidate, tally.effort)
+        return Draft(candidate, effort)
 
     def _drawn(self, suggester: Suggester) -> Candidate:
         place = self.space.name

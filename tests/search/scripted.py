@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 
 from mer_nas.architectures import Cost
+from mer_nas.architectures.cost import Effort
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
@@ -31,7 +32,7 @@ from mer_nas.search.driver import Grid, StudyDriver
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import Ledger
-from mer_nas.search.pace import Effort, Pace
+from mer_nas.search.pace import Pace
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.trials import TRIALS
 from mer_nas.space import WarmStart

@@ -18,10 +18,10 @@ from scripted import (
     search,
 )
 
+from mer_nas.architectures.cost import Effort
 from mer_nas.search import local
 from mer_nas.search.alternatives import Draft
 from mer_nas.search.config import SamplerName, StudyConfig
-from mer_nas.search.pace import Effort
 from mer_nas.search.proposals import Proposal
 from mer_nas.search.storage import sqlite_url
 from mer_nas.settings import Settings, resolve

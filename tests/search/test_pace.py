@@ -2,15 +2,18 @@
 
 import re
 from random import Random
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mer_nas.architectures import Cost
+from mer_nas.architectures import Cost, Network
+from mer_nas.architectures.cost import Effort
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.search.alternatives import KnownDraw
-from mer_nas.search.pace import Effort, Pace
-from mer_nas.search.probes import Tally, fitted
+from mer_nas.search.pace import Pace
+from mer_nas.search.probes import fitted
 from mer_nas.search.proposals import Proposer
 from mer_nas.settings import resolve
 
@@ -39,11 +42,31 @@ def test_no_price_falls_below_zero() -> None:
     assert found.per_operation > 0
 
 
-def test_operations_are_counted_one_by_one() -> None:
-    left, right = (torch.empty(2, 3, device="meta"), torch.empty(3, 4, device="meta"))
-    with Tally() as tally:
-        torch.relu(left @ right)
-    assert tally.effort == Effort(operations=2, macs=2 * 3 * 4, values=2 * 4 + 2 * 4)
+class Called(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operators that are called, and the numbers that they give."""
+
+    operations = values = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        self.operations += 1
+        self.values += found.numel() if isinstance(found, torch.Tensor) else 0
+        return found
+
+
+@pytest.mark.parametrize("name", ["prog_s", "dre_s"])
+def test_what_there_is_to_do_is_what_is_done_of_a_clip(name: str) -> None:
+    settings = resolve(["space=moe"])
+    proposer = Proposer(settings.space, settings.trainer, classes=3)
+    (point,) = (point for point in settings.space.points if point.name == name)
+    found = proposer.draft(KnownDraw(point.params, Random(0)))
+    network = found.candidate.architecture
+    clip = [torch.rand(1, *network.shapes[name]) for name in network.inputs]
+    with torch.no_grad():
+        module = Network(network, classes=3).eval()
+        with Called() as called:
+            module(*clip)
+    assert found.effort[::2] == (called.operations, called.values)
 
 
 @pytest.mark.parametrize(("name", "routed"), [("prog_s", False), ("dre_s", True)])
