@@ -14,7 +14,6 @@ Shapes speak of B clips, T frames, C channels, H x W maps and K classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -102,19 +101,23 @@ class _DynamicImageTask(nn.Module):
     Args:
         decoder: From the pooled map (B, C, H, W) to an image (B, H, W) between 0 and 1.
         path: Index of the path whose frames it shows.
+        frames: Number of these.
     """
 
-    def __init__(self, decoder: nn.Module, path: int) -> None:
+    def __init__(self, decoder: nn.Module, path: int, frames: int) -> None:
         super().__init__()
         self.decoder = decoder
         self.path = path
+        # They lie where the network does: a step copies nothing from the host.
+        self.register_buffer("weights", torch.tensor(coefficients(frames)), persistent=False)
 
     def forward(self, seen: _Seen) -> Tensor:
         """Decode, and compare with the image of the frames, at the decoder's resolution."""
         pooled_frames = seen.pools[self.path]
         assert pooled_frames is not None
         decoded: Tensor = self.decoder(pooled_frames.pooled)
-        target = _resize_by_area(_dynamic_image(seen.clips[self.path]), decoded.shape[1:])
+        image = _dynamic_image(seen.clips[self.path], self.get_buffer("weights"))
+        target = _resize_by_area(image, decoded.shape[1:])
         return functional.mse_loss(decoded, target)
 
 
@@ -147,7 +150,7 @@ class _RankTask(nn.Module):
 
 
 class _OrthTask(nn.Module):
-    """The orthogonality of the means over positions of aligned maps, over all pairs of them."""
+    """The orthogonality of the means over positions of two aligned maps."""
 
     def __init__(self, form: nn.Module) -> None:
         super().__init__()
@@ -155,9 +158,9 @@ class _OrthTask(nn.Module):
 
     def forward(self, seen: _Seen) -> Tensor:
         """Compare the paths."""
-        means = [aligned.mean((2, 3)) for aligned in seen.aligned]
-        losses = [self.form(one, other) for one, other in combinations(means, 2)]
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        one, other = (aligned.mean((2, 3)) for aligned in seen.aligned)
+        loss: Tensor = self.form(one, other)
+        return loss
 
 
 class _PathHead(nn.Module):
@@ -186,7 +189,9 @@ def _rank_task(architecture: Architecture, pools: list[Visit]) -> _RankTask:
 
 
 def _image_task(decoder: Visit) -> _DynamicImageTask:
-    return _DynamicImageTask(decoder.build(), decoder.path)
+    frames = decoder.context.frames
+    assert frames is not None
+    return _DynamicImageTask(decoder.build(), decoder.path, frames)
 
 
 def _rank_loss(scores: Tensor) -> Tensor:
@@ -197,12 +202,11 @@ def _rank_loss(scores: Tensor) -> Tensor:
     return ((1 / count - rise).relu() * later).sum((1, 2)).mean() / later.sum()
 
 
-def _dynamic_image(frames: Tensor) -> Tensor:
+def _dynamic_image(frames: Tensor, weights: Tensor) -> Tensor:
     """Return the dynamic image (B, H, W) of frames (B, T, C, H, W), from 0 to 1 in every clip.
 
     Colours are averaged. The image of a clip without motion is 0.
     """
-    weights = frames.new_tensor(coefficients(frames.shape[1]))
     image = (weights[:, None, None] * frames.mean(2)).sum(1)
     low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
     return (image - low) / (high - low).clamp_min(_STILL)

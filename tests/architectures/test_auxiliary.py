@@ -96,7 +96,7 @@ def rank_loss(scores: Tensor) -> Tensor:
 
 def image_loss(frames: Tensor, shown: Tensor) -> float:
     """Return the squared error of images (B, H, W), shown for the frames (B, T, C, H, W)."""
-    task = task_of("dyn_image", {"kind": "small"})
+    task = task_of("dyn_image", {"kind": "small"}, frames.shape[1])
     task.decoder = nn.Identity()
     pooled = PooledFrames(frames, shown)
     return float(task(SimpleNamespace(clips=[frames], pools=[pooled])))

@@ -1,9 +1,12 @@
 """What is trained on a GPU, shown on one that is not there: its tensors have shapes, no numbers."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mer_nas.architectures import Network
 from mer_nas.config import presets
@@ -34,10 +37,34 @@ def test_a_loss_is_made_where_the_clips_lie_and_nothing_waits_for_it(name: str) 
         }
         labels = torch.empty(5, dtype=torch.long, device="cuda")
         targets = Targets(labels, torch.empty(5, len(ACTION_UNITS), device="cuda"))
-        output = network(*augment(clips, EVERYTHING, generator).values())
-        for recipe in RECIPES:
-            loss = TrainingLoss(targets, recipe, architecture.losses.weights)(output, batch, batch)
-            assert (loss.device.type, loss.shape) == ("cuda", ())
+        changed = augment(clips, EVERYTHING, generator).values()
+        losses = [TrainingLoss(targets, recipe, architecture.losses.weights) for recipe in RECIPES]
+        with Copies() as copies:
+            output = network(*changed)
+            found = [loss(output, batch, batch) for loss in losses]
+        assert copies.made == []
+        assert {(loss.device.type, loss.shape) for loss in found} == {("cuda", ())}
+
+
+class Copies(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Remembers which operators brought something from the host to the device."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.made: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        given = [each for each in args if isinstance(each, Tensor) and each.ndim > 0]
+        if isinstance(found, Tensor) and found.is_cuda and any(not x.is_cuda for x in given):
+            self.made.append(str(func))
+        return found
+
+
+def test_a_tensor_that_a_step_brings_from_the_host_would_be_seen() -> None:
+    with FakeTensorMode(), Copies() as copies:
+        torch.empty(2, device="cuda").new_tensor([1.0, 2.0])
+    assert copies.made
 
 
 def to_gpu(network: Network) -> None:
