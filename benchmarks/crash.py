@@ -19,6 +19,9 @@ takes a tenth of the time. Counted are
     stuck      studies that did not come to their end
 
 One line a study goes to DIR/crash.jsonl; whoever gives the folder again goes on where that ends.
+Last run on two crowded cores of an AMD EPYC: 27 kills of drivers and groups without Ray, all
+zeros. With Ray it has not been run yet: Ray did not start there.
+
 Nothing is timed. It runs at low priority, and ends with status 1 where not all counts are zero.
 """
 
@@ -250,7 +253,7 @@ def outcome(place: Place) -> Any:
     known = ("number", "outcome", "key", "value")
     trials = [[trial[name] for name in known] for trial in report["study"]["trials"]]
     lines = place.lines()
-    folds = sorted((*map(str, _key(e)), json.loads(e)["probabilities"]) for e in lines)
+    folds = sorted((*map(str, _key(e)[:4]), json.loads(e)["probabilities"]) for e in lines)
     answer = {name: report["answer"][name] for name in ("uf1", "uar", "label")}
     return trials, folds, answer
 
