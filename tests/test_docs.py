@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -18,7 +19,13 @@ from mer_nas.cli import main
 from mer_nas.config.overrides import parse
 from mer_nas.config.presets import FOLDERS
 from mer_nas.data.synthesis import Synthesis
-from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
+from mer_nas.search.config import (
+    FinalConfig,
+    PrunerName,
+    RayConfig,
+    SamplerName,
+    StudyConfig,
+)
 from mer_nas.testing import block_checks, check_block
 from mer_nas.training.own_losses import try_loss
 
@@ -148,11 +155,10 @@ def test_every_key_in_the_table_of_the_readme_exists() -> None:
         group, name = key.split(".", 1)
         assert name in models[group].model_fields, key
     values = dict(row.split("|")[1:3] for row in rows)
-    for name, field in (("sampler", "sampler"), ("pruner", "pruner")):
+    for name, options in (("sampler", SamplerName), ("pruner", PrunerName)):
         (cell,) = [cell for key, cell in values.items() if f"study.{name}" in key]
         told = set(re.findall(r"`([a-z]+)`", cell))
-        (options,) = [StudyConfig.model_fields[field].annotation]
-        assert told == set(options.__args__)  # type: ignore[union-attr]
+        assert told == set(get_args(options))
     (cell,) = [cell for key, cell in values.items() if "study.final" in key]
     parts = re.findall(r"`(?:study\.final)?\.([a-z]+)`", cell)
     assert set(parts) <= set(FinalConfig.model_fields)

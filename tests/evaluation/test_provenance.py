@@ -53,8 +53,8 @@ def test_a_module_that_a_users_file_brings_in_counts(
     monkeypatch.syspath_prepend(tmp_path)
     version = version_of(tmp_path / "block.py", "from my_factors import factor")
     found = provenance.code([tmp_path / "block.py"])
-    assert found["my_factors"] == meaning(b"factor = 3")
-    changed = provenance.version_of(found | {"my_factors": meaning(b"factor = 4")})
+    assert found["my_factors.py"] == meaning(b"factor = 3")
+    changed = provenance.version_of(found | {"my_factors.py": meaning(b"factor = 4")})
     assert provenance.version_of(found) == version != changed
 
 
