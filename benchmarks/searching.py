@@ -79,6 +79,7 @@ modelled = partial(RepeatableSampler, "tpe", 12)
 spared = partial(build, "bootstrap", 0.05, 0.02)
 """The pruner of today."""
 by_tpe = partial(Sampled, sampler=modelled)
+by_tpe_of = {n: partial(Sampled, sampler=modelled, alternatives=n) for n in (2, 8)}
 cheapest = {n: partial(AtRandom, alternatives=n) for n in (2, 4, 8)}
 PLANS = (
     Plan("and a final stage", pruner=spared, finalists=3),
@@ -88,12 +89,8 @@ PLANS = (
     Plan("4 groups", "4", pruner=spared),
     Plan("4 groups, not pruned", "4"),
     Plan("4, 20, not pruned", "4", 20),
-    Plan(
-        "... TPE, cheapest of 8",
-        "4",
-        20,
-        propose=partial(Sampled, sampler=modelled, alternatives=8),
-    ),
+    Plan("... TPE", "4", 20, propose=by_tpe),
+    *(Plan(f"... TPE, cheapest of {n}", "4", 20, propose=by_tpe_of[n]) for n in (2, 8)),
     *(Plan(f"4, cheapest of {n}", "4", pruner=spared, propose=p) for n, p in cheapest.items()),
     Plan("4, 20 epochs", "4", 20, pruner=spared),
     Plan("4, 10 epochs", "4", 10, pruner=spared),

@@ -189,7 +189,7 @@ class StudyConfig(Config):
     """How far below the best UF1 the bound may fall before it prunes, in units of UF1."""
     startup: NonNegativeInt = 8
     """Trials that are drawn at random before the sampler models anything."""
-    alternatives: Annotated[int, Interval(ge=1, le=1000)] = 8
+    alternatives: Annotated[int, Interval(ge=1, le=1000)] = 2
     """Draws for each trial, of which the one is trained that promises most for its predicted
     seconds; 1: costs do not weigh. Without effect on closed lists (grid, points) and on several
     objectives."""

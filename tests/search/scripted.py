@@ -104,7 +104,7 @@ def sketched(trial: Any) -> Sketch:
 
 
 PACE = Pace(per_operation=0.0, per_mac=1e-3, per_value=0.0, machine="none")
-COSTLY: dict[str, Any] = {"draft": draft, "pace": PACE}
+COSTLY: dict[str, Any] = {"draft": draft, "pace": PACE, "alternatives": 8}
 """A search in which costs weigh."""
 POINTS = (
     WarmStart("low", {"x": 0.2, "kind": "plain", "y": 1}),

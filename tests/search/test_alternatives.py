@@ -92,7 +92,7 @@ def test_candidates_cost_less_than_half_with_every_sampler(
         assert len(costs) == 16
         return sum(costs) / len(costs)
 
-    assert cost("costly", draft=drafted, pace=PACE) < cost("plain") / 2
+    assert cost("costly", **{**COSTLY, "draft": drafted}) < cost("plain") / 2
 
 
 def test_what_is_there_already_is_not_taken_again(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_the_storage_holds_what_was_taken_and_nothing_of_the_others(tmp_path: Pa
 
 def test_one_alternative_is_the_search_of_before(tmp_path: Path) -> None:
     before = run(tmp_path / "before", trials=10)
-    assert run(tmp_path / "one", trials=10, alternatives=1, **COSTLY) == before
+    assert run(tmp_path / "one", trials=10, **{**COSTLY, "alternatives": 1}) == before
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "evolutionary"])
@@ -188,7 +188,7 @@ def test_a_trial_that_was_cut_off_goes_on_with_the_same_alternative(
             raise KeyboardInterrupt
         return propose(trial)
 
-    words = {"trials": 10, "pace": PACE, "draft": draft_breaks_off, "propose": breaks_off}
+    words = {"trials": 10, **COSTLY, "draft": draft_breaks_off, "propose": breaks_off}
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", **words)
     assert run(tmp_path / "parts", trials=10, **COSTLY) == whole
