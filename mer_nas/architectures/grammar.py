@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 # Modules of blocks fill slots by being imported.
-from mer_nas.architectures.blocks import dyn_image, field, orth  # noqa: F401
+from mer_nas.architectures.blocks import dyn_image, field, orth, timm  # noqa: F401
 from mer_nas.architectures.blocks.base import (
     DYN_IMAGES,
     FUSIONS,

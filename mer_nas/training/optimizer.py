@@ -27,6 +27,11 @@ class _Weight(NamedTuple):
     """How many steps it has taken."""
 
 
+def lr_share(weight: Tensor) -> float:
+    """Return the learning rate of a weight in those of the recipe; less for pretrained ones."""
+    return float(getattr(weight, "lr_share", 1.0))
+
+
 class Optimizer:
     """Follows gradients; a weight without one stays as it is.
 
@@ -38,13 +43,17 @@ class Optimizer:
     def __init__(self, weights: Iterable[tuple[Tensor, bool]], trainer: TrainerConfig) -> None:
         self.trainer = trainer
         self.weights: list[Tensor] = []
-        self.groups: dict[float, list[_Weight]] = {trainer.weight_decay: [], 0.0: []}
-        """By decay."""
+        self.groups: dict[tuple[float, float], list[_Weight]] = {
+            (trainer.weight_decay, 1.0): [],
+            (0.0, 1.0): [],
+        }
+        """By decay, and by their share of the learning rate."""
         for value, decays in weights:
             self.weights.append(value)
             zeros = torch.zeros_like(value)
             weight = _Weight(value, zeros, zeros.clone(), zeros.new_zeros(()))
-            self.groups[trainer.weight_decay if decays else 0.0].append(weight)
+            group = (trainer.weight_decay if decays else 0.0, lr_share(value))
+            self.groups.setdefault(group, []).append(weight)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -55,8 +64,9 @@ class Optimizer:
         """
         if self.trainer.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.weights, self.trainer.clip_norm)
-        for decay, group in self.groups.items():
-            self._advance([weight for weight in group if weight.value.grad is not None], lr, decay)
+        for (decay, share), group in self.groups.items():
+            moved = [weight for weight in group if weight.value.grad is not None]
+            self._advance(moved, lr * share, decay)
         for value in self.weights:
             value.grad = None
 

@@ -29,6 +29,7 @@ from mer_nas.training.chance import Chance
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.fit import Drawn, Draws, InputTensors, TrainingDiverged, diverged, trained
 from mer_nas.training.losses import Rarity, Targets, TrainingLoss
+from mer_nas.training.optimizer import lr_share
 
 _BETAS, _EPS, _MOMENTUM = (0.9, 0.999), 1e-8, 0.9
 """Those of torch's Adam and AdamW, and of `fit`'s SGD."""
@@ -268,6 +269,14 @@ class _State:
         decays = [torch.full((p.numel(),), float(decay)) for _, p, decay in learned]
         self.decay = trainer.weight_decay * torch.cat(decays).to(self.weights)
         """(P,), found on a network alone, where a norm still has one axis."""
+        shares = [lr_share(p) for _, p, _ in learned]
+        self.share: Tensor | None = None
+        """(P,), of the learning rate; None where all have the whole of it."""
+        if any(share != 1 for share in shares):
+            parts = [
+                torch.full((p.numel(),), s) for (_, p, _), s in zip(learned, shares, strict=True)
+            ]
+            self.share = torch.cat(parts).to(self.weights)
         many = 1 if trainer.optimizer == "sgd" else 2
         self.means = [torch.zeros_like(self.weights) for _ in range(many)]
 
@@ -286,6 +295,7 @@ class _State:
             gradient = gradient * (trainer.clip_norm / (norm + 1e-6)).clamp(max=1)
         weights, means = self.weights[folds], [mean[folds] for mean in self.means]
         rate, first, second = rates.unsqueeze(-1).unbind(1)  # (F, 1) each
+        rate = rate if self.share is None else rate * self.share
         if trainer.optimizer == "adamw":
             weights.mul_(1 - rate * self.decay)
         elif trainer.weight_decay:
