@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import socket
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 from mer_nas import files
 from mer_nas.errors import StudyError
+from mer_nas.search import nodes
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import end
 from mer_nas.search.ray_helpers import few_helpers
@@ -80,7 +82,7 @@ def start(
         on_event(Note(f"{_why_not(error)}; it is tried again, without dashboard and for longer"))
     _clear_away(folder / FOLDER)
     try:
-        with _patient():
+        with patient():
             return _begin(False, folder / AGAIN, cpus, gpus)
     except (Exception, SystemExit) as error:
         _clear_away(folder / AGAIN)
@@ -129,7 +131,7 @@ def _clear_away(place: Path) -> None:
 
 
 @contextmanager
-def _patient() -> Iterator[None]:
+def patient() -> Iterator[None]:
     """Have Ray wait longer for its own processes to come up.
 
     It gives them 30 seconds by its clock, whatever else the machine does, and no setting changes
@@ -241,10 +243,24 @@ def join(address: str) -> Any:
     alone = found and _is_loopback(found[0]) and not _answers(_own_address(), found[1])
     try:
         with _on_loopback() if alone else contextlib.nullcontext():
-            return ray.init(address=address, job_config=_job(), **QUIET)
+            return ray.init(
+                address=address, job_config=_job(), runtime_env=nodes.shipped(), **QUIET
+            )
     except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
+        if "Version mismatch" in str(error):
+            raise StudyError(_other_versions(address, str(error))) from error
         said = str(error).splitlines() or [type(error).__name__]
         raise StudyError(_no_cluster(address, said[0])) from error
+
+
+def _other_versions(address: str, said: str) -> str:
+    """Return what to do where the cluster was started by other versions, from what Ray says."""
+    there, _, here = said.partition("This process")
+    cluster, own = (", ".join(re.findall(r"(?:Ray|Python): \S+", part)) for part in (there, here))
+    return (
+        f"ray.address={address}: the cluster there runs other versions ({cluster}) than this "
+        f"process ({own}); start one of them with those of the other"
+    )
 
 
 def _found(address: str) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mer_nas
+from mer_nas.search import nodes
 from mer_nas.search.config import RayConfig, Shares
 from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.interrupts import interruptible
@@ -171,6 +172,8 @@ def cluster(
                 core=tuple(p for p in _children(spare) if p.name in CORE) if local else (),
             )
             ready.note_workers()
+            if own and not local:
+                nodes.ask_every_node(on_event)
             workers, gpu = ready.shares.workers, ready.shares.gpu
             on_event(WorkersReady(workers, gpu, ready.dashboard, ready.token))
             yield ready
