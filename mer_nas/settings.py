@@ -16,7 +16,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mer_nas import trust
-from mer_nas.architectures.extensions import every_file
 from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.config.keys import keys
@@ -165,7 +164,12 @@ def resolve(
     if mistakes:
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
     trainer_words = read.of("trainer")
-    trust.name_files(every_file(parts["space"].extensions))
+    extensions = parts["space"].extensions
+    if extensions:  # who has none does not wait for torch
+        from mer_nas.architectures.extensions import every_file
+
+        extensions = every_file(extensions)
+    trust.name_files(extensions)
     parts["space"] = _prepared(parts["space"], parts["trainer"], trainer_words)
     word = (given or {}).get("study", read.plain.get("study", presets.DEFAULTS["study"]))
     open_final = _is_final_open(word, read.of("study"))
