@@ -37,7 +37,8 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.data.records import Record
 from mer_nas.evaluation.metrics import Counts, uf1
-from mer_nas.search.pruners import Best, Pruner, PrunerName, TrialSnapshot, build
+from mer_nas.search.config import PrunerName
+from mer_nas.search.pruners import Best, Pruner, TrialSnapshot, build
 from mer_nas.statistics import Correction, correct
 
 # fmt: off

@@ -53,7 +53,7 @@ def edit(file: str, old: str, new: str) -> None:
 
 def test_an_unknown_verb(refused: Refused) -> None:
     assert refused("serch", "space=moe") == (
-        "no verb is called 'serch'; known: check, compare, completion, copy, data, evaluate, export, list, predict, "
+        "no verb is called 'serch'; known: check, compare, completion, copy, data, evaluate, export, keys, list, predict, "
         "report, reproduce, resume, schema, search, show. Did you mean 'search'?"
     )
 
@@ -83,8 +83,8 @@ def test_an_unknown_key_and_an_unknown_group(refused: Refused, tiny: list[str]) 
 
 def test_an_unknown_setting(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "study.trails=3") == (
-        "study: no setting is called 'trails'; known: alternatives, block, chance, final, folder, "
-        "folds, margin, minutes, name, objectives, outer, pace, pruner, sampler, seed, startup, "
+        "study: no setting is called 'trails'; known: alternatives, block, chance, final, "
+        "fold_minutes, folder, folds, margin, minutes, name, objectives, outer, pace, pruner, sampler, seed, startup, "
         "storage, trials. Did you mean 'trials'?"
     )
 
@@ -169,8 +169,8 @@ def test_every_mistake_of_a_space_at_once(refused: Refused, tiny: list[str]) -> 
     assert refused("check", "space=./space.yaml", *tiny[1:]).splitlines() == [
         "space=./space.yaml.limits: no setting is called 'parms'; known: clip_ms, macs, params, step_ms. "
         "Did you mean 'params'?",
-        "space=./space.yaml.points.0.fidelity: input should be 'code', 'paper' or 'reading', "
-        "not 'rumour'",
+        "space=./space.yaml.points.0.fidelity: input should be 'code', 'paper', 'reading' or "
+        "'own', not 'rumour'",
         "space=./space.yaml: architecture.paths.0.stem.width: choice: 8 stands there twice",
         "space=./space.yaml: architecture.paths.0.stages.repeat: int: low 2 is above high 1",
         "space=./space.yaml: trainer.lr: a log scale needs a low above 0, not 0",
@@ -317,7 +317,8 @@ def test_an_extension_that_is_missing_or_broken(
 ) -> None:
     edit("space.yaml", "name: small\n", "name: small\nextensions: [mine.py]\n")
     assert refused("check", *tiny) == (
-        f"extensions: there is no file {here / 'mine.py'}; right: a python file with blocks"
+        f"extensions: there is no file {here / 'mine.py'}, and no copy of it; right: a python file "
+        "with blocks or networks"
     )
     (here / "mine.py").write_text("1 / 0\n")
     assert refused("check", *tiny) == (
@@ -542,13 +543,13 @@ def test_an_address_without_a_cluster_leaves_no_study(refused: Refused, tiny: li
         ("ray.workers=1e9", "ray.workers: input should be less than or equal to 10000, not 1"),
         (
             "study.storage=foo://",
-            "study.storage: a URL such as sqlite:///FILE, or a file NAME.log would be right, not "
-            "'foo://'",
+            "study.storage: a URL such as sqlite:///FILE, a file NAME.log, or grpc://HOST:PORT would "
+            "be right, not 'foo://'",
         ),
         (
             "study.storage=foo",
-            "study.storage: a URL such as sqlite:///FILE, or a file NAME.log would be right, not "
-            "'foo'",
+            "study.storage: a URL such as sqlite:///FILE, a file NAME.log, or grpc://HOST:PORT would "
+            "be right, not 'foo'",
         ),
     ],
 )

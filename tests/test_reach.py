@@ -32,9 +32,16 @@ FORBIDDEN = (
 """Modules and functions, with everything below them, that can make code of what they are given."""
 ALLOWED = {
     ("architectures/extensions.py", "importlib.abc"): "blocks, to which the user agreed",
+    ("architectures/beside.py", "importlib."): "what lies beside them, to which he agreed, too",
+    (
+        "architectures/blocks/timm.py",
+        "torch.load",
+    ): "weights of the user's, with weights_only=True",
     ("cli/__init__.py", "importlib.import_module"): "verbs of its own",
     ("export/__init__.py", "importlib.import_module"): "modules of its own",
     ("training/weights.py", "torch.load"): "own temporary files, with weights_only=True",
+    ("search/class_paths.py", "importlib.import_module"): "a class path, to which the user agreed",
+    ("search/nodes.py", "importlib.import_module"): "modules of its own",
     ("search/tuning.py", "ray.cloudpickle"): "Ray's error file, in a folder of the user's alone",
     ("data/preprocess/cache.py", "numpy.load"): "own prepared clips, which are no pickles",
 }
