@@ -31,8 +31,7 @@ FORBIDDEN = (
 )  # fmt: skip
 """Modules and functions, with everything below them, that can make code of what they are given."""
 ALLOWED = {
-    ("architectures/extensions.py", "importlib.abc"): "blocks, to which the user agreed",
-    ("architectures/beside.py", "importlib."): "what lies beside them, to which he agreed, too",
+    ("architectures/beside.py", "importlib."): "files to which the user agreed",
     (
         "architectures/blocks/timm.py",
         "torch.load",
