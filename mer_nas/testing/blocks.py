@@ -297,6 +297,10 @@ def _network(architecture: Architecture, seed: int = 0) -> Network:
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=min(parameter[0].numel() ** -0.5, 0.5))
+        for module in network.modules():
+            scale = getattr(module, "weight", None)  # of a norm that closes a residual block
+            if isinstance(scale, nn.Parameter) and scale.ndim == 1 and not scale.any():
+                nn.init.ones_(scale)
     return network
 
 

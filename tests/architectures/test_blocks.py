@@ -225,8 +225,8 @@ def test_every_kind_of_expert_layer_trains_all_its_parameters(
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_every_slot_may_be_empty_but_stem_head_and_network() -> None:
+def test_every_slot_may_be_empty_but_head_and_network() -> None:
     for slot, registry in SLOTS.items():
-        assert ("none" in set(registry)) == (slot not in {"stem", "head", "network"})
+        assert ("none" in set(registry)) == (slot not in {"head", "network"})
     assert {"res_basic"} < set(LOCALS)
     assert {"expert", "mhsa"} < set(GLOBALS)

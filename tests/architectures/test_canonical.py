@@ -21,8 +21,8 @@ def refused(tree: object) -> str:
 
 def test_an_unknown_kind_is_refused_with_a_guess(small: Make) -> None:
     assert refused(small({"local": {"kind": "res_basis"}})) == (
-        "net.paths.0.stages.0.local: no option is called 'res_basis'; known: inc_a, inc_b, inc_c, "
-        "lra, none, res12, res_basic, res_eq8. Did you mean 'res_basic'?"
+        "net.paths.0.stages.0.local: no option is called 'res_basis'; known: conv, inc_a, inc_b, "
+        "inc_c, inc_v1, lra, none, recurrent, res12, res_basic, res_eq8. Did you mean 'res_basic'?"
     )
 
 
@@ -37,7 +37,10 @@ def test_every_mistake_is_said_at_once(small: Make) -> None:
     message = refused(
         small({"local": {"kind": "res_basic", "blocks": 0}}, stem={"kind": "convv"}, drop_path=2)
     )
-    assert "net.paths.0.stem: no option is called 'convv'; known: conv, conv4, patch" in message
+    assert (
+        "net.paths.0.stem: no option is called 'convv'; known: conv, conv4, none, patch. "
+        in message
+    )
     assert "net.paths.0.stages.0.local.res_basic.blocks: " in message
     assert "greater than 0, not 0" in message
     assert "net.drop_path: input should be less than 1, not 2" in message
@@ -55,10 +58,11 @@ def test_an_empty_list_is_refused(small: Make) -> None:
     assert refused(small()) == "net.paths.0.stages: at least one is needed"
 
 
-def test_three_paths_are_one_too_many(small: Make) -> None:
-    tree = small({"local": RES})
-    tree["paths"] *= 3
-    assert refused(tree) == "net.paths: a network has one path or two, not 3"
+def test_four_paths_are_one_too_many(small: Make) -> None:
+    tree = small({"local": RES}) | {"fusion": {"kind": "concat"}}
+    assert len(parse({**tree, "paths": tree["paths"] * 3}).paths) == 3
+    tree["paths"] *= 4
+    assert refused(tree) == "net.paths: a network has one path, two or three, not 4"
 
 
 def test_shared_settings_reach_blocks_that_do_not_have_their_own(small: Make) -> None:

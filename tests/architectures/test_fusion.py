@@ -15,10 +15,11 @@ Tree = dict[str, Any]
 
 ONE = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 2, 1, 2)
 OTHER = torch.tensor([[5.0, 0.0], [1.0, 8.0]]).view(1, 2, 1, 2)
+CONTEXT = BuildContext("here", 2, 2, (1, 2), ends=(Shape(2, (1, 2)),) * 2)
 
 
 def module(kind: str, width: int) -> nn.Module:
-    context = BuildContext("here", width, width, (1, 2))
+    context = BuildContext("here", width, width, (1, 2), ends=(Shape(width, (1, 2)),) * 2)
     return FUSIONS[kind](kind=kind, width=width).build(context)
 
 
@@ -51,6 +52,12 @@ def test_a_concatenation_is_projected_to_the_width() -> None:
     assert torch.allclose(
         fused, torch.tensor([[6.0, 2.0], [2.0, 0.0]]).view(1, 2, 1, 2), rtol=1e-4
     )
+
+
+def test_a_stack_is_the_maps_one_behind_the_other() -> None:
+    fused = FUSIONS["stack"]().build(CONTEXT)(ONE, OTHER)
+    assert fused.tolist() == [[[[1.0, 2.0]], [[3.0, 4.0]], [[5.0, 0.0]], [[1.0, 8.0]]]]
+    assert FUSIONS["stack"]().shape(CONTEXT) == Shape(4, (1, 2))
 
 
 def test_a_gate_weighs_every_number() -> None:
@@ -180,6 +187,8 @@ def test_every_fusion_brings_paths_of_any_shape_together_and_trains(kind: str) -
         "temporal": {"kind": "mean"},
     }
     tree: Tree = {"paths": [one, two], "fusion": {"kind": kind, "width": 24}}
+    if kind == "stack":  # of maps as they are: of one size, with no width of its own
+        tree = {"paths": [one, {**two, **one}], "fusion": {"kind": kind}}
     network = Network(parse(tree), classes=3)
     logits: Tensor = network(torch.randn(4, 3, 28, 28), torch.randn(4, 3, 1, 28, 28)).logits
     logits.square().sum().backward()  # type: ignore[no-untyped-call]

@@ -48,7 +48,7 @@ def test_frames_are_of_a_sequence() -> None:
     parse(frames())
     assert refused(one(frames=4)) == (
         "net.paths.0: 4 frames of 'flow_uvs', which is one image; "
-        "right: frames: 1, or the input keyframes, keyframes_rgb or frames"
+        "right: frames: 1, or the input keyframes, keyframes_rgb, frames or clip_frames"
     )
     assert parse_drawn(one(frames=4)).paths[0].frames == 1
 
@@ -327,7 +327,7 @@ def _draw(chance: random.Random, pool: str) -> Tree:
         }
 
     return {
-        "paths": [path() for _ in range(pick([1, 1, 2]))],
+        "paths": pick([[path()], [path()], [path(), path()], [path()] * 2]),
         "fusion": {"kind": pick(list(FUSIONS))},
         "head": {"kind": pick(["gap", "rank_fc"])},
         "losses": {

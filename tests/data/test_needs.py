@@ -121,5 +121,5 @@ def test_what_a_space_leaves_out_is_needed_as_the_grammar_has_it() -> None:
 
 
 def test_an_input_that_no_data_have_is_refused_with_a_guess() -> None:
-    with pytest.raises(ConfigError, match=r"space=s: .*'flow_uv'.*Did you mean 'flow_uvs'\?"):
-        systems.needs(space([{"input": "flow_uv"}]))
+    with pytest.raises(ConfigError, match=r"space=s: .*'flow_uvss'.*Did you mean 'flow_uvs'\?"):
+        systems.needs(space([{"input": "flow_uvss"}]))

@@ -12,8 +12,13 @@ from mer_nas.architectures import GATES, SLOTS, Block, BuildContext, State, Stat
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.testing import block_checks, check_block
 
-# Widths of the checks are smaller than those that this block's defaults are for.
-NARROW: dict[str, dict[str, Any]] = {"gra": {"rounding": 8}, "lra": {"rounding": 8}}
+# Widths of the checks are smaller than those that these blocks' defaults are for.
+NARROW: dict[str, dict[str, Any]] = {
+    "gra": {"rounding": 8},
+    "lra": {"rounding": 8},
+    "mmnet": {"size": 32, "width": 8, "entry": 12, "depth": 2},
+    "timm": {"model": "test_resnet"},
+}
 
 OURS = [
     (slot, kind, NARROW.get(kind, {}))

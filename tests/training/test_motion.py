@@ -45,6 +45,7 @@ ORDERED = {
         for kind in ("arp", "learned", "diff")
         for where in ("stem", "end")
     },
+    "recurrent": pooling("recurrent", "end"),
 }
 BLIND = ("mean", "max", "attn", "scored")
 """Pools that weigh a frame by what it shows only: its place in time they do not know."""

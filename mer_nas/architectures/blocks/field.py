@@ -176,7 +176,7 @@ class _Places(nn.Module):
         points = functional.interpolate(x, size=(self.side, self.side), mode="bilinear")
         tokens = self.enter(points).flatten(2).transpose(1, 2) + self.position
         seen: Tensor = self.norm(self.layers(tokens)).transpose(1, 2)
-        return seen.reshape(len(x), -1, self.side, self.side)
+        return seen.reshape(*seen.shape[:2], self.side, self.side)
 
 
 class _Attending(nn.Module):
