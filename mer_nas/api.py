@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mer_nas.study.compare import ComparedCandidates
     from mer_nas.study.evaluate import Evaluated
     from mer_nas.study.plan import Plan
-    from mer_nas.study.reproduce import Reproduction
+    from mer_nas.study.reproduction.reproduce import Reproduction
     from mer_nas.systems import System
     from mer_nas.vetting import CheckedSpace
 
@@ -624,7 +624,8 @@ def reproduce(
         Untrusted: It names Python files, and you have not agreed to run them.
     """
     from mer_nas.study import load_clips
-    from mer_nas.study.reproduce import contradicted, read_reported_result, reproduce
+    from mer_nas.study.reproduction.reported_result import read_reported_result
+    from mer_nas.study.reproduction.reproduce import contradicted, reproduce
 
     with asking(trust):
         reported = read_reported_result(str(report), words)

@@ -19,14 +19,14 @@ from mer_nas.report import (
     read_report,
 )
 from mer_nas.statistics import Correction
-from mer_nas.study.consistency import (
+from mer_nas.study.reproduction.consistency import (
     TAKEN,
     FieldPath,
     contradictions,
-    followed,
     numbers_of,
     why_taken,
 )
+from mer_nas.study.reproduction.followed import followed
 
 PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 OPEN = re.compile(

@@ -24,8 +24,10 @@ from mer_nas.search.events import ignore
 from mer_nas.settings import resolve
 from mer_nas.study import StudyFolder, create, load_clips, run
 from mer_nas.study.compare import compare_candidates
-from mer_nas.study.consistency import contradictions, followed
-from mer_nas.study.reproduce import read_reported_result, reproduce
+from mer_nas.study.reproduction.consistency import contradictions
+from mer_nas.study.reproduction.followed import followed
+from mer_nas.study.reproduction.reported_result import read_reported_result
+from mer_nas.study.reproduction.reproduce import reproduce
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "surprise")
 SUBJECTS, MEMBERS, SEEDS = 6, 5, 2

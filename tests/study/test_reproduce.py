@@ -11,8 +11,8 @@ from click.testing import Result
 from mer_nas import api
 from mer_nas.report import read_report
 from mer_nas.search.events import Event, FoldDone
-from mer_nas.study.consistency import followed
-from mer_nas.study.reproduce import Number
+from mer_nas.study.reproduction.followed import followed
+from mer_nas.study.reproduction.verdicts import Number
 
 Call = Callable[..., Result]
 FOLDS = 2 * 4

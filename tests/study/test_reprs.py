@@ -12,7 +12,9 @@ from mer_nas.prediction.predict import Prediction
 from mer_nas.report import read_report
 from mer_nas.study import load_clips
 from mer_nas.study.evaluate import Evaluated
-from mer_nas.study.reproduce import Number, Reproduction, read_reported_result
+from mer_nas.study.reproduction.reported_result import read_reported_result
+from mer_nas.study.reproduction.reproduce import Reproduction
+from mer_nas.study.reproduction.verdicts import Number
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from mer_nas.cli.options import as_json, quiet, trusting, words
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
-    from mer_nas.study.reproduce import Number, Reproduction
+    from mer_nas.study.reproduction.reproduce import Reproduction
+    from mer_nas.study.reproduction.verdicts import Number
 
 REPRODUCED, DIFFERENT = 0, 1
 
