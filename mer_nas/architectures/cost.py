@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.assembly import Network
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.shapes import Operator, answered
+from mer_nas.architectures.shapes import Operator, Outlines
 from mer_nas.architectures.user_blocks import record_built
 from mer_nas.errors import Infeasible
 
@@ -106,7 +105,7 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Meter(Outlines):  # type: ignore[no-untyped-call]
     """Counts operations by torch's own formulas, as its `FlopCounterMode` does in twice the time.
 
     That one keeps a table of all modules, and waits for torch to work out shapes on the meta
@@ -127,11 +126,6 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What was counted."""
         return Effort(self._operations, round(self.flops / 2), self._values)
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Tell torch that this need not be kept from its compiler, which nothing here uses."""
-        return False
-
     def spent_in(self, module: nn.Module) -> list[int]:
         """Return a list that will hold what each call of a module takes."""
         began: list[int] = []
@@ -148,8 +142,7 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        found = answered(func, args, given)
-        found = func(*args, **given) if found is None else found
+        found = super().__torch_dispatch__(func, types, args, given)
         formula: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **given, out_val=found)

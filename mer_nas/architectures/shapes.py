@@ -1,15 +1,17 @@
 """What torch's operators give on the meta device, which knows shapes and no numbers.
 
 Much of it torch works out in Python. That takes longer than an answer from the shapes alone, and
-imports first its compiler and a package for algebra: 1.3 s of processor time and 90 MiB. So the
-operators of our blocks are answered here; whatever else comes, and what would not fit, is torch's.
+imports first its compiler and a package for algebra: 1.3 s of processor time. So the operators of
+our blocks are answered here; whatever else comes, and what would not fit, is torch's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Operator: TypeAlias = Any
 """An operator of ATen; torch has no public type for it."""
@@ -29,6 +31,33 @@ def answered(func: Operator, args: Sequence[Any], given: dict[str, Any]) -> Any:
         return None
     first = args[0][0] if isinstance(args[0], list) else args[0]
     return answer(*args, **given) if first.is_meta else None
+
+
+class Outlines(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Answers for torch where the shapes alone decide, while it is entered."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch that this need not be kept from its compiler, which nothing here uses."""
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: Operator,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        found = answered(func, args, given)
+        return func(*args, **given) if found is None else found
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Let networks that are built have shapes and no numbers: no draw, and hardly any memory."""
+    with torch.device("meta"), Outlines():  # type: ignore[no-untyped-call]
+        yield
 
 
 def _itself(x: Tensor, *_: object, **__: object) -> Tensor:

@@ -14,6 +14,7 @@ from mer_nas import files
 from mer_nas.architectures import Network, deployed
 from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import COPIES, copy_files, copy_names
+from mer_nas.architectures.shapes import without_numbers
 from mer_nas.data.clips import Array, ClipSet, Divisors, divided
 from mer_nas.errors import ExportError
 from mer_nas.evaluation.candidate import Candidate
@@ -95,7 +96,7 @@ def refuse_unexportable(candidates: Sequence[Candidate], classes: int) -> None:
     """
     needed = 0
     for candidate in candidates:
-        with torch.device("meta"):
+        with without_numbers():
             network = Network(candidate.architecture, classes, auxiliary=False)
         needed += sum(value.nbytes for value in network.state_dict().values())
     refuse_large(needed, len(candidates))

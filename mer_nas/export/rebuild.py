@@ -11,6 +11,7 @@ from torch import nn
 from mer_nas import architectures
 from mer_nas.architectures import Architecture, Network
 from mer_nas.architectures.extensions import load_extensions
+from mer_nas.architectures.shapes import without_numbers
 from mer_nas.errors import ExportError
 from mer_nas.export.ensemble import as_one, taken_inputs
 from mer_nas.export.manifest import AGAIN, GRAPH, WEIGHTS, Manifest, Member, read_manifest
@@ -56,7 +57,7 @@ def load(folder: Path | str) -> LoadedModel:
         found.content(folder, name)
     load_extensions([folder / name for name in own])
     built = _architectures(folder, found)
-    with torch.device("meta"):  # what does not fit takes no memory
+    with without_numbers():  # what does not fit takes no memory
         wanted = _rebuilt(built, found).state_dict()
     shapes, held = ({name: (*x.shape,) for name, x in one.items()} for one in (wanted, weights))
     for name in {**shapes, **held}:

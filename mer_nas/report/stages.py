@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from pydantic import NonNegativeInt
 from torch import nn
 
 from mer_nas.architectures import Block, Network, parse
+from mer_nas.architectures.shapes import without_numbers
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.config.base import Config, Share, Tree
 
@@ -33,7 +33,7 @@ class StageRow(Config):
         if architecture is None:
             return ()
         parsed = parse(architecture, "the winner's architecture")
-        with torch.device("meta"):  # shapes without numbers
+        with without_numbers():  # shapes without numbers
             network = Network(parsed, classes, auxiliary=False)
         several = len(parsed.paths) > 1
         parts: dict[str, list[Visit]] = {}
