@@ -10,7 +10,7 @@ This module knows neither Ray nor Optuna.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,29 +21,25 @@ from torch import Tensor, nn
 
 from mer_nas import files
 from mer_nas.architectures import Network
-from mer_nas.data.clips import ClipSet, Divisors, divided
+from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.hindsight import EpochRecorder
 from mer_nas.evaluation.results import FoldResult
+from mer_nas.evaluation.tensors import Units, inputs_of, targets_of, units_of
 from mer_nas.evaluation.timing import rehearse
 from mer_nas.evaluation.width import FEWEST, Width, pays, width_of
 from mer_nas.provenance import code_version
 from mer_nas.training.chance import stream
 from mer_nas.training.fit import Observer, TrainingDiverged, fit, pick_device, predict_proba
-from mer_nas.training.losses import Targets
 from mer_nas.training.stack import Learner, fit_together
 
 _REHEARSED: set[str] = set()
 """Keys of the candidates of which this process has taken a step."""
 _WIDTHS: dict[tuple[str, str], Width] = {}
 """How many folds are trained together, by key of the candidate and device."""
-
-
-Units = Mapping[str, Divisors]
-"""By input, what it is divided by; inputs that are not named stay as they are."""
 
 
 class Evaluator:
@@ -163,7 +159,7 @@ class Evaluator:
             rehearse(candidate, len(self.clips.classes), device)
         started = time.perf_counter()
         with deterministic(seed, device):
-            units = self._units(candidate, train)
+            units = units_of(candidate, self.clips, train)
             network, losses = self._trained(candidate, train, units, seed, device, on_epoch)
             said = self._asked(candidate, index, network, device)
         seconds = time.perf_counter() - started
@@ -197,8 +193,8 @@ class Evaluator:
         with deterministic(learners[0].seed, device):
             histories = fit_together(
                 learners,
-                self._inputs(candidate, everyone, {}, device),
-                self._targets(candidate, everyone, device),
+                inputs_of(candidate, self.clips, everyone, {}, device),
+                targets_of(candidate, self.clips, everyone, device),
                 classes,
                 candidate.trainer,
                 candidate.architecture.losses.weights,
@@ -242,7 +238,7 @@ class Evaluator:
         fold = self.protocol.folds[index]
         train = fold.train(self.clips)
         seed = fold_seed(self.seed, repetition, fold.subjects)
-        units = self._units(candidate, train)
+        units = units_of(candidate, self.clips, train)
         with deterministic(seed, device):
             network = Network(candidate.architecture, len(self.clips.classes)).to(device)
             divisors = {name: torch.tensor(by, dtype=torch.float32) for name, by in units.items()}
@@ -301,7 +297,7 @@ class Evaluator:
         device = self.device(candidate)
         with deterministic(seed, device):
             everyone = np.arange(len(self.clips))
-            units = self._units(candidate, everyone)
+            units = units_of(candidate, self.clips, everyone)
             network, _ = self._trained(candidate, everyone, units, seed, device)
             return network.eval()
 
@@ -325,15 +321,8 @@ class Evaluator:
         device: torch.device,
     ) -> dict[str, Tensor]:
         """Return what a network that learned from the clips `train` sees of those at `indices`."""
-        return self._inputs(candidate, indices, self._units(candidate, train), device)
-
-    def _units(self, candidate: Candidate, train: NDArray[np.int64]) -> Units:
-        """Return what the training clips say that inputs are to be divided by."""
-        return {
-            name: self.clips.divisors(name, train)
-            for name in candidate.architecture.inputs
-            if name in self.clips.by_fold
-        }
+        units = units_of(candidate, self.clips, train)
+        return inputs_of(candidate, self.clips, indices, units, device)
 
     def _trained(
         self,
@@ -348,37 +337,14 @@ class Evaluator:
         network: nn.Module = Network(candidate.architecture, len(self.clips.classes)).to(device)
         losses = fit(
             network,
-            self._inputs(candidate, train, units, device),
-            self._targets(candidate, train, device),
+            inputs_of(candidate, self.clips, train, units, device),
+            targets_of(candidate, self.clips, train, device),
             candidate.trainer,
             seed,
             auxiliary=candidate.architecture.losses.weights,
             on_epoch=_both(self.beat, on_epoch),
         )
         return network, losses
-
-    def _targets(
-        self, candidate: Candidate, train: NDArray[np.int64], device: torch.device
-    ) -> Targets:
-        labels = torch.tensor(self.clips.labels[train], device=device)
-        if candidate.architecture.losses.au == 0:
-            return Targets(labels)
-        return Targets(labels, torch.tensor(self.clips.action_units[train], device=device))
-
-    def _inputs(
-        self,
-        candidate: Candidate,
-        indices: NDArray[np.int64],
-        units: Units,
-        device: torch.device,
-    ) -> dict[str, Tensor]:
-        # torch.tensor copies: torch's own memory is aligned alike everywhere, and a worker's view
-        # of shared memory is read-only.
-        seen = candidate.inputs_for(self.clips, indices)
-        return {
-            name: torch.tensor(divided(images, units.get(name)), device=device)
-            for name, images in seen.items()
-        }
 
 
 def unheard() -> None:

@@ -26,7 +26,7 @@ from mer_nas.search.jobs import FoldEvaluator, Source
 from mer_nas.search.lock import StudyLock
 from mer_nas.search.processes import Process, end, make_folder
 from mer_nas.search.ray_connect import MAX_FOLDER, join, protect_token, shown_token, start
-from mer_nas.search.ray_watch import CORE, heard
+from mer_nas.search.ray_watch import CORE, Missing, head, heard, own_core
 
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints no tables of its own
@@ -69,8 +69,8 @@ class Cluster:
     """Processes that this one had begun before Ray."""
     scratch: Path
     """Where Ray keeps its sockets and logs while it runs."""
-    core: tuple[Process, ...] = ()
-    """The processes without which Ray is not, where it was started here."""
+    missing: Missing
+    """Says what of Ray has died, if anything has."""
 
     def run(
         self, source: Source, evaluator: FoldEvaluator, extensions: Sequence[Path] = ()
@@ -88,7 +88,7 @@ class Cluster:
         """
         from mer_nas.search import tuning
 
-        with interruptible(), heard(self.core, self.clear):
+        with interruptible(), heard(self.missing, self.clear):
             tuning.run(
                 source,
                 evaluator,
@@ -102,7 +102,7 @@ class Cluster:
     @property
     def dead(self) -> bool:
         """Whether Ray itself has died."""
-        return not all(process.alive() for process in self.core)
+        return bool(self.missing())
 
     def clear(self) -> None:
         """End what is left of a Ray that was started here, and its folder."""
@@ -169,7 +169,9 @@ def cluster(
                 lock=lock,
                 spare=spare,
                 scratch=temporary,
-                core=tuple(p for p in _children(spare) if p.name in CORE) if local else (),
+                missing=own_core([p for p in _children(spare) if p.name in CORE])
+                if local
+                else head(context.address_info["gcs_address"]),
             )
             ready.note_workers()
             if own and not local:

@@ -1,14 +1,16 @@
-"""Notices that Ray itself has died: its raylet, or the store of its cluster.
+"""Notices that Ray itself has died: its raylet, the store of its cluster, or the head that has it.
 
-Ray then ends this process after some seconds, with status 1 and without a word; until that, it
-goes on asking what is gone. So both are watched, and whoever works with them is told at once.
+Ray then ends this process after some seconds, with status 1 and without a word of ours; until
+that, it goes on asking what is gone. So they are watched, and whoever works with them is told.
 """
 
 import contextlib
 import ctypes
 import os
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from mer_nas.errors import TrainingFailed
@@ -20,6 +22,11 @@ EVERY = 0.5
 """Seconds between two looks."""
 GRACE = 5.0
 """Seconds that Tune is given to let go, before Ray ends the process itself."""
+SILENT = 40.0
+"""Seconds without an answer after which a head is gone; after 60, Ray ends the process."""
+
+Missing = Callable[[], str]
+"""Says what of Ray is gone, in words; nothing while all of it is there."""
 
 
 class _Died(BaseException):
@@ -30,35 +37,73 @@ class RayDied(TrainingFailed):
     """Ray has died while it was at work, and the search cannot go on in this session."""
 
 
-def _message(dead: Sequence[Process]) -> str:
-    names = " and ".join(f"{process.name} ({process.pid})" for process in dead)
+def own_core(processes: Sequence[Process]) -> Missing:
+    """Return what says which of these processes is gone.
+
+    Args:
+        processes: Those without which a Ray that was started here is not.
+    """
+
+    def missing() -> str:
+        dead = [process for process in processes if not process.alive()]
+        names = " and ".join(f"{process.name} ({process.pid})" for process in dead)
+        return names and f"{names} is gone, killed for memory or by somebody"
+
+    return missing
+
+
+def head(
+    address: str, silent: float = SILENT, clock: Callable[[], float] = time.monotonic
+) -> Missing:
+    """Return what says whether the head of a cluster is gone.
+
+    Args:
+        address: Of its store, "HOST:PORT".
+        silent: Seconds that it may be without an answer: a network may be, too.
+        clock: Seconds from anywhere.
+    """
+    host, _, port = address.rpartition(":")
+    answered = clock()
+
+    def missing() -> str:
+        nonlocal answered
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=EVERY).close()
+        except OSError:
+            if clock() - answered >= silent:
+                return f"head at {address} has not answered for {silent:.0f} s"
+        else:
+            answered = clock()
+        return ""
+
+    return missing
+
+
+def _message(missing: str) -> str:
     return (
-        f"Ray, which the workers run on, has died: its {names} is gone, killed for memory or by "
-        "somebody; what was finished is kept, and `mer-nas resume` goes on from there"
+        f"Ray, which the workers run on, has died: its {missing}; what was finished is kept, and "
+        "`mer-nas resume` goes on from there"
     )
 
 
 @contextlib.contextmanager
-def heard(processes: Sequence[Process], clear: Callable[[], object]) -> Iterator[None]:
-    """Raise in this thread as soon as one of these processes has died.
+def heard(missing: Missing, clear: Callable[[], object]) -> Iterator[None]:
+    """Raise in this thread as soon as something of Ray is gone.
 
     Args:
-        processes: Ray's own, on this machine; none where it is a cluster that was joined.
+        missing: Says what is.
         clear: Ends what is left of it, where this thread does not come back in time.
 
     Raises:
-        RayDied: One has.
+        RayDied: Something is.
     """
-    if not processes:
-        yield
-        return
     here, left = threading.get_ident(), threading.Event()
-    dead: list[Process] = []
+    dead = ""
 
     def watch() -> None:
+        nonlocal dead
         while not left.wait(EVERY):
-            dead.extend(process for process in processes if not process.alive())
-            if dead:
+            if dead := missing():
                 _raise_in(here, _Died)
                 if not left.wait(GRACE):
                     _leave(_message(dead), clear)
