@@ -19,8 +19,8 @@ takes a tenth of the time. Counted are
     stuck      studies that did not come to their end
 
 One line a study goes to DIR/crash.jsonl; whoever gives the folder again goes on where that ends.
-Last run on two crowded cores of an AMD EPYC: 27 kills of drivers and groups without Ray, all
-zeros. With Ray it has not been run yet: Ray did not start there.
+Last run on two crowded cores of an AMD EPYC: 105 kills of drivers and groups without Ray, all
+zeros. With Ray it has not been run to its end yet.
 
 Nothing is timed. It runs at low priority, and ends with status 1 where not all counts are zero.
 """
