@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from mer_nas.settings import Settings
     from mer_nas.study.compare import ComparedCandidates
     from mer_nas.study.evaluate import Evaluated
+    from mer_nas.study.leaderboard import Leaderboard
     from mer_nas.study.plan import Plan
     from mer_nas.study.reproduction.reproduce import Reproduction
     from mer_nas.systems import System
@@ -71,6 +72,7 @@ __all__ = [
     "hub_folder",
     "keys",
     "layouts",
+    "leaderboard",
     "load_model",
     "load_study",
     "open_export",
@@ -562,6 +564,52 @@ def evaluate(
     clips = load_clips(resolved, point, on_event)
     on_event(Note(clips.describe()))
     return evaluate(resolved, clips, point, seeds, on_event)
+
+
+def leaderboard(
+    *words: str,
+    folder: str | Path,
+    seeds: int = 2,
+    hours: float = 2.0,
+    plan: bool = False,
+    on_event: Listener = ignore,
+    **settings: Any,
+) -> Leaderboard:
+    """Measure every named network under the protocol of `study.folds`.
+
+    Each is trained by its own recipe and by `trainer`; finished rows are not run again.
+
+    Args:
+        *words: As on the command line; without `space=` the networks of all shipped spaces.
+        folder: Where the leaderboard lies, or is begun.
+        seeds: Repetitions of the protocol.
+        hours: The most that a row may take on one core; what takes longer is named with its cost.
+        plan: Only say what would be measured and how long each takes; make and train nothing.
+        on_event: Is told what happens.
+        **settings: As for `search`.
+
+    Raises:
+        ConfigError: A word is wrong, or no named network reads what the data give.
+    """
+    from mer_nas.study.leaderboard_run import measure_leaderboard
+
+    words, point, seeds = _asked(words, None, seeds)
+    if point is not None:
+        raise ConfigError("a leaderboard holds every named network; no point= would be right")
+    one = "space" in settings or any(word.startswith("space=") for word in words)
+    each = [{}] if one else [{"space": name} for name in presets("space")]
+    spaces = [_resolved(words, settings | space, also=("seeds",))[0] for space in each]
+    told = [word for word in words if not word.startswith(("data.root=", "ray."))]
+    line = ["mer-nas", "evaluate", "--leaderboard", str(folder), *told, f"seeds={seeds}"]
+    return measure_leaderboard(
+        spaces,
+        Path(folder),
+        seeds,
+        hours,
+        command=f"{shlex.join(line)} --hours {hours:g}",
+        planned=plan,
+        on_event=on_event,
+    )
 
 
 def plan_evaluation(

@@ -38,8 +38,18 @@ def test_nothing_lands_beside_the_package(shipped: set[str]) -> None:
 
 def test_only_yaml_travels_with_the_presets(shipped: set[str]) -> None:
     presets = {name for name in shipped if name.startswith("mer_nas/presets/")}
+    presets -= {
+        name for name in presets if name.startswith("mer_nas/presets/studies/leaderboard/")
+    }
     assert presets
     assert all(name.endswith(".yaml") for name in presets)
+
+
+def test_the_leaderboard_travels_whole(shipped: set[str]) -> None:
+    board = ROOT / "studies" / "leaderboard"
+    files = {f.relative_to(board).as_posix() for f in board.rglob("*") if f.is_file()}
+    assert "leaderboard.json" in files
+    assert {f"mer_nas/presets/studies/leaderboard/{name}" for name in files} <= shipped
 
 
 @pytest.mark.parametrize(("group", "folder"), FOLDERS.items())

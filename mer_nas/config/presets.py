@@ -46,6 +46,11 @@ def names(group: str) -> list[str]:
     return names_in(_folder(group))
 
 
+def beside(group: str, name: str) -> Traversable:
+    """Return what lies beside the presets of `group` under a name, whether it is there or not."""
+    return _folder(group).joinpath(name)
+
+
 def names_in(folder: Traversable) -> list[str]:
     """Return the names of the YAML files in a folder, sorted."""
     files = (file.name for file in folder.iterdir())

@@ -93,6 +93,12 @@ class Literature(Config):
         return _table() if same else None
 
 
+def claim_of(point: str) -> _PublishedSystem | None:
+    """Return what a paper states for the composite of a system that is built here as a point."""
+    rows = (row for row in _table().rows if row.system is not None and row.system.point == point)
+    return next(rows, None)
+
+
 @cache
 def _table() -> Literature:
     file = files("mer_nas.report") / "literature.yaml"

@@ -20,11 +20,12 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from mer_nas.config.base import Config
+from mer_nas.config.base import Config, Tree
 from mer_nas.errors import DataError, StudyError
 from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
 from mer_nas.report import CandidateSummary
 from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare_pairs, estimate
+from mer_nas.study.evaluate import PLACES
 from mer_nas.study.named_candidates import Measured, MeasuredIn, NamedCandidate, named_candidates
 from mer_nas.wording import brief, count
 
@@ -139,11 +140,20 @@ def _refuse_other_clips(first: NamedCandidate, other: NamedCandidate) -> None:
     if one.data.fingerprint == two.data.fingerprint:
         return
     told = [
-        (source.data_settings, source.data.classes, source.data.counts, source.data.subjects)
+        (
+            _without_places(source.data_settings),
+            source.data.classes,
+            source.data.counts,
+            source.data.subjects,
+        )
         for source in (one, two)
     ]
     if told[0] != told[1] or not one.data_settings:
         raise StudyError(_other_clips(first, other))
+
+
+def _without_places(settings: Tree) -> Tree:
+    return {key: value for key, value in settings.items() if key not in PLACES}
 
 
 def _other_clips(first: NamedCandidate, other: NamedCandidate) -> str:

@@ -4,7 +4,8 @@ runs/moe-synthetic-1      a study, which stands for what it hands over, a candid
 moe-synthetic-1:prog_s    a point of a study; also :17 for a trial, :rank2 of its final stage,
                           :rank1 for its best candidate alone, :ensemble for its ensemble
 DIR/report.json           a report, wherever it lies
-runs/evaluations/NAME     what `mer-nas evaluate` measured
+runs/evaluations/NAME     what `mer-nas evaluate` measured; also by its name alone, if there is one
+leaderboard               every row of a leaderboard, the best first; :ROW for one
 prog_s                    a bare name: of the first study
 """
 
@@ -34,10 +35,11 @@ from mer_nas.statistics import Correction
 from mer_nas.study.evaluate import FILE as EVALUATION
 from mer_nas.study.evaluate import folds_of, read_evaluation
 from mer_nas.study.folder import RUNS, StudyFolder
+from mer_nas.study.leaderboard import find_leaderboard, ranked, row_file
 
 HOW = (
     "STUDY, STUDY:POINT, STUDY:17 for a trial, STUDY:rank1, STUDY:ensemble, a report.json, a "
-    "folder of `mer-nas evaluate`, or a bare POINT of the first study"
+    "folder or name of `mer-nas evaluate`, a leaderboard, or a bare POINT of the first study"
 )
 MeasuredIn = Literal["final", "search", "evaluation"]
 
@@ -107,7 +109,7 @@ def named_candidates(words: Sequence[str]) -> tuple[list[NamedCandidate], list[s
     """
     found: list[NamedCandidate] = []
     twice: list[str] = []
-    for word in words:
+    for word in _rows_named(words):
         candidate = _named(word, found[0] if found else None)
         same = next((entry for entry in found if _is_same(entry, candidate)), None)
         if same is None:
@@ -121,6 +123,13 @@ def named_candidates(words: Sequence[str]) -> tuple[list[NamedCandidate], list[s
             f"{' '.join(words)}: one candidate compares with nothing; name two or more: {HOW}"
         )
     return found, twice
+
+
+def _rows_named(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words, and for that of a leaderboard those of its rows, the best first."""
+    for word in words:
+        board = find_leaderboard(word) if word and _file(word) is None else None
+        yield from [word] if board is None else (f"{word}:{row}" for row in ranked(board))
 
 
 def _is_same(one: NamedCandidate, other: NamedCandidate) -> bool:
@@ -143,9 +152,13 @@ def _named(word: str, first: NamedCandidate | None) -> NamedCandidate:
     study, colon, name = word.rpartition(":")
     if colon and (file := _file(study)) is not None and file.name != EVALUATION:
         return _candidate(word, _study(file), name)
+    if colon and (board := find_leaderboard(study)) is not None:
+        return _evaluated(word, row_file(board, name), board.name)
     bare = not colon and "/" not in word and not word.endswith(".json")
     if first is not None and first.source.report is not None and bare:
         return _candidate(word, first.source, word)
+    if bare and (file := _only_evaluation(word)) is not None:
+        return _evaluated(word, file)
     names = [file.parent.name for file in RUNS.glob("*/origin.json")]
     raise StudyError(f"{unknown('study or report', study or word, names)}; right: {HOW}")
 
@@ -179,9 +192,23 @@ def _study(file: Path) -> _ResultFile:
     return _ResultFile(file, study.name, study.data, settings, study.code_version, report)
 
 
-def _evaluated(word: str, file: Path) -> NamedCandidate:
+def _only_evaluation(name: str) -> Path | None:
+    """Return what `mer-nas evaluate` measured under a name, or none where there is none.
+
+    Raises:
+        StudyError: It measured several.
+    """
+    found = sorted((RUNS / "evaluations").glob(f"{name}-*/{EVALUATION}"))
+    found = [file for file in found if read_evaluation(file).name == name]
+    if len(found) > 1:
+        names = ", ".join(str(file.parent) for file in found)
+        raise StudyError(f"{name}: evaluated more than once; one of {names} would be right")
+    return found[0] if found else None
+
+
+def _evaluated(word: str, file: Path, board: str = "evaluated") -> NamedCandidate:
     found = read_evaluation(file)
-    source = _ResultFile(file, "evaluated", found.data, found.data_settings, found.code_version)
+    source = _ResultFile(file, board, found.data, found.data_settings, found.code_version)
     measured = tuple(Measured("evaluation", *item) for item in found.protocols.items())
     return NamedCandidate(word, source, found.name, found, measured, chosen=not found.warm_start)
 

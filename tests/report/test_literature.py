@@ -52,7 +52,10 @@ def test_a_system_is_as_faithful_here_as_the_space_says_that_offers_it(
     rows: dict[str, Any],
 ) -> None:
     built = {row.system.point: row.system for row in rows.values() if row.system is not None}
-    assert built.keys() == {"htnet_ref", "dre", "prog", "fdp_code", "dual", "medn"}
+    assert built.keys() == {
+        "htnet_ref", "dre", "prog", "fdp_code", "dual", "medn",
+        "ststnet", "off_apexnet", "dual_inception", "rcn_a",
+    }  # fmt: skip
     assert built["htnet_ref"].fidelity == "code"
     for point, system in built.items():
         tree = presets.read("space", system.space)

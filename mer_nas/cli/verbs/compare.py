@@ -32,12 +32,14 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
     stands for what it hands over, a candidate or an ensemble; STUDY:rank1 for its best candidate
     alone, STUDY:ensemble for its ensemble, STUDY:POINT and STUDY:17 for a point and a trial of
     it, and a bare POINT for one of the first study. What `mer-nas evaluate` measured is named by
-    its folder. What is named twice, as a study and the point that won it, is compared once.
+    its folder or its name, and `leaderboard` stands for every named network. What is named
+    twice, as a study and the point that won it, is compared once.
     Nothing is trained.
 
     \b
     mer-nas compare runs/moe-synthetic-1 runs/hybrid-synthetic-1
     mer-nas compare runs/moe-synthetic-1 prog_s dre_s --picture compare.svg
+    mer-nas compare mine leaderboard
     mer-nas compare runs/moe-synthetic-1:17 other/report.json --json
     mer-nas compare runs/moe-synthetic-1:ensemble runs/moe-synthetic-1:rank1
     """

@@ -1,0 +1,137 @@
+"""Named networks under one protocol: how a leaderboard is made, and what the shipped one says."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from pyarrow import parquet
+from sklearn.metrics import f1_score
+
+from mer_nas.config import presets
+
+Call = Callable[..., Result]
+SHIPPED = Path(__file__).parents[2] / "studies" / "leaderboard"
+ROWS = sorted(file.parent for file in SHIPPED.glob("*/evaluation.json"))
+
+
+@pytest.fixture
+def words(tiny: list[str]) -> list[str]:
+    """The words of a leaderboard of the smallest space."""
+    return ["evaluate", "--leaderboard", "board", *tiny, "study.folds=loso", "seeds=1"]
+
+
+def test_every_named_network_is_measured_once_by_its_own_recipe_and_by_the_trainer(
+    words: list[str], tiny: list[str], call: Call
+) -> None:
+    planned = json.loads(call(*words, "--plan", "--json").stdout)
+    assert {entry["name"] for entry in planned["entries"]} == {"seed-own", "seed-tiny"}
+    assert not Path("board").exists()
+    made = call(*words)
+    assert made.exit_code == 0, made.output
+    assert made.stderr.count(" folds; about ") == 2 * 4
+    scores = {
+        name: json.loads(Path("board", name, "evaluation.json").read_text())["protocols"]["LOSO"]
+        for name in ("seed-own", "seed-tiny")
+    }
+    table = Path("board/README.md").read_text()
+    for name, (score,) in scores.items():
+        recipe = name.removeprefix("seed-")
+        assert re.search(rf"\| seed \| {recipe} \|.*\| {score['uf1']:.3f} \| \[", table)
+    assert call(*words).stderr.count(" folds; about ") == 0  # nothing is measured again
+    assert Path("board/README.md").read_text() == table
+    # A network of one's own becomes a row beside them, or is held against each.
+    closed = ["space.architecture.paths.0.stages.repeat=1", "space.trainer.lr=5e-3"]
+    mine = [*closed, "space.architecture.paths.0.stem.width=16"]
+    assert call("evaluate", *tiny, *mine, "study.folds=loso", "--quiet").exit_code == 0
+    found = json.loads(call("compare", "board", "small", "--json").stdout)
+    names = [row["name"] for row in found["rows"]]
+    assert names[2] == "evaluated:small"
+    assert {*names[:2]} == {"board:seed-own", "board:seed-tiny"}
+    assert found["rows"][0]["uf1"]["value"] >= found["rows"][1]["uf1"]["value"]
+    first = json.loads(call("compare", "small", "board:seed-own", "--json").stdout)["rows"]
+    assert [row["name"] for row in first] == ["evaluated:small", "board:seed-own"]
+
+
+def test_a_row_that_takes_too_long_has_a_cost_and_no_score(words: list[str], call: Call) -> None:
+    pace = "study.pace={per_operation: 1000, per_mac: 0, per_value: 0}"  # a step takes hours
+    made = call(*words, pace)
+    assert made.exit_code == 0, made.output
+    table = Path("board/README.md").read_text()
+    assert len(re.findall(r"h on one core, and a row may take 2: a GPU", table)) == 2
+    assert [path.name for path in sorted(Path("board").iterdir())] == [
+        "README.md",
+        "leaderboard.json",
+    ]
+    for word, said in (
+        ("board", "no row of this leaderboard is measured yet"),
+        ("board:seed-own", "seed-own is not measured: about "),
+    ):
+        refused = call("compare", word, word)
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith("mer-nas: board: ")
+        assert said in refused.stderr
+
+
+def test_a_leaderboard_is_of_no_single_network_and_of_clips_that_some_can_read(
+    words: list[str], call: Call
+) -> None:
+    refused = call(*words, "point=seed")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "mer-nas: a leaderboard holds every named network; no point= would be right\n",
+    )
+    refused = call(*words, "data.size=32")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(
+        "mer-nas: no named network fits: the first one reads inputs of 28 pixels, but data faces"
+    )
+
+
+# The shipped one
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_scores_of_a_shipped_row_follow_from_its_predictions(row: Path) -> None:
+    said = json.loads((row / "evaluation.json").read_text())
+    table = parquet.read_table(row / "predictions.parquet").to_pydict()
+    for score in said["protocols"]["LOSO"]:
+        chosen = [
+            (label, guess)
+            for label, guess, seed in zip(
+                table["label"], table["predicted"], table["repetition"], strict=True
+            )
+            if seed == score["repetition"]
+        ]
+        assert len(chosen) == said["data"]["counts"]["clips"]
+        assert score["uf1"] == pytest.approx(f1_score(*zip(*chosen, strict=True), average="macro"))
+
+
+def test_a_network_stands_in_the_shipped_table_measured_or_with_the_reason_why_not() -> None:
+    board = json.loads((SHIPPED / "leaderboard.json").read_text())
+    named = {
+        entry["name"]
+        for name in presets.names("space")
+        for part in ("points", "references")
+        for entry in presets.read("space", name).get(part, ())
+    }
+    assert {name for e in board["entries"] for name in (e["origin"], *e["also"])} == named
+    table = (SHIPPED / "README.md").read_text()
+    done, lacking = table.split("## Not measured")
+    assert done.count(" [") > len(ROWS)
+    for entry in board["entries"]:
+        where = done if (SHIPPED / entry["name"]).is_dir() else lacking
+        assert f"| {', '.join((entry['origin'], *entry['also']))} | {entry['recipe']} |" in where
+
+
+def test_the_shipped_leaderboard_is_compared_without_a_clip(call: Call, here: Path) -> None:
+    found = json.loads(call("compare", "leaderboard", "--json").stdout)
+    assert [row["name"] for row in found["rows"]] == sorted(
+        (f"leaderboard:{row.name}" for row in ROWS),
+        key=lambda name: -next(r["uf1"]["value"] for r in found["rows"] if r["name"] == name),
+    )
+    assert (found["clips"], found["subjects"], found["protocol"]) == (309, 40, "LOSO")
+    for row in ROWS:  # and says nothing of where the clips lay
+        assert not re.search(r'"root|"/', (row / "evaluation.json").read_text())
