@@ -1,6 +1,5 @@
 """What networks can read of a clip: the one table of inputs, and of action units."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -44,7 +43,7 @@ KEYFRAMES_RGB = "keyframes_rgb"
 FRAMES = "frames"
 CLIP_FRAMES = "clip_frames"
 
-INPUTS: Mapping[str, Input] = {
+INPUTS: dict[str, Input] = {
     FLOW: Input(3, False, "optical flow u, v and its strain, onset to apex"),
     FLOW_RGB: Input(3, False, "the same flow as colour: hue is its angle, value its magnitude"),
     DIFFERENCE: Input(3, False, "apex minus onset, in colour"),
@@ -54,9 +53,9 @@ INPUTS: Mapping[str, Input] = {
     FRAMES: Input(1, True, "evenly spaced grey frames, onset to apex"),
     CLIP_FRAMES: Input(1, True, "evenly spaced grey frames, onset to offset; no apex is needed"),
 }
-"""Every input by its name."""
+"""Every input by its name; those of users are added (see `mer_nas.data.own_inputs`)."""
 
-READABLE: Mapping[str, Input] = {
+READABLE: dict[str, Input] = {
     **INPUTS,
     "flow_uv": Input(2, False, "u and v of flow_uvs, without the strain", of=FLOW),
     "flow_u": Input(1, False, "u of flow_uvs, motion to the right", of=FLOW, channel=0),

@@ -19,7 +19,7 @@ from mer_nas import trust
 from mer_nas.config import overrides, presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.config.keys import keys
-from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
+from mer_nas.data.config import DataConfig, OwnData, PrecomputedFlow, RecordedData, SyntheticData
 from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.search.config import RayConfig, StudyConfig
 from mer_nas.space import SearchSpace
@@ -119,7 +119,7 @@ def _of_before(study: Tree) -> None:
 GROUPS: Mapping[str, type[Any] | UnionType] = {
     "space": SearchSpace,
     "trainer": TrainerConfig,
-    "data": SyntheticData | PrecomputedFlow | RecordedData,
+    "data": SyntheticData | PrecomputedFlow | RecordedData | OwnData,
     "study": StudyConfig,
     "ray": RayConfig,
 }

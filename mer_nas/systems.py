@@ -20,6 +20,7 @@ from mer_nas.space import FIDELITY, Fidelity, Point, Reference, SearchSpace
 from mer_nas.space.domains import BlockChoice, BlockNode, Items, Node, Repeat
 from mer_nas.space.walks import values
 from mer_nas.training.config import TrainerConfig
+from mer_nas.training.own_augmentations import refuse_unknown
 from mer_nas.training.own_losses import try_loss
 
 MAX_COMBINATIONS = 1_000
@@ -251,6 +252,7 @@ def trained_by(
     tree = apply(merge(trainer.model_dump(mode="json"), recipe), dict(words))
     found = validate(TrainerConfig, tree, f"{place}: trainer")
     try_loss(found.loss)
+    refuse_unknown(found.augment.own)
     return found
 
 

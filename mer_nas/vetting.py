@@ -23,8 +23,10 @@ from mer_nas.architectures.user_blocks import is_user_block, record_built
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
+from mer_nas.data.own_inputs import try_inputs
 from mer_nas.errors import ConfigError, Infeasible, shown
 from mer_nas.evaluation.deterministic import deterministic
+from mer_nas.evaluation.own_metrics import try_metrics
 from mer_nas.inputs import ACTION_UNITS
 from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
@@ -34,6 +36,7 @@ from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.fit import TrainingDiverged, fit
 from mer_nas.training.losses import Targets
+from mer_nas.training.own_augmentations import refuse_unknown
 from mer_nas.training.own_losses import try_loss
 from mer_nas.wording import brief
 
@@ -121,9 +124,13 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     """
     load_extensions(space.extensions)
     try_loss(trainer.loss)
+    refuse_unknown(trainer.augment.own)
+    try_metrics()
+    try_inputs()
     for point in space.file.points:
         network = parsed(point, f"{space.place}: {point.name}")
-        if any(is_user_block(visit.part) for visit in walk(network)):
+        own = any(is_user_block(visit.part) for visit in walk(network))
+        if own or trainer.augment.own:
             try_own(network, trainer)
     if not drawn:
         return []
@@ -155,7 +162,7 @@ def try_own(network: Architecture, trainer: TrainerConfig) -> None:
         labels = torch.arange(_CLIPS) % _CLASSES
         targets = Targets(labels, torch.zeros(_CLIPS, len(ACTION_UNITS)))
         step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
-        kinds = ", ".join(sorted({each.block.kind for each in own}))
+        kinds = ", ".join(sorted({each.block.kind for each in own})) or "the network"
         with own.checked(_CLIPS):
             try:
                 fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
@@ -200,6 +207,7 @@ def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
                 recipe = merge(trainer.model_dump(mode="json"), tree.get("trainer", {}))
                 drawn = validate(TrainerConfig, recipe, f"{space.place}: trainer")
                 try_loss(drawn.loss)
+                refuse_unknown(drawn.augment.own)
             except Infeasible:
                 continue  # a relation keeps it out
             except ConfigError as error:
@@ -350,6 +358,7 @@ class _Values:
             BlockError: One fails, or gives another shape than it says.
         """
         own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+        own |= {f"augment.own.{name}" for name in self.trainer.augment.own}
         if own - self.tried_own:
             self.tried_own |= own
             try_own(network, self.trainer)

@@ -8,8 +8,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mer_nas.architectures import SLOTS, extensions, refresh
-from mer_nas.training import own_losses
+from mer_nas.data import own_inputs
+from mer_nas.data.own_sets import DATA_SETS
+from mer_nas.evaluation.own_metrics import OWN_METRICS
+from mer_nas.training.own_augmentations import AUGMENTATIONS
+from mer_nas.training.own_losses import LOSSES
 from mer_nas.trust import asking
+
+OWN = (LOSSES, OWN_METRICS, AUGMENTATIONS, DATA_SETS)
+"""Functions of users, which tests forget."""
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -173,11 +180,12 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = {name: dict(registry._components) for name, registry in SLOTS.items()}
     monkeypatch.setattr(extensions, "_loaded", {})
     monkeypatch.setattr(extensions, "_packages", {})
-    losses = dict(own_losses.LOSSES)
+    before_own = {id(each): list(each) for each in OWN}
     with asking(True):
         yield
     for name, registry in SLOTS.items():
         registry._components = before[name]
-    own_losses.LOSSES.clear()
-    own_losses.LOSSES.update(losses)
+    for each in OWN:
+        each.forget([name for name in each if name not in before_own[id(each)]])
+    own_inputs.forget(list(own_inputs.OWN_INPUTS))
     refresh()

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.config import DataConfig, PrecomputedFlow, RecordedData, SyntheticData
+from mer_nas.data.config import DataConfig, OwnData, PrecomputedFlow, RecordedData, SyntheticData
 from mer_nas.data.needs import Needs
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:
             from mer_nas.data.sources.precomputed import load_precomputed
 
             return load_precomputed(config)
+        case OwnData():
+            from mer_nas.data.sources.own import load_own
+
+            return load_own(config, needs)
         case RecordedData():
             from mer_nas.data.sources.recorded import load_recorded, one_by_one
 

@@ -99,4 +99,32 @@ class RecordedData(Config):
         return Provides(f"data {self.name}", tuple(INPUTS), action_units=True)
 
 
-DataConfig = Annotated[SyntheticData | PrecomputedFlow | RecordedData, Field(discriminator="kind")]
+class OwnData(Config):
+    """Clips that a function of the user's own yields."""
+
+    kind: Literal["own"] = "own"
+    """A function of an extension."""
+    name: Name = "own"
+    """What the clips are called, in reports and in the names of studies."""
+    function: str
+    """The name that `@dataset` gives it."""
+    root: Place | None = None
+    """Folder that it is given."""
+    arguments: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """Further arguments of it, by name."""
+    classes: tuple[str, ...] = ("negative", "positive", "surprise")
+    """Names of the classes, in their order."""
+    frames: Literal["raw", "cropped"] = "cropped"
+    """raw: faces are still to be aligned; cropped: frames show the registered face."""
+    pipeline: Pipeline = Field(default_factory=Pipeline)
+    """How inputs are made from frames."""
+
+    @property
+    def provides(self) -> Provides:
+        """Every input at any size."""
+        return Provides(f"data {self.name}", tuple(INPUTS))
+
+
+DataConfig = Annotated[
+    SyntheticData | PrecomputedFlow | RecordedData | OwnData, Field(discriminator="kind")
+]

@@ -96,6 +96,8 @@ def that_fit(peak: Callable[[int], int], room: int) -> int:
 
 def unstackable(candidate: Candidate, classes: int, device: torch.device) -> str:
     """Return why folds of a candidate cannot be trained together; empty where they can."""
+    if candidate.trainer.augment.own:
+        return "an augmentation of the user's own is asked about one fold at a time"
     with deterministic(0, device):
         torch.set_default_dtype(torch.float64)
         try:

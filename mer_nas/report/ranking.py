@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Share, Tree
 from mer_nas.evaluation.metrics import METRICS
 from mer_nas.report.candidates import CandidateSummary, FinalistSummary, TrialSummary
 from mer_nas.report.ensembles import EnsembleSummary, MemberSummary
-from mer_nas.report.scores import ALL_SCORES, Spread, spreads
+from mer_nas.report.scores import ALL_SCORES, OwnSpread, Spread, own_spreads, spreads
 from mer_nas.report.summary import StudySummary
 from mer_nas.search.events import Outcome
 from mer_nas.statistics import Difference, Estimate
@@ -158,6 +158,8 @@ class Winner(RankedCandidate):
     """F1 of the classes, each counted as often as it has clips."""
     fold_f1: Spread | None = None
     """Mean over folds of the F1 of each; not pooled, so not to be compared with `uf1`."""
+    own: dict[str, OwnSpread] = Field(default_factory=dict)
+    """Metrics of the user's own, by their names."""
     honesty: str
     """How far the scores can be trusted, in a sentence."""
     against: _Margin | None
@@ -182,6 +184,7 @@ class Winner(RankedCandidate):
             "uar": None,
             "accuracy": None,
             **spreads(found.repetitions, ALL_SCORES),
+            "own": own_spreads(found.repetitions),
             "key": found.key,
             "honesty": CORRECTED if known else HONESTY,
             "alternative": Alternative.of(summary),

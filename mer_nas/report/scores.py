@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Share
 from mer_nas.evaluation.metrics import METRICS, Confusion, Counts, Scores
+from mer_nas.evaluation.own_metrics import own_scores
 from mer_nas.evaluation.results import FoldResult, confusions_by_dataset, fold_average
 from mer_nas.statistics import by_subject
 
@@ -32,6 +34,8 @@ class SeedScores(Scores):
     """Confusion of each subject, in the order of `DataSummary.subjects`; empty where unknown."""
     fold_f1: Share | None = None
     """Mean over folds of the F1 of each, of the classes that occur in it; not pooled."""
+    own: dict[str, float] = Field(default_factory=dict)
+    """What metrics of the user's own say of the pooled predictions, by their names."""
     datasets: tuple[DatasetScores, ...] = ()
     """The same predictions by data set, where there are several."""
 
@@ -53,6 +57,7 @@ class SeedScores(Scores):
             repetition=repetition,
             subjects=found.tolist(),
             fold_f1=fold_average(results),
+            own=own_scores(results),
             datasets=tuple(
                 DatasetScores.of(counts, name=name)
                 for name, counts in (by_dataset.items() if len(by_dataset) > 1 else ())
@@ -60,19 +65,19 @@ class SeedScores(Scores):
         )
 
 
-class Spread(Config):
-    """A score over several seeds."""
+class OwnSpread(Config):
+    """A number of any size over several seeds, such as a metric of the user's own."""
 
-    mean: Share
+    mean: float
     deviation: NonNegativeFloat | None
     """Standard deviation (n - 1); none for a single seed."""
-    low: Share
-    high: Share
+    low: float
+    high: float
     seeds: PositiveInt
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return mean, standard deviation and range of a score over seeds.
+    def of(cls, values: Sequence[float]) -> Self:
+        """Return mean, standard deviation and range of a number over seeds.
 
         >>> Spread.of([0.5, 0.75]).mean, Spread.of([0.5]).deviation
         (0.625, None)
@@ -86,6 +91,14 @@ class Spread(Config):
             high=high,
             seeds=len(values),
         )
+
+
+class Spread(OwnSpread):
+    """A score over several seeds."""
+
+    mean: Share
+    low: Share
+    high: Share
 
 
 def counts_by_subject(scores: Sequence[SeedScores]) -> Counts:
@@ -106,6 +119,12 @@ def spreads(scores: Sequence[Scores], names: Sequence[str] = tuple(METRICS)) -> 
         for name, values in columns.items()
         if values and None not in values
     }
+
+
+def own_spreads(scores: Sequence[SeedScores]) -> dict[str, OwnSpread]:
+    """Return the spread of each metric of the user's own that every repetition has."""
+    names = [name for name in scores[0].own if all(name in each.own for each in scores)]
+    return {name: OwnSpread.of([each.own[name] for each in scores]) for name in names}
 
 
 class ConfusionMatrix(Config):

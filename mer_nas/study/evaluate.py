@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -25,6 +25,7 @@ from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Scores
+from mer_nas.evaluation.own_metrics import own_scores
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
@@ -38,6 +39,8 @@ from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
 SCHEMA: Final = "mer-nas evaluation 1"
+PLACES: Final = frozenset({"root", "roots", "cache"})
+"""Settings of data that say where they lie on one machine: no part of what they are."""
 BY_DATA = ("LOSO", "LODO")
 """Protocols whose folds follow from the data; the others also depend on the seed of the study."""
 
@@ -103,6 +106,8 @@ class Evaluated:
     """How faithful the point is to its source."""
     differs: str = ""
     """Where it is not."""
+    own: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """What metrics of the user's own say, one number for each seed."""
 
     def __repr__(self) -> str:
         """Return what was measured and what it came to."""
@@ -141,8 +146,9 @@ class Evaluated:
                     "uar": score.uar,
                     "accuracy": score.accuracy,
                     "confusion": [list(row) for row in score.confusion],
+                    **{name: values[seed] for name, values in self.own.items()},
                 }
-                for score in self.scores
+                for seed, score in enumerate(self.scores)
             ],
             "folder": str(self.folder),
             **self.candidate.dump(),
@@ -169,8 +175,35 @@ def evaluate(
         ConfigError: The space is open and no point is named, or a reference does not fit the data.
         TrainingFailed: A fold cannot be trained; those that can are kept.
     """
-    study, files = settings.study, settings.space.extensions
     name, candidate = chosen(settings, point)
+    return measured(settings, clips, name, candidate, point, seeds, on_event)
+
+
+def measured(
+    settings: Settings,
+    clips: ClipSet,
+    name: str,
+    candidate: Candidate,
+    point: str | None = None,
+    seeds: int = 1,
+    on_event: Listener = ignore,
+) -> Evaluated:
+    """Take a candidate through the protocol, as `evaluate` does, whatever its recipe is.
+
+    Args:
+        settings: Space, data, study and workers.
+        clips: The data.
+        name: What the candidate is called.
+        candidate: What is measured.
+        point: The point or reference that its architecture is, if it is one.
+        seeds: Repetitions of the protocol.
+        on_event: Is told what happens.
+
+    Raises:
+        ConfigError: The candidate does not fit the data.
+        TrainingFailed: A fold cannot be trained; those that can are kept.
+    """
+    study, files = settings.study, settings.space.extensions
     protocol = plan(clips, study.folds, study.seed, study.block)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     evaluator = Evaluator(clips, protocol, study.seed, files)
@@ -180,6 +213,7 @@ def evaluate(
     )
     for label, reason in done.failures.items():
         raise TrainingFailed(f"{label} cannot be trained: {reason}")
+    own = [own_scores(results) for results in done.results.values()]
     entry = settings.space.point(point) if point is not None else None
     found = Evaluated(
         name,
@@ -190,7 +224,10 @@ def evaluate(
         study.seed,
         clips.fingerprint,
         code_version(files),
-        *((entry.source, entry.fidelity, entry.differs) if entry is not None else ()),
+        source=entry.source if entry is not None else "",
+        fidelity=entry.fidelity if entry is not None else None,
+        differs=entry.differs if entry is not None else "",
+        own={name: tuple(each[name] for each in own) for name in own[0]},
     )
     _keep(_written(found, settings, clips, list(done.results.values())), folder / FILE)
     return found

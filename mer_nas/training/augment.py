@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mer_nas.errors import ConfigError
 from mer_nas.inputs import (
     DIFFERENCE,
     DYNAMIC_IMAGE,
@@ -202,7 +203,10 @@ def magnify(name: str, clips: Tensor, factors: Tensor) -> Tensor:
         return (clips * factor).clamp(max=1)
     if INPUTS[name].timed:
         return torch.lerp(clips[:, :1].expand_as(clips), clips, factor)
-    raise ValueError(f"nobody has said what magnified motion does to {name!r}")
+    raise ConfigError(
+        f"trainer.augment.scale: nobody has said what magnified motion does to {name!r}; 0 would "
+        "be right"
+    )
 
 
 def _turn_hue(colours: Tensor, angles: Tensor) -> Tensor:

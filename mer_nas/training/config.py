@@ -1,7 +1,7 @@
 """How a candidate is trained on one fold, and the same on every fold."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 from pydantic import (
@@ -12,8 +12,10 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     Tag,
+    model_serializer,
     model_validator,
 )
 
@@ -54,6 +56,14 @@ class Augmentation(Config):
     mixup: NonNegativeFloat = 0.0
     """Blend each clip with another of its batch, and what is asked of them likewise; the share is
     drawn from Beta(mixup, mixup) for the batch. 0: no blending."""
+    own: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    """Augmentations of your own, by name, and how much of each; they come after the others."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no `own` where there is none: such a recipe is the one of before there was any."""
+        tree: dict[str, Any] = handler(self)
+        return tree if self.own else {key: tree[key] for key in tree if key != "own"}
 
 
 class TrainerConfig(Config):

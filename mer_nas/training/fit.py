@@ -26,6 +26,7 @@ from mer_nas.training.layout import channels_last
 from mer_nas.training.losses import Targets, TrainingLoss
 from mer_nas.training.memory import keep_freed
 from mer_nas.training.optimizer import Optimizer
+from mer_nas.training.own_augmentations import augment_own
 
 InputTensors = Mapping[str, Tensor]
 """By name, in the order in which the network takes them, each (N, C, H, W) or (N, T, C, H, W)."""
@@ -113,6 +114,7 @@ class _Loader:
         (self.count,) = {len(clips) for clips in inputs.values()}
         self.device = next(iter(inputs.values())).device
         shapes = {name: clips.shape[1:] for name, clips in inputs.items()}
+        self.own = trainer.augment.own
         self.draws = Draws(shapes, self.count, trainer, seed)
         self.step = 0
 
@@ -122,7 +124,9 @@ class _Loader:
             self.step = step + 1
             clips = places.to(self.device)
             inputs = {name: images.index_select(0, clips) for name, images in self.inputs.items()}
-            inputs = blend(change(inputs, changes), order, share)
+            inputs = change(inputs, changes)
+            inputs = augment_own(inputs, self.own, self.draws.generator)
+            inputs = blend(inputs, order, share)
             other = None if order is None else clips[order]
             yield _Batch(tuple(inputs.values()), clips, other, share, step)
 

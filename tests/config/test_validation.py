@@ -31,7 +31,7 @@ def test_every_mistake_is_said_each_in_its_line() -> None:
 
 def test_an_inner_block_lists_its_own_settings() -> None:
     assert complaint({"augment": {"flop": True}}) == [
-        "trainer.augment: no setting is called 'flop'; known: flip, mixup, noise, rotate, scale, shift. "
+        "trainer.augment: no setting is called 'flop'; known: flip, mixup, noise, own, rotate, scale, shift. "
         "Did you mean 'flip'?"
     ]
 

@@ -87,9 +87,9 @@ def test_a_loss_of_ones_own_trains_as_the_same_loss_of_ours(
         ),
         (
             ("logits: Tensor, target: Tensor) ->", "logits, target) ->"),
-            r"takes \(logits, target\);",
+            "the loss 'plain' has no annotation of logits, target;",
         ),
-        (('"weighted"', '"plain"'), "two losses are called 'plain'"),
+        (('"weighted"', '"plain"'), "line 13: another loss is called 'plain': losses.py, line 8"),
     ],
 )
 def test_what_is_no_loss_is_refused_with_its_line(

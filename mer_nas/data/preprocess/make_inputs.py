@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_nas.data.own_inputs import OWN_INPUTS, make_own
 from mer_nas.data.preprocess.flow import Dense, dense_flow, flow_uvs
 from mer_nas.inputs import (
     CLIP_FRAMES,
@@ -110,6 +111,8 @@ def make_inputs(
         seen[CLIP_FRAMES] = _pictures(footage.grey(_shares(frames)), size)
     if DYNAMIC_IMAGE in names:
         seen[DYNAMIC_IMAGE] = _dynamic_image(footage.grey(_onset_apex_offset(frames)), size)
+    for name in OWN_INPUTS.keys() & set(names):
+        seen[name] = make_own(name, footage.colour(_onset_apex_offset(frames)), size)
     return {name: seen[name] for name in names}
 
 
@@ -120,7 +123,7 @@ def moments_needed(names: Sequence[str], frames: int) -> tuple[Moment, ...]:
         found.update(_KEYS)
     if FRAMES in names:
         found.update(_moments(frames))
-    if DYNAMIC_IMAGE in names:
+    if {DYNAMIC_IMAGE, *OWN_INPUTS} & set(names):
         found.update(_onset_apex_offset(frames))
     return (*sorted(found), *(_shares(frames) if CLIP_FRAMES in names else ()))
 

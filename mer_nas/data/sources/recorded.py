@@ -22,6 +22,7 @@ from mer_nas.data.clips import Array, ClipSet
 from mer_nas.data.config import RecordedData
 from mer_nas.data.findings import Finding
 from mer_nas.data.needs import Needs
+from mer_nas.data.own_inputs import OWN_INPUTS, code_of
 from mer_nas.data.preprocess.cache import Cache
 from mer_nas.data.preprocess.config import ApexBy, Pipeline, Preparation
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
@@ -68,8 +69,8 @@ def load_recorded(config: RecordedData, needs: Needs, run: Runner) -> ClipSet:
     """
     how = Preparation(
         pipeline=config.pipeline,
-        size=needs.sizes[0] if needs.sizes else _SIZE,
-        frames=needs.frames or _FRAMES,
+        size=size_asked(needs),
+        frames=frames_asked(needs),
     )
     folder = config.cache.expanduser() if config.cache else None
     found = prepared(labelled(config), how, needs.inputs, folder, config.skip_missing, run)
@@ -119,7 +120,7 @@ def prepared(
         clips,
         records=tuple(map(_seen, clips.records, apexes)),
         inputs=arrays,
-        scaling={name: _scaling(name, how.pipeline) for name in names},
+        scaling={name: scaling_of(name, how.pipeline) for name in names},
         how=how,
         by_fold=frozenset(measured if how.pipeline.values == "magnitude" else ()),
     )
@@ -186,7 +187,9 @@ def _entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[
     ]
     keyframes = (record.onset, record.apex, record.offset, record.apex_source, record.fps)
     text = json.dumps([record.id, facts, keyframes, record.cropped])
-    return {name: Cache.key([name, text, how.model_dump_json(), _code()]) for name in names}
+    own = {name: code_of(name) for name in names if name in OWN_INPUTS}
+    text += how.model_dump_json()
+    return {name: Cache.key([name, text, own.get(name, ""), _code()]) for name in names}
 
 
 @once
@@ -253,7 +256,20 @@ def _seen(record: Record, apex: Array) -> Record:
     return replace(record, apex=number, apex_source=WAYS[way], frames=())
 
 
-def _scaling(name: str, pipeline: Pipeline) -> str:
+def size_asked(needs: Needs) -> int:
+    """Return height and width of inputs, in pixels."""
+    return needs.sizes[0] if needs.sizes else _SIZE
+
+
+def frames_asked(needs: Needs) -> int:
+    """Return how many frames there are from onset to apex."""
+    return needs.frames or _FRAMES
+
+
+def scaling_of(name: str, pipeline: Pipeline) -> str:
+    """Return how the values of an input follow from frames, in words."""
+    if name in OWN_INPUTS:
+        return "as the user's function gives it"
     own = {FLOW: f"u, v (pixels of a face of {pipeline.face}) and strain", **SCALING}[name]
     if name not in MEASURED:
         return own

@@ -225,7 +225,11 @@ def load_synthetic(config: SyntheticData, needs: Needs) -> ClipSet:
             units = recording.units if needs.action_units else None
             records.append(_record(config, recording, units))
     arrays = {name: np.stack([clip[name] for clip in seen]) for name in seen[0]}
-    scaling = {name: SCALING[name] for name in needs.inputs if name != FLOW}
+    scaling = {
+        name: SCALING.get(name, "as the user's function gives it")
+        for name in needs.inputs
+        if name != FLOW
+    }
     wider = _side(config) / PIXELS
     unit = np.array([wider, wider, 1], dtype=np.float32) * np.array(_UNIT, dtype=np.float32)
     if FLOW in arrays:

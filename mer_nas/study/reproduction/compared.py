@@ -17,10 +17,9 @@ from mer_nas.report import (
     FinalistSummary,
     LossCurve,
     SeedScores,
-    Spread,
     TrialSummary,
 )
-from mer_nas.report.scores import counts_by_subject
+from mer_nas.report.scores import OwnSpread, counts_by_subject
 from mer_nas.statistics import estimate
 from mer_nas.study.reproduction.consistency import differing, numbers_of
 from mer_nas.study.reproduction.followed import followed
@@ -122,13 +121,16 @@ def _metrics(then: Sequence[Config], now: Sequence[Config], of: str = "") -> Ite
         old, new = ([getattr(score, field) for score in scores] for scores in (then, now))
         if all(type(value) is float for value in (*old, *new)):
             yield from _metric(of + NAMES.get(field, field.replace("_", " ")), old, new)
+    told = [[s.own for s in scores if isinstance(s, SeedScores)] for scores in (then, now)]
+    for name in [name for name in (told[0] or [{}])[0] if all(name in own for own in told[1])]:
+        yield from _metric(name, *([own[name] for own in each] for each in told))
 
 
 def _metric(name: str, then: Sequence[float], now: Sequence[float]) -> Iterable[Number]:
     tolerance = max(then) - min(then)
     for seed, (stored, found) in enumerate(zip(then, now, strict=True), start=1):
         yield Number(f"{name}, seed {seed}", stored, found, tolerance)
-    old, new = Spread.of(then), Spread.of(now)
+    old, new = OwnSpread.of(then), OwnSpread.of(now)
     if old.deviation is not None and new.deviation is not None:
         yield Number(f"{name}, mean", old.mean, new.mean, tolerance)
         yield Number(f"{name}, deviation", old.deviation, new.deviation, tolerance)

@@ -31,6 +31,8 @@ TAKEN: Mapping[str, str] = {
     r"study\.trials\.\d+\.(curve\..*|number)": "the course of trials, which are not trained again",
     r"study\.(trials|finalists)\.\d+\.scores\.(\d+\.)?fold_f1": "of groups whose subjects only "
     "training tells",
+    r"study\.((trials|finalists)\.\d+|ensemble|nested)\.scores\.(\d+\.)?own\..*": "metrics of "
+    "the user's own, of predictions that only training gives",
     r"study\.nested\.scores\.\d+\.fold_f1": "of groups whose subjects only training tells",
     r"study\.finalists\.\d+\.(learning|hindsight)\..*": "losses of trainings, and looking back at "
     "them; the winner's losses follow from training it",

@@ -1,0 +1,62 @@
+"""Metrics of users: functions of labels and probabilities, reported beside UF1.
+
+    @metric("kappa")
+    def kappa(labels: np.ndarray, probabilities: np.ndarray) -> float:
+        return cohen_kappa_score(labels, probabilities.argmax(1))
+
+They see the pooled predictions of a whole protocol, once for each seed, and decide nothing. Shapes
+speak of N clips and K classes.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mer_nas.errors import ConfigError, shown
+from mer_nas.evaluation.results import FoldResult
+from mer_nas.registry import Functions, place_of
+
+OWN_METRICS = Functions("metric", {"labels": np.ndarray, "probabilities": np.ndarray}, float)
+"""The metrics by their names. They take (N,), class indices, and (N, K), and give a number."""
+metric = OWN_METRICS.named
+"""Makes a function a metric: `@metric("kappa")`."""
+
+
+def own_scores(results: Sequence[FoldResult]) -> dict[str, float]:
+    """Return what each metric of the user's says of the pooled predictions of some folds.
+
+    Raises:
+        ConfigError: One fails, or gives no number; with the line where it is.
+    """
+    labels = np.array([label for result in results for label in result.labels])
+    rows = np.array([row for result in results for row in result.probabilities])
+    return {name: _asked(name, labels, rows) for name in OWN_METRICS}
+
+
+def try_metrics() -> None:
+    """Ask every metric of the user's about a few clips.
+
+    Raises:
+        ConfigError: One fails, or gives no number; with the line where it is.
+    """
+    rows = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.4, 0.4, 0.2]])
+    for name in OWN_METRICS:
+        _asked(name, np.array([0, 1, 2, 1]), rows)
+
+
+def _asked(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
+    function = OWN_METRICS[name]
+    try:
+        found = function(labels.copy(), probabilities.copy())
+        said = f"gives {shown(found)}; one number would do"
+        if isinstance(found, bool) or not isinstance(found, int | float | np.number):
+            raise ConfigError(f"{place_of(function)}: the metric {name!r} {said}")
+    except ConfigError:
+        raise
+    except Exception as error:  # a user's function may fail of anything
+        said = f"fails: {type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{place_of(function)}: the metric {name!r} {said}") from error
+    if not math.isfinite(found):
+        raise ConfigError(f"{place_of(function)}: the metric {name!r} {said}")
+    return float(found)

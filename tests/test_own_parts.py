@@ -1,0 +1,248 @@
+"""Parts of the user's own beside networks: an input, a data set, an augmentation, a metric."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import Result
+
+from mer_nas.architectures import load_extensions
+from mer_nas.data import own_inputs
+from mer_nas.data.own_inputs import make_own
+from mer_nas.data.own_sets import DATA_SETS
+from mer_nas.evaluation.own_metrics import OWN_METRICS, try_metrics
+from mer_nas.registry import Functions
+from mer_nas.training.own_augmentations import AUGMENTATIONS, augment_own
+
+Call = Callable[..., Result]
+PARTS = '''
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mer_nas.data.own_inputs import own_input
+from mer_nas.data.own_sets import OwnClip, dataset
+from mer_nas.evaluation.own_metrics import metric
+from mer_nas.training.own_augmentations import augmentation
+
+
+@own_input("late", channels=1)
+def late(frames: np.ndarray, size: int) -> np.ndarray:
+    """Offset minus apex in the middle of the face, grey."""
+    apex, offset = (frames[place].mean(-1) for place in (len(frames) // 2, -1))
+    return ((offset - apex) / 255)[None, :size, :size].astype(np.float32)
+
+
+@dataset("ours")
+def ours(root: Path, step: int = 1) -> Iterator[OwnClip]:
+    for file in sorted(root.glob("*.npy")):
+        subject, name, label = file.stem.split("_")
+        yield OwnClip(subject, name, label, np.load(file)[::step])
+
+
+@augmentation("dim")
+def dim(inputs: dict[str, Tensor], amount: float, chance: torch.Generator) -> dict[str, Tensor]:
+    factor = 1 - amount * torch.rand((), generator=chance)
+    return {name: clips * factor for name, clips in inputs.items()}
+
+
+@metric("sure")
+def sure(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(probabilities.max(1).mean())
+'''
+CLASSES = ("negative", "positive", "surprise")
+
+pytestmark = pytest.mark.usefixtures("registries")
+
+
+@pytest.fixture
+def words(here: Path, tiny: list[str]) -> Callable[..., list[str]]:
+    """Writes the parts, with something replaced, and a search over clips of noise that has them."""
+
+    def write(*change: str) -> list[str]:
+        assert not change or change[0] in PARTS
+        Path("parts.py").write_text(PARTS.replace(*change) if change else PARTS)
+        Path("clips").mkdir(exist_ok=True)
+        chance = np.random.default_rng(0)
+        for number in range(12):
+            frames = chance.integers(0, 256, (6, 40, 40, 3), dtype=np.uint8)
+            np.save(f"clips/s{number % 3}_c{number}_{CLASSES[number % 4 % 3]}.npy", frames)
+        space = Path("space.yaml").read_text().replace("input: flow_uvs", "input: late")
+        Path("space.yaml").write_text(f"extensions: [parts.py]\n{space}")
+        pipeline = "pipeline: {align: null, face: 40, apex: [middle]}"
+        Path("data.yaml").write_text(
+            "{kind: own, name: ours, function: ours, root: clips, arguments: {step: 1}, "
+            f"{pipeline}}}\n"
+        )
+        trainer = "{name: tiny, epochs: 1, batch: 16, augment: {own: {dim: 0.5}}}\n"
+        Path("trainer.yaml").write_text(trainer)
+        return tiny
+
+    return write
+
+
+def test_all_of_them_serve_one_search_and_travel_with_the_study(
+    words: Callable[..., list[str]], call: Call, tmp_path: Path
+) -> None:
+    one = ["study.trials=1", "study.final.candidates=1", "study.final.seeds=1", "study.name=own"]
+    made = call("search", *words(), *one)
+    assert made.exit_code == 0, made.output
+    report = json.loads(Path("runs/own/report.json").read_text())
+    assert report["study"]["data"]["counts"] == {
+        "clips": 12, "subjects": 3, "negative": 6, "positive": 3, "surprise": 3,
+    }  # fmt: skip
+    assert report["study"]["data"]["inputs"] == {"late": [1, 28, 28]}
+    assert report["answer"]["trainer"]["augment"]["own"] == {"dim": 0.5}
+    assert 1 / 3 < report["answer"]["own"]["sure"]["mean"] < 1
+    shutil.move("parts.py", tmp_path / "elsewhere.txt")
+    assert call("report", "runs/own").exit_code == 0
+    again = call("reproduce", "runs/own/report.json", "ray.workers=0", "--json")
+    assert json.loads(again.stdout)["verdict"] == "identical", again.stderr
+
+
+def test_an_input_is_what_its_function_makes_of_the_frames(
+    words: Callable[..., list[str]], call: Call
+) -> None:
+    words()
+    load_extensions([Path("parts.py")])
+    frames = np.zeros((5, 30, 30, 3), dtype=np.uint8)
+    frames[2], frames[-1] = 51, 102  # apex and offset, a fifth of 255 apart
+    assert make_own("late", frames, 28) == pytest.approx(np.full((1, 28, 28), 0.2))
+
+
+def test_an_augmentation_draws_from_its_generator_alone_and_amount_zero_asks_nothing(
+    words: Callable[..., list[str]],
+) -> None:
+    words()
+    load_extensions([Path("parts.py")])
+    clips = {"late": torch.ones(2, 1, 4, 4)}
+    chance = torch.Generator().manual_seed(3)
+    expected = 1 - 0.5 * torch.rand((), generator=torch.Generator().manual_seed(3))
+    assert augment_own(clips, {"dim": 0.5}, chance)["late"].unique() == expected
+    assert augment_own(clips, {"dim": 0.0}, chance) is clips
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("[None, :size, :size]", "[:size, :size]"),
+            "parts.py, line 15: the input 'late' gives (28, 28); an array (1, 28, 28) would be",
+        ),
+        (
+            ("frames[place].mean(-1) for", "frames[place + 9].mean(-1) for"),
+            "parts.py, line 15: the input 'late' fails: IndexError: index ",
+        ),
+        (
+            ("frames: np.ndarray, size: int", "frames, size: int"),
+            "parts.py, line 15: the input 'late' has no annotation of frames; (frames: ndarray, size",
+        ),
+        (
+            ('@own_input("late"', '@own_input("flow_uvs"'),
+            "parts.py, line 15: an input of ours is called 'flow_uvs'",
+        ),
+        (
+            ("step: int = 1", "step=1"),
+            "parts.py, line 22: the data set 'ours' has no annotation of step; (root: Path) -> ",
+        ),
+        (
+            ("yield OwnClip(subject, name, label, np.load(file)[::step])", "yield subject"),
+            "parts.py, line 22: the data set 'ours' yields 's0'; an OwnClip is right",
+        ),
+        (
+            ("np.load(file)[::step]", "np.load(file)[0, 0, 0]"),
+            "the clip s0/c0 has frames (3,) of uint8; (T, H, W, 3) or (T, H, W) of uint8 would be",
+        ),
+        (
+            ("file.stem.split(", "file.sten.split("),
+            "parts.py, line 22: the data set 'ours' fails: AttributeError: 'PosixPath' object has",
+        ),
+        (
+            ("(subject, name, label,", '(subject, name, "anger",'),
+            "the clip s0/c0: no class is called 'anger'; known: negative, positive, surprise",
+        ),
+        (
+            ("return {name: clips * factor for", "return {name: clips[:1] for"),
+            "parts.py, line 29: the augmentation 'dim' gives {'late': (1, 1, 28, 28)}; {'late': (",
+        ),
+        (
+            ('@augmentation("dim")', '@augmentation("dimm")'),
+            "trainer.augment.own: no augmentation is called 'dim'; known: dimm. Did you mean 'dimm'",
+        ),
+        (
+            ("amount: float, chance", "amount: int, chance"),
+            "parts.py, line 29: the augmentation 'dim' has another type of amount; (inputs: ",
+        ),
+    ],
+)
+def test_a_mistake_in_a_part_is_one_message_with_its_line_and_nothing_is_begun(
+    change: tuple[str, str], message: str, words: Callable[..., list[str]], call: Call
+) -> None:
+    refused = call("search", *words(*change))
+    assert refused.exit_code == 2, refused.output
+    assert message in refused.stderr
+    assert "Traceback" not in refused.output
+    assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("data.function=theirs", "no data set is called 'theirs'; known: ours"),
+        ("data.arguments.step=many", "data.arguments.step: 'many': Input should be a valid int"),
+        ("data.arguments.stop=1", "data.arguments: no argument is called 'stop'; known: step"),
+        ("data.root=nowhere", "data.root: there is no folder nowhere; data.root=DIR names it"),
+    ],
+)
+def test_a_data_set_is_asked_with_what_it_takes(
+    word: str, message: str, words: Callable[..., list[str]], call: Call
+) -> None:
+    refused = call("search", *words(), word)
+    assert refused.exit_code == 2, refused.output
+    assert message in refused.stderr
+
+
+def test_check_asks_each_part_on_noise_and_data_without_an_input_are_named(
+    words: Callable[..., list[str]], call: Call
+) -> None:
+    space, trainer, *_ = words("[None, :size, :size]", "[:size, :size]")
+    assert "the input 'late' gives (28, 28)" in call("check", space, trainer).stderr
+
+
+def test_an_input_that_the_data_do_not_give_is_named(
+    words: Callable[..., list[str]], call: Call
+) -> None:
+    space, trainer, *_ = words()
+    refused = call("search", space, trainer, "data=megc2019_flow", "data.root=clips")
+    assert refused.exit_code == 2
+    assert "reads late, but data megc2019_flow provides flow_uvs" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "parts", "name"),
+    [
+        ("own_input", own_inputs.OWN_INPUTS, "edges"),
+        ("own_data_set", DATA_SETS, "ours"),
+        ("own_augmentation", AUGMENTATIONS, "dim"),
+        ("own_metric", OWN_METRICS, "kappa"),
+    ],
+)
+def test_the_part_that_a_page_shows_is_one(
+    page: str, parts: Functions, name: str, here: Path
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    Path("part.py").write_text(code)
+    load_extensions([Path("part.py")])
+    assert list(parts) == [name]
+    own_inputs.try_inputs()
+    try_metrics()
+    assert augment_own({"x": torch.ones(1)}, dict.fromkeys(AUGMENTATIONS, 0.3), torch.Generator())
