@@ -407,7 +407,7 @@ def refusal(call: Call, *words: str) -> str:
 
 HOW = (
     "STUDY, STUDY:POINT, STUDY:17 for a trial, STUDY:rank1, STUDY:ensemble, a report.json, a "
-    "folder of `mer-nas evaluate`, or a bare POINT of the first study"
+    "folder or name of `mer-nas evaluate`, a leaderboard, or a bare POINT of the first study"
 )
 
 
