@@ -17,6 +17,7 @@ from mer_nas.config import presets
 from mer_nas.diagram import Diagram
 from mer_nas.report import charts
 from mer_nas.report.formats import FORMATS, NONE
+from mer_nas.report.live import Live
 from mer_nas.report.schema import Report
 from mer_nas.templates import templates
 from mer_nas.wording import noun_of
@@ -30,17 +31,48 @@ _DATA = Markup('<data value="{}">{}</data>')
 _Number = float | int | None
 
 
-def render(report: Report) -> str:
+def render(report: Report, live: Live | None = None, version: str = "") -> str:
     """Return the page of `report`.
 
     Blocks of the user's own must be loaded: the winner's network is drawn.
+
+    Args:
+        report: What the page tells.
+        live: How the study stands, for a page that is watched; such a page asks for newer ones.
+        version: What stands for a page that is watched.
     """
     environment = templates("mer_nas.report", html=True)
     environment.filters |= FILTERS
     drawings = {name: Markup(svg) for name, svg in _drawings(report).items()}
     slices = [(piece, Markup(charts.slice_chart(piece))) for piece in report.slices]
     template = environment.get_template("report.html.jinja")
-    return template.render(report=report, study=report.study, drawings=drawings, slices=slices)
+    return template.render(
+        report=report,
+        study=report.study,
+        drawings=drawings,
+        slices=slices,
+        live=live,
+        version=version,
+    )
+
+
+def render_waiting(name: str, why: str, version: str) -> str:
+    """Return the page of a study that is watched while there is no report to show.
+
+    Args:
+        name: Of the study.
+        why: What there is instead, as a sentence.
+        version: What stands for this page.
+    """
+    template = templates("mer_nas.report", html=True).get_template("waiting.html.jinja")
+    return template.render(name=name, why=why, version=version)
+
+
+def watching_script() -> str:
+    """Return the script of pages that are watched, which asks for newer ones."""
+    environment = templates("mer_nas.report", html=True)
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, "watch.js")[0]
 
 
 def _drawings(report: Report) -> dict[str, str]:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Annotated, Self
+from typing import IO, Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
@@ -150,18 +150,43 @@ class StudyLock:
             file.flush()
 
 
+class Driver(NamedTuple):
+    """The process that last held a lock, and did not let go of it."""
+
+    host: str
+    pid: int
+    since: str
+    """When it began, by the clock of its host."""
+    alive: bool | None
+    """Whether it still runs; None where that cannot be seen, on another host."""
+
+
+def driver_of(folder: Path) -> Driver | None:
+    """Return who drives a study, or died while it did; None where nobody does.
+
+    Changes nothing, and takes no lock.
+
+    Raises:
+        StudyError: The lock is no file.
+    """
+    if not (folder / FILE).exists():
+        return None
+    with _open(folder / FILE, os.O_RDONLY) as file:
+        owner = _read(file)
+    if owner is None:
+        return None
+    return Driver(owner.host, owner.pid, owner.since, owner.alive() if owner.here else None)
+
+
 def refuse_driven(folder: Path) -> None:
     """Refuse a study that another process drives right now; change nothing and take no lock.
 
     Raises:
         StudyError: Its driver is alive, or its lock is no file.
     """
-    if not (folder / FILE).exists():
-        return
-    with _open(folder / FILE, os.O_RDONLY) as file:
-        owner = _read(file)
-    if owner is not None and owner.alive():
-        raise StudyError(_driven(folder, owner))
+    driver = driver_of(folder)
+    if driver is not None and driver.alive:
+        raise StudyError(_driven(folder, driver))
 
 
 def _open(path: Path, flags: int) -> IO[str]:
@@ -186,7 +211,7 @@ def _open(path: Path, flags: int) -> IO[str]:
     return os.fdopen(handle, mode, encoding="utf-8", errors="replace")
 
 
-def _driven(folder: Path, owner: _Owner) -> str:
+def _driven(folder: Path, owner: _Owner | Driver) -> str:
     return (
         f"{folder}: the study is being driven by process {owner.pid} on host "
         f"{owner.host}, since {owner.since}; stop that one first (Ctrl-C there), or "

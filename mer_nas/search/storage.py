@@ -26,7 +26,8 @@ from mer_nas.search.samplers import RepeatableSampler
 
 DATABASE = "study.db"
 """File of the default storage in a study's folder."""
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
+"""How the URL of a database that is a file begins."""
 PATIENCE = 60
 """Seconds that a database is waited for which another program has locked."""
 
@@ -146,7 +147,7 @@ def refusal(error: BaseException) -> str | None:
 
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     """Open the storage of that URL or file name; each kind has errors of its own."""
-    if storage.startswith(_SQLITE):
+    if storage.startswith(SQLITE):
         return optuna.storages.get_storage(_sqlite(storage))
     if storage.endswith(JOURNAL):
         return optuna.storages.JournalStorage(JournalFileBackend(storage))
@@ -186,7 +187,7 @@ def _sqlite(url: str) -> optuna.storages.RDBStorage:
     Raises:
         StudyError: Files beside it would have the database delete another file.
     """
-    _refuse_leads(Path(make_url(url).database or ""))
+    refuse_leads(Path(make_url(url).database or ""))
     waiting = {"connect_args": {"timeout": PATIENCE}}
     storage = optuna.storages.RDBStorage(url, engine_kwargs=waiting)
     event.listen(storage.engine, "connect", _in_passing)
@@ -194,11 +195,14 @@ def _sqlite(url: str) -> optuna.storages.RDBStorage:
     return storage
 
 
-def _refuse_leads(database: Path) -> None:
+def refuse_leads(database: Path) -> None:
     """Refuse the journal of an interrupted change that names a file beyond its database.
 
     SQLite deletes the file that is named, once it has undone the change. It is meant for changes
     of several databases at once, which nothing here makes.
+
+    Raises:
+        StudyError: It does.
     """
     journal = database.with_name(f"{database.name}-journal")
     if not journal.is_file():

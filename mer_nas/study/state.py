@@ -7,6 +7,7 @@ study's origin. So a report can be made wherever the folder is; `summary` says w
 from __future__ import annotations
 
 import statistics
+import tempfile
 import weakref
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from mer_nas.report import SeedScores
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import FOLDS, HINDSIGHT, read
+from mer_nas.search.looking import copied
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
 from mer_nas.search.trials import outcome_of
@@ -48,13 +50,16 @@ class StudyState:
     Args:
         folder: The study.
         origin: What it began with.
+        looking: Whether its storage is read from a copy: nothing of the study is touched, and a
+            driver may be at work on it.
 
     Raises:
         StudyError: Its settings were edited into others than its folds were measured with.
     """
 
-    def __init__(self, folder: StudyFolder, origin: Origin) -> None:
+    def __init__(self, folder: StudyFolder, origin: Origin, *, looking: bool = False) -> None:
         self.folder = folder
+        self._looking = looking
         self.origin = origin
         self.settings = folder.settings()
         refuse_edited(folder, origin, self.settings)
@@ -64,7 +69,13 @@ class StudyState:
     def optuna(self) -> optuna.Study:
         """The Optuna study, whose storage is let go when nobody remembers it any more."""
         place = self.folder.storage(self.settings.study)
-        study, storage = open_study(place, self.origin.optuna)
+        if not self._looking:
+            study, storage = open_study(place, self.origin.optuna)
+            weakref.finalize(self, close_storage, storage)
+            return study
+        copy = tempfile.TemporaryDirectory()
+        weakref.finalize(self, copy.cleanup)  # what was registered last is called first
+        study, storage = open_study(copied(place, Path(copy.name)), self.origin.optuna)
         weakref.finalize(self, close_storage, storage)
         return study
 
@@ -441,7 +452,7 @@ class StudyState:
         folders = [self.folder.inner(number, of) for number in range(1, of + 1)]
         begun = [(each.path / "origin.json").is_file() for each in folders]
         return [
-            StudyState(each, each.origin()) if there else None
+            StudyState(each, each.origin(), looking=self._looking) if there else None
             for each, there in zip(folders, begun, strict=True)
         ]
 

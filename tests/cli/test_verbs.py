@@ -45,6 +45,7 @@ def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
         "schema",
         "search",
         "show",
+        "watch",
     ]
     listed = re.findall(
         r"^  (\w+)  ", call("--help").stdout.partition("Commands:")[2], re.MULTILINE
