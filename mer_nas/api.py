@@ -27,12 +27,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_nas.errors import ConfigError, shown, unknown
+from mer_nas.errors import ConfigError, MerNasError, StudyError, shown, unknown
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.trust import asking
 
 if TYPE_CHECKING:
-    from torch import nn
+    import optuna
+    import pandas
 
     from mer_nas.config.base import Tree
     from mer_nas.config.keys import Key
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mer_nas.evaluation.candidate import Candidate
     from mer_nas.evaluation.timing import Timing
     from mer_nas.export import LoadedModel
+    from mer_nas.export.classifier import Classifier
     from mer_nas.prediction.model import Model
     from mer_nas.prediction.predict import Prediction
     from mer_nas.report import Report
@@ -102,6 +104,23 @@ class Study:
     """What failed in the session that returned it: trials, repetitions of the final stage, outer
     groups, the export."""
 
+    def __repr__(self) -> str:
+        """Return where it lies and, once it has a report, what won."""
+        try:
+            said = repr(self.report).removeprefix("Report(").removesuffix(")")
+        except MerNasError:
+            said = "no report yet"
+        return f"Study({str(self.folder)!r}, {said})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it."""
+        from mer_nas.report.page import render_brief
+
+        try:
+            return render_brief(self.report, str(self.folder))
+        except MerNasError:
+            return render_brief(None, str(self.folder))
+
     @property
     def report(self) -> Report:
         """What was found.
@@ -112,6 +131,51 @@ class Study:
         from mer_nas.report import read_report
 
         return read_report(self.folder / "report.json")
+
+    @property
+    def best(self) -> Candidate:
+        """The best candidate: the best finalist, else the best complete trial.
+
+        Raises:
+            StudyError: No trial is complete.
+        """
+        if not (found := self.finalists):
+            raise StudyError(f"{self.folder}: no trial is complete, so there is no best one")
+        return found[0]
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The Optuna study that the search asked, in its storage: what is set in it is kept there.
+
+        Raises:
+            StudyError: The storage cannot be opened, or does not hold it yet.
+        """
+        from mer_nas.study.frames import optuna_study
+
+        return optuna_study(self.folder)
+
+    def trials_dataframe(self) -> pandas.DataFrame:
+        """Return the trials that have ended, a row each: outcome, UF1, cost, time, parameters.
+
+        Only complete trials have a UF1. The study may be running: nothing of it is touched.
+
+        Raises:
+            StudyError: A file of the study is damaged.
+        """
+        from mer_nas.study.frames import trials_frame
+
+        return trials_frame(self.folder)
+
+    @property
+    def ledger(self) -> pandas.DataFrame:
+        """Every finished fold, a row each: candidate, subjects, clips, how many were right, time.
+
+        Raises:
+            StudyError: There is no fold yet, or the file is damaged.
+        """
+        from mer_nas.study.frames import ledger_frame
+
+        return ledger_frame(self.folder)
 
     @property
     def finalists(self) -> list[Candidate]:
@@ -125,7 +189,7 @@ class Study:
         return [entry.candidate for entry in entries]
 
     def resume(
-        self, *words: str, anew: bool = False, on_event: Listener = ignore, **settings: Any
+        self, *words: str, anew: bool = False, on_event: Listener | None = None, **settings: Any
     ) -> Study:
         """Go on with the search; `trials=60` or the word "study.trials=60" may extend it.
 
@@ -133,7 +197,7 @@ class Study:
             *words: As on the command line.
             anew: Where other code began the study, or folds of it are lost, measure its candidates
                 again with this one.
-            on_event: Is told what happens.
+            on_event: Is told what happens; by default as for `search`.
             **settings: As for `search`.
 
         Raises:
@@ -143,7 +207,9 @@ class Study:
         """
         from mer_nas.settings import worded
         from mer_nas.study import StudyFolder, extended, load_clips, run
+        from mer_nas.study.notebook import in_notebook
 
+        on_event = on_event or in_notebook()
         more, given = worded(settings)
         if given:
             raise ConfigError(f"{', '.join(given)}: what goes on takes single settings alone")
@@ -379,24 +445,24 @@ def system(name: str, *words: str, **settings: Any) -> System:
     return published_system(resolved.space, name)
 
 
-def build(candidate: Candidate, classes: int) -> nn.Module:
+def build(candidate: Candidate, classes: int) -> Classifier:
     """Return the freshly initialised network of a candidate.
 
     >>> sum(weights.numel() for weights in build(point("prog_s"), classes=3).parameters()) > 0
     True
 
     Its `forward` takes one tensor (B, channels, size, size) for each of
-    `candidate.architecture.inputs` and returns the logits (B, classes); in training mode a
-    `ModelOutput`, with auxiliary losses.
+    `candidate.architecture.inputs` and returns the logits (B, classes). It can be traced and
+    exported as any module; `forward_features`, `forward_head` and `num_features` are as timm has
+    them, and `forward_training` gives a `ModelOutput`, with auxiliary losses.
 
     Raises:
         ConfigError: It is no candidate, or there are fewer than two classes.
     """
-    from mer_nas import architectures
+    from mer_nas.export.classifier import Classifier
 
     _refuse_unbuildable(candidate, classes)
-    network: nn.Module = architectures.Network(candidate.architecture, classes)
-    return network
+    return Classifier(candidate.architecture, classes)
 
 
 def diagram(candidate: Candidate, classes: int = 3) -> str:
@@ -503,18 +569,21 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
 # Studies --------------------------------------------------------------------------------------
 
 
-def search(*words: str, on_event: Listener = ignore, **settings: Any) -> Study:
+def search(*words: str, on_event: Listener | None = None, **settings: Any) -> Study:
     """Search, retrain the best, export them and write the report, as `mer-nas search` does.
 
     Args:
         *words: As on the command line.
-        on_event: Is told what happens.
+        on_event: Is told what happens; by default a notebook shows how far the search is, and
+            whatever is none shows nothing.
         **settings: Groups (`space`, `trainer`, `data`, `study`, `ray`) and settings of the study
             (`trials=20`).
     """
     from mer_nas.study import create, load_clips, run, tentative
+    from mer_nas.study.notebook import in_notebook
 
     resolved, words = _resolved(words, settings)
+    on_event = on_event or in_notebook()
     clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]), on_event)
     with tentative(folder):

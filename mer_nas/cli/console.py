@@ -17,8 +17,8 @@ from rich.text import Text
 
 from mer_nas.cli.lines import fitted, say
 from mer_nas.cli.output import drawn, harmless
-from mer_nas.cli.progress import Progress
 from mer_nas.search.events import Event, FoldDone, Measuring, Note, WorkersReady
+from mer_nas.search.progress import Progress
 from mer_nas.wording import count, duration
 
 

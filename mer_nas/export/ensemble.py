@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mer_nas.architectures import ModelOutput
 from mer_nas.data.clips import ClipSet
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.export.classifier import logits_of
 
 Frames = Mapping[str, tuple[int, ...]]
 """By name of an input, which frames are taken of it; empty: all, or it has no time."""
@@ -57,7 +57,7 @@ class EnsembleNetwork(nn.Module):
             inputs: (B, C, H, W) or (B, T, C, H, W) each, every input that a member reads.
         """
         said = [
-            functional.log_softmax(_logits(network(*(_part(inputs, each) for each in own))), -1)
+            functional.log_softmax(logits_of(network(*(_part(inputs, each) for each in own))), -1)
             + log(weight)
             for network, weight, own in zip(self.members, self.weights, self.taken, strict=True)
         ]
@@ -113,10 +113,6 @@ def as_one(
     if len(networks) == 1:
         return networks[0]
     return EnsembleNetwork(networks, weights, taken)
-
-
-def _logits(told: ModelOutput | Tensor) -> Tensor:
-    return told.logits if isinstance(told, ModelOutput) else told
 
 
 def _part(inputs: Sequence[Tensor], taken: TakenInput) -> Tensor:

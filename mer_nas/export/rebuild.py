@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from mer_nas import architectures
-from mer_nas.architectures import Architecture, Network
+from mer_nas.architectures import Architecture
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.architectures.shapes import without_numbers
 from mer_nas.errors import ExportError
+from mer_nas.export.classifier import Classifier
 from mer_nas.export.ensemble import as_one, taken_inputs
 from mer_nas.export.manifest import AGAIN, GRAPH, WEIGHTS, Manifest, Member, read_manifest
 from mer_nas.trust import require, to_reach
@@ -100,7 +101,7 @@ def _rebuilt(built: Sequence[Architecture], found: Manifest) -> nn.Module:
     """Return the network of an export with weights that are still to be loaded."""
     names = [spec.name for spec in found.inputs]
     return as_one(
-        [Network(architecture, len(found.classes), auxiliary=False) for architecture in built],
+        [Classifier(architecture, len(found.classes), auxiliary=False) for architecture in built],
         [member.weight for member in found.members],
         [taken_inputs(member.inputs, names) for member in found.members],
     )

@@ -56,6 +56,20 @@ def render(report: Report, live: Live | None = None, version: str = "") -> str:
     )
 
 
+def render_brief(report: Report | None, folder: str) -> str:
+    """Return what a notebook shows of a study: the answer, and the first of the ranking.
+
+    Args:
+        report: Of the study; None where there is none yet.
+        folder: Where it lies.
+    """
+    environment = templates("mer_nas.report", html=True)
+    environment.filters |= FILTERS
+    template = environment.get_template("brief.html.jinja")
+    study = None if report is None else report.study
+    return template.render(report=report, study=study, folder=folder)
+
+
 def render_waiting(name: str, why: str, version: str) -> str:
     """Return the page of a study that is watched while there is no report to show.
 

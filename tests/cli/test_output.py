@@ -12,8 +12,8 @@ from rich.console import Console
 
 from mer_nas.cli import output
 from mer_nas.cli.console import Terminal
-from mer_nas.cli.progress import Progress
 from mer_nas.search.events import Note, Started
+from mer_nas.search.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 FULL = Path("/dev/full")

@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 from mer_nas.cli.console import Lines, Terminal, View, view
-from mer_nas.cli.progress import Progress
 from mer_nas.search.events import (
     Ended,
     Event,
@@ -17,6 +16,7 @@ from mer_nas.search.events import (
     Started,
     WorkersReady,
 )
+from mer_nas.search.progress import Progress
 
 
 class Clock:

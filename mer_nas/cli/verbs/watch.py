@@ -27,9 +27,9 @@ def verb(study: str, port: int) -> None:
     """
     from mer_nas.search.interrupts import interruptible
 
-    if hasattr(os, "nice"):
-        os.nice(10)  # the study has the processor first
     with suppress(KeyboardInterrupt), interruptible(), api.load_study(study).watch(port) as watch:
+        if hasattr(os, "nice"):
+            os.nice(10)  # the study has the processor first
         say(watch.address)
         tunnel = f"ssh -N -L {watch.port}:127.0.0.1:{watch.port} HOST"
         say(
