@@ -72,6 +72,7 @@ def test_the_page_of_a_finished_study_is_its_report_and_says_that_nobody_drives_
     assert exact.findall(page) == exact.findall(report) != []
     assert "Not running: search: 3 of 3 trials, 3 complete; final stage: 4 of 4 repet" in page
     assert "Nobody drives it now" in page
+    assert repr(watch) == f"Watch({watch.address})"
 
 
 def test_looking_at_a_study_touches_nothing_of_it(watch: Watch, searched: "Searched") -> None:
