@@ -596,11 +596,11 @@ def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
     >>> plan(space="moe", study="standard").tree["folds"]
     4
     """
-    from mer_nas.study import load_clips
+    from mer_nas.study.clips import list_clips
     from mer_nas.study.plan import plan
 
     resolved, _ = _resolved(words, settings)
-    return plan(resolved, load_clips(resolved, on_event=on_event), on_event)
+    return plan(resolved, list_clips(resolved), on_event)
 
 
 def load_study(folder: str | Path, *, trust: bool = False) -> Study:
@@ -706,16 +706,15 @@ def plan_evaluation(
     *words: str,
     point: str | None = None,
     seeds: int = 1,
-    on_event: Listener = ignore,
     **settings: Any,
 ) -> Plan:
     """Return what `evaluate` would measure and how long that takes; make and train nothing."""
-    from mer_nas.study import load_clips
+    from mer_nas.study.clips import list_clips
     from mer_nas.study.plan import plan_evaluation
 
     words, point, seeds = _asked(words, point, seeds)
     resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
-    return plan_evaluation(resolved, load_clips(resolved, point, on_event), point, seeds)
+    return plan_evaluation(resolved, list_clips(resolved, point), point, seeds)
 
 
 def compare(*words: str, picture: str | Path | None = None) -> ComparedCandidates:

@@ -63,7 +63,16 @@ class StudyName(click.Path):
         return found or super().shell_complete(ctx, param, incomplete)
 
 
-class Searching(click.Command):
+class Planned(click.Command):
+    """A verb that trains, and can say before what it would do: --plan, or --plan=full."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read --plan as --plan=short, so that it does not take the word behind it."""
+        short = ["--plan=short" if word == "--plan" else word for word in args]
+        return super().parse_args(ctx, short)
+
+
+class Searching(Planned):
     """A verb whose help names the keys of its words."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -145,6 +154,15 @@ words = click.argument("words", nargs=-1, type=Word())
 
 study_folder = click.argument("study", type=StudyName())
 """Gives a verb the study that its first word names."""
+
+plan = click.option(
+    "--plan",
+    type=click.Choice(["short", "full"]),
+    metavar="[=full]",
+    help="Print what would be done and how long, =full with every setting; prepare and train "
+    "nothing.",
+)
+"""Gives a `Planned` verb the option --plan."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 """Gives a verb the option --json."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from rich.console import Console
@@ -19,6 +19,9 @@ from mer_nas.cli.output import drawn
 from mer_nas.search.events import Event, Listener, Opened, Preparing
 from mer_nas.search.interrupts import interruptible
 from mer_nas.wording import count, duration
+
+if TYPE_CHECKING:
+    from mer_nas.study.plan import Plan
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 T = TypeVar("T")
@@ -129,6 +132,16 @@ def watched(action: Callable[[Listener], T], view: View, *, quiet: bool) -> T:
         sys.exit(INTERRUPTED)
     finally:
         watch.close()
+
+
+def say_plan(plan: Plan, how: str, *, as_json: bool) -> None:
+    """Print what would be done: "short", or "full" with every setting."""
+    if as_json:
+        click.echo(plan.to_json())
+        return
+    if how == "full":
+        click.echo(plan.settings)
+    say(plan.text)
 
 
 def conclude(study: api.Study, *, as_json: bool) -> int:

@@ -54,6 +54,23 @@ def load(config: DataConfig, needs: Needs = FLOW_ALONE, run: "Runner | None" = N
     return replace(clips, findings=(*clips.findings, *shared_inputs(clips)))
 
 
+def listed(config: DataConfig, needs: Needs = FLOW_ALONE) -> ClipSet:
+    """Return the clips that `config` names, those of recordings without the arrays of `load`.
+
+    Nothing is prepared. Who is in the clips is known, and so is how they are divided.
+
+    Raises:
+        ConfigError: The data do not provide what is needed.
+        DataError: The data are missing, incomplete, or not what they should be.
+    """
+    if not isinstance(config, RecordedData):
+        return load(config, needs)
+    from mer_nas.data.annotations.read_records import labelled
+
+    needs.refuse_misfit(config.provides)
+    return labelled(config)
+
+
 def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:
     match config:
         case SyntheticData():

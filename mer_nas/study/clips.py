@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mer_nas import data, systems
 from mer_nas.data.clips import ClipSet
+from mer_nas.data.needs import Needs
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.preparing import preparer
 from mer_nas.settings import Settings
@@ -25,8 +26,27 @@ def load_clips(
         ConfigError: The data do not provide what is needed; nothing has been read then.
         DataError: The data are missing, incomplete, or not what they should be.
     """
-    space, run = settings.space, preparer(settings.ray, on_event)
+    run = preparer(settings.ray, on_event)
+    return data.load(settings.data, _needs(settings, point), run)
+
+
+def list_clips(settings: Settings, point: str | None = None) -> ClipSet:
+    """Return the clips that `load_clips` would return, as far as that is known unprepared.
+
+    Args:
+        settings: What the command resolved to.
+        point: A point of the space that alone is meant.
+
+    Raises:
+        ConfigError: The data do not provide what is needed.
+        DataError: The data are missing, incomplete, or not what they should be.
+    """
+    return data.listed(settings.data, _needs(settings, point))
+
+
+def _needs(settings: Settings, point: str | None) -> Needs:
+    space = settings.space
     if point is None:
-        return data.load(settings.data, systems.needs(space), run)
+        return systems.needs(space)
     one = systems.candidate(space, point, settings.trainer, settings.trainer_words)
-    return data.load(settings.data, one.needs(f"{space.place}: {point}"), run)
+    return one.needs(f"{space.place}: {point}")

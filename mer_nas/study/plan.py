@@ -28,9 +28,11 @@ class Plan:
     """What would be done and how long it would take."""
 
     text: str
-    """For people: the resolved settings, the data, the protocol, the times."""
+    """For people, in about ten lines: the data, the protocol, the times."""
+    settings: str
+    """What all words resolved to, as YAML."""
     tree: Tree
-    """The same, for programs; times in seconds."""
+    """Both, for programs; times in seconds."""
 
     def __repr__(self) -> str:
         """Return what is planned, in a line."""
@@ -40,6 +42,11 @@ class Plan:
     def __str__(self) -> str:
         """Return the text."""
         return self.text
+
+    @property
+    def full(self) -> str:
+        """What all words resolved to, and then the text."""
+        return f"{self.settings}\n{self.text}"
 
     def to_json(self) -> str:
         """Return everything as JSON."""
@@ -64,8 +71,7 @@ def plan(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Pla
     settings, planned = Forecast.of(settings, clips).decide(settings)
     study = settings.study
     lines = [
-        presets.dump(settings.dump()),
-        clips.describe(),
+        f"{settings.space.place} on {clips.describe()}",
         _budget(settings),
         f"{count(len(planned.protocol.folds), 'fold')} a trial ({planned.protocol.name}), "
         f"{count(planned.workers, 'worker')}",
@@ -92,7 +98,7 @@ def plan(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Pla
         "searches": planned.searches,
         "total_seconds": planned.total_seconds(study.minutes),
     }
-    return Plan("\n".join(lines), tree)
+    return Plan("\n".join(lines), presets.dump(settings.dump()), tree)
 
 
 def _stages(settings: Settings, planned: Forecast) -> list[str]:
@@ -143,7 +149,6 @@ def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds
     seconds = evaluation_seconds(settings, candidate, clips, seeds)
     text = "\n".join(
         [
-            presets.dump(candidate.dump()),
             clips.describe(),
             f"{name}: {count(len(protocol.folds), 'fold')} ({protocol.name}) x "
             f"{count(seeds, 'seed')}, about {duration(seconds)}",
@@ -158,7 +163,7 @@ def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds
         "seconds": seconds,
         **candidate.dump(),
     }
-    return Plan(text, tree)
+    return Plan(text, presets.dump(candidate.dump()), tree)
 
 
 def opened(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Opened:

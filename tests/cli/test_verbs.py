@@ -14,6 +14,7 @@ import yaml
 from click.testing import Result
 
 import mer_nas
+from mer_nas import api
 from mer_nas.cli.options import StudyName, Word
 from mer_nas.config import presets
 from mer_nas.evaluation.candidate import Candidate
@@ -270,6 +271,7 @@ def test_a_plan_trains_nothing_and_makes_nothing(call: Call, tiny: list[str], he
     result = call("search", *tiny, "--plan", "ray.workers=1")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
+    assert len(lines) <= 10
     assert "faces: 24 clips, 4 subjects, " in result.stdout
     assert "3 trials" in lines
     assert "2 folds a trial (2 subject groups), 1 worker" in lines
@@ -282,7 +284,22 @@ def test_a_plan_trains_nothing_and_makes_nothing(call: Call, tiny: list[str], he
     assert plan["final_repetitions"] == 4
     assert plan["search_seconds"] == pytest.approx(3 * plan["seconds_per_trial"])
     assert plan["settings"]["study"]["folds"] == "loso"
+    full = call("search", "--plan=full", *tiny, "ray.workers=1").stdout
+    assert (
+        yaml.safe_load(full.partition(" on faces: ")[0].rpartition("\n")[0])["study"]["trials"]
+        == 3
+    )
     assert sorted(here.rglob("*")) == before
+
+
+def test_a_plan_for_recordings_prepares_none_of_them(call: Call, here: Path) -> None:
+    api.synthesize(layout="casme2", out="set", size=32, frames=3)
+    words = ["data=casme2", "data.root=set", "data.cache=kept", "data.pipeline.align=none"]
+    for verb in (["search", "study.folds=2"], ["evaluate", "point=prog_s", "study.folds=2"]):
+        told = call(*verb, *words, "trainer.epochs=1", "--plan")
+        assert told.exit_code == 0, told.stderr
+        assert "casme2: " in told.stdout
+    assert not (here / "kept").exists()
 
 
 def test_the_command_leaves_with_its_status_and_tells_whoever_asked_to_be_told() -> None:

@@ -10,16 +10,17 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
-from mer_nas.cli.options import as_json, quiet, words
+from mer_nas.cli.options import Planned, as_json, quiet, words
+from mer_nas.cli.options import plan as planned
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
     from mer_nas.study.leaderboard import Leaderboard
 
 
-@click.command()
+@click.command(cls=Planned)
 @words
-@click.option("--plan", is_flag=True, help="Print what would be done and how long; train nothing.")
+@planned
 @click.option(
     "--leaderboard",
     "folder",
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @quiet
 def verb(
     words: tuple[str, ...],
-    plan: bool,
+    plan: str | None,
     folder: Path | None,
     hours: float,
     as_json: bool,
@@ -50,20 +51,19 @@ def verb(
     mer-nas evaluate --leaderboard DIR study.folds=loso seeds=2 trainer=proxy
     """
     from mer_nas.cli.console import FoldLines, View
-    from mer_nas.cli.sessions import watched
+    from mer_nas.cli.sessions import say_plan, watched
 
     view = View() if quiet else FoldLines()
     if folder is not None:
         board = watched(
-            lambda on: api.leaderboard(*words, folder=folder, hours=hours, plan=plan, on_event=on),
+            lambda on: api.leaderboard(*words, folder=folder, hours=hours, plan=bool(plan), on_event=on),
             view,
             quiet=quiet,
         )
-        _say_board(board, folder, as_json=as_json, plan=plan)
+        _say_board(board, folder, as_json=as_json, plan=bool(plan))
         return
     if plan:
-        planned = watched(lambda on: api.plan_evaluation(*words, on_event=on), view, quiet=quiet)
-        say(planned.to_json() if as_json else planned.text)
+        say_plan(api.plan_evaluation(*words), plan, as_json=as_json)
         return
     found = watched(lambda on: api.evaluate(*words, on_event=on), view, quiet=quiet)
     if as_json:

@@ -6,14 +6,15 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.options import Searching, as_json, quiet, words
+from mer_nas.cli.options import plan as planned
 
 
 @click.command(cls=Searching)
 @words
-@click.option("--plan", is_flag=True, help="Print what would be done and how long; train nothing.")
+@planned
 @as_json
 @quiet
-def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None:
+def verb(words: tuple[str, ...], plan: str | None, as_json: bool, quiet: bool) -> None:
     """Search a space, retrain the best, export the winner, write the report.
 
     \b
@@ -21,11 +22,11 @@ def verb(words: tuple[str, ...], plan: bool, as_json: bool, quiet: bool) -> None
     mer-nas search space=moe data=megc2019_flow data.root=DIR study=standard trainer=proxy
     """
     from mer_nas.cli.console import FoldLines, view
-    from mer_nas.cli.sessions import conclude, watched
+    from mer_nas.cli.sessions import conclude, say_plan, watched
 
     if plan:
         found = watched(lambda on: api.plan(*words, on_event=on), FoldLines(), quiet=quiet)
-        click.echo(found.to_json() if as_json else found.text)
+        say_plan(found, plan, as_json=as_json)
         return
     study = watched(lambda on: api.search(*words, on_event=on), view(quiet=quiet), quiet=quiet)
     sys.exit(conclude(study, as_json=as_json))
