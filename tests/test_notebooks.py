@@ -97,7 +97,7 @@ def test_a_report_is_read_and_reproduced(said: dict[str, list[Any]]) -> None:
     report, _, (_, protocol, _), (classes, counts), ranking, verdict = said["4_reading_a_report"]
     assert report.answer.uf1.seeds == 1
     assert protocol == "LOSO"
-    assert [len(classes), sum(map(sum, counts))] == [3, 24]
+    assert [len(classes), sum(map(sum, counts))] == [3, 12]
     assert ranking[0][0] == 1
     assert verdict == "identical"
 
