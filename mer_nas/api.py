@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mer_nas.study.leaderboard import Leaderboard
     from mer_nas.study.plan import Plan
     from mer_nas.study.reproduction.reproduce import Reproduction
-    from mer_nas.study.watch import Watch
+    from mer_nas.study.watch import LiveServer
     from mer_nas.systems import System
     from mer_nas.vetting import CheckedSpace
 
@@ -247,7 +247,7 @@ class Study:
         clips = load_clips(extended(folder.settings(), words), on_event=on_event)
         return export(folder, clips, rank, on_event, anew=anew)
 
-    def watch(self, port: int = 0) -> Watch:
+    def watch(self, port: int = 0) -> LiveServer:
         """Serve the report of the study as it grows, to this machine alone, until it is closed.
 
         Nothing of the study is touched: it may be running, finished, or somebody else's.
@@ -263,9 +263,9 @@ class Study:
             StudyError: A file of the study is damaged.
         """
         from mer_nas.study.folder import StudyFolder
-        from mer_nas.study.watch import Watch
+        from mer_nas.study.watch import LiveServer
 
-        return Watch(StudyFolder(self.folder), port)
+        return LiveServer(StudyFolder(self.folder), port)
 
     def write_report(self) -> Report:
         """Write the report anew from storage and ledger, train nothing; return it.

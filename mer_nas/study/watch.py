@@ -117,7 +117,7 @@ class _Answer(BaseHTTPRequestHandler):
         """Write no log: addresses hold the token."""
 
 
-class Watch:
+class LiveServer:
     """Serves the page of a study until it is closed; to be used in a `with` statement, or closed.
 
     Args:
@@ -154,7 +154,7 @@ class Watch:
 
     def __repr__(self) -> str:
         """Return where the page is."""
-        return f"Watch({self.address})"
+        return f"LiveServer({self.address})"
 
     def __enter__(self) -> Self:
         """Return it."""

@@ -53,7 +53,7 @@ def test_everything_that_is_returned_fits_into_a_few_lines(returned: list[object
         "Path",
         "Tree",
         "Classifier",
-        "Watch",
+        "LiveServer",
         "str",
         "int",
         "None",

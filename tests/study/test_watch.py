@@ -21,7 +21,7 @@ from mer_nas.search.ledger import Ledger, read
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.live import LivePage, live
 from mer_nas.study.state import StudyState
-from mer_nas.study.watch import Watch
+from mer_nas.study.watch import LiveServer
 
 if TYPE_CHECKING:
     from conftest import Searched
@@ -34,7 +34,11 @@ class Answered(NamedTuple):
 
 
 def asked(
-    watch: Watch, path: str = "", host: str = "127.0.0.1", method: str = "GET", token: str = ""
+    watch: LiveServer,
+    path: str = "",
+    host: str = "127.0.0.1",
+    method: str = "GET",
+    token: str = "",
 ) -> Answered:
     """What is answered to a question."""
     known = watch.address.split("/")[3]
@@ -57,14 +61,14 @@ def state_of(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def watch(searched: "Searched") -> Iterator[Watch]:
+def watch(searched: "Searched") -> Iterator[LiveServer]:
     """A finished study is watched."""
     with api.load_study(searched.study).watch() as found:
         yield found
 
 
 def test_the_page_of_a_finished_study_is_its_report_and_says_that_nobody_drives_it(
-    watch: Watch, searched: "Searched"
+    watch: LiveServer, searched: "Searched"
 ) -> None:
     page = asked(watch).text
     exact = re.compile(r'<data value="([^"]+)">')
@@ -72,17 +76,17 @@ def test_the_page_of_a_finished_study_is_its_report_and_says_that_nobody_drives_
     assert exact.findall(page) == exact.findall(report) != []
     assert "Not running: search: 3 of 3 trials, 3 complete; final stage: 4 of 4 repet" in page
     assert "Nobody drives it now" in page
-    assert repr(watch) == f"Watch({watch.address})"
+    assert repr(watch) == f"LiveServer({watch.address})"
 
 
-def test_looking_at_a_study_touches_nothing_of_it(watch: Watch, searched: "Searched") -> None:
+def test_looking_at_a_study_touches_nothing_of_it(watch: LiveServer, searched: "Searched") -> None:
     before = state_of(searched.study)
     with api.load_study(searched.study).watch() as other:
         assert asked(other).text
     assert state_of(searched.study) == before
 
 
-def test_who_does_not_know_the_whole_address_gets_nothing(watch: Watch) -> None:
+def test_who_does_not_know_the_whole_address_gets_nothing(watch: LiveServer) -> None:
     token = watch.address.split("/")[3]
     assert len(token) >= 32
     for guess in ("x", "version", "a" * 32, token[:-1], token.upper(), f"{token}%20"):
@@ -92,25 +96,25 @@ def test_who_does_not_know_the_whole_address_gets_nothing(watch: Watch) -> None:
             assert answer.text == "the whole address is needed, as it was printed\n"
 
 
-def test_a_name_that_leads_here_from_elsewhere_is_not_answered(watch: Watch) -> None:
+def test_a_name_that_leads_here_from_elsewhere_is_not_answered(watch: LiveServer) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", ""):
         assert asked(watch, host=host).status == 421
 
 
 def test_a_tunnel_may_give_it_another_name_of_ones_own_machine_and_another_port(
-    watch: Watch,
+    watch: LiveServer,
 ) -> None:
     for host in ("localhost:9", "127.0.0.1:9", "[::1]:9", "[::1]", "LOCALHOST"):
         assert asked(watch, "version", host=host).status == 200
 
 
-def test_nothing_but_reading_is_answered(watch: Watch) -> None:
+def test_nothing_but_reading_is_answered(watch: LiveServer) -> None:
     for method in ("POST", "PUT", "DELETE", "HEAD", "OPTIONS", "NONSENSE"):
         answer = asked(watch, method=method)
         assert (answer.status, answer.headers["Allow"]) == (405, "GET")
 
 
-def test_the_page_may_load_only_itself_and_is_kept_nowhere(watch: Watch) -> None:
+def test_the_page_may_load_only_itself_and_is_kept_nowhere(watch: LiveServer) -> None:
     for path in ("", "version", "watch.js", "other"):
         answer = asked(watch, path)
         assert answer.status == (404 if path == "other" else 200)
@@ -125,7 +129,7 @@ def test_the_page_may_load_only_itself_and_is_kept_nowhere(watch: Watch) -> None
     ]
 
 
-def test_it_listens_on_this_machine_alone(watch: Watch) -> None:
+def test_it_listens_on_this_machine_alone(watch: LiveServer) -> None:
     assert watch.address.startswith(f"http://127.0.0.1:{watch.port}/")
     other = socket.socket()
     with other, pytest.raises(OSError, match="refused"):
@@ -133,7 +137,7 @@ def test_it_listens_on_this_machine_alone(watch: Watch) -> None:
 
 
 def test_a_port_that_is_taken_is_one_message(
-    watch: Watch, searched: "Searched", call: Callable[..., Result]
+    watch: LiveServer, searched: "Searched", call: Callable[..., Result]
 ) -> None:
     found = call("watch", str(searched.study), "--port", str(watch.port))
     assert found.exit_code == 2
