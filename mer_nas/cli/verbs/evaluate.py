@@ -56,7 +56,9 @@ def verb(
     view = View() if quiet else FoldLines()
     if folder is not None:
         board = watched(
-            lambda on: api.leaderboard(*words, folder=folder, hours=hours, plan=bool(plan), on_event=on),
+            lambda on: api.leaderboard(
+                *words, folder=folder, hours=hours, plan=bool(plan), on_event=on
+            ),
             view,
             quiet=quiet,
         )
