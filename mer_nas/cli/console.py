@@ -76,16 +76,20 @@ class Terminal(Lines):
 
     def draw(self) -> Group:
         """Return what the terminal shows now."""
-        progress = self.progress
+        progress, now = self.progress, self.progress.clock()
         jobs = Table.grid(padding=(0, 2))
         for job in progress.running.values():
             bar = ProgressBar(total=max(1, job.of), completed=job.done, width=24)
             jobs.add_row(
                 Text(harmless(f"  {job.label}")),
                 bar,
-                Text(f"{job.done}/{count(job.of, 'fold')}", "dim"),
+                Text(
+                    f"{job.done}/{count(job.of, 'fold')}, {duration(now - job.since)} in this one",
+                    "dim",
+                ),
             )
-        return Group(Text(harmless(progress.status), style="bold"), jobs)
+        whole = Text(f"  running for {duration(now - progress.began)}", "dim")
+        return Group(Text(harmless(progress.status), style="bold"), jobs, whole)
 
 
 class FoldLines(View):

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mer_nas.search.events import (
     Ended,
@@ -21,6 +22,9 @@ from mer_nas.search.events import (
 )
 from mer_nas.wording import count, duration
 
+QUARTERS = 4
+"""Into so many parts the past is cut to see how far the pace changes."""
+
 
 @dataclass
 class _Running:
@@ -29,6 +33,8 @@ class _Running:
     label: str
     done: int
     of: int
+    since: float
+    """When its latest fold was done, or it began, by the clock."""
     fold: str = ""
 
 
@@ -62,13 +68,16 @@ class Progress:
     """Trials that counted in earlier sessions."""
     earlier_seconds: float = 0.0
     """Time spent searching in earlier sessions."""
+    marks: list[float] = field(default_factory=list)
+    """When trials of the search, or folds of the final stage, ended here, by the clock."""
 
     def __post_init__(self) -> None:
-        self.stage_began = self.pace_began = self.clock()
+        self.began = self.stage_began = self.pace_began = self.clock()
 
     def begin(self, seconds: float) -> None:
         """Take what was added so far for earlier sessions, which took `seconds`."""
         self.earlier, self.earlier_seconds = self.ended, seconds
+        self.marks.clear()
         self.stage_began = self.pace_began = self.clock()
 
     def add(self, event: Event) -> None:
@@ -84,15 +93,19 @@ class Progress:
                 if stage != self.stage:
                     self.stage, self.stage_began, self.folds_here = stage, self.clock(), 0
                     self.pace_began = self.stage_began
-                self.running[job] = _Running(label, done, of)
+                    self.marks.clear()
+                self.running[job] = _Running(label, done, of, self.clock())
             case FoldDone(_, job, label, fold, done, of, seconds):
-                self.running[job] = _Running(label, done, of, fold)
+                self.running[job] = _Running(label, done, of, self.clock(), fold)
                 if not self.folds_here:  # whatever came before was no training
                     self.pace_began = max(self.stage_began, self.clock() - seconds)
                 self.folds_here += 1
+                if self.stage == "final":
+                    self.marks.append(self.clock())
             case Ended("search", job, label, outcome, done, of, value, _):
                 self.running.pop(job, None)
                 self.outcomes[outcome] += 1
+                self.marks.append(self.clock())
                 if outcome in {"complete", "pruned"}:
                     self.kept, self.spared = self.kept + done, self.spared + of - done
                 if value is not None and (self.best is None or value > self.best):
@@ -132,13 +145,37 @@ class Progress:
         return min(guesses, default=None)
 
     @property
+    def left(self) -> str:
+        """The guess at the rest of this stage in words, and how sure it is."""
+        seconds = self.seconds_left
+        if seconds is None:
+            return "measuring the pace"
+        text = f"about {duration(seconds)} left"
+        if self.minutes is not None and self.stage == "search":
+            return text
+        paces = self._paces
+        if not paces:
+            return f"{text}, a first guess"
+        mean = (self.marks[-1] - self.pace_began) / len(self.marks)
+        low, high = (duration(seconds * pace / mean) for pace in (min(paces), max(paces)))
+        return text if low == high else f"{text} ({low} to {high} at the paces so far)"
+
+    @property
+    def _paces(self) -> list[float]:
+        """Seconds for one end in each quarter of those so far; none while there are too few."""
+        if len(self.marks) < QUARTERS or self.marks[-1] <= self.pace_began:
+            return []
+        cuts = [round(len(self.marks) * part / QUARTERS) for part in range(QUARTERS + 1)]
+        times = [self.pace_began, *self.marks]
+        return [(times[b] - times[a]) / (b - a) for a, b in pairwise(cuts)]
+
+    @property
     def _folds(self) -> int:
         return max((job.of for job in self.running.values()), default=0)
 
     @property
     def status(self) -> str:
         """The state of the search in a line."""
-        left = self.seconds_left
         parts = []
         if self.stage == "final":
             parts.append(
@@ -154,7 +191,7 @@ class Progress:
                 parts.append(f"{self.saved:.0%} of the folds saved")
         if self.best is not None:
             parts.append(f"best {self.best:.3f} ({self.best_label})")
-        parts.append(f"about {duration(left)} left" if left is not None else "measuring the pace")
+        parts.append(self.left)
         return " | ".join(parts)
 
     def sentence(self, event: Event) -> str:

@@ -83,8 +83,18 @@ def test_a_search_adds_up(progress: Progress, clock: Clock) -> None:
     # does not count. 20 s for 3 trials leave 20 / 3 s for the fourth.
     assert progress.status == (
         "search: 3 of 4 trials | 1 complete, 1 pruned | 1 failed | 25% of the folds saved | "
-        "best 0.500 (trial 0) | about 7 s left"
+        "best 0.500 (trial 0) | about 7 s left, a first guess"
     )
+
+
+def test_an_estimate_says_how_far_the_pace_has_changed_so_far(clock: Clock) -> None:
+    progress = Progress(trials=8, clock=clock)
+    ends = [(float(at), ended(job, "complete", 4, 0.5)) for job, at in enumerate((10, 20, 30))]
+    tell(progress.add, clock, ends)
+    assert progress.left == "about 50 s left, a first guess"
+    # 60 s for 4 trials, the quickest 10 and the slowest 30, and 4 to go
+    tell(progress.add, clock, [(60.0, ended(3, "complete", 4, 0.5))])
+    assert progress.left == "about 1 min 0 s left (40 s to 2 min 0 s at the paces so far)"
 
 
 def test_minutes_bound_the_time_left(clock: Clock) -> None:
@@ -133,7 +143,7 @@ def test_the_final_stage_counts_repetitions_and_all_their_folds(
     done = FoldDone("final", "a/0", "trial 0, seed 1 of 2", "s1", 1, 6, 3.0)
     tell(progress.add, clock, [(33, done)])
     # 3 s for a fold, and 5 of this repetition and 6 of the other to go
-    assert progress.status.endswith("| about 33 s left")
+    assert progress.status.endswith("| about 33 s left, a first guess")
     tell(
         progress.add,
         clock,
@@ -185,14 +195,16 @@ def test_the_terminal_shows_the_state_and_the_running_trials(
     )
     terminal = Terminal(progress, console)
     tell(progress.add, clock, [*STORY, (20, started(4)), (22, fold(4, 3))])
+    clock.now = 62
     console.print(terminal.draw())
-    first, second = (line.rstrip() for line in console.export_text().splitlines())
+    first, second, third = (line.rstrip() for line in console.export_text().splitlines())
     assert first == (
         "search: 3 of 4 trials | 1 complete, 1 pruned | 1 failed | 25% of the folds saved | "
-        "best 0.500 (trial 0) | about 7 s left"
+        "best 0.500 (trial 0) | about 21 s left, a first guess"
     )
     assert second.startswith("  trial 4")
-    assert second.endswith("3/4 folds")
+    assert second.endswith("3/4 folds, 40 s in this one")
+    assert third == "  running for 1 min 2 s"
     # 3 of 4 folds fill 18 of the 24 columns of the bar
     assert second.count("━") + second.count("╸") + second.count("╺") == 24
 

@@ -23,7 +23,7 @@ from mer_nas.wording import count
 if TYPE_CHECKING:
     from mer_nas.data.checks.check import CheckReport, Count
 
-SHOWN = 20
+SHOWN = {"error": 20, "warning": 3}
 """Findings of a kind that are listed; `--all` lists every one."""
 
 
@@ -41,7 +41,7 @@ def verb() -> None:
 @words
 @as_json
 @quiet
-@click.option("--all", "everything", is_flag=True, help=f"List more than {SHOWN} clips of a kind.")
+@click.option("--all", "everything", is_flag=True, help="List every finding of each kind.")
 def check(words: tuple[str, ...], as_json: bool, quiet: bool, everything: bool) -> None:
     """Read a data set and every frame of it; compare with the official counts.
 
@@ -76,7 +76,7 @@ def _text(report: CheckReport, everything: bool) -> str:
     for (severity, kind), times in report.tally.items():
         lines += ["", f"{severity}: {kind} ({times})"]
         found = [f for f in report.findings if (f.severity, f.kind) == (severity, kind)]
-        shown = found if everything else found[:SHOWN]
+        shown = found if everything else found[: SHOWN[severity]]
         lines += [f"  {finding}" for finding in shown]
         lines += [f"  and {times - len(shown)} more; --all lists them"] * (times > len(shown))
     warnings = count(report.warnings, "warning")
