@@ -45,7 +45,7 @@ from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import uf1
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import cpu
-from mer_nas.search.alternatives import KnownDraw
+from mer_nas.search.draws import KnownDraw
 from mer_nas.search.events import Ended, Event, Started
 from mer_nas.search.ledger import read
 from mer_nas.search.proposals import Proposer

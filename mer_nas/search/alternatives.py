@@ -11,29 +11,21 @@ Nothing of the other draws is kept. Which one was taken is noted before the tria
 every draw can be repeated (see `samplers`), so a kill changes nothing.
 """
 
-import copy
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from math import inf
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import FrozenTrial
 
 from mer_nas.architectures.cost import Effort
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH
+from mer_nas.search.draws import Draw, KnownDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.samplers import ALTERNATIVE
 from mer_nas.space import WarmStart
-from mer_nas.space.domains import Float, Int
 from mer_nas.space.search_space import Suggester
 
 LISTED = ("point", "row", "again")
@@ -97,7 +89,7 @@ class Alternatives:
         if trial.params or ALTERNATIVE in noted or any(kind in noted for kind in LISTED):
             return
         frozen = self._study.get_trials(deepcopy=False)[trial.number]
-        waits = [self._wait(_Draw(self._study, frozen, n), taken) for n in range(self._count)]
+        waits = [self._wait(Draw(self._study, frozen, n), taken) for n in range(self._count)]
         trial.set_user_attr(ALTERNATIVE, waits.index(min(waits)))
 
     def cheap_first(self, points: Iterable[WarmStart]) -> list[WarmStart]:
@@ -111,77 +103,3 @@ class Alternatives:
         except Infeasible:
             return inf
         return inf if draft.candidate.key in taken else self._seconds(draft)
-
-
-class KnownDraw:
-    """Parameters that are known, such as a point's; what they leave open is left to chance."""
-
-    def __init__(self, params: Mapping[str, Any], chance: Random) -> None:
-        self._params = params
-        self._chance = chance
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """Return a label."""
-        drawn = self._chance.choice(choices)
-        return self._params.get(name, drawn)
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """Return a whole number."""
-        drawn = Int(low, high, step, log).draw(self._chance)
-        return int(self._params.get(name, drawn))
-
-    def suggest_float(
-        self,
-        name: str,
-        low: float,
-        high: float,
-        *,
-        step: float | None = None,
-        log: bool = False,
-    ) -> float:
-        """Return a number."""
-        drawn = Float(low, high, log).draw(self._chance)
-        return float(self._params.get(name, drawn))
-
-
-class _Draw:
-    """What a trial would draw as one of its alternatives; its study hears nothing of it."""
-
-    def __init__(self, study: optuna.Study, trial: FrozenTrial, alternative: int) -> None:
-        self._study = study
-        self._trial = copy.copy(trial)
-        self._trial.user_attrs = {**trial.user_attrs, ALTERNATIVE: alternative}
-        sampler = study.sampler
-        space = sampler.infer_relative_search_space(study, self._trial)
-        self._params = dict(sampler.sample_relative(study, self._trial, space))
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """Draw a label."""
-        return self._drawn(name, CategoricalDistribution(choices))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """Draw a whole number."""
-        return int(self._drawn(name, IntDistribution(low, high, log=log, step=step)))
-
-    def suggest_float(
-        self,
-        name: str,
-        low: float,
-        high: float,
-        *,
-        step: float | None = None,
-        log: bool = False,
-    ) -> float:
-        """Draw a number."""
-        return float(self._drawn(name, FloatDistribution(low, high, log=log, step=step)))
-
-    def _drawn(self, name: str, distribution: BaseDistribution) -> Any:
-        if name not in self._params:
-            self._params[name] = self._study.sampler.sample_independent(
-                self._study, self._trial, name, distribution
-            )
-        return self._params[name]

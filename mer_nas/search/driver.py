@@ -52,7 +52,7 @@ from mer_nas.search.patience import Patience
 from mer_nas.search.proposals import Proposal, Propose
 from mer_nas.search.pruners import Best, Scoreboard, TrialSnapshot
 from mer_nas.search.storage import close_storage, open_study
-from mer_nas.search.trials import STATES, KeptTrial, keep, outcome_of
+from mer_nas.search.trials import STATES, KeptTrial, drawn_by, keep, outcome_of
 from mer_nas.space import WarmStart
 
 Grid = Sequence[Mapping[str, Any]]
@@ -288,7 +288,6 @@ class StudyDriver:
         attributes: dict[str, Any] = {
             "candidate": proposal.candidate.key,
             "tree": proposal.candidate.dump(),
-            "idle": list(proposal.idle),
             **proposal.cost._asdict(),
         }
         if proposal.timing is not None:
@@ -362,7 +361,7 @@ class StudyDriver:
         self._tell(trial, outcome, reason, None)
         self.budget.count(outcome)
         # Where nothing is open, every further draw would be the same.
-        self.budget.reject(reason, certain=not trial.params)
+        self.budget.reject(reason, certain=not drawn_by(trial))
         self._emit(Rejected(f"trial {trial.number}", outcome, reason))
 
     def _values(self, running: _Running, uf1: float | None) -> list[float] | None:

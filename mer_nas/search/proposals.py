@@ -15,6 +15,7 @@ from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.search.alternatives import Draft
+from mer_nas.search.draws import Draw
 from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
 from mer_nas.space.search_space import Limits, Suggester
@@ -31,7 +32,7 @@ class Proposal:
     timing: Timing | None = None
     """None where no limit asks for it."""
     idle: tuple[str, ...] = ()
-    """Parameters that were drawn and make no difference to the candidate."""
+    """Settings that were drawn and make no difference to the candidate: no parameters of it."""
 
 
 Propose = Callable[[optuna.Trial], Proposal]
@@ -50,15 +51,24 @@ class Proposer:
     def __call__(self, trial: optuna.Trial) -> Proposal:
         """Draw, fit the blocks to each other, and hold the network against the limits.
 
+        The trial hears of the settings that make a difference; of all of them, where none of a
+        candidate that may not be trained is known to make none.
+
         Raises:
             Infeasible: The draws break a rule that no repair puts right, or a limit, or come to
                 a block of the user's own that cannot be built.
         """
-        with _one_draw():
-            candidate = self._drawn(trial)
-            limits, place = self.space.limits, self.space.name
-            cost, timing = check_limits(candidate, self.classes, limits, place)
-        unused = tuple(self._idle(trial.params, candidate.architecture))
+        draw = Draw.of(trial)
+        try:
+            with _one_draw():
+                candidate = self._drawn(draw)
+                limits, place = self.space.limits, self.space.name
+                cost, timing = check_limits(candidate, self.classes, limits, place)
+        except Infeasible:
+            draw.record(trial)
+            raise
+        unused = tuple(self._idle(draw.params, candidate.architecture))
+        draw.record(trial, idle=unused)
         return Proposal(candidate, cost, timing, unused)
 
     def draft(self, suggester: Suggester) -> Draft:

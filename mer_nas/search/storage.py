@@ -23,6 +23,7 @@ from mer_nas.errors import StudyError
 from mer_nas.search.config import JOURNAL, PROXY, StudyConfig
 from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
+from mer_nas.search.trials import drawn_by
 
 DATABASE = "study.db"
 """File of the default storage in a study's folder."""
@@ -103,7 +104,16 @@ def open_study(
             directions=[DIRECTIONS[objective] for objective in settings.objectives],
             load_if_exists=True,
         )
+        _name_metrics(study, settings)
     return study, backend
+
+
+def _name_metrics(study: optuna.Study, settings: StudyConfig) -> None:
+    """Tell whoever opens a study what its values are, also one of before."""
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(settings.objectives))
 
 
 @contextmanager
@@ -237,8 +247,9 @@ def drawn_before(storage: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
         close_storage(backend)
         for trial in trials:
             listed = {"point", "row"} & trial.user_attrs.keys()
-            if trial.state.is_finished() and trial.params and not listed:
-                found.setdefault(repr(sorted(trial.params.items())), trial.params)
+            params = drawn_by(trial)
+            if trial.state.is_finished() and params and not listed:
+                found.setdefault(repr(sorted(params.items())), params)
     return list(found.values())
 
 

@@ -41,6 +41,10 @@ STATES: dict[Outcome, TrialState] = {
 }
 """How Optuna calls each end."""
 
+IDLE = "idle"
+"""User attribute of a trial: what was drawn and makes no difference, by name; of studies of before
+a list of names, whose values are among the parameters."""
+
 State = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 Moment = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -121,6 +125,12 @@ def outcome_of(trial: FrozenTrial) -> Outcome | None:
     """Return how a search has ended a trial; None where it has not, whatever the storage says."""
     outcome = cast(Outcome, trial.user_attrs.get("outcome"))
     return outcome if STATES.get(outcome) == trial.state else None
+
+
+def drawn_by(trial: FrozenTrial | optuna.Trial) -> dict[str, Any]:
+    """Return all that a trial has drawn: its parameters, and what made no difference."""
+    idle = trial.user_attrs.get(IDLE)
+    return {**(idle if isinstance(idle, dict) else {}), **trial.params}
 
 
 def keep(journal: Journal[KeptTrial], study: optuna.Study, trials: Iterable[FrozenTrial]) -> None:

@@ -88,7 +88,8 @@ class Origin(Config):
     outer: Protocol | None = None
     """Groups of subjects that searches of their own never see; none without `study.outer`."""
     optuna: str = "search"
-    """Name of the Optuna study in its storage, which others may share."""
+    """Name of the Optuna study in its storage, which others may share; of a younger study it is
+    the study's own, with what tells it apart in a storage for many."""
     earlier: tuple[str, ...] = ()
     """Optuna studies of the same search under earlier code, whose candidates come first."""
 
@@ -329,7 +330,6 @@ def create(
     build(study.pruner, study.chance, study.margin, blocks=1)
     settings = decided(settings, clips)
     study = settings.study
-    shared = f"{settings.space.name}-{clips.name}-{secrets.token_hex(4)}"
     origin = Origin(
         command=command,
         code=code_version(settings.space.extensions),
@@ -339,18 +339,24 @@ def create(
         search=plan(clips, study.folds, study.seed, study.block),
         final=_final(settings, clips),
         outer=_outer(settings, clips),
-        optuna="search" if study.storage is None else shared,
     )
     folder = StudyFolder(_make(settings))
     try:
         copied = copy_files(settings.space.extensions, folder.path)
-        origin = origin.model_copy(update={"extensions": copied})
+        called = _called(folder, study)
+        origin = origin.model_copy(update={"extensions": copied, "optuna": called})
         write(folder.path / "origin.json", origin.model_dump_json(indent=2))
         folder.save(settings)
     except OSError as error:
         folder.take_away()
         raise StudyError(f"{refused(error) or error}; no study was begun") from error
     return folder
+
+
+def _called(folder: StudyFolder, study: StudyConfig) -> str:
+    """Return what its Optuna study is called: as the study, told apart where others may be."""
+    name = folder.path.resolve().name
+    return name if study.storage is None else f"{name}-{secrets.token_hex(4)}"
 
 
 def keep_settings(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Origin:

@@ -17,8 +17,9 @@ from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock_step
-from mer_nas.search.alternatives import Draft, KnownDraw, predicted_seconds
+from mer_nas.search.alternatives import Draft, predicted_seconds
 from mer_nas.search.config import FinalConfig, RayConfig, Shares, StudyConfig
+from mer_nas.search.draws import KnownDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.probes import measured_pace
 from mer_nas.search.proposals import Proposer

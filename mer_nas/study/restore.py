@@ -12,12 +12,12 @@ from optuna.trial import FrozenTrial
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import plan
 from mer_nas.errors import Infeasible, StudyError
-from mer_nas.search.alternatives import KnownDraw
+from mer_nas.search.draws import KnownDraw
 from mer_nas.search.events import Listener, Note
 from mer_nas.search.ledger import read
 from mer_nas.search.proposals import Proposer
 from mer_nas.search.storage import close_storage, open_study
-from mer_nas.search.trials import TRIALS, damage, restore
+from mer_nas.search.trials import TRIALS, damage, drawn_by, restore
 from mer_nas.settings import Settings
 from mer_nas.study.folder import Origin, StudyFolder
 from mer_nas.study.resume import leaves
@@ -129,7 +129,7 @@ def refuse_drift(state: StudyState, clips: ClipSet) -> None:
 def _refuse_other(trial: FrozenTrial, proposer: Proposer, place: str) -> None:
     """Refuse settings that make of a trial's parameters another candidate than was measured."""
     try:
-        found = proposer.draft(KnownDraw(trial.params, Random(0))).candidate
+        found = proposer.draft(KnownDraw(drawn_by(trial), Random(0))).candidate
     except Infeasible as error:
         raise StudyError(f"{place}trial {trial.number} is impossible with it: {error}") from None
     measured = trial.user_attrs["tree"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ MAY_CHANGE = (
 )
 """Keys, with everything below them, whose change leaves all finished folds valid."""
 
+_ANEW = re.compile(r"@[0-9a-f]{12}(\.\d+)?\Z")
+"""What an Optuna study that was begun anew has behind its first name: the version of the code."""
 LONGEST = 100
 """Characters of a value in a message."""
 ELSEWHERE = (
@@ -177,7 +180,7 @@ def renewed(
     now = code(extensions)
     if (version := version_of(now)) == origin.code and not again:
         return origin
-    name = f"{origin.optuna.partition('@')[0]}@{version}"
+    name = f"{_ANEW.sub('', origin.optuna)}@{version}"
     if again:
         known = (*origin.earlier, origin.optuna)
         name = next(f"{name}.{n}" for n in itertools.count(2) if f"{name}.{n}" not in known)

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten
 
 from mer_nas.architectures import Network
 from mer_nas.architectures.shapes import answered
-from mer_nas.search.alternatives import KnownDraw
+from mer_nas.search.draws import KnownDraw
 from mer_nas.search.proposals import Proposer
 from mer_nas.settings import resolve
 

@@ -1,10 +1,16 @@
 """Which of the parameters that a trial records did anything."""
 
+from random import Random
 from typing import Any
 
 import optuna
+import pytest
 
+from mer_nas.errors import Infeasible
+from mer_nas.search.draws import KnownDraw
 from mer_nas.search.proposals import Proposer
+from mer_nas.search.samplers import RepeatableSampler
+from mer_nas.search.trials import drawn_by
 from mer_nas.settings import resolve
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
@@ -66,11 +72,53 @@ def test_a_parameter_is_idle_where_the_rest_leaves_it_without_effect() -> None:
         assert proposer(trial(space, **drawn)).idle == without
 
 
-def test_a_proposal_tells_its_idle_parameters() -> None:
+def test_a_setting_without_effect_is_no_parameter_of_a_trial_and_noted_beside() -> None:
     settings = resolve(["space=moe", "space.architecture.paths.0.stages.each.either=convolution"])
     proposer = Proposer(settings.space, TrainerConfig(), classes=3)
     asked = trial(settings.space)
     proposal = proposer(asked)
     assert "architecture.losses.balance" in proposal.idle
-    assert set(proposal.idle) <= set(asked.params)
+    assert not set(proposal.idle) & set(asked.params)
+    assert sorted(asked.user_attrs["idle"]) == sorted(proposal.idle)
     assert not any("shared.expert" in name for name in asked.params)
+    # all of it together is what was drawn
+    again = proposer.draft(KnownDraw(drawn_by(asked), Random(1)))
+    assert again.candidate.key == proposal.candidate.key
+
+
+def test_a_trial_that_a_kill_left_is_drawn_the_same_with_what_does_nothing_in_it() -> None:
+    settings = resolve(["space=moe", "space.architecture.paths.0.stages.each.either=convolution"])
+    proposer = Proposer(settings.space, TrainerConfig(), classes=3)
+    asked = trial(settings.space)
+    proposal = proposer(asked)
+    assert proposal.idle
+    adopted = optuna.Trial(asked.study, asked._trial_id)
+    again = proposer(adopted)  # the sampler cannot repeat, and has gone on meanwhile
+    assert (again.candidate.key, again.idle) == (proposal.candidate.key, proposal.idle)
+    assert (adopted.params, adopted.user_attrs) == (asked.params, asked.user_attrs)
+
+
+def test_a_draw_that_may_not_be_trained_is_recorded_whole() -> None:
+    space = resolve(["space=moe", "space.limits.params=1"]).space
+    asked = trial(space)
+    with pytest.raises(Infeasible):
+        Proposer(space, TrainerConfig(), classes=3)(asked)
+    assert asked.params
+    assert asked.user_attrs == {"idle": {}}
+
+
+def test_importance_knows_of_no_setting_where_it_did_nothing() -> None:
+    block = {"kind": "expert", "experts": 4, "top_k": choice(2, 4)}
+    space = space_of({**block, "expert_drop": choice(0.1, 0.2)})
+    proposer = Proposer(space, TrainerConfig(), classes=3)
+    study = optuna.create_study(sampler=RepeatableSampler("random", 4, 0), direction="maximize")
+    at = "architecture.paths.0.stages.0.global"
+    for number in range(12):
+        asked = study.ask()
+        proposer(asked)
+        study.tell(asked, asked.params[f"{at}.top_k"] + number / 100)
+    ks = [each.params[f"{at}.top_k"] for each in study.trials]
+    assert set(ks) == {2, 4}
+    dropped = [f"{at}.expert_drop" in each.params for each in study.trials]
+    assert dropped == [k == 2 for k in ks]  # where all four experts answer, none is left out
+    assert next(iter(optuna.importance.get_param_importances(study))) == f"{at}.top_k"

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mer_nas.architectures import Cost, Network
 from mer_nas.architectures.cost import Effort
 from mer_nas.errors import ConfigError, Infeasible
-from mer_nas.search.alternatives import KnownDraw
+from mer_nas.search.draws import KnownDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.probes import fitted
 from mer_nas.search.proposals import Proposer

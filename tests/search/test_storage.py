@@ -69,6 +69,16 @@ def test_trials_lie_in_the_folder_whatever_it_is_called(tmp_path: Path, name: st
     assert found.user_attrs == {"folder": name}
 
 
+def test_the_values_of_a_study_have_names_also_of_one_from_before(tmp_path: Path) -> None:
+    optuna.create_study(storage=sqlite_url(tmp_path), study_name="search", direction="maximize")
+    with opened(tmp_path) as study:
+        assert study.metric_names == ["uf1"]
+    other = StudyConfig(objectives=("uf1", "macs"))
+    study, backend = open_study(sqlite_url(tmp_path), "front", other)
+    assert study.metric_names == ["uf1", "macs"]
+    close_storage(backend)
+
+
 def test_an_ordinary_folder_has_the_database_that_it_always_had(tmp_path: Path) -> None:
     assert sqlite_url(tmp_path) == f"sqlite:///{tmp_path}/study.db"
 

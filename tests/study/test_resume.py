@@ -1,15 +1,20 @@
 """Going on with a study: nothing is trained twice, and only what leaves old folds valid may change."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from click.testing import Result
 
 from mer_nas.provenance import version_of
+from mer_nas.search.journal import Journal
 from mer_nas.search.ledger import Ledger, read
+from mer_nas.search.trials import TRIALS
 
 Call = Callable[..., Result]
 ONLY = "on resume only study.trials, study.minutes, study.fold_minutes, study.final, study.outer, data.root, ray may change"
@@ -270,10 +275,45 @@ def test_the_candidates_of_other_code_are_measured_anew_under_the_same_study(
     assert [(t["key"], t["value"]) for t in trials] == [(t["key"], t["value"]) for t in before]
     assert len(lines(study)) == 2 * len(results) + 1
     found = json.loads((study / "origin.json").read_text())
-    assert (found["code"], found["earlier"]) == (origin["code"], ["search"])
+    assert (found["code"], found["earlier"]) == (origin["code"], ["small-faces-1"])
+    assert found["optuna"] == f"small-faces-1@{origin['code']}"
     again = lines(study)
     assert call("resume", str(study)).exit_code == 0
     assert lines(study) == again
+
+
+def as_of_before(study: Path) -> None:
+    """Make a study as it was when all Optuna studies were called "search"."""
+    origin = json.loads((study / "origin.json").read_text())
+    assert origin.pop("optuna") == "small-faces-1"
+    (study / "origin.json").write_text(json.dumps(origin))
+    entries = TRIALS.read(study / "trials.jsonl")
+    (study / "trials.jsonl").unlink()
+    with Journal(TRIALS, study / "trials.jsonl") as kept:
+        for entry in entries:
+            attributes = {**entry.attributes, "idle": []} if entry.attributes.get("tree") else {}
+            kept.append(replace(entry, study="search", attributes=attributes or entry.attributes))
+    with closing(sqlite3.connect(study / "study.db", isolation_level=None)) as database:
+        database.execute("UPDATE studies SET study_name = 'search'")
+        database.execute("DELETE FROM study_system_attributes WHERE key LIKE '%metric_names'")
+        database.execute("UPDATE trial_user_attributes SET value_json='[]' WHERE key = 'idle'")
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=("there", "lost"))
+def test_a_study_of_before_goes_on_under_its_old_name(call: Call, study: Path, lost: bool) -> None:
+    before = json.loads((study / "report.json").read_text())["study"]["trials"]
+    as_of_before(study)
+    if lost:
+        (study / "study.db").unlink()
+    done = call("resume", str(study), "study.trials=4", "study.final=none")
+    assert done.exit_code == 0, done.stderr
+    after = json.loads((study / "report.json").read_text())["study"]["trials"]
+    kept = ("key", "value", "params", "outcome")
+    assert [[t[k] for k in kept] for t in after[: len(before)]] == [
+        [t[k] for k in kept] for t in before
+    ]
+    found = optuna.load_study(study_name="search", storage=f"sqlite:///{study / 'study.db'}")
+    assert (found.metric_names, len(found.trials)) == (["uf1"], len(after))
 
 
 def test_an_address_without_a_cluster_is_not_kept(refused: Callable[..., str]) -> None:
