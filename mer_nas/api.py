@@ -277,6 +277,23 @@ class Study:
 
         return rewrite_report(StudyFolder(self.folder))
 
+    def track(self, tracker: str) -> int:
+        """Tell a tracker of every trial and of the winner; return how many runs that is.
+
+        What a tracker holds to its end already, it is not told again.
+
+        Args:
+            tracker: "tensorboard", "mlflow" or "wandb".
+
+        Raises:
+            ConfigError: There is no such tracker.
+            StudyError: It is not installed, cannot be reached or refuses, or the study still runs.
+        """
+        from mer_nas.study import StudyFolder
+        from mer_nas.study.tracked import track_study, tracker_named
+
+        return track_study(StudyFolder(self.folder), tracker_named(tracker))
+
 
 # Settings and presets -------------------------------------------------------------------------
 

@@ -17,6 +17,10 @@ SILENT: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # huggingface_hub, which timm imports: else a download says who asks.
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    # MLflow and wandb, where a study names them as its trackers: else their use, and errors in
+    # them, are told to their makers, apart from what they are asked to keep.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "WANDB_ERROR_REPORTING": "false",
     # Everybody who keeps to https://donottrack.sh, blocks of the user's included.
     "DO_NOT_TRACK": "1",
 }

@@ -136,6 +136,7 @@ SLOW = (
     "search/test_ray.py",
     "search/test_ray_start.py",
     "search/test_ray_watch.py",
+    "search/test_trackers.py",
     "search/test_trials.py",
     "statistics/test_simulated.py",
     "study/",

@@ -85,8 +85,15 @@ def test_an_unknown_setting(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "study.trails=3") == (
         "study: no setting is called 'trails'; known: alternatives, block, chance, final, "
         "fold_minutes, folder, folds, margin, minutes, name, objectives, outer, pace, pruner, sampler, seed, startup, "
-        "storage, trials. Did you mean 'trials'?"
+        "storage, track, trials. Did you mean 'trials'?"
     )
+
+
+def test_an_unknown_tracker(refused: Refused, tiny: list[str]) -> None:
+    known = (
+        "no tracker is called 'mlflo'; known: mlflow, tensorboard, wandb. Did you mean 'mlflow'?"
+    )
+    assert refused("search", *tiny, "study.track=[mlflo]") == f"study.track: {known}"
 
 
 def test_an_unknown_preset(refused: Refused, tiny: list[str]) -> None:

@@ -35,7 +35,7 @@ LAYERS = [
     {"statistics"},
     {"search"},
     {"settings", "systems", "vetting"},
-    {"report", "export", "prediction"},
+    {"report", "export", "prediction", "tracking"},
     {"study", "testing"},
     {"api"},
     {"cli"},

@@ -22,7 +22,7 @@ from mer_nas.architectures.cost import Effort
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH
-from mer_nas.search.draws import Draw, KnownDraw
+from mer_nas.search.draws import KnownDraw, TrialDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.samplers import ALTERNATIVE
 from mer_nas.space import WarmStart
@@ -89,7 +89,7 @@ class Alternatives:
         if trial.params or ALTERNATIVE in noted or any(kind in noted for kind in LISTED):
             return
         frozen = self._study.get_trials(deepcopy=False)[trial.number]
-        waits = [self._wait(Draw(self._study, frozen, n), taken) for n in range(self._count)]
+        waits = [self._wait(TrialDraw(self._study, frozen, n), taken) for n in range(self._count)]
         trial.set_user_attr(ALTERNATIVE, waits.index(min(waits)))
 
     def cheap_first(self, points: Iterable[WarmStart]) -> list[WarmStart]:

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from annotated_types import Interval
 from pydantic import (
@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Name, Place, Share, Tree
-from mer_nas.errors import ConfigError, shown
+from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.search.objectives import Objectives
 from mer_nas.search.pace import Pace
 from mer_nas.statistics import RuleName
@@ -39,6 +39,7 @@ PrunerName = Literal[
     "patient",
     "none",
 ]
+TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 ClassPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
 """The path of a class: "optuna.samplers.CmaEsSampler"."""
 
@@ -73,6 +74,15 @@ def _none(value: object) -> object:
 def _null(value: object) -> object:
     """Read what stands under `name`, and is a text therefore, as YAML's null where it says so."""
     return None if value == "null" else value
+
+
+def _several(value: object) -> object:
+    """Read one tracker as a list of it, and guess what an unknown one meant."""
+    words = [value] if isinstance(value, str) else value
+    for word in words if isinstance(words, list | tuple) else ():
+        if word not in (known := get_args(TrackerName)):
+            raise ValueError(unknown("tracker", word, known))
+    return words
 
 
 def _known_storage(text: str) -> str:
@@ -201,6 +211,13 @@ class StudyConfig(Config):
         BeforeValidator(_none, json_schema_input_type=FinalConfig | Literal["none"] | None),
     ] = Field(default_factory=FinalConfig)
     """The final stage; none skips it."""
+
+    track: Annotated[
+        tuple[TrackerName, ...],
+        BeforeValidator(_several, json_schema_input_type=tuple[TrackerName, ...] | TrackerName),
+    ] = ()
+    """Trackers that are told of each trial while the search runs, and of the winner: tensorboard,
+    mlflow, wandb. One that fails stops nothing; `mer-nas track` tells them afterwards."""
 
     outer: Annotated[int, Interval(ge=2)] | None = None
     """Nested estimate: so many groups of subjects, each left out of a further search with the

@@ -58,7 +58,7 @@ class KnownDraw:
         return float(self._params.get(name, drawn))
 
 
-class Draw:
+class TrialDraw:
     """What a trial draws, or would as one of its alternatives; its study hears nothing of it.
 
     Args:
@@ -83,7 +83,7 @@ class Draw:
         self._asked: dict[str, BaseDistribution] = {}
 
     @classmethod
-    def of(cls, trial: optuna.Trial) -> "Draw":
+    def of(cls, trial: optuna.Trial) -> "TrialDraw":
         """Return what a trial that runs draws."""
         return cls(trial.study, trial.study.get_trials(deepcopy=False)[trial.number])
 

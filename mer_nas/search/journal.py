@@ -90,6 +90,31 @@ class JournalFormat(Generic[E]):
         found, _ = self.entries(path, files.read_bytes(path, StudyError, MAX_FILE))
         return tuple({entry.key: entry for entry in reversed(found)}.values())[::-1]
 
+    def since(self, path: Path, start: int) -> tuple[list[E], int]:
+        """Return the entries of whole lines from byte `start` on, and where those lines end.
+
+        The file may not be there yet, and another process may be writing to it.
+
+        Args:
+            path: The file.
+            start: 0, or where the lines of an earlier call ended.
+
+        Raises:
+            StudyError: It is of another kind, or damaged.
+        """
+        if not path.is_file():
+            return [], start
+        if not start:
+            return self.entries(path, files.read_bytes(path, StudyError, MAX_FILE))
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read()
+        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        try:
+            return [self.written(line) for line in lines], start + sum(map(len, lines))
+        except ValueError as error:
+            raise StudyError(f"{path}: damaged after byte {start}: {error}") from error
+
     def line_of(self, path: Path, entry: E) -> int:
         """Return the number of the line that holds an entry that was read from a file."""
         found, _ = self.entries(path, files.read_bytes(path, StudyError, MAX_FILE))

@@ -15,7 +15,7 @@ from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.search.alternatives import Draft
-from mer_nas.search.draws import Draw
+from mer_nas.search.draws import TrialDraw
 from mer_nas.search.effects import is_idle
 from mer_nas.space import SearchSpace
 from mer_nas.space.search_space import Limits, Suggester
@@ -58,7 +58,7 @@ class Proposer:
             Infeasible: The draws break a rule that no repair puts right, or a limit, or come to
                 a block of the user's own that cannot be built.
         """
-        draw = Draw.of(trial)
+        draw = TrialDraw.of(trial)
         try:
             with _one_draw():
                 candidate = self._drawn(draw)

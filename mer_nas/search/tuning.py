@@ -8,10 +8,10 @@ trials is thrown away at the end of a run: what counts is in the study and in th
 A trial of Tune is one job, of which a `Worker` gives one fold a step, so that between folds the
 source can stop it; folds that are trained together are given one after another, and a job that
 looks back takes one more step after each fold. Workers are reused: starting one costs seconds, a
-job on a running one milliseconds. What a fold gave travels to the
-driver in the result of the step. Ray's dashboard shows a reused worker under the name of its first
-trial; so each fold is a line in the worker's log that names its own, and is counted in a metric
-with the trial as a tag.
+job on a running one milliseconds. What a fold gave travels to the driver in the result of the
+step. Ray names an actor once, and a worker is reused; so its process is called as the trial that
+it trains, each fold is a line in its log that names its own, and is counted in a metric with the
+trial as a tag.
 """
 
 import itertools
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ray import cloudpickle, tune
+from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.experimental.internal_kv import (
     _internal_kv_del,
     _internal_kv_get,
@@ -52,6 +53,8 @@ from mer_nas.search.patience import Patience, Watch, watched
 
 RETRIES = 1
 """How often a job is taken up again after its worker died, or ran out of memory."""
+ACTOR = "MerNasWorker"
+"""What Ray's dashboard calls the class of the workers."""
 _HANGS = "mer-nas-hangs-"
 """How the names of notes begin that a worker leaves with Ray before it ends itself, by trial."""
 
@@ -325,6 +328,7 @@ class Worker(tune.Trainable):
         The result never says that the job is done: Tune would not ask the scheduler any more.
         """
         label = self._job["label"]
+        setproctitle(f"ray::{label}")  # until Ray puts back its own, after the step
         report: dict[str, Any] = {"label": label, "result": "", "failure": "", "hindsight": ""}
         with watched(self._watch, self._end), self._watch.over():
             if self._behind:
@@ -431,6 +435,7 @@ def _tuner(
         ),
         {"cpu": shares.cpu, "gpu": shares.gpu},
     )
+    worker.__name__ = worker.__qualname__ = ACTOR
     return tune.Tuner(
         worker,
         tune_config=tune.TuneConfig(

@@ -27,6 +27,7 @@ MAY_CHANGE = (
     "study.fold_minutes",
     "study.final",
     "study.outer",
+    "study.track",
     "data.root",
     "ray",
 )

@@ -43,7 +43,9 @@ from mer_nas.study.sessions import add_session, saying_what_is_kept, sessions
 from mer_nas.study.state import StudyState
 from mer_nas.study.summary import note_end, summary
 from mer_nas.study.timings import announcement, clock_candidates
+from mer_nas.study.tracked import tracked
 from mer_nas.systems import grid
+from mer_nas.tracking import Tracking
 
 
 def run(
@@ -79,25 +81,42 @@ def run(
     load_extensions(settings.space.extensions)
     if not anew:
         unchanged(folder, begun, clips, settings.space.extensions)
-    with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
-        for gone in sweep(folder.exports):
-            on_event(Note(f"{gone}: left behind by an export that was killed; removed"))
-        begun = _whole(folder, begun, clips, settings, on_event, anew=anew)
-        on_event(opened(folder, settings, clips))
-        for note in sessions(folder).notes:
-            on_event(Note(note))
-        files = settings.space.extensions
-        device = settings.trainer.device
-        workers = Workers(settings.ray, folder.path, on_event, lock, files, device)
-        with _session(folder, command or begun.command, workers):
-            state = _trained(folder, clips, settings, workers, on_event, anew=anew)
-            clock_candidates(state)
-            unexported = _exported(state, clips, on_event)
-            note_end(state)
-    with saying_what_is_kept(folder):
-        written = _write_report(state)
+    with ExitStack() as stack:
+        with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
+            begun = _goes_on(folder, begun, clips, settings, on_event, anew=anew)
+            tracking = stack.enter_context(tracked(folder, begun, settings, on_event))
+            files, device = settings.space.extensions, settings.trainer.device
+            workers = Workers(settings.ray, folder.path, tracking, lock, files, device)
+            with _session(folder, command or begun.command, workers, tracking):
+                state = _trained(folder, clips, settings, workers, tracking, anew=anew)
+                clock_candidates(state)
+                unexported = _exported(state, clips, on_event)
+                note_end(state)
+                tracking.catch_up()
+        with saying_what_is_kept(folder):
+            written = _write_report(state)
+        tracking.win(written)
     failed = written.outcomes["failed"] + len(written.study.final_failures)
     return failed + unexported + bool(written.study.nested_note)
+
+
+def _goes_on(
+    folder: StudyFolder,
+    begun: Origin,
+    clips: ClipSet,
+    settings: Settings,
+    on_event: Listener,
+    *,
+    anew: bool,
+) -> Origin:
+    """Make whole what an earlier session left, and say so; return what the study goes on with."""
+    for gone in sweep(folder.exports):
+        on_event(Note(f"{gone}: left behind by an export that was killed; removed"))
+    begun = _whole(folder, begun, clips, settings, on_event, anew=anew)
+    on_event(opened(folder, settings, clips))
+    for note in sessions(folder).notes:
+        on_event(Note(note))
+    return begun
 
 
 def _whole(
@@ -289,15 +308,23 @@ def _write_report(state: StudyState) -> Report:
 
 
 @contextmanager
-def _session(folder: StudyFolder, command: str, workers: Workers) -> Iterator[None]:
-    """Keep how long this session lasts and what works for it, however it ends."""
+def _session(
+    folder: StudyFolder, command: str, workers: Workers, tracking: Tracking | None = None
+) -> Iterator[None]:
+    """Keep how long this session lasts, what works for it and who was told, however it ends."""
     began = time.monotonic()
+
+    def add() -> None:
+        notes = [workers.note, *(tracking.notes if tracking else ())]
+        said = "; ".join(filter(None, notes))
+        add_session(folder, time.monotonic() - began, command, workers.many, said)
+
     try:
         yield
     except BaseException:
         with suppress(
             OSError, MerNasError
         ):  # what ended it matters more, and may have been the same disk
-            add_session(folder, time.monotonic() - began, command, workers.many, workers.note)
+            add()
         raise
-    add_session(folder, time.monotonic() - began, command, workers.many, workers.note)
+    add()

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -43,6 +43,8 @@ from mer_nas.search.processes import NOTES, Process
 from mer_nas.search.ray_connect import MAX_FOLDER
 from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.storage import sqlite_url
+from mer_nas.search.tuning import ACTOR
+from mer_nas.tracking import StudyRuns, Tracking
 
 SCRIPT = Path(__file__).with_name("killed.py")
 
@@ -78,6 +80,7 @@ class Telling(Parsing):
         if values["y"] == 1 and index == 2:
             raise FloatingPointError("the loss is not finite")
         place = [os.getpid(), ray.get_gpu_ids(), os.environ.get("CUDA_VISIBLE_DEVICES")]
+        place.append(Path("/proc/self/cmdline").read_text().split("\0")[0])
         with (self.folder / "places").open("a") as file:
             file.write(json.dumps([candidate.key, index, place, time.time()]) + "\n")
         return super().fold(candidate, index, repetition)
@@ -276,15 +279,21 @@ def test_three_workers_share_two_gpus_and_are_reused(
     session: Cluster, tmp_path: Path, heard: Heard
 ) -> None:
     scripted = telling(tmp_path, workers=3)
+    belongs = (scripted.seed, scripted.clips.fingerprint, code_version())
+    runs = StudyRuns(tmp_path, "faces", "search", scripted.protocol, belongs)
+    tracking = Tracking(runs, (), heard.append)
     with (
-        in_session(session, RayConfig(workers=3), tmp_path, heard) as workers,
-        search(tmp_path, scripted, trials=10, pruner="none", on_event=heard.append) as driver,
+        cluster(RayConfig(workers=3), tmp_path, tracking) as workers,
+        search(tmp_path, scripted, trials=10, pruner="none", on_event=tracking) as driver,
     ):
         assert workers.shares == Shares(3, 0.6666, 0.5)
         workers.run(driver, scripted)
         counts = driver.counts
+        best = driver.best
     by_process: dict[int, set[str]] = {}
-    for _, _, (pid, ids, visible), _ in places(tmp_path):
+    titles = defaultdict(set)
+    for key, _, (pid, ids, visible, title), _ in places(tmp_path):
+        titles[key].add(title)
         assert [str(n) for n in ids] == [visible]
         by_process.setdefault(pid, set()).add(visible)
     on = Counter(gpu for (gpu,) in by_process.values())
@@ -294,13 +303,33 @@ def test_three_workers_share_two_gpus_and_are_reused(
     failed = [e for e in heard.of(Ended) if isinstance(e, Ended) and e.outcome == "failed"]
     assert {event.reason for event in failed} == {"FloatingPointError: the loss is not finite"}
 
-    # The dashboard shows a reused worker under its first trial's name, so the log names each.
+    # Ray names a reused worker once, so its process and its log name the trial that it trains.
+    trials = driver.study.get_trials()
+    numbers = {trial.user_attrs.get("candidate"): trial.number for trial in trials}
+    assert titles == {key: {f"ray::trial {numbers[key]}"} for key in titles}
     lines = _worker_log(session)
     for trial in driver.study.get_trials(states=[TrialState.COMPLETE]):
         done = [line for line in lines if re.search(rf"\] trial {trial.number}: toy:s", line)]
         assert len(done) >= 12
     assert any("trial 0: fold 2 failed" in line for line in lines)
-    assert _counted("trial 0", {"done": 2.0, "failed": 1.0})
+    assert _counted("mer_nas_folds", "trial 0", {'outcome="done"': 2.0, 'outcome="failed"': 1.0})
+    assert best is not None
+    name = f"trial {best.number}"
+    assert _counted("mer_nas_uf1_partial", name, {"": pytest.approx(best.value)})
+    assert _counted("mer_nas_folds_done", name, {"": 12.0})
+    assert _counted("mer_nas_best_uf1", "", {"": pytest.approx(best.value)})
+    assert _counted("mer_nas_failed", "", {"": float(counts["failed"])})
+    assert {actor["class_name"] for actor in _asked(session, "actors")} == {ACTOR}
+
+
+def _asked(session: Cluster, what: str) -> list[Any]:
+    """What the dashboard says of Ray's state."""
+    token = Path(session.token).read_text().strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{session.dashboard}/api/v0/{what}", headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as page:
+        found: list[Any] = json.load(page)["data"]["result"]["result"]
+    return found
 
 
 def _worker_log(session: Cluster) -> list[str]:
@@ -308,22 +337,24 @@ def _worker_log(session: Cluster) -> list[str]:
     return [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
 
 
-def _counted(trial: str, wanted: Mapping[str, float]) -> bool:
-    """Whether Ray comes to tell a Prometheus server these counts; it takes some seconds."""
+def _counted(metric: str, trial: str, wanted: Mapping[str, Any]) -> bool:
+    """Whether Ray comes to tell a Prometheus server these numbers; it takes some seconds.
+
+    They are told apart by what stands in their lines; `trial` is empty for the study's own.
+    """
     import ray
 
     (node,) = ray.nodes()
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    tag = f'trial="{trial}"' if trial else 'study="faces"'
     end = time.monotonic() + 60
     while time.monotonic() < end:
         with urllib.request.urlopen(url, timeout=10) as page:
             lines = page.read().decode().splitlines()
-        own = [x for x in lines if "mer_nas_folds" in x and f'trial="{trial}"' in x]
+        own = [x for x in lines if f"{metric}{{" in x or f"{metric}_total{{" in x]
+        own = [x for x in own if tag in x]
         found = {
-            outcome: float(line.rpartition(" ")[2])
-            for outcome in wanted
-            for line in own
-            if f'outcome="{outcome}"' in line
+            word: float(line.rpartition(" ")[2]) for word in wanted for line in own if word in line
         }
         if found == wanted:
             return True

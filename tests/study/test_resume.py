@@ -17,7 +17,7 @@ from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.trials import TRIALS
 
 Call = Callable[..., Result]
-ONLY = "on resume only study.trials, study.minutes, study.fold_minutes, study.final, study.outer, data.root, ray may change"
+ONLY = "on resume only study.trials, study.minutes, study.fold_minutes, study.final, study.outer, study.track, data.root, ray may change"
 
 
 def lines(study: Path) -> list[str]:
