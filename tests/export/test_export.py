@@ -212,6 +212,27 @@ def test_an_export_is_four_files_and_its_difference_is_told(
     assert list(found.folder.parent.iterdir()) == [found.folder]
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"kind": "rcn_a", "width": 4},
+        {"kind": "mmnet", "width": 4, "entry": 8, "depth": 1, "heads": 2, "size": 32},
+        {"kind": "timm", "model": "test_resnet", "size": 32, "pretrained": False},
+    ],
+    ids=lambda network: str(network["kind"]),
+)
+def test_the_graph_of_a_whole_network_says_what_the_network_says(
+    network: dict[str, Any], tmp_path: Path
+) -> None:
+    candidate = Candidate.parse({"architecture": {"network": network}}, "whole")
+    built = trained(candidate)
+    found = export(built, candidate, clip_set(10, candidate), tmp_path / "whole")
+    for size in (1, 5):
+        clips = seen_by(candidate, size, seed=1)
+        expected = logits(built, *clips.values())
+        assert ran(found.folder, **clips) == pytest.approx(expected, abs=1e-4)
+
+
 def test_the_operators_of_a_graph_take_less_than_is_reckoned_with(
     point: tuple[Network, Exported],
 ) -> None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -116,6 +117,16 @@ def test_a_network_of_ones_own_is_searched_exported_and_outlives_its_files(
         another_process()
         done = call(*command)
         assert done.exit_code == 0, (command, done.output)
+    (here / "clip").mkdir()
+    chance = np.random.default_rng(0)
+    for number in range(1, 6):
+        face = chance.integers(0, 256, (112, 112), dtype=np.uint8)
+        assert cv2.imwrite(str(here / "clip" / f"img{number}.png"), face)
+    another_process()
+    asked = call("predict", str(export), "clip", "--apex", "3", "--picture", "pictures", "--json")
+    assert asked.exit_code == 0, asked.output
+    (picture,) = (here / "pictures").iterdir()
+    assert cv2.imread(str(picture)).std() > 10
     another_process()
     loaded = api.load_model(export)
     flow = torch.randn(5, 3, 28, 28)
