@@ -11,10 +11,11 @@ import pytest
 import torch
 from click.testing import Result
 
-from mer_nas.architectures import load_extensions
+from mer_nas.architectures import load_extensions, parse
 from mer_nas.data import own_inputs
 from mer_nas.data.own_inputs import make_own
 from mer_nas.data.own_sets import DATA_SETS
+from mer_nas.errors import ConfigError
 from mer_nas.evaluation.own_metrics import OWN_METRICS, try_metrics
 from mer_nas.registry import Functions
 from mer_nas.training.own_augmentations import AUGMENTATIONS, augment_own
@@ -92,6 +93,9 @@ def words(here: Path, tiny: list[str]) -> Callable[..., list[str]]:
 def test_all_of_them_serve_one_search_and_travel_with_the_study(
     words: Callable[..., list[str]], call: Call, tmp_path: Path
 ) -> None:
+    reads = {"network": {"kind": "rcn_a", "inputs": ["late"]}}
+    with pytest.raises(ConfigError, match="not 'late'"):  # as nobody has loaded it yet
+        parse(reads)
     one = ["study.trials=1", "study.final.candidates=1", "study.final.seeds=1", "study.name=own"]
     made = call("search", *words(), *one)
     assert made.exit_code == 0, made.output
@@ -102,6 +106,7 @@ def test_all_of_them_serve_one_search_and_travel_with_the_study(
     assert report["study"]["data"]["inputs"] == {"late": [1, 28, 28]}
     assert report["answer"]["trainer"]["augment"]["own"] == {"dim": 0.5}
     assert 1 / 3 < report["answer"]["own"]["sure"]["mean"] < 1
+    assert parse(reads).inputs == ("late",)  # by a whole network, too
     shutil.move("parts.py", tmp_path / "elsewhere.txt")
     assert call("report", "runs/own").exit_code == 0
     again = call("reproduce", "runs/own/report.json", "ray.workers=0", "--json")

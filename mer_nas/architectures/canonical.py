@@ -8,20 +8,21 @@ without effect are at their neutral values, and two trees of one network dump eq
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from mer_nas.architectures.blocks.base import SLOTS, Block
+from mer_nas.architectures.blocks.base import NETWORKS, SLOTS, Block
 from mer_nas.architectures.blocks.stem import ConvStem
 from mer_nas.architectures.grammar import Architecture, Losses
 from mer_nas.architectures.paths import NetworkPath, Path, Stage
 from mer_nas.architectures.user_blocks import BlockError, ask_block, is_user_block
 from mer_nas.architectures.walk import BEHIND, Visit, walk
-from mer_nas.config.base import validate
+from mer_nas.config.base import Config, validate
 from mer_nas.errors import Infeasible
+from mer_nas.inputs import READABLE
 
 _MAX_ROUNDS = 100
 """Walks after which blocks that still change would change for ever."""
 
 
-_known: list[tuple[type[Block], ...]] = []
+_known: list[tuple[object, ...]] = []
 
 
 def parse(tree: object, place: str = "architecture", *, searched: bool = False) -> Architecture:
@@ -63,10 +64,13 @@ def canonical_form(tree: object, place: str = "architecture") -> Architecture:
 
 
 def refresh() -> None:
-    """Rebuild the models, inner to outer, when blocks have been registered since the last time."""
-    known = [tuple(registry.values()) for registry in SLOTS.values()]
+    """Rebuild the models, inner to outer, when there are other blocks or inputs than before."""
+    known: list[tuple[object, ...]] = [tuple(each.values()) for each in SLOTS.values()]
+    known.append(tuple(READABLE))
     if known != _known:
-        for model in (ConvStem, Stage, Path, NetworkPath, Losses, Architecture):
+        models: list[type[Config]] = [*NETWORKS.values(), ConvStem, Stage, Path, NetworkPath]
+        models += [Losses, Architecture]
+        for model in models:
             model.model_rebuild(force=True)
         _known[:] = known
 

@@ -123,7 +123,8 @@ def spreads(scores: Sequence[Scores], names: Sequence[str] = tuple(METRICS)) -> 
 
 def own_spreads(scores: Sequence[SeedScores]) -> dict[str, OwnSpread]:
     """Return the spread of each metric of the user's own that every repetition has."""
-    names = [name for name in scores[0].own if all(name in each.own for each in scores)]
+    first = scores[0].own if scores else {}
+    names = [name for name in first if all(name in each.own for each in scores)]
     return {name: OwnSpread.of([each.own[name] for each in scores]) for name in names}
 
 
