@@ -46,6 +46,7 @@ def test_every_verb_has_a_help_with_an_example(call: Call) -> None:
         "schema",
         "search",
         "show",
+        "track",
         "watch",
     ]
     listed = re.findall(
