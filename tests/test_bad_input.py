@@ -54,7 +54,7 @@ def edit(file: str, old: str, new: str) -> None:
 def test_an_unknown_verb(refused: Refused) -> None:
     assert refused("serch", "space=moe") == (
         "no verb is called 'serch'; known: check, compare, completion, copy, data, evaluate, export, keys, list, predict, "
-        "report, reproduce, resume, schema, search, show. Did you mean 'search'?"
+        "report, reproduce, resume, schema, search, show, track, watch. Did you mean 'search'?"
     )
 
 
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_text(refused: Refused, here: Path, tiny: list[str]) -
 
 def test_an_unknown_option_of_a_setting(refused: Refused, tiny: list[str]) -> None:
     assert refused("search", *tiny, "study.sampler=tpee", "data.kind=synthetik").splitlines() == [
-        "data: no option is called 'synthetik'; known: precomputed_flow, recorded, synthetic. "
+        "data: no option is called 'synthetik'; known: own, precomputed_flow, recorded, synthetic. "
         "Did you mean 'synthetic'?",
         "study.sampler: input should be 'tpe', 'random', 'gp', 'evolutionary', 'grid' or 'points', not 'tpee'",
     ]

@@ -25,6 +25,7 @@ from mer_nas.report import CandidateSummary, SeedScores, read_document
 from mer_nas.search.pace import Pace
 from mer_nas.study.evaluate import FILE as EVALUATION
 from mer_nas.study.evaluate import read_evaluation
+from mer_nas.wording import brief
 
 FILE: Final = "leaderboard.json"
 SCHEMA: Final = "mer-nas leaderboard 1"
@@ -69,6 +70,11 @@ class Leaderboard(Config):
     """That makes it, but for where the clips lie."""
     entries: tuple[Entry, ...]
     """Every named network, the cheapest first."""
+
+    def __repr__(self) -> str:
+        """Return what it compares, and how much."""
+        facts = [("data", self.data), ("protocol", self.protocol), ("seeds", self.seeds)]
+        return brief(self, [*facts, ("entries", len(self.entries))])
 
 
 def read_leaderboard(folder: Path) -> Leaderboard:

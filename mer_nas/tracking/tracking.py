@@ -89,6 +89,8 @@ class Tracking:
         trace: TracebackType | None,
     ) -> None:
         """Let go of the trackers."""
+        if self._gauges is not None:
+            self._gauges.close()
         for each in self._beside:
             each.close(WAIT if kind is None else WAIT_STOPPED)
         self._say()

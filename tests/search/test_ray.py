@@ -45,6 +45,8 @@ from mer_nas.search.ray_runner import Cluster, cluster
 from mer_nas.search.storage import sqlite_url
 from mer_nas.search.tuning import ACTOR
 from mer_nas.tracking import StudyRuns, Tracking
+from mer_nas.tracking.ray_gauges import RayGauges
+from mer_nas.tracking.runs import RunAdvanced, RunBegan, RunEnded, TrackedRun
 
 SCRIPT = Path(__file__).with_name("killed.py")
 
@@ -314,12 +316,25 @@ def test_three_workers_share_two_gpus_and_are_reused(
     assert any("trial 0: fold 2 failed" in line for line in lines)
     assert _counted("mer_nas_folds", "trial 0", {'outcome="done"': 2.0, 'outcome="failed"': 1.0})
     assert best is not None
-    name = f"trial {best.number}"
-    assert _counted("mer_nas_uf1_partial", name, {"": pytest.approx(best.value)})
-    assert _counted("mer_nas_folds_done", name, {"": 12.0})
     assert _counted("mer_nas_best_uf1", "", {"": pytest.approx(best.value)})
     assert _counted("mer_nas_failed", "", {"": float(counts["failed"])})
     assert {actor["class_name"] for actor in _asked(session, "actors")} == {ACTOR}
+
+
+def test_numbers_of_a_trial_stay_in_rays_metrics_until_it_ends(session: Cluster) -> None:
+    run = TrackedRun("faces", "trial 77", "identity")
+    gauges = RayGauges("faces", every=0.2)
+    with contextlib.closing(gauges):
+        values = {"uf1_partial": 0.625, "folds_done": 3.0, "fold_seconds": 4.0}
+        assert gauges.told([RunBegan(run), RunAdvanced(run, 3, 12, values)])
+        time.sleep(4)  # twice as long as Ray keeps what is not set again
+        assert _counted("mer_nas_uf1_partial", run.name, {"": 0.625})
+        assert _counted("mer_nas_folds_done", run.name, {"": 3.0})
+        gauges.told([RunEnded(run, "pruned", "", None, ())])
+        end = time.monotonic() + 60
+        while _metric_lines("mer_nas_uf1_partial", run.name):
+            assert time.monotonic() < end
+            time.sleep(0.5)
 
 
 def _asked(session: Cluster, what: str) -> list[Any]:
@@ -342,17 +357,9 @@ def _counted(metric: str, trial: str, wanted: Mapping[str, Any]) -> bool:
 
     They are told apart by what stands in their lines; `trial` is empty for the study's own.
     """
-    import ray
-
-    (node,) = ray.nodes()
-    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-    tag = f'trial="{trial}"' if trial else 'study="faces"'
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        with urllib.request.urlopen(url, timeout=10) as page:
-            lines = page.read().decode().splitlines()
-        own = [x for x in lines if f"{metric}{{" in x or f"{metric}_total{{" in x]
-        own = [x for x in own if tag in x]
+        own = _metric_lines(metric, trial)
         found = {
             word: float(line.rpartition(" ")[2]) for word in wanted for line in own if word in line
         }
@@ -360,6 +367,18 @@ def _counted(metric: str, trial: str, wanted: Mapping[str, Any]) -> bool:
             return True
         time.sleep(0.5)
     return False
+
+
+def _metric_lines(metric: str, trial: str) -> list[str]:
+    """The lines of one number, as a Prometheus server is told them."""
+    import ray
+
+    (node,) = ray.nodes()
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    tag = f'trial="{trial}"' if trial else 'study="faces"'
+    with urllib.request.urlopen(url, timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return [x for x in lines if (f"{metric}{{" in x or f"{metric}_total{{" in x) and tag in x]
 
 
 def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(

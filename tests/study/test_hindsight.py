@@ -154,5 +154,5 @@ def test_what_chooses_and_what_corrects_do_not_know_of_it() -> None:
         # Read it, for the report.
         "study/state", "study/summary",
         # Hold what the report says of it against the rest.
-        "study/reproduction/followed",
+        "study/reproduction/consistency", "study/reproduction/followed",
     }  # fmt: skip

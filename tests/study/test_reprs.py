@@ -12,6 +12,7 @@ from mer_nas.prediction.predict import Prediction
 from mer_nas.report import read_report
 from mer_nas.study import load_clips
 from mer_nas.study.evaluate import Evaluated
+from mer_nas.study.leaderboard import read_leaderboard
 from mer_nas.study.reproduction.reported_result import read_reported_result
 from mer_nas.study.reproduction.reproduce import Reproduction
 from mer_nas.study.reproduction.verdicts import Number
@@ -40,6 +41,7 @@ def returned(study: Path) -> list[object]:
             "seed", candidate, "LOSO", (scores([0, 1], [0, 1], 2),), study, 0, "0" * 16, "0" * 12
         ),
         Reproduction(reported, (), tuple([Number("UF1, seed 1", 0.5, 0.5)] * 500), study),
+        read_leaderboard(Path(__file__).parents[2] / "studies" / "leaderboard"),
         Prediction("x" * 20, "positive", {"positive": 0.75, "negative": 0.25}, 1, 2, "given"),
     ]
 

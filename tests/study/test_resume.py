@@ -205,7 +205,7 @@ def test_what_would_change_old_scores_is_refused_with_the_stored_value(
 def test_what_is_no_key_is_refused_with_a_guess(refused: Callable[..., str]) -> None:
     assert refused("study.trails=5") == (
         "no key to change on resume is called 'study.trails'; known: data.root, ray, study.final, "
-        "study.fold_minutes, study.minutes, study.outer, study.trials. Did you mean 'study.trials'?"
+        "study.fold_minutes, study.minutes, study.outer, study.track, study.trials. Did you mean 'study.trials'?"
     )
     assert refused("study.trials=0") == "study.trials: input should be greater than 0, not 0"
 

@@ -259,7 +259,7 @@ def test_studies_that_share_a_storage_keep_apart_in_it(tiny: list[str]) -> None:
     first, second = (api.search(*words, f"study.seed={seed}") for seed in (0, 1))
     names = [json.loads((s.folder / "origin.json").read_text())["optuna"] for s in (first, second)]
     assert sorted(optuna.get_all_study_names(url)) == sorted(names)
-    assert all(re.fullmatch("small-faces-[0-9a-f]{8}", name) for name in names)
+    assert all(re.fullmatch("small-faces-[12]-[0-9a-f]{8}", name) for name in names)
     assert not (first.folder / "study.db").exists()
     before = second.report.study.trials
     assert len(first.resume("study.trials=2").report.study.trials) == 2
