@@ -109,12 +109,16 @@ class TensorBoard(Tracker):
 
     def end(self, run: TrackedRun, values: Mapping[str, float], outcome: str, reason: str) -> None:
         """Add the outcome as text, and settings with scores as hyperparameters."""
+        from tensorboardX.summary import hparams
+
         writer = self._writers.pop(run.identity)
         writer.add_text("outcome", f"{outcome}: {reason}" if reason else outcome)
         for name, value in values.items():
             writer.add_scalar(name, value, 0)
         if values:
-            writer.add_hparams(dict(run.settings), dict(values), name=".", global_step=0)
+            # The writer's own way opens a second file, which is the first one within a second.
+            for each in hparams(dict(run.settings), dict(values)):
+                writer.file_writer.add_summary(each)
         writer.close()
 
     def win(

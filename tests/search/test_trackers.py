@@ -105,6 +105,8 @@ def test_tensorboard_reads_every_run_and_the_same_once_it_is_told_again(
     for number, _, value, *_, outcome, _, _ in (row for row in rows if row[7]):
         scalars = shown.Runs()[f"trial-{number}"]["scalars"]
         assert ("uf1" in scalars) == (outcome == "complete")
+        # A second file of the same second would be of the same name.
+        assert len(list((folder / f"tracking/tensorboard/trial-{number}").glob("events.*"))) == 1
         events = shown.Scalars(f"trial-{number}", "uf1_partial")
         assert [event.step for event in events] == list(range(1, len(events) + 1))
         if outcome == "complete":
