@@ -81,6 +81,7 @@ __all__ = [
     "open_export",
     "plan",
     "plan_evaluation",
+    "plan_reproduction",
     "point",
     "predict",
     "presets",
@@ -205,20 +206,72 @@ class Study:
             StudyError: Another process runs the study, or the clips or the code are not its own.
             Untrusted: The study is somebody else's and wants to act here; see `load_study`.
         """
-        from mer_nas.settings import worded
-        from mer_nas.study import StudyFolder, extended, load_clips, run
+        from mer_nas.study import StudyFolder, load_clips, run
         from mer_nas.study.notebook import in_notebook
 
         on_event = on_event or in_notebook()
-        more, given = worded(settings)
-        if given:
-            raise ConfigError(f"{', '.join(given)}: what goes on takes single settings alone")
-        folder, words = StudyFolder(self.folder), (*words, *more)
-        changed = extended(folder.settings(), words)
+        folder = StudyFolder(self.folder)
+        changed, words = self._extended(words, settings)
         flags = ["--anew"] * anew
         command = shlex.join(["mer-nas", "resume", str(self.folder), *words, *flags])
         clips = load_clips(changed, on_event=on_event)
         return Study(self.folder, run(folder, clips, on_event, command, changed, anew=anew))
+
+    def plan(
+        self, *words: str, anew: bool = False, on_event: Listener = ignore, **settings: Any
+    ) -> Plan:
+        """Return what `resume` would do and how long it would take; make and train nothing.
+
+        Args:
+            *words: As of `resume`.
+            anew: As of `resume`.
+            on_event: Is told what a reader should know of the space.
+            **settings: As of `resume`.
+
+        Raises:
+            ConfigError: A setting would change what the finished trials were measured with.
+            StudyError: Another process runs the study, or the clips or the code are not its own.
+        """
+        from mer_nas.study import StudyFolder
+        from mer_nas.study.clips import list_clips
+        from mer_nas.study.left import plan_resume
+
+        changed, _ = self._extended(words, settings)
+        return plan_resume(
+            StudyFolder(self.folder), changed, list_clips(changed), on_event, anew=anew
+        )
+
+    def _extended(
+        self, words: Sequence[str], settings: dict[str, Any]
+    ) -> tuple[Settings, tuple[str, ...]]:
+        """Return the study's settings with changes, and these as words."""
+        from mer_nas.settings import worded
+        from mer_nas.study import StudyFolder, extended
+
+        more, given = worded(settings)
+        if given:
+            raise ConfigError(f"{', '.join(given)}: what goes on takes single settings alone")
+        return extended(StudyFolder(self.folder).settings(), (*words, *more)), (*words, *more)
+
+    def plan_export(self, rank: int | str = 1, *words: str, anew: bool = False) -> Plan:
+        """Return what `export` would train and how long that takes; make and train nothing.
+
+        Args:
+            rank: As of `export`.
+            *words: As of `export`.
+            anew: As of `export`.
+
+        Raises:
+            ExportError: There is no finalist of this rank, or no ensemble.
+            StudyError: The study still runs, or the clips or the code are not its own.
+        """
+        from mer_nas.study import StudyFolder, extended
+        from mer_nas.study.clips import list_clips
+        from mer_nas.study.left import plan_export
+
+        folder = StudyFolder(self.folder)
+        changed = extended(folder.settings(), words)
+        return plan_export(folder, changed, list_clips(changed), rank, anew=anew)
 
     def export(
         self,
@@ -787,6 +840,28 @@ def reproduce(
             return refuted
         clips = load_clips(reported.settings, on_event=on_event)
         return reproduce(reported, clips, on_event)
+
+
+def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> Plan:
+    """Return what `reproduce` would train and how long that takes; make and train nothing.
+
+    Args:
+        report: As of `reproduce`.
+        *words: As of `reproduce`.
+        trust: As of `reproduce`.
+
+    Raises:
+        StudyError: There is no report, another version wrote it, or it names no winner.
+        DataError: The clips here are others than the report's.
+        Untrusted: It names Python files, and you have not agreed to run them.
+    """
+    from mer_nas.study.clips import list_clips
+    from mer_nas.study.left import plan_reproduction
+    from mer_nas.study.reproduction.reported_result import read_reported_result
+
+    with asking(trust):
+        reported = read_reported_result(str(report), words)
+        return plan_reproduction(reported, list_clips(reported.settings))
 
 
 # Exports --------------------------------------------------------------------------------------

@@ -70,31 +70,48 @@ def export(
         ExportError: There is no finalist of this rank, or no ensemble, or no one file holds it.
         StudyError: The study still runs, or the clips or the code are not its own.
     """
-    if place != ENSEMBLE and type(place) is not int:
-        raise ExportError(f"{shown(place)}: a rank such as 1, or {ENSEMBLE!r}, would be right")
+    at = _place(place)
     refuse_driven(folder.path)
-    origin = folder.origin()
-    state = StudyState(folder, origin)
+    state = StudyState(folder, folder.origin())
+    exported = exportable(state, clips, at, anew=anew)
+    return _export(state, at, exported, clips, on_event, {}).folder
+
+
+def exportable(
+    state: StudyState, clips: ClipSet, place: int | str, *, anew: bool
+) -> Trial | Ensemble:
+    """Return what `export` would train and export.
+
+    Raises:
+        ExportError: There is no finalist of this rank, or no ensemble.
+        StudyError: The clips or the code are not the study's own.
+    """
+    at, folder, origin = _place(place), state.folder, state.origin
     if anew:
         refuse_other_clips(folder, origin, clips)
     else:
-        command = shlex.join(["mer-nas", "export", str(folder.path), _word(place), "--anew"])
+        word = at if isinstance(at, str) else f"rank={at}"
+        command = shlex.join(["mer-nas", "export", str(folder.path), word, "--anew"])
         otherwise = f", or train just what is exported with it: `{command}`"
         unchanged(folder, origin, clips, state.settings.space.extensions, otherwise)
-    if isinstance(place, str):
-        return _export(state, ENSEMBLE, _ensemble_of(state), clips, on_event, {}).folder
-    entries = state.finalists or [(finalist, ()) for finalist in state.ranked()]
+    if isinstance(at, str):
+        return _ensemble_of(state)
+    entries = [entry for entry, _ in state.finalists] or state.ranked()
     if not entries:
         raise ExportError(f"{folder.path}: no trial is complete, so there is nothing to export")
-    if not 1 <= place <= len(entries):
+    if not 1 <= at <= len(entries):
         raise ExportError(
-            f"rank={place}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
+            f"rank={at}: {folder.path} has {count(len(entries), 'finalist')}; 1 is the winner"
         )
-    return _export(state, place, entries[place - 1][0], clips, on_event, {}).folder
+    return entries[at - 1]
 
 
-def _word(place: int | str) -> str:
-    return place if isinstance(place, str) else f"rank={place}"
+def _place(word: int | str) -> Place:
+    if word == ENSEMBLE:
+        return ENSEMBLE
+    if type(word) is not int:
+        raise ExportError(f"{shown(word)}: a rank such as 1, or {ENSEMBLE!r}, would be right")
+    return word
 
 
 Networks = dict[str, nn.Module]

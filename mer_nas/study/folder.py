@@ -366,16 +366,25 @@ def keep_settings(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Or
         DataError: The clips cannot be divided as those ask.
     """
     old = folder.origin()
-    changed = {
-        "final": _final(settings, clips),
-        "outer": _outer(settings, clips),
-        "settings": old.settings or settings.dump(),
-    }
-    origin = old.model_copy(update=changed)
+    origin = going_on(old, settings, clips)
     if origin != old:
         write(folder.path / "origin.json", origin.model_dump_json(indent=2))
     folder.save(settings)
     return origin
+
+
+def going_on(origin: Origin, settings: Settings, clips: ClipSet) -> Origin:
+    """Return what a study goes on with under the settings that hold from now on.
+
+    Raises:
+        DataError: The clips cannot be divided as those ask.
+    """
+    changed = {
+        "final": _final(settings, clips),
+        "outer": _outer(settings, clips),
+        "settings": origin.settings or settings.dump(),
+    }
+    return origin.model_copy(update=changed)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock_step
 from mer_nas.search.alternatives import Draft, predicted_seconds
-from mer_nas.search.config import FinalConfig, RayConfig, Shares, StudyConfig
+from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
 from mer_nas.search.draws import KnownDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.probes import measured_pace
@@ -149,7 +149,7 @@ class Forecast:
             [_means(pace, protocol, draft) for draft in drawn],
             study.alternatives if study.weighs_cost else 1,
         )
-        trials, workers = _trials(settings), _machine_shares(settings.ray).workers
+        trials, workers = trial_bound(settings), workers_here(settings.ray)
         warm = [each.trial for each in through]
         if study.weighs_cost:
             warm.sort()
@@ -275,15 +275,25 @@ def _one_less(final: FinalConfig, key: str, least: int) -> FinalConfig | None:
     return final.model_copy(update={"ensemble": fewer})
 
 
-def evaluation_seconds(
-    settings: Settings, candidate: Candidate, clips: ClipSet, seeds: int
+def measuring_seconds(
+    candidates: Iterable[Candidate], protocol: Protocol, classes: int, ray: RayConfig
 ) -> float:
-    """Return about how long it takes to measure a candidate on the workers of this machine."""
-    study = settings.study
-    shape = plan(clips, study.folds, study.seed, study.block)
-    step = clock_step(candidate, len(clips.classes)).seconds
-    seconds = seeds * step / BATCH * visits(shape, candidate.trainer)
-    return seconds / _machine_shares(settings.ray).workers
+    """Return about how long candidates take through a protocol on the workers of this machine.
+
+    Args:
+        candidates: Are measured once each; a few steps of each are trained to tell.
+        protocol: What each goes through.
+        classes: How many they tell apart.
+        ray: The workers.
+
+    Raises:
+        ConfigError: The device that a trainer names is not here.
+    """
+    each = (
+        clock_step(candidate, classes).seconds / BATCH * visits(protocol, candidate.trainer)
+        for candidate in candidates
+    )
+    return sum(each) / workers_here(ray)
 
 
 def visits(protocol: Protocol, trainer: TrainerConfig) -> int:
@@ -318,7 +328,7 @@ def _expected(drawn: Sequence[Means], alternatives: int) -> Means:
     return Means(trial, clip)
 
 
-def _trials(settings: Settings) -> int | None:
+def trial_bound(settings: Settings) -> int | None:
     """Return how many trials there will be at most; none where only minutes bound them."""
     listed = grid(settings.space, settings.study.sampler)
     if listed is None:
@@ -327,12 +337,12 @@ def _trials(settings: Settings) -> int | None:
     return min(everything, settings.study.trials or everything)
 
 
-def _machine_shares(config: RayConfig) -> Shares:
-    """Return how the workers would share this machine, without starting Ray."""
+def workers_here(config: RayConfig) -> int:
+    """Return how many workers would share this machine, without starting Ray."""
     if config.workers == 0:
-        return Shares(1, 1.0, 0.0)
+        return 1
     machine = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    return config.share(machine)
+    return config.share(machine).workers
 
 
 def _random_drafts(proposer: Proposer) -> list[Draft]:

@@ -16,7 +16,7 @@ from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
 from mer_nas.study.evaluate import chosen
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.forecast import Forecast, evaluation_seconds
+from mer_nas.study.forecast import Forecast, measuring_seconds
 from mer_nas.study.state import StudyState
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
@@ -146,7 +146,8 @@ def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds
     name, candidate = chosen(settings, point)
     study = settings.study
     protocol = divide(clips, study.folds, study.seed, study.block)
-    seconds = evaluation_seconds(settings, candidate, clips, seeds)
+    once = measuring_seconds([candidate], protocol, len(clips.classes), settings.ray)
+    seconds = seeds * once
     text = "\n".join(
         [
             clips.describe(),

@@ -105,10 +105,12 @@ def unchanged(
 def refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> None:
     """Refuse to go on where the clips are others than at the start, whatever the code.
 
+    Of clips that are only listed, and not prepared, nobody knows the pixels yet.
+
     Raises:
         StudyError: They are; the message names both.
     """
-    if clips.fingerprint != origin.data.fingerprint:
+    if clips.inputs and clips.fingerprint != origin.data.fingerprint:
         raise StudyError(
             f"{folder.path}: the study was made with other clips: {origin.data.name} with "
             f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "

@@ -35,6 +35,7 @@ from mer_nas.search.looking import copied
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
 from mer_nas.search.trials import outcome_of
+from mer_nas.settings import Settings
 from mer_nas.statistics import EnsembleRule, OutOfFold
 from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
 from mer_nas.study.folder import Origin, StudyFolder
@@ -52,16 +53,24 @@ class StudyState:
         origin: What it began with.
         looking: Whether its storage is read from a copy: nothing of the study is touched, and a
             driver may be at work on it.
+        settings: As they would hold from now on; by default those that the folder keeps.
 
     Raises:
         StudyError: Its settings were edited into others than its folds were measured with.
     """
 
-    def __init__(self, folder: StudyFolder, origin: Origin, *, looking: bool = False) -> None:
+    def __init__(
+        self,
+        folder: StudyFolder,
+        origin: Origin,
+        *,
+        looking: bool = False,
+        settings: Settings | None = None,
+    ) -> None:
         self.folder = folder
         self._looking = looking
         self.origin = origin
-        self.settings = folder.settings()
+        self.settings = settings or folder.settings()
         refuse_edited(folder, origin, self.settings)
         load_extensions(self.settings.space.extensions)
 

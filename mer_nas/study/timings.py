@@ -22,7 +22,7 @@ def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> s
     assert seeds is not None
     repetitions = f"{count(len(entries), 'candidate')} x {count(seeds.seeds, 'seed')}"
     text = f"final stage: {repetitions} under {final.name} ({count(len(final.folds), 'fold')})"
-    per_clip = [_seconds_per_clip(state, entry) for entry in entries]
+    per_clip = [seconds_per_clip(state, entry.number) for entry in entries]
     known = [seconds for seconds in per_clip if seconds is not None]
     if len(known) < len(entries):  # their folds are not in the ledger any more
         return text
@@ -31,14 +31,22 @@ def announcement(state: StudyState, entries: Sequence[Trial], workers: int) -> s
     return f"{text}, about {duration(total / workers)}"
 
 
-def _seconds_per_clip(state: StudyState, entry: Trial) -> float | None:
-    """Return what a candidate took in the search, each clip that it went through counted."""
+def seconds_per_clip(state: StudyState, number: int) -> float | None:
+    """Return what a trial took in the search, each clip that it went through counted.
+
+    Args:
+        state: Of its study.
+        number: Of the trial.
+
+    Returns:
+        Seconds on one worker; none where the ledger holds no fold of it.
+    """
     search = state.origin.search
-    tree = next(t for t in state.trials if t.number == entry.number).user_attrs
-    results = state.under(search, tree["candidate"])
+    known = next(t for t in state.trials if t.number == number).user_attrs
+    results = state.under(search, known.get("candidate", ""))
     if not results:
         return None
-    trainer = validate(TrainerConfig, tree["tree"]["trainer"], entry.label)
+    trainer = validate(TrainerConfig, known["tree"]["trainer"], f"trial {number}")
     return statistics.median(
         result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
         for result in results

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from mer_nas import api
 from mer_nas.report import read_report
 
 Call = Callable[..., Result]
@@ -185,6 +186,41 @@ def test_the_plan_of_an_evaluation_says_what_it_takes_and_trains_nothing(
     assert (found["folds"], found["seeds"], found["protocol"]) == (4, 2, "LOSO")
     assert found["seconds"] > 0
     assert not Path("runs").exists()
+
+
+def test_what_was_begun_can_be_planned_too_and_nothing_of_it_is_touched(
+    call: Call, study: Path
+) -> None:
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+
+    whole = call("resume", str(study), "--plan").stdout.splitlines()
+    assert whole[1:4] == [
+        "done: 3 complete",
+        "search: over (3 trials are done)",
+        "final stage: nothing left to train",
+    ]
+    plan = json.loads(
+        call(
+            "resume", str(study), "study.trials=8", "study.final.seeds=3", "--plan", "--json"
+        ).stdout
+    )
+    assert (plan["done"], plan["trials"], plan["final_repetitions"]) == ({"complete": 3}, 5, 6)
+    spent = api.Study(study).trials_dataframe()["seconds"]
+    assert plan["seconds_per_trial"] == pytest.approx(spent.mean())
+    assert plan["search_seconds"] == pytest.approx(5 * spent.mean())
+    more = json.loads(call("resume", str(study), "study.final.seeds=3", "--plan", "--json").stdout)
+    assert (more["trials"], more["final_repetitions"]) == (0, 2)
+
+    assert call("export", str(study), "rank=2", "--plan").stdout.splitlines()[-1] == (
+        f"then exported to {study}/export/rank2"
+    )
+    again = json.loads(call("reproduce", str(study), "--plan", "--json").stdout)
+    assert (again["seeds"], again["folds"], again["folds_done"]) == (2, 8, 0)
+    assert again["seconds"] > 0
+
+    after = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    assert after == before
+    assert [path.name for path in Path("runs").iterdir()] == [study.name]
 
 
 def test_what_was_evaluated_can_be_compared(call: Call, tiny: list[str]) -> None:

@@ -10,7 +10,8 @@ import click
 
 from mer_nas import api
 from mer_nas.cli.lines import say
-from mer_nas.cli.options import as_json, quiet, trusting, words
+from mer_nas.cli.options import Planned, as_json, quiet, trusting, words
+from mer_nas.cli.options import plan as planned
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 REPRODUCED, DIFFERENT = 0, 1
 
 
-@click.command()
+@click.command(cls=Planned)
 @trusting
 @click.argument("report", type=click.Path())
 @words
+@planned
 @as_json
 @quiet
-def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def verb(
+    report: str, words: tuple[str, ...], plan: str | None, as_json: bool, quiet: bool
+) -> None:
     """Train the winner of a report again and say of every number whether it is the same.
 
     Of an ensemble every member is trained, and all are combined seed by seed. Before anything is
@@ -40,8 +44,11 @@ def verb(report: str, words: tuple[str, ...], as_json: bool, quiet: bool) -> Non
     mer-nas reproduce report.json data.root=DIR ray.workers=4
     """
     from mer_nas.cli.console import FoldLines, View
-    from mer_nas.cli.sessions import watched
+    from mer_nas.cli.sessions import say_plan, watched
 
+    if plan:
+        say_plan(api.plan_reproduction(report, *words), plan, as_json=as_json)
+        return
     view = View() if quiet else FoldLines()
     done = watched(lambda on: api.reproduce(report, *words, on_event=on), view, quiet=quiet)
     if as_json:

@@ -103,7 +103,7 @@ def _written(value: Any) -> str:
 
 
 def held_against(reported: ReportedResult, clips: ClipSet) -> tuple[Change, ...]:
-    """Return whether the clips are those of the report, to the last pixel.
+    """Return whether the clips are those of the report, to the last pixel if they are prepared.
 
     Clips of the same names and classes may have been prepared otherwise; what was learned from
     them can still be compared.
@@ -125,8 +125,9 @@ def held_against(reported: ReportedResult, clips: ClipSet) -> tuple[Change, ...]
                 f"{here}; data.root= should name the same set"
             )
     old, new = then.model_dump(mode="json"), now.model_dump(mode="json")
-    pairs = {"fingerprint": "clips (fingerprint)", "name": "name of the clips"}
-    pairs |= {"inputs": "shapes of the inputs", "official": "counts of the full set"}
+    pairs = {"name": "name of the clips", "official": "counts of the full set"}
+    if clips.inputs:
+        pairs |= {"fingerprint": "clips (fingerprint)", "inputs": "shapes of the inputs"}
     return tuple(
         Change(what, str(old[name] or "none"), str(new[name] or "none"))
         for name, what in pairs.items()

@@ -143,7 +143,7 @@ def reproduce(
     if reported.ray.address is None:
         for member in reported.members:
             pick_device(member.candidate.trainer.device)  # refused before a fold begins
-    folder = _folder(reported, runs)
+    folder = folder_of(reported, runs)
     again = measure_in(
         folder,
         {_called(reported, member): member.candidate for member in reported.members},
@@ -170,7 +170,7 @@ def _called(reported: ReportedResult, member: ReportedMember) -> str:
     return member.trial.label if reported.answer.members else reported.answer.label
 
 
-def _folder(reported: ReportedResult, runs: Path) -> Path:
+def folder_of(reported: ReportedResult, runs: Path) -> Path:
     """Return the folder of an interrupted reproduction, or of a new one."""
     content = digest(reported.path)[:8]
     name = reported.report.study.name
