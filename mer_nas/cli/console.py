@@ -84,7 +84,7 @@ class Terminal(Lines):
                 Text(harmless(f"  {job.label}")),
                 bar,
                 Text(
-                    f"{job.done}/{count(job.of, 'fold')}, {duration(now - job.since)} in this one",
+                    f"{job.where}, {duration(now - job.since)} in this one",
                     "dim",
                 ),
             )

@@ -45,6 +45,18 @@ class FoldDone:
 
 
 @dataclass(frozen=True)
+class EpochDone:
+    """An epoch of the fold that a job is at has come to its end; not every one is told."""
+
+    label: str
+    """Of the job."""
+    epoch: int
+    """From 1."""
+    of: int
+    """Epochs of the fold; 0 where its recipe counts steps."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """A job is over."""
 
@@ -142,6 +154,7 @@ Event = (
     | Measuring
     | Started
     | FoldDone
+    | EpochDone
     | Ended
     | Rejected
     | SearchEnded

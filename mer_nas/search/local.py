@@ -16,7 +16,7 @@ from types import FrameType
 
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search import interrupts
-from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.events import EpochDone, Listener, Note, ignore
 from mer_nas.search.failures import Failure, free_memory
 from mer_nas.search.interrupts import heed, interruptible
 from mer_nas.search.jobs import FoldEvaluator, Job, Source, looked_back
@@ -57,7 +57,7 @@ class _Turn:
         source: Where results go.
         evaluator: Trains and reads a fold.
         job: What is to be done.
-        on_event: Is told of a fold that nothing ends.
+        on_event: Is told of epochs, and of a fold that nothing ends.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class _Turn:
         self.left = list(job.folds)
         """Folds whose result is not kept yet."""
         self._source, self._evaluator, self._job, self._emit = source, evaluator, job, on_event
-        self._watch = Watch(job.patience)
+        self._watch = Watch(job.patience, self._tell)
         self._caller = threading.current_thread()
         self._ending: float | None = None
         """When what hangs was first told to end."""
@@ -115,6 +115,10 @@ class _Turn:
             return Failure.of(error)
         except FoldHangs as error:
             return Failure.of(error)
+
+    def _tell(self, epoch: int) -> None:
+        job = self._job
+        self._emit(EpochDone(job.label, epoch, job.candidate.trainer.epochs or 0))
 
     def _end(self, why: str) -> None:
         """Have what hangs raise an exception; where it does not, close its job, and this process.

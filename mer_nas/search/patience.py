@@ -53,12 +53,16 @@ class Watch:
 
     Args:
         patience: Of the job.
+        tell: Is told after each epoch how many there were.
     """
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(
+        self, patience: Patience, tell: Callable[[int], object] = lambda epoch: None
+    ) -> None:
+        self._patience, self._tell = patience, tell
         self._given = self._began = self._heard = clock()
         self._slowest = 0.0
+        self._epochs = 0
         self._working = False
 
     def beat(self) -> None:
@@ -66,11 +70,14 @@ class Watch:
         now = clock()
         self._slowest = max(self._slowest, now - self._heard)
         self._heard = now
+        self._epochs += 1
+        self._tell(self._epochs)
 
     @contextmanager
     def over(self) -> Iterator[None]:
         """Watch over one computation: that of a `with` statement."""
         self._began = self._heard = clock()
+        self._epochs = 0
         self._working = True
         try:
             yield

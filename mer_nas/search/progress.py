@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from mer_nas.search.events import (
     Ended,
+    EpochDone,
     Event,
     FoldDone,
     Note,
@@ -36,6 +37,13 @@ class _Running:
     since: float
     """When its latest fold was done, or it began, by the clock."""
     fold: str = ""
+    epoch: str = ""
+    """Which one its fold is at, in words; empty while nobody has told."""
+
+    @property
+    def where(self) -> str:
+        """How far it is, in words."""
+        return f"{self.done}/{count(self.of, 'fold')}{self.epoch and f', {self.epoch}'}"
 
 
 @dataclass
@@ -102,6 +110,10 @@ class Progress:
                 self.folds_here += 1
                 if self.stage == "final":
                     self.marks.append(self.clock())
+            case EpochDone(label, epoch, of):
+                for each in self.running.values():
+                    if each.label == label:
+                        each.epoch = f"epoch {epoch} of {of}" if of else f"epoch {epoch}"
             case Ended("search", job, label, outcome, done, of, value, _):
                 self.running.pop(job, None)
                 self.outcomes[outcome] += 1
@@ -137,8 +149,10 @@ class Progress:
             folds += max(0, self.final_jobs - self.final_ended - len(self.running)) * self._folds
             return passed / self.folds_here * folds if self.folds_here else None
         guesses, ended = [], self.ended - self.earlier
-        if self.trials is not None and ended:
-            guesses.append(passed / ended * max(0, self.trials - self.ended))
+        if self.trials is not None and (ended or self.folds_here):
+            each = passed / ended if ended else passed / self.folds_here * self._folds
+            spent = 0.0 if ended else passed
+            guesses.append(max(0.0, each * max(0, self.trials - self.ended) - spent))
         if self.minutes is not None:
             spent = self.clock() - self.stage_began
             guesses.append(max(0.0, self.minutes * 60 - self.earlier_seconds - spent))

@@ -20,7 +20,9 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,7 +47,7 @@ from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.config import Shares
 from mer_nas.search.crash_points import crash_point
-from mer_nas.search.events import Listener, Note
+from mer_nas.search.events import EpochDone, Listener, Note
 from mer_nas.search.failures import Failure, free_memory
 from mer_nas.search.interrupts import heed
 from mer_nas.search.jobs import FoldEvaluator, Job, Source, looked_back, manner
@@ -57,6 +59,10 @@ ACTOR = "MerNasWorker"
 """What Ray's dashboard calls the class of the workers."""
 _HANGS = "mer-nas-hangs-"
 """How the names of notes begin that a worker leaves with Ray before it ends itself, by trial."""
+_EPOCH = "mer-nas-epoch-"
+"""The same for the epoch that a worker is at."""
+EVERY = 2.0
+"""Seconds between two such notes of one worker, and between two looks at them."""
 
 
 Parse = Callable[[Tree, str], Any]
@@ -95,6 +101,8 @@ class _Session:
     """What the source raised: nothing goes on after it."""
     heard: set[int] = field(default_factory=set)
     """Workers that have reported something, by process."""
+    listened: float = 0.0
+    """When it was last asked which epochs they are at."""
 
     def next(self, trial: str) -> Tree | str | None:
         """Return the next trial's configuration, None for none now, or that there are no more."""
@@ -149,6 +157,16 @@ class _Session:
         if stop or not assignment.job.folds:
             return self._end(trial, None)
         return str(TrialScheduler.CONTINUE)
+
+    def hear(self) -> None:
+        """Pass on which epochs the workers are at, now and then."""
+        if (now := time.monotonic()) - self.listened < EVERY:
+            return
+        self.listened = now
+        for trial, assignment in self.assigned.items():
+            job, said = assignment.job, _internal_kv_get(f"{_EPOCH}{trial}")
+            if said:
+                self.emit(EpochDone(job.label, int(said), job.candidate.trainer.epochs or 0))
 
     def lost(self, trial: str, cause: str, hung: str = "") -> None:
         """Take up a job whose worker died, or give it up.
@@ -285,7 +303,9 @@ class _SourceStopper(Stopper):
     def stop_all(self) -> bool:
         """Return whether everything stops; Tune asks in each of its rounds."""
         heed()
-        return _sessions[self.session].failure is not None
+        session = _sessions[self.session]
+        session.hear()
+        return session.failure is not None
 
 
 class Worker(tune.Trainable):
@@ -317,7 +337,8 @@ class Worker(tune.Trainable):
         self._recorder = self._evaluator.recording() if new_config["hindsight"] else None
         self._results = self._trained()
         self._rest = list(new_config["folds"])
-        self._watch = Watch(Patience(*new_config["patience"]))
+        self._watch = Watch(Patience(*new_config["patience"]), self._tell)
+        self._told = 0.0
         self._evaluator.beat = self._watch.beat
         self._behind = False
         return True
@@ -330,7 +351,7 @@ class Worker(tune.Trainable):
         label = self._job["label"]
         setproctitle(f"ray::{label}")  # until Ray puts back its own, after the step
         report: dict[str, Any] = {"label": label, "result": "", "failure": "", "hindsight": ""}
-        with watched(self._watch, self._end), self._watch.over():
+        with self._telling(), watched(self._watch, self._end), self._watch.over():
             if self._behind:
                 return report | {"hindsight": self._look_back(label)}
             index = self._rest.pop(0)
@@ -350,6 +371,21 @@ class Worker(tune.Trainable):
         self._folds.inc(tags={"trial": label, "outcome": "done"})
         self._behind = self._recorder is not None
         return report | {"result": result.to_json()}
+
+    def _tell(self, epoch: int) -> None:
+        """Leave word of an epoch, now and then, for the driver to find."""
+        if (now := time.monotonic()) - self._told >= EVERY:
+            self._told = now
+            _internal_kv_put(f"{_EPOCH}{self.trial_id}", str(epoch), overwrite=True)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Take back what was said of a fold before the driver hears of the next."""
+        self._told = time.monotonic()
+        before = self._told
+        yield
+        if self._told != before:
+            _internal_kv_del(f"{_EPOCH}{self.trial_id}")
 
     def _end(self, why: str) -> None:
         """Leave a note of what hangs, and end this process."""

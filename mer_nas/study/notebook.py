@@ -10,9 +10,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mer_nas.search.events import Event, FoldDone, Listener, Note, Opened, Preparing, ignore
+from mer_nas.search.events import (
+    EpochDone,
+    Event,
+    FoldDone,
+    Listener,
+    Note,
+    Opened,
+    Preparing,
+    ignore,
+)
 from mer_nas.search.progress import Progress
-from mer_nas.wording import count
 
 EVERY = 0.5
 """Seconds between two drawings; how a job ends is drawn at once."""
@@ -44,12 +52,9 @@ class NotebookView:
         said = event.text if isinstance(event, Note | Opened) else self._progress.sentence(event)
         if said:
             self._said = [*self._said, *said.splitlines()][-LATEST:]
-        jobs = [
-            f"  {job.label}: {job.done}/{count(job.of, 'fold')}"
-            for job in self._progress.running.values()
-        ]
+        jobs = [f"  {job.label}: {job.where}" for job in self._progress.running.values()]
         text = "\n".join([self._progress.status, *jobs, "", *self._said])
-        self._draw(text, at_once=not isinstance(event, FoldDone))
+        self._draw(text, at_once=not isinstance(event, FoldDone | EpochDone))
 
     def _draw(self, text: str, *, at_once: bool) -> None:
         now = self._clock()

@@ -8,6 +8,7 @@ from rich.console import Console
 from mer_nas.cli.console import Lines, Terminal, View, view
 from mer_nas.search.events import (
     Ended,
+    EpochDone,
     Event,
     FoldDone,
     Note,
@@ -95,6 +96,25 @@ def test_an_estimate_says_how_far_the_pace_has_changed_so_far(clock: Clock) -> N
     # 60 s for 4 trials, the quickest 10 and the slowest 30, and 4 to go
     tell(progress.add, clock, [(60.0, ended(3, "complete", 4, 0.5))])
     assert progress.left == "about 1 min 0 s left (40 s to 2 min 0 s at the paces so far)"
+
+
+def test_folds_give_a_first_guess_before_any_trial_has_ended(
+    progress: Progress, clock: Clock
+) -> None:
+    tell(progress.add, clock, [(0.0, started(0)), (2.0, fold(0, 1)), (4.0, fold(0, 2))])
+    # 2 s a fold, 4 trials of 4 folds, of which two folds are done
+    assert progress.left == "about 28 s left, a first guess"
+
+
+def test_a_running_fold_says_which_epoch_it_is_at(progress: Progress, clock: Clock) -> None:
+    epoch = EpochDone("trial 0", 13, 30)
+    tell(progress.add, clock, [(0.0, started(0)), (1.0, started(1)), (9.0, epoch)])
+    assert [job.where for job in progress.running.values()] == [
+        "0/4 folds, epoch 13 of 30",
+        "0/4 folds",
+    ]
+    tell(progress.add, clock, [(20.0, fold(0, 1)), (21.0, EpochDone("trial 0", 2, 0))])
+    assert progress.running["0"].where == "1/4 folds, epoch 2"
 
 
 def test_minutes_bound_the_time_left(clock: Clock) -> None:
