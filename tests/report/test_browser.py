@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mer_nas.report.files import Written
+from mer_nas.report.page import watching_script
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -36,6 +37,28 @@ addEventListener("load", () => {{
 </script>
 """
 """The page at the width of a telephone and of a screen; what is heard and measured of each."""
+
+
+GROWING = """\
+<script>
+fetch = async path => new Response(path === "version" ? "2" : grown);
+const grown = `<!DOCTYPE html>{page}`.replace("<h2 id", "<p style='height: 777px'>grown</p><h2 id")
+  .replace('data-version="1"', 'data-version="2"');
+addEventListener("load", async () => {{
+  const heading = () => document.getElementById("data");
+  scrollTo(0, scrollY + heading().getBoundingClientRect().top - 40);
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  const [before, top] = [scrollY, heading().getBoundingClientRect().top];
+  document.dispatchEvent(new Event("visibilitychange"));
+  while (!document.body.textContent.includes("grown")) await new Promise(done => setTimeout(done, 20));
+  await new Promise(done => setTimeout(done, 20));
+  const open = [...document.querySelectorAll("details")].every(each => each.open);
+  const moved = heading().getBoundingClientRect().top - top;
+  document.title = `scrolled ${{scrollY - before}}, moved ${{moved}}, unfolded ${{open}}`;
+}});
+</script>
+"""
+"""Gives a page that is watched a newer one, longer above what is read, and says what came of it."""
 
 
 def opened(page: Path, profile: Path, *words: str) -> tuple[str, list[str]]:
@@ -87,3 +110,22 @@ def test_a_whole_report_takes_less_than_eight_pages_of_paper(
     opened(whole_two_sets.html, tmp_path / "profile", f"--print-to-pdf={tmp_path / 'a.pdf'}")
     pages = re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "a.pdf").read_bytes())
     assert 0 < len(pages) < 8
+
+
+def test_what_is_read_stays_where_it_is_while_the_page_grows_above_it(
+    whole_two_sets: Written, tmp_path: Path
+) -> None:
+    script = f'<script data-version="1">{watching_script()}</script>'
+    page = whole_two_sets.html.read_text(encoding="utf-8").replace("</head>", f"{script}</head>")
+    newer = page.replace("\\", "\\\\").replace("`", "\\`").replace("${", "\\${")
+    newer = newer.replace("</script", "<\\/script")
+    watched = tmp_path / "watched.html"
+    watched.write_text(page.replace("</body>", GROWING.format(page=newer) + "</body>"))
+    dom, complaints = opened(
+        watched, tmp_path / "profile", "--virtual-time-budget=9000", "--dump-dom"
+    )
+    assert complaints == []
+    (title,) = re.findall("<title>(scrolled .*?)</title>", dom)
+    scrolled, rest = title.removeprefix("scrolled ").split(", ", 1)
+    assert rest == "moved 0, unfolded true"
+    assert float(scrolled) >= 777

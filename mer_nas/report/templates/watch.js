@@ -21,19 +21,33 @@ function say(text) {
   if (place) place.textContent = text;
 }
 
+// The last heading above the middle of the window: what is read stands below it, and stays where
+// it is however much grows above.
+function landmark() {
+  const near = each => each.getBoundingClientRect().top < innerHeight / 2;
+  return [...document.querySelectorAll("h2[id]")].filter(near).pop();
+}
+
+function unfolded(details) {
+  return details.querySelector("summary").textContent;
+}
+
 async function renew() {
   const answer = await fetch("./", {cache: "no-store"});
   if (!answer.ok) throw new Error(answer.status);
   const found = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const open = [...document.querySelectorAll("details")].map(each => each.open);
+  const open = new Map([...document.querySelectorAll("details")].map(each => [unfolded(each), each.open]));
   const across = [...document.querySelectorAll(".wide")].map(each => each.scrollLeft);
-  const [left, top] = [scrollX, scrollY];
+  const [left, top, heading] = [scrollX, scrollY, landmark()];
+  const above = heading?.getBoundingClientRect().top;
   version = found.querySelector("script[data-version]").dataset.version;
   document.title = found.title;
   document.body.replaceWith(document.adoptNode(found.body));
-  document.querySelectorAll("details").forEach((each, i) => { each.open = open[i] ?? each.open; });
+  document.querySelectorAll("details").forEach(each => { each.open = open.get(unfolded(each)) ?? each.open; });
   document.querySelectorAll(".wide").forEach((each, i) => { each.scrollLeft = across[i] ?? 0; });
   scrollTo(left, top);
+  const again = heading && document.getElementById(heading.id);
+  if (again) scrollBy(0, again.getBoundingClientRect().top - above);
   tick();
 }
 
