@@ -16,15 +16,46 @@ from typing import Any
 import click
 
 from mer_nas import __version__, api
-from mer_nas.cli.lines import say
+from mer_nas.cli.lines import commanded, say
 from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, TrainingFailed, unknown
 from mer_nas.files import refused
 from mer_nas.search.interrupts import own_this_process
 
 
+class _Help(click.HelpFormatter):
+    """Breaks commands that are examples as a shell reads them, where a terminal is too narrow."""
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs."""
+        width = self.width - self.current_indent
+        super().write_text("\n\n".join(_fitting(part, width) for part in text.split("\n\n")))
+
+
+def _fitting(paragraph: str, width: int) -> str:
+    mark, *examples = paragraph.split("\n")
+    if mark.strip() != "\b":
+        return paragraph
+    return "\n".join([mark, *(part for each in examples for part in commanded(each, width))])
+
+
+class _Context(click.Context):
+    """What a verb is called in."""
+
+    formatter_class = _Help
+
+
 class SubVerbs(click.Group):
     """Guesses what a misspelt verb meant."""
+
+    context_class = _Context
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb, or None where there is none of this name."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            command.context_class = _Context
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -48,8 +79,8 @@ class _Verbs(SubVerbs):
         """Return the verb, or None where there is none of this name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"mer_nas.cli.verbs.{cmd_name}").verb
-        return command
+        self.add_command(import_module(f"mer_nas.cli.verbs.{cmd_name}").verb, cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; show a user's mistake as one message and keep the traceback of a bug."""

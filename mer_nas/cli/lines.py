@@ -16,8 +16,12 @@ _WORD = re.compile(r"(\s*)(`[^`]*`\S*|\S+)")
 """A word and the space before it; a command in backquotes is one word."""
 _LABEL = re.compile(r" *\S{1,20} {2,}|\s*")
 """What stands before the text of a line, below which the text goes on."""
-_COMMAND = re.compile(r"( +)(\S.*?) +(# .*)")
+_COMMAND = re.compile(r" +\S.*? # .*")
 """A command with the reason for it, as `next:` lists them."""
+_SHELL_WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+")
+"""A word of a command."""
+_GOES_ON = " \\"
+"""What ends a line of a shell that goes on in the next one."""
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -55,12 +59,40 @@ def fitted(text: str, width: int) -> str:
 def _parts(line: str, width: int) -> Iterator[str]:
     if cell_len(line) <= width:
         yield line
-    elif command := _COMMAND.fullmatch(line):
-        indent, words, reason = command.groups()
-        yield from _broken(f"{indent}{reason}", width)
-        yield f"{indent}{words}"
+    elif _COMMAND.fullmatch(line):
+        yield from commanded(line, width)
     else:
         yield from _broken(line, width)
+
+
+def commanded(line: str, width: int) -> Iterator[str]:
+    """Yield a command in lines that fit, if its words do, and that a shell reads as one.
+
+    >>> print(*commanded("  mer-nas predict MODEL face.mp4 --onset 120", 30), sep="\\n")
+      mer-nas predict MODEL \\
+          face.mp4 --onset 120
+
+    Args:
+        line: The command, behind spaces that stay; a reason behind it comes first.
+        width: Columns.
+    """
+    if cell_len(line) <= width:
+        yield line
+        return
+    indent = line[: len(line) - len(line.lstrip())]
+    command, reason_follows, reason = line.partition(" # ")
+    if reason_follows:
+        yield from _broken(f"{indent}# {reason}", width)
+    first, *words = _SHELL_WORD.findall(command)
+    part = indent + first
+    for place, word in enumerate(words, start=1):
+        end = "" if place == len(words) else _GOES_ON
+        if cell_len(f"{part} {word}{end}") > width:
+            yield part + _GOES_ON
+            part = f"{indent}    {word}"
+        else:
+            part += f" {word}"
+    yield part
 
 
 def _broken(line: str, width: int) -> Iterator[str]:

@@ -42,7 +42,7 @@ addEventListener("load", () => {{
 GROWING = """\
 <script>
 fetch = async path => new Response(path === "version" ? "2" : grown);
-const grown = `<!DOCTYPE html>{page}`.replace("<h2 id", "<p style='height: 777px'>grown</p><h2 id")
+const grown = `{page}`.replace("<h2 id", "<p id='longer' style='height: 777px'></p><h2 id")
   .replace('data-version="1"', 'data-version="2"');
 addEventListener("load", async () => {{
   const heading = () => document.getElementById("data");
@@ -50,7 +50,7 @@ addEventListener("load", async () => {{
   for (const each of document.querySelectorAll("details")) each.open = true;
   const [before, top] = [scrollY, heading().getBoundingClientRect().top];
   document.dispatchEvent(new Event("visibilitychange"));
-  while (!document.body.textContent.includes("grown")) await new Promise(done => setTimeout(done, 20));
+  while (!document.querySelector("#longer")) await new Promise(done => setTimeout(done, 20));
   await new Promise(done => setTimeout(done, 20));
   const open = [...document.querySelectorAll("details")].every(each => each.open);
   const moved = heading().getBoundingClientRect().top - top;
