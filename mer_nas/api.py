@@ -535,8 +535,8 @@ def build(candidate: Candidate, classes: int) -> Classifier:
     return Classifier(candidate.architecture, classes)
 
 
-def diagram(candidate: Candidate, classes: int = 3) -> str:
-    """Return the network of a candidate as a drawing of text.
+def diagram(candidate: Candidate, classes: int = 3, width: int = 94) -> str:
+    """Return the network of a candidate as a drawing of text, at most so wide, or 46 letters.
 
     >>> "head" in diagram(point("prog_s"))
     True
@@ -544,7 +544,7 @@ def diagram(candidate: Candidate, classes: int = 3) -> str:
     from mer_nas.diagram import Diagram
 
     _refuse_unbuildable(candidate, classes)
-    return Diagram.of(candidate.architecture, classes).as_text()
+    return Diagram.of(candidate.architecture, classes).as_text(width)
 
 
 def time_candidate(candidate: Candidate, classes: int = 3) -> Timing:

@@ -5,7 +5,7 @@ the order in which a clip meets them, and the shape that leaves each.
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 
@@ -14,6 +14,8 @@ from mer_nas.architectures.blocks.network import parts_of
 from mer_nas.architectures.walk import BEHIND, Visit, walk
 from mer_nas.inputs import READABLE, whole_input
 
+WIDTH = 94
+"""Letters of a line of text at most: those of two columns and what is between them."""
 _TEXT_ALONE, _TEXT_BESIDE, _TEXT_GAP = 72, 46, 2
 """Characters of a column that stands alone, of one beside another, and between two."""
 _LETTER, _ROW, _PAD, _WIRE = 6.6, 17, 10, 18
@@ -84,10 +86,16 @@ class Diagram:
             f"in training also: {', '.join(losses)}" if losses else "",
         )
 
-    def as_text(self) -> str:
-        """Return the drawing, its lines at most 94 characters long."""
+    def as_text(self, width: int = WIDTH) -> str:
+        """Return the drawing, its lines at most `width` characters long, or 46 if that is less.
+
+        Paths stand beside one another where there is room, else below.
+        """
+        aside = [self.aside] * bool(self.aside)
         several = len(self.columns) > 1
-        width = _TEXT_BESIDE if several else _TEXT_ALONE
+        if several and width < WIDTH:
+            return "\n".join([*self._stacked(max(_TEXT_BESIDE, min(_TEXT_ALONE, width))), *aside])
+        width = _TEXT_BESIDE if several else max(_TEXT_BESIDE, min(_TEXT_ALONE, width))
         columns = [_text_column(boxes, width) for boxes in self.columns]
         height = max(map(len, columns))
         wire = "│".center(width)
@@ -97,7 +105,17 @@ class Diagram:
             lines.append(_text_joint(len(columns), width))
         total = len(columns) * width + (len(columns) - 1) * _TEXT_GAP
         lines += [line.center(total) for line in _text_column(self.trunk, width)[:-1]]
-        return "\n".join(line.rstrip() for line in [*lines, *([self.aside] * bool(self.aside))])
+        return "\n".join(line.rstrip() for line in [*lines, *aside])
+
+    def _stacked(self, width: int) -> Iterator[str]:
+        """Yield the lines of one path after the other, and of what follows all."""
+        of = len(self.columns)
+        for number, boxes in enumerate(self.columns, start=1):
+            yield f"path {number} of {of}"
+            yield from (line.rstrip() for line in _text_column(boxes, width)[:-1])
+            yield ""
+        yield "all paths"
+        yield from (line.rstrip() for line in _text_column(self.trunk, width)[:-1])
 
     def as_svg(self) -> str:
         """Return the drawing as an SVG element of a page; it takes the page's font."""

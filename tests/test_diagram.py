@@ -75,6 +75,21 @@ def test_the_text_is_a_rectangle_that_fits_a_terminal(diagram: Diagram) -> None:
     assert [line.count("┬") for line in lines if "┴" in line or "┬" in line] == [1]
 
 
+@pytest.mark.parametrize(("width", "longest"), [(93, 72), (60, 60), (20, 46)])
+def test_on_a_narrow_terminal_paths_stand_below_one_another(
+    diagram: Diagram, width: int, longest: int
+) -> None:
+    lines = diagram.as_text(width).splitlines()
+    assert max(len(line) for line in lines if line[:1] in "┌│└") == longest
+    assert [line for line in lines if "path" in line] == [
+        "path 1 of 2",
+        "path 2 of 2",
+        "all paths",
+    ]
+    boxes = sum(len(part) for part in (*diagram.columns, diagram.trunk))
+    assert "\n".join(lines).count("┌") == boxes
+
+
 def test_settings_that_are_too_long_for_a_line_are_broken_and_none_is_lost() -> None:
     expert = {"kind": "expert", "blocks": 2}
     tree = {"paths": [path({"down": {"kind": "none"}, "global": expert})]}

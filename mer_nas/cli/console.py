@@ -21,6 +21,9 @@ from mer_nas.search.events import Event, FoldDone, Measuring, Note, WorkersReady
 from mer_nas.search.progress import Progress
 from mer_nas.wording import count, duration
 
+ROOMY = 100
+"""Columns from which on a terminal has room for longer bars."""
+
 
 class View:
     """Takes events while it is entered; this one shows nothing of them."""
@@ -77,9 +80,10 @@ class Terminal(Lines):
     def draw(self) -> Group:
         """Return what the terminal shows now."""
         progress, now = self.progress, self.progress.clock()
+        wide = 24 if self.console.width >= ROOMY else 12
         jobs = Table.grid(padding=(0, 2))
         for job in progress.running.values():
-            bar = ProgressBar(total=max(1, job.of), completed=job.done, width=24)
+            bar = ProgressBar(total=max(1, job.of), completed=job.done, width=wide)
             jobs.add_row(
                 Text(harmless(f"  {job.label}")),
                 bar,

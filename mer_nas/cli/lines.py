@@ -20,16 +20,22 @@ _COMMAND = re.compile(r" +\S.*? # .*")
 """A command with the reason for it, as `next:` lists them."""
 _SHELL_WORD = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+")
 """A word of a command."""
+_LITTLE = "  "
+"""Stands before a word that is too long to begin below the text."""
 _GOES_ON = " \\"
 """What ends a line of a shell that goes on in the next one."""
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines for a person."""
+    width = room(err=err)
+    click.echo(text if width is None else fitted(text, width), err=err)
+
+
+def room(*, err: bool = False) -> int | None:
+    """Return how many columns the terminal has that is written to; None where there is none."""
     stream = sys.stderr if err else sys.stdout
-    if stream.isatty():
-        text = fitted(text, shutil.get_terminal_size().columns)
-    click.echo(text, err=err)
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -102,7 +108,8 @@ def _broken(line: str, width: int) -> Iterator[str]:
     for space, word in _WORD.findall(line):
         if part.strip() and cell_len(part + space + word) > width:
             yield part
-            part = indent + word
+            room = width - cell_len(word)
+            part = (indent if len(indent) <= room else _LITTLE) + word
         else:
             part += space + word
     yield part

@@ -46,6 +46,15 @@ def test_no_word_is_lost_or_torn(width: int) -> None:
     assert PATH in fits
 
 
+def test_a_word_that_is_too_long_to_begin_below_its_text_begins_further_left() -> None:
+    said = fitted("source    as doi:10.3724/SP.J.1249.2024.06756 has it", 35)
+    assert said.splitlines() == [
+        "source    as",
+        "  doi:10.3724/SP.J.1249.2024.06756",
+        "          has it",
+    ]
+
+
 def test_a_shell_reads_a_command_in_several_lines_as_the_one_it_was() -> None:
     command = "  mer-nas resume 'runs/my study' study.trials=60 ray.workers=4"
     broken = fitted(f"{command}  # search on", 40)

@@ -213,7 +213,10 @@ def test_the_command_prints_one_table_and_leaves_with_0(call: Call, casme2: Path
     )
     (annotated,) = [line.split() for line in lines if "clips annotated" in line]
     assert annotated == ["casme2", "clips", "annotated", "4", "255", "differs"]
+    kinds = [line for line in lines if line.startswith("warning: ")]
+    assert len(kinds) > 1
     assert lines[-1].startswith("0 errors, ")
+    assert f" warnings of {len(kinds)} kinds, " in lines[-1]
 
 
 def test_the_command_leaves_with_2_where_a_clip_cannot_be_used(call: Call, casme2: Path) -> None:

@@ -23,6 +23,8 @@ from mer_nas.wording import count
 if TYPE_CHECKING:
     from mer_nas.data.checks.check import CheckReport, Count
 
+BAR = 24
+"""Columns of the bar itself."""
 SHOWN = {"error": 20, "warning": 3}
 """Findings of a kind that are listed; `--all` lists every one."""
 
@@ -79,7 +81,9 @@ def _text(report: CheckReport, everything: bool) -> str:
         shown = found if everything else found[: SHOWN[severity]]
         lines += [f"  {finding}" for finding in shown]
         lines += [f"  and {times - len(shown)} more; --all lists them"] * (times > len(shown))
-    warnings = count(report.warnings, "warning")
+    kinds = sum(severity == "warning" for severity, _ in report.tally)
+    of = f" of {count(kinds, 'kind')}" if kinds < report.warnings else ""
+    warnings = f"{count(report.warnings, 'warning')}{of}"
     differing = f"{count(report.differing, 'count')} unlike the official release"
     return "\n".join([*lines, "", f"{count(report.errors, 'error')}, {warnings}, {differing}"])
 
@@ -141,7 +145,9 @@ def picture(words: tuple[str, ...]) -> None:
 def _bar(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, and nothing elsewhere."""
     hidden = quiet or not sys.stderr.isatty()
-    with click.progressbar(length=1, label=label, file=drawn(sys.stderr), hidden=hidden) as bar:
+    with click.progressbar(
+        length=1, label=label, file=drawn(sys.stderr), hidden=hidden, width=BAR
+    ) as bar:
 
         def progress(done: int, of: int) -> None:
             bar.length = of

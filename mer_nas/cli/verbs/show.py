@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mer_nas import api
-from mer_nas.cli.lines import columns
+from mer_nas.cli.lines import columns, room, say
 from mer_nas.cli.options import as_json, words
 from mer_nas.config import overrides
 from mer_nas.errors import ExportError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mer_nas.export.manifest import Manifest
     from mer_nas.settings import Settings
     from mer_nas.systems import System
+
+WIDTH = 94
+"""Letters of a line of a diagram where there is no terminal."""
 
 
 @click.command()
@@ -39,7 +42,7 @@ def verb(words: tuple[str, ...], as_yaml: bool, as_json: bool) -> None:
         if as_yaml or as_json:
             _print(manifest.model_dump(mode="json"), as_json=as_json)
         else:
-            click.echo(_members(manifest))
+            say(_members(manifest))
         return
     point = overrides.parse(words).plain.get("point")
     rest = [word for word in words if not word.startswith("point=")]
@@ -51,7 +54,8 @@ def verb(words: tuple[str, ...], as_yaml: bool, as_json: bool) -> None:
     if as_yaml or as_json:
         _print({**system._asdict(), **candidate.dump()}, as_json=as_json)
     else:
-        click.echo(_portrait(settings, system, candidate))
+        say(_portrait(settings, system, candidate))
+        click.echo(f"\n{api.diagram(candidate, system.classes, room() or WIDTH)}")
 
 
 def _manifest(word: str) -> Manifest:
@@ -102,7 +106,7 @@ def _members(manifest: Manifest) -> str:
 
 
 def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
-    """Return what a reader wants to know of a point, with its diagram."""
+    """Return what a reader wants to know of a point."""
     click.echo("timing a training step", err=True)
     timing = api.time_candidate(candidate, system.classes)
     trainer = candidate.trainer
@@ -121,7 +125,5 @@ def _portrait(settings: Settings, system: System, candidate: Candidate) -> str:
         [
             f"{system.name}: {system.role} of {settings.space.place}, {system.classes} classes",
             *(f"  {name:<10}{text}" for name, text in facts.items()),
-            "",
-            api.diagram(candidate, system.classes),
         ]
     )
