@@ -288,7 +288,12 @@ class StudyConfig(Config):
         return self.pruner + setting.get(self.pruner, "")
 
 
-TRIALS_PER_GPU = 4
+WORKERS_A_GPU = 4
+"""At most: each keeps a core of the host busy with launching."""
+WORKER_BYTES = 2 * 2**30
+"""Of a GPU's memory, what a worker has at least: a context of CUDA, and folds beside it."""
+GPU_BYTES = "GPU bytes"
+"""Beside what Ray counts: the memory of the smallest GPU."""
 
 
 @dataclass(frozen=True)
@@ -307,8 +312,9 @@ class RayConfig(Config):
     address: str | None = None
     """Address of a running Ray cluster; by default Ray starts on this machine."""
     workers: Annotated[int, Interval(ge=0, le=10_000)] | None = None
-    """Jobs at a time; by default one a CPU core, or four a GPU where there is one. 0: one fold
-    after another in the process of the command, without Ray."""
+    """Jobs at a time; by default one a CPU core, or where there are GPUs one for every 2 GiB of
+    theirs, at most four a GPU and one a core. 0: one fold after another in the process of the
+    command, without Ray."""
     gpu: Share | None = None
     """Share of a GPU that a trial takes; by default the GPUs divided by the workers."""
     dashboard: bool = True
@@ -354,7 +360,7 @@ class RayConfig(Config):
         """Divide what a cluster has among the workers.
 
         Args:
-            resources: CPU and GPU, as Ray counts them.
+            resources: CPU and GPU, as Ray counts them, and `GPU_BYTES` where they are known.
             device: What the recipe trains on; on the CPU, GPUs count for nothing.
 
         >>> RayConfig(workers=3).share({"CPU": 16, "GPU": 2})
@@ -377,7 +383,9 @@ class RayConfig(Config):
                 f"ray.gpu={wanted:g}: Ray finds no GPU here; ray.gpu=0 trains on the CPU"
             )
         if wanted is None and gpus:
-            workers = self.workers or TRIALS_PER_GPU * gpus
+            room = resources.get(GPU_BYTES, math.inf) // WORKER_BYTES
+            each = min(WORKERS_A_GPU, room, cpus // gpus)
+            workers = self.workers or int(max(1, each)) * gpus
             gpu = _floor(1 / math.ceil(workers / gpus))
         elif wanted:
             most = gpus * math.floor(1 / wanted + 1e-9)
@@ -391,6 +399,15 @@ class RayConfig(Config):
         else:
             workers, gpu = self.workers or max(math.floor(cpus), 1), 0.0
         return Shares(workers, _floor(min(1.0, cpus / workers)), gpu)
+
+
+def gpus_here() -> dict[str, float]:
+    """Return the number of GPUs that this process sees, and the memory of the smallest."""
+    import torch  # takes long to import
+
+    gpus = range(torch.cuda.device_count())
+    memory = [torch.cuda.get_device_properties(gpu).total_memory for gpu in gpus]
+    return {"GPU": float(len(gpus)), **({GPU_BYTES: float(min(memory))} if memory else {})}
 
 
 def _floor(value: float) -> float:

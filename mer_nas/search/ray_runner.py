@@ -19,7 +19,7 @@ from typing import Any
 
 import mer_nas
 from mer_nas.search import nodes
-from mer_nas.search.config import RayConfig, Shares
+from mer_nas.search.config import RayConfig, Shares, gpus_here
 from mer_nas.search.events import Listener, Note, WorkersReady, ignore
 from mer_nas.search.interrupts import interruptible
 from mer_nas.search.jobs import FoldEvaluator, Source
@@ -159,7 +159,7 @@ def cluster(
         try:
             context = _connect(config, temporary, cpus, gpus, on_event) if own else _running_ray()
             ready = Cluster(
-                shares=config.share(_resources(), device),
+                shares=config.share(_resources(local), device),
                 dashboard=_url(context),
                 token=shown_token(),
                 logs=Path(context.address_info["session_dir"]) / "logs",
@@ -242,8 +242,8 @@ def _url(context: Any) -> str:
     return f"http://{found}" if found and "//" not in found else found or ""
 
 
-def _resources() -> Mapping[str, float]:
+def _resources(local: bool) -> Mapping[str, float]:
+    """Return what Ray counts; of a Ray that was started here also what its GPUs hold."""
     import ray
 
-    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources
+    return {**(gpus_here() if local else {}), **ray.cluster_resources()}  # type: ignore[no-untyped-call]

@@ -10,15 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import torch
-
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Protocol, plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock_step
 from mer_nas.search.alternatives import Draft, predicted_seconds
-from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig
+from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig, gpus_here
 from mer_nas.search.draws import KnownDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.probes import measured_pace
@@ -341,8 +339,7 @@ def workers_here(config: RayConfig) -> int:
     """Return how many workers would share this machine, without starting Ray."""
     if config.workers == 0:
         return 1
-    machine = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    return config.share(machine).workers
+    return config.share({"CPU": float(os.cpu_count() or 1), **gpus_here()}).workers
 
 
 def _random_drafts(proposer: Proposer) -> list[Draft]:

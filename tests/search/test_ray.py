@@ -33,7 +33,7 @@ from mer_nas.files import own_folder
 from mer_nas.privacy import SILENT
 from mer_nas.provenance import code_version
 from mer_nas.search import local, patience
-from mer_nas.search.config import RayConfig, Shares
+from mer_nas.search.config import GPU_BYTES, RayConfig, Shares
 from mer_nas.search.crash_points import VARIABLE
 from mer_nas.search.events import Ended, Note, WorkersReady
 from mer_nas.search.ledger import Ledger, read
@@ -163,6 +163,8 @@ def in_session(session: Cluster, config: RayConfig, folder: Path, heard: Heard) 
         (16, 2, {"gpu": 0.3, "workers": 4}, Shares(4, 1.0, 0.3)),
         (16, 2, {"gpu": 0.0}, Shares(16, 1.0, 0.0)),
         (4, 2, {"workers": 8}, Shares(8, 0.5, 0.25)),
+        (2, 1, {}, Shares(2, 1.0, 0.5)),
+        (1, 2, {}, Shares(2, 0.5, 1.0)),
     ],
 )
 def test_workers_share_what_there_is(
@@ -170,6 +172,13 @@ def test_workers_share_what_there_is(
 ) -> None:
     resources = {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {})
     assert RayConfig(**config).share(resources) == expected
+
+
+@pytest.mark.parametrize(("gib", "workers"), [(1, 1), (3.9, 1), (4, 2), (6, 3), (8, 4), (80, 4)])
+def test_each_worker_on_a_gpu_has_two_gib_of_it(gib: float, workers: int) -> None:
+    resources = {"CPU": 16.0, "GPU": 1.0, GPU_BYTES: gib * 2**30}
+    assert RayConfig().share(resources).workers == workers
+    assert RayConfig(workers=5).share(resources).workers == 5
 
 
 def test_more_workers_than_the_gpus_hold_are_refused_with_what_would_do() -> None:
