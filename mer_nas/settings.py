@@ -327,6 +327,7 @@ def schema(group: str) -> Tree:
     Raises:
         ConfigError: There is no such group.
     """
+    from mer_nas.config.documented import Documented
     from mer_nas.space.schema import space_schema
 
     match group:
@@ -336,7 +337,7 @@ def schema(group: str) -> Tree:
             return TrainerConfig.model_json_schema()
         case "data":
             adapter: TypeAdapter[DataConfig] = TypeAdapter(DataConfig)
-            return adapter.json_schema()
+            return adapter.json_schema(schema_generator=Documented)
         case "study":
             return StudyConfig.model_json_schema()
         case "ray":

@@ -73,7 +73,6 @@ class Config(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         validate_default=True,
         allow_inf_nan=False,
     )
@@ -85,6 +84,13 @@ class Config(BaseModel):
     def __str__(self) -> str:
         """Return the same."""
         return repr(self)
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the JSON schema, with the docstrings of the fields (see `documented`)."""
+        from mer_nas.config.documented import Documented
+
+        return super().model_json_schema(*args, **{"schema_generator": Documented, **kwargs})
 
     @classmethod
     def __get_pydantic_core_schema__(

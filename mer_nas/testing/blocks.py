@@ -327,9 +327,11 @@ def _expect_close(found: Tensor, right: Tensor, what: str) -> None:
 def _says_what_it_is(case: _Case) -> None:
     """A block has a docstring, its settings have one each, and the schema knows its kind."""
     expect((case.type.__doc__ or "").strip(), f"{case.type.__name__} has no docstring")
+    properties = case.type.model_json_schema()["properties"]
     for name, field in case.type.model_fields.items():
-        expect(name == "kind" or field.description, f"the setting {name} has no docstring")
-    kind = case.type.model_json_schema()["properties"]["kind"]
+        said = name == "kind" or properties[field.alias or name].get("description")
+        expect(said, f"the setting {name} has no docstring")
+    kind = properties["kind"]
     expect(kind.get("const") == case.tree["kind"], f"the schema knows the kind as {kind}")
 
 

@@ -287,7 +287,7 @@ def _checked(kind: str, inputs: Sequence[str] | Mapping[str, str]) -> Any:
 def _like(name: str, default: Any) -> Any:
     """Return a setting that every network has, with another default."""
     field = WholeNetwork.model_fields[name]
-    return Field(default, alias=field.alias, description=field.description)
+    return Field(default, alias=field.alias)
 
 
 def _block(
