@@ -1,6 +1,7 @@
 """What all tests share: a clean folder to run in, the smallest files that make a search, one thread."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ OWN = (LOSSES, OWN_METRICS, AUGMENTATIONS, DATA_SETS)
 """Functions of users, which tests forget."""
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` would have it ignored
 
 TINY = {
     "space.yaml": """\

@@ -115,7 +115,7 @@ class _Watch:
 
 
 def watched(action: Callable[[Listener], T], view: View, *, quiet: bool) -> T:
-    """Do what takes long and return what it does; on Ctrl-C or SIGTERM say how to go on, and end.
+    """Do what takes long and return what it does; on Ctrl-C and its like say how to go on.
 
     Args:
         action: Is given what to tell its events to.

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: the same, and none of them lost.
+"""Ctrl-C, SIGTERM and a terminal that is closed: the same, and none of them lost.
 
-Either raises KeyboardInterrupt in the main thread, wherever that is. Where it is inside what
+Each raises KeyboardInterrupt in the main thread, wherever that is. Where it is inside what
 throws exceptions away (a callback from C code, `__del__`), nothing would come of it; so a signal
 is remembered until it has ended what it was meant to end, and whoever works in rounds asks in
 each.
@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What ends a search; SIGHUP is sent when a terminal is closed or its connection breaks."""
 may_exit = False
 """Whether this process is the command's alone: a fold that nothing else ends may end it too."""
 _asked: list[str] = []
@@ -27,12 +31,16 @@ def own_this_process() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt in the main thread."""
+    """Let all of `SIGNALS` do what Ctrl-C does: raise KeyboardInterrupt in the main thread.
+
+    Those that this process was started to ignore stay so, as `nohup` and a shell's `&` ask.
+    """
     global _depth
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    known = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: known[number] for number in known if known[number] != signal.SIG_IGN}
     try:
         _depth += 1
         for number in before:

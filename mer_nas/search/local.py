@@ -30,7 +30,7 @@ def run(source: Source, evaluator: FoldEvaluator, on_event: Listener = ignore) -
     """Run every job that `source` gives out, until it has no more.
 
     A job whose fold raises an exception, or hangs, has failed; the others go on. One that runs out
-    of memory is tried a second time. Ctrl-C and SIGTERM raise KeyboardInterrupt and leave the job
+    of memory is tried a second time. Ctrl-C and its like raise KeyboardInterrupt and leave the job
     in flight open: whoever opens the source again goes on with it.
 
     Args:

@@ -78,7 +78,7 @@ class Cluster:
         """Run every job that `source` gives out, until it has no more.
 
         A job whose fold raises an exception has failed; the others go on. A job whose worker dies
-        is taken up again once, from its first missing fold. Ctrl-C and SIGTERM raise
+        is taken up again once, from its first missing fold. Ctrl-C and its like raise
         KeyboardInterrupt and leave the jobs in flight open.
 
         Args:

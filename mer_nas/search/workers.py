@@ -112,9 +112,9 @@ class Workers:
     def run(self, source: Source, evaluator: FoldEvaluator, *, needed: bool = True) -> None:
         """Run every job that `source` gives out, until it has no more.
 
-        A job whose fold raises an exception has failed; the others go on. Ctrl-C and SIGTERM raise
-        KeyboardInterrupt and leave the jobs in flight open: whoever opens the source again goes on
-        with them.
+        A job whose fold raises an exception has failed; the others go on. Ctrl-C and its like
+        raise KeyboardInterrupt and leave the jobs in flight open: whoever opens the source again
+        goes on with them.
 
         Args:
             source: A search, or a measurement.

@@ -19,7 +19,7 @@ from killed import TRIALS
 from optuna.trial import TrialState
 from scripted import COSTLY, evaluator, history, search
 
-from mer_nas.search import local
+from mer_nas.search import interrupts, local
 from mer_nas.search.ledger import read
 from mer_nas.search.storage import sqlite_url
 
@@ -102,7 +102,7 @@ def test_a_search_killed_at_any_moment_ends_as_if_nothing_had_been(
 
 
 def test_ctrl_c_ends_a_search_at_once_and_leaves_it_to_be_resumed(tmp_path: Path) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interrupts.SIGNALS:
 
         class Interrupted(type(evaluator())):  # type: ignore[misc]
             def fold(
@@ -116,13 +116,13 @@ def test_ctrl_c_ends_a_search_at_once_and_leaves_it_to_be_resumed(tmp_path: Path
         scripted = Interrupted(base.clips, base.protocol)
         folder = tmp_path / number.name
         folder.mkdir()
-        handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+        handlers = [signal.getsignal(n) for n in interrupts.SIGNALS]
         with (
             search(folder, scripted, trials=3, pruner="none") as driver,
             pytest.raises(KeyboardInterrupt),
         ):
             local.run(driver, scripted)
-        assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+        assert [signal.getsignal(n) for n in interrupts.SIGNALS] == handlers
         assert len(read(folder / "ledger.jsonl")) == 15
         again = evaluator()
         with search(folder, again, trials=3, pruner="none") as driver:
@@ -149,3 +149,13 @@ def test_a_signal_whose_exception_was_thrown_away_ends_the_search_all_the_same(
     ):
         local.run(driver, scripted)
     assert len(read(tmp_path / "ledger.jsonl")) == 4  # the fold is kept, and nothing begins
+
+
+def test_what_was_to_be_ignored_from_the_start_ends_nothing() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as `nohup` does with SIGHUP
+    try:
+        with interrupts.interruptible():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
