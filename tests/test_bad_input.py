@@ -48,6 +48,15 @@ def edit(file: str, old: str, new: str) -> None:
     Path(file).write_text(text.replace(old, new))
 
 
+def test_a_working_directory_that_was_deleted(here: Path, call: Call) -> None:
+    here.rmdir()
+    result = call("list")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "mer-nas: the working directory is not there any more; `cd` to one that is\n"
+    )
+
+
 # Words -----------------------------------------------------------------------------------------
 
 

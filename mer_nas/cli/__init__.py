@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -85,6 +86,7 @@ class _Verbs(SubVerbs):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; show a user's mistake as one message and keep the traceback of a bug."""
         try:
+            _refuse_nowhere()
             with api.asking(_asked):
                 return super().invoke(ctx)
         except MerNasError as error:
@@ -99,6 +101,20 @@ class _Verbs(SubVerbs):
             where = error.ctx.command_path if error.ctx else "mer-nas"
             say(f"{where}: {error.format_message()} See {where} --help.", err=True)
         return ctx.exit(2)
+
+
+def _refuse_nowhere() -> None:
+    """Refuse a working directory that was deleted: libraries end the process there unasked.
+
+    Raises:
+        MerNasError: It was.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise MerNasError(
+            "the working directory is not there any more; `cd` to one that is"
+        ) from None
 
 
 def at_a_terminal() -> bool:

@@ -229,7 +229,8 @@ class Journal(Generic[E]):
         """Bring an entry to the disk; return False if it was there already.
 
         Raises:
-            StudyError: The disk does not take it. The file is then as it was before.
+            StudyError: The disk does not take it, and the file is as it was before; or the file
+                has been moved or deleted, and holds the entry where it is now.
         """
         if entry.key in self._places:
             return False
@@ -242,6 +243,11 @@ class Journal(Generic[E]):
             safe = self._format.safe.format(count=len(self))
             raise StudyError(f"{self.path}: {_said(error)}; {safe}") from error
         self._places[_shared(entry.key)] = _Place(start, self._size)
+        if not self.path.exists():  # then the next hours would be for nobody
+            raise StudyError(
+                f"{self.path}: is not there any more: the study was moved or deleted while it "
+                "ran; `mer-nas resume` goes on where it lies now"
+            )
         return True
 
     def at(self, key: Hashable) -> E | None:

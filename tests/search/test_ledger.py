@@ -239,3 +239,15 @@ def test_a_full_disk_is_said_and_loses_nothing_that_was_written(
 def test_a_folder_that_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"nowhere.ledger\.jsonl: no such file or directory"):
         Ledger(tmp_path / "nowhere" / "ledger.jsonl")
+
+
+def test_a_ledger_that_is_moved_while_it_is_written_says_so_and_has_lost_nothing(
+    path: Path,
+) -> None:
+    moved, last = path.with_name("moved.jsonl"), results(5)[-1]
+    with Ledger(path) as ledger:
+        path.rename(moved)
+        with pytest.raises(StudyError, match="the study was moved or deleted while it ran"):
+            ledger.append(last)
+    assert read(moved) == tuple(results(5))
+    assert not path.exists()

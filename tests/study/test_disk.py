@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def test_a_disk_that_fills_up_is_said_once_and_a_resumed_search_ends_as_if_it_ha
     full("nothing that there is")
     assert call("resume", "my runs/s").exit_code == 0
     assert json.loads((FOLDER / "report.json").read_text())["outcomes"]["complete"] == 2
+
+
+def test_a_full_disk_says_how_much_room_the_rest_of_the_study_takes(
+    full: Callable[[str], None], tiny: list[str], call: Call
+) -> None:
+    words = [*tiny, "study.folder=my runs/s", "study.final=none"]
+    assert call("search", *words, "study.trials=1").exit_code == 0
+    with (FOLDER / "sessions.jsonl").open("ab") as file:
+        file.write(b" " * 40 * 2**20 + b"\n")  # a blank line of 40 MiB, 20 for each of two folds
+    full("ledger.jsonl")
+    said = call("resume", "my runs/s", "study.trials=6").stderr
+    (room,) = re.findall(r"; the rest of the study takes about (\d+) MiB\n", said)
+    # Ten folds are to come, and 48 MiB are for reports and exports; the other files are kilobytes.
+    assert 248 <= int(room) <= 250
 
 
 def test_what_ends_a_session_is_said_and_not_that_it_cannot_be_noted(
