@@ -7,10 +7,9 @@ other programs need no HTML. A change that old readers would not understand chan
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from pydantic import ConfigDict, Field, NonNegativeInt
@@ -32,9 +31,7 @@ from mer_nas.wording import brief
 
 SCHEMA: Final = "mer-nas report 3"
 
-_BREAK = re.compile(r",\n\s+")
-_NUMBERS = re.compile(r'\[\n\s+([^][{}"]+?)\n\s+\]')
-_ROWS = re.compile(r"\[\n\s+(\[[^][\n]*\](?:,\n\s+\[[^][\n]*\])*)\n\s+\]")
+_ENCODED = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 class Report(Config):
@@ -100,8 +97,7 @@ class Report(Config):
 
     def to_json(self) -> str:
         """Return the text of `report.json`."""
-        tree = self.model_dump(mode="json", by_alias=True)
-        return _matrices_in_lines(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False))
+        return f"{_indented(self.model_dump(mode='json', by_alias=True))}\n"
 
 
 def build_report(summary: StudySummary) -> Report:
@@ -150,15 +146,31 @@ def build_report(summary: StudySummary) -> Report:
     )
 
 
-def _matrices_in_lines(text: str) -> str:
-    """Return indented JSON with every list of numbers, and every list of those, in one line.
+def _indented(node: Any, indent: str = "\n") -> str:
+    """Return a tree as indented JSON, every list of numbers, and every list of those, in one line.
 
-    A line a number would make a file of subjects' confusions ten times as long. Text inside
-    quotes has no line breaks in JSON, so it is never touched.
+    A line a number would make a file of subjects' confusions ten times as long, and the indenting
+    encoder of Python takes seconds for a long search.
+
+    Args:
+        node: The tree.
+        indent: What its lines begin with, but for the first.
     """
-    for lists in (_NUMBERS, _ROWS):
-        text = lists.sub(lambda found: f"[{_BREAK.sub(', ', found[1])}]", text)
-    return text + "\n"
+    deeper = f"{indent}  "
+    if isinstance(node, dict) and node:
+        rows = (f"{_ENCODED(key)}: {_indented(value, deeper)}" for key, value in node.items())
+        return f"{{{deeper}{f',{deeper}'.join(rows)}{indent}}}"
+    if isinstance(node, list) and not _in_a_line(node):
+        return f"[{deeper}{f',{deeper}'.join(_indented(each, deeper) for each in node)}{indent}]"
+    return _ENCODED(node)
+
+
+def _in_a_line(row: list[Any]) -> bool:
+    return _is_flat(row) or all(isinstance(each, list) and _is_flat(each) for each in row)
+
+
+def _is_flat(row: list[Any]) -> bool:
+    return not any(isinstance(each, str | dict | list) for each in row)
 
 
 def read_report(path: Path) -> Report:

@@ -16,7 +16,7 @@ Optuna knows three ends; the user attribute `outcome` tells five apart: `complet
 budget.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -348,14 +348,16 @@ class StudyDriver:
             self._taken.pop(running.proposal.candidate.key, None)
         self._pruner.ended(trial.number, STATES[outcome], value)
         self.budget.ended(outcome, reason)
-        self._compare(trial.number, value, running.results)
+        self._compare(trial.number, value, lambda: running.results)
         self.budget.save()
         done, of = len(running.results), len(self.board.order)
         self._emit(Ended("search", job, running.label, outcome, done, of, value, reason))
 
-    def _compare(self, number: int, value: float | None, results: Sequence[FoldResult]) -> None:
+    def _compare(
+        self, number: int, value: float | None, results: Callable[[], Sequence[FoldResult]]
+    ) -> None:
         if value is not None and (self._best is None or value > self._best.value):
-            self._best = Best(number, value, self.board.answers(results))
+            self._best = Best(number, value, self.board.answers(results()))
 
     def _reject(self, trial: optuna.Trial, outcome: Outcome, reason: str) -> None:
         self._tell(trial, outcome, reason, None)
@@ -417,11 +419,13 @@ class StudyDriver:
 
     def _reconcile(self) -> None:
         """Read from the study what earlier sessions did, and adopt what they left running."""
-        for trial in self.study.get_trials(deepcopy=True):
+        trials = self.study.get_trials(deepcopy=False)
+        if self._journal is not None:
+            keep(self._journal, self.study, (t for t in trials if outcome_of(t) is not None))
+        for trial in trials:
             if trial.state == TrialState.RUNNING:
                 self._orphans.append(trial)
             elif (outcome := outcome_of(trial)) is not None:
-                self._keep(trial.number)
                 self._recall(trial, outcome)
             elif trial.state.is_finished():
                 self._leave_out(trial)
@@ -455,4 +459,4 @@ class StudyDriver:
         key = trial.user_attrs["candidate"]
         if outcome != "failed":
             self._taken[key] = trial.number
-        self._compare(trial.number, complete, self.results(key))
+        self._compare(trial.number, complete, lambda: self.results(key))

@@ -10,6 +10,7 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ PATIENCE = 60
 PROXY_SECONDS = 10.0
 """How long a proxy is given to answer."""
 
+_shared: ContextVar[dict[str, optuna.storages.BaseStorage] | None] = ContextVar(
+    "shared", default=None
+)
+"""Storages by their names, that are open for all who open them in this context; None: for each."""
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
 """How a journal of SQLite ends that names a further file; see its format, section 3."""
 
@@ -69,6 +74,22 @@ def sqlite_url(folder: Path) -> str:
 def dashboard(storage: str) -> str:
     """Return the line of a shell that shows what is in a storage."""
     return shlex.join(["optuna-dashboard", storage])
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Open a storage once for all who open it in a `with` statement.
+
+    Optuna takes 2 ms to read a trial, so whoever opens a long search again and again waits long.
+    """
+    opened: dict[str, optuna.storages.BaseStorage] = {}
+    token = _shared.set(opened)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+        for storage in opened.values():
+            close_storage(storage)
 
 
 def open_study(
@@ -156,6 +177,16 @@ def refusal(error: BaseException) -> str | None:
 
 
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:
+    """Open the storage of that URL or file name, or return the one that is shared."""
+    shared = _shared.get()
+    if shared is None:
+        return _begun(storage)
+    if storage not in shared:
+        shared[storage] = _begun(storage)
+    return shared[storage]
+
+
+def _begun(storage: str) -> optuna.storages.BaseStorage:
     """Open the storage of that URL or file name; each kind has errors of its own."""
     if storage.startswith(SQLITE):
         return optuna.storages.get_storage(_sqlite(storage))
@@ -254,8 +285,10 @@ def drawn_before(storage: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
 
 
 def close_storage(storage: optuna.storages.BaseStorage) -> None:
-    """Let go of a storage's connections."""
+    """Let go of a storage's connections; those of a shared one stay."""
     storage.remove_session()
+    if any(storage is each for each in (_shared.get() or {}).values()):
+        return
     if isinstance(storage, optuna.storages.GrpcStorageProxy):
         storage.close()
     engine = getattr(storage, "_backend", storage)

@@ -16,6 +16,7 @@ subjects, so that `correct_choice` can repeat a whole choice in every draw:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -86,8 +87,10 @@ class OutOfFold:
         return _one_hot(self.labels, self.probabilities.shape[-1])
 
     def answers(self, weights: Values) -> NDArray[np.int64]:
-        """Return the class (..., N) that candidates with some weights (..., C) choose together."""
-        return np.asarray(np.tensordot(weights, self.probabilities, 1).argmax(-1), np.int64)
+        """Return the class (N,) that candidates with some weights (C,) choose together."""
+        members = np.flatnonzero(weights)  # of thousands of candidates a few
+        mean = np.tensordot(weights[members], self.probabilities[members], 1)
+        return np.asarray(mean.argmax(-1), np.int64)
 
     def counts(self, weights: Values) -> Counts:
         """Return the confusions (S, K, K) of candidates with some weights (C,)."""
@@ -102,13 +105,19 @@ class OutOfFold:
 
     def scores(self, answers: NDArray[np.int64], draw: Values) -> Values:
         """Return the UF1 (...) of answers (..., N), subjects counted as often as drawn (S,)."""
-        often = draw[self.subjects] @ self._pairs(answers)
-        return uf1(often.reshape(*answers.shape[:-1], *(self.probabilities.shape[-1],) * 2))
-
-    def _pairs(self, answers: NDArray[np.int64]) -> Values:
-        """Return one at the pair of true and chosen class of each clip: (..., N, K * K)."""
         classes = self.probabilities.shape[-1]
-        return _one_hot(self.labels * classes + answers, classes * classes)
+        often = draw[self.subjects] @ _one_hot(self.labels * classes + answers, classes**2)
+        return uf1(often.reshape(*answers.shape[:-1], classes, classes))
+
+    def scores_alone(self, draw: Values) -> Values:
+        """Return the UF1 (C,) of each candidate alone, subjects counted as often as drawn (S,)."""
+        return uf1(np.tensordot(draw, self._alone, 1))
+
+    @cached_property
+    def _alone(self) -> Values:
+        """The confusions (S, C, K, K) of each candidate alone, which every draw adds up."""
+        counts = [self.counted(row) for row in self.probabilities.argmax(-1)]
+        return np.stack(counts, 1).astype(np.float64)
 
 
 def _one_hot(indices: NDArray[np.int64] | np.int64, size: int) -> Values:
@@ -137,7 +146,7 @@ Choose = Callable[[OutOfFold, Values], Values]
 
 def best_one(pool: OutOfFold, draw: Values) -> Values:
     """Give all the weight to the candidate with the highest UF1, of equals the first."""
-    scores = pool.scores(pool.probabilities.argmax(-1), draw)
+    scores = pool.scores_alone(draw)
     return _one_hot(scores.argmax(), len(scores))
 
 
@@ -162,7 +171,7 @@ class EnsembleRule:
 
         Where no candidate fits into the limits, all weights are zero.
         """
-        scores = pool.scores(pool.probabilities.argmax(-1), draw)
+        scores = pool.scores_alone(draw)
         ranked = np.argsort(-scores, kind="stable").tolist()
         if self.name == "greedy":
             return self._greedy(pool, draw, ranked)
@@ -176,7 +185,9 @@ class EnsembleRule:
         """Return the best candidates that fit together, each where those before it leave room."""
         found: list[int] = []
         for candidate in ranked:
-            if len(found) < self.members and self._fits({*found, candidate}):
+            if len(found) == self.members:
+                break
+            if self._fits({*found, candidate}):
                 found.append(candidate)
         return found
 

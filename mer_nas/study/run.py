@@ -27,7 +27,7 @@ from mer_nas.search.lock import StudyLock, refuse_driven
 from mer_nas.search.measure import Measurement
 from mer_nas.search.patience import Patience
 from mer_nas.search.proposals import Proposer
-from mer_nas.search.storage import drawn_before
+from mer_nas.search.storage import drawn_before, sharing
 from mer_nas.search.trials import TRIALS, KeptTrial
 from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
@@ -82,6 +82,7 @@ def run(
     if not anew:
         unchanged(folder, begun, clips, settings.space.extensions)
     with ExitStack() as stack:
+        stack.enter_context(sharing())
         with saying_what_is_kept(folder), StudyLock(folder.path, on_event) as lock:
             begun = _goes_on(folder, begun, clips, settings, on_event, anew=anew)
             tracking = stack.enter_context(tracked(folder, begun, settings, on_event))
@@ -172,10 +173,11 @@ def _trained(
         on_event(Note(planned.outlay(settings.study)))
     with workers:
         state = _search(folder, clips, settings, workers, on_event)
-        if outer is not None:
-            nested.measure_outer_groups(
-                state, clips, workers, partial(_inner_search, workers, anew), on_event
-            )
+        if outer is None:
+            return state
+        nested.measure_outer_groups(
+            state, clips, workers, partial(_inner_search, workers, anew), on_event
+        )
     return StudyState(folder, state.origin)
 
 
@@ -201,9 +203,10 @@ def _search(
             evaluator = _evaluator(settings, clips, driver.protocol)
             workers.run(driver, evaluator, needed=not driver.idle)
         state = StudyState(folder, origin)
-        if settings.study.final is not None and state.ranked():
-            _final(state, clips, ledger, workers, on_event)
-    return StudyState(folder, origin)
+        final = settings.study.final is not None and bool(state.ranked())
+        if final and _final(state, clips, ledger, workers, on_event):
+            return StudyState(folder, origin)
+    return state
 
 
 def _inner_search(
@@ -266,7 +269,8 @@ def _driver(
 
 def _final(
     state: StudyState, clips: ClipSet, ledger: Ledger, workers: Workers, on_event: Listener
-) -> None:
+) -> bool:
+    """Measure what the final stage lacks; return whether it lacked anything."""
     study = state.settings.study
     assert study.final is not None
     entries = state.for_final()
@@ -288,11 +292,12 @@ def _final(
             patience=Patience(study.fold_seconds),
             on_event=on_event,
         )
-        if stage.missing:
+        if lacking := bool(stage.missing):
             on_event(Note(announcement(state, entries, workers.start())))
         workers.measure(stage, _evaluator(state.settings, clips, protocol))
     state.note("final_failures", dict(stage.failures))
     state.note("left", dict(stage.left))
+    return lacking
 
 
 def _evaluator(settings: Settings, clips: ClipSet, protocol: Protocol) -> Evaluator:

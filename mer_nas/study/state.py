@@ -71,6 +71,7 @@ class StudyState:
         self._looking = looking
         self.origin = origin
         self.settings = settings or folder.settings()
+        self._read: dict[int, Trial] = {}
         refuse_edited(folder, origin, self.settings)
         load_extensions(self.settings.space.extensions)
 
@@ -265,6 +266,11 @@ class StudyState:
 
     def trial(self, trial: FrozenTrial) -> Trial:
         """Return a trial that was trained, as the final stage would train it."""
+        if trial.number not in self._read:  # thousands of trees take seconds
+            self._read[trial.number] = self._trial(trial)
+        return self._read[trial.number]
+
+    def _trial(self, trial: FrozenTrial) -> Trial:
         final, words = self.settings.study.final, self.settings.trainer_words
         place = f"{self.folder.name}: trial {trial.number}"
         drawn = Candidate.parse(trial.user_attrs["tree"], place)

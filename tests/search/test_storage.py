@@ -17,7 +17,14 @@ from scripted import evaluator, history, journal, search
 from mer_nas.errors import StudyError
 from mer_nas.search import local, storage
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.storage import close_storage, dashboard, drawn_before, open_study, sqlite_url
+from mer_nas.search.storage import (
+    close_storage,
+    dashboard,
+    drawn_before,
+    open_study,
+    sharing,
+    sqlite_url,
+)
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.sessions import saying_what_is_kept
 
@@ -77,6 +84,20 @@ def test_the_values_of_a_study_have_names_also_of_one_from_before(tmp_path: Path
     study, backend = open_study(sqlite_url(tmp_path), "front", other)
     assert study.metric_names == ["uf1", "macs"]
     close_storage(backend)
+
+
+def test_a_storage_that_is_shared_is_opened_once_and_let_go_at_the_end(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    with sharing():
+        _, first = open_study(url, "search", StudyConfig())
+        close_storage(first)
+        study, second = open_study(url, "search")
+        study.enqueue_trial({})
+        assert second is first
+    study, third = open_study(url, "search")
+    assert third is not first
+    assert len(study.trials) == 1
+    close_storage(third)
 
 
 def test_an_ordinary_folder_has_the_database_that_it_always_had(tmp_path: Path) -> None:

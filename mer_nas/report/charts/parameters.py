@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from mer_nas.report.charts.canvas import (
@@ -54,14 +55,16 @@ def parallel_chart(found: ParallelCoordinates) -> str:
 
     def draw(figure: Figure) -> None:
         plane = figure.subplots()
+        ways = []
         for rank, line in enumerate(found.lines):
-            last = rank == len(found.lines) - 1
-            colour, width = (
-                (ORANGE, 1.9) if last else (BLUE, 0.9) if rank >= best else (FAINT, 0.7)
-            )
             fan = FAN * ((rank + 0.5) / len(found.lines) - 0.5)
-            xs = [*_crossings(line.places, axes, fan), _share(axes[-1], line.uf1)]
-            _trace(plane, xs, color=colour, linewidth=width, zorder=2 + rank / 1e3)
+            ways.append([*_crossings(line.places, axes, fan), _share(axes[-1], line.uf1)])
+        for some, colour, width in (
+            (ways[:best], FAINT, 0.7),
+            (ways[best:-1], BLUE, 0.9),
+            (ways[-1:], ORANGE, 1.9),
+        ):
+            _trace(plane, some, color=colour, linewidth=width)
         for level, axis in enumerate(axes):
             _parallel_axis(plane, axis, level)
         for colour, width, label in (
@@ -82,12 +85,16 @@ def parallel_chart(found: ParallelCoordinates) -> str:
     return svg("parallel", "Every complete trial over parameters", draw, (SIZE[0], height))
 
 
-def _trace(plane: Axes, xs: Sequence[float], **style: Any) -> None:
-    """Join the crossings of a line; dotted past an axis that it does not cross."""
-    levels = [level for level, x in enumerate(xs) if not math.isnan(x)]
-    for here, there in itertools.pairwise(levels):
-        dash = "-" if there == here + 1 else ":"
-        plane.plot([xs[here], xs[there]], [here, there], dash, **style)
+def _trace(plane: Axes, ways: Sequence[Sequence[float]], **style: Any) -> None:
+    """Join the crossings of lines; dotted past an axis that a line does not cross."""
+    parts: dict[str, list[list[tuple[float, int]]]] = {"-": [], ":": []}
+    for xs in ways:
+        levels = [level for level, x in enumerate(xs) if not math.isnan(x)]
+        for here, there in itertools.pairwise(levels):
+            dash = "-" if there == here + 1 else ":"
+            parts[dash].append([(xs[here], here), (xs[there], there)])
+    for dash, segments in parts.items():  # thousands of lines, each by itself, take a minute
+        plane.add_collection(LineCollection(segments, linestyle=dash, zorder=2, **style))
 
 
 def _crossings(

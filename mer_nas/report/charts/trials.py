@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -64,8 +65,22 @@ def curves(report: Report) -> str:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for trial in sorted(report.study.trials, key=_drawing_order):
-            _curve(axes, trial, best=_is_best(report, trial))
+        pruned = [trial for trial in report.study.trials if trial.outcome == "pruned"]
+        complete = [trial for trial in report.study.trials if trial.outcome == "complete"]
+        complete.sort(key=lambda trial: trial.value or 0.0)  # so that the better lie on top
+        best = _best(report)
+        for some, colour, width, alpha, mark in (
+            (pruned, GREY, 0.8, 0.55, "x"),
+            ([t for t in complete if t.number != best], BLUE, 0.8, 0.55, "o"),
+            ([t for t in complete if t.number == best], ORANGE, 1.8, 1.0, "o"),
+        ):
+            lines = [[(p.clips, p.uf1) for p in trial.curve] for trial in some]
+            axes.add_collection(
+                LineCollection(lines, color=colour, linewidth=width, alpha=alpha, zorder=2)
+            )
+            ends = [line[-1] for line in lines if line and (mark == "x" or len(line) == 1)]
+            xs, ys = zip(*ends, strict=True) if ends else ((), ())
+            axes.plot(xs, ys, mark, color=colour, markersize=4 if mark == "x" else 3)
         axes.set_xlabel("share of the clips held out so far")
         axes.set_ylabel("partial UF1")
         axes.set_xlim(0, 1.03)
@@ -105,29 +120,10 @@ def _early_ends(axes: Axes, report: Report) -> None:
     axes.set_xlabel("trial")
 
 
-def _curve(axes: Axes, trial: TrialSummary, *, best: bool) -> None:
-    if not trial.curve or trial.outcome not in ("complete", "pruned"):
-        return
-    xs, ys = [p.clips for p in trial.curve], [p.uf1 for p in trial.curve]
-    pruned = trial.outcome == "pruned"
-    colour = ORANGE if best else GREY if pruned else BLUE
-    axes.plot(xs, ys, color=colour, linewidth=1.8 if best else 0.8, alpha=1 if best else 0.55)
-    if pruned:
-        axes.plot(xs[-1:], ys[-1:], "x", color=colour, markersize=4)
-    elif len(xs) == 1:
-        axes.plot(xs, ys, "o", color=colour, markersize=3)
-
-
-def _is_best(report: Report, trial: TrialSummary) -> bool:
-    if not report.course or trial.outcome != "complete":
-        return False
-    best = next(step for step in report.course if step.uf1 == report.course[-1].uf1)
-    return trial.number == best.number
-
-
-def _drawing_order(trial: TrialSummary) -> tuple[bool, float]:
-    """Order lines so that the better lie on top."""
-    return (trial.outcome == "complete", trial.value or 0.0)
+def _best(report: Report) -> int | None:
+    """Return the number of the first trial that reached the best score, if one did."""
+    reached = (step.number for step in report.course if step.uf1 == report.course[-1].uf1)
+    return next(reached, None)
 
 
 def cost_chart(report: Report, what: CostName) -> str:
