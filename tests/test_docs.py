@@ -252,6 +252,21 @@ def test_every_promise_has_its_test() -> None:
         assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
 
 
+def test_what_others_have_is_shown_by_a_test_or_a_picture_or_said_not_to_be_here() -> None:
+    page = ROOT / "docs" / "beside_others.md"
+    text = page.read_text(encoding="utf-8")
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for _, whose, what, here, shown, _ in rows:
+        assert shown.strip() or here.strip().startswith("not here"), (whose, what)
+    pictures = re.findall(r"pictures/[\w.]+", text)
+    assert len(pictures) > 3
+    for picture in pictures:
+        assert (page.parent / picture).stat().st_size < 150_000, picture
+
+
 def test_every_limit_is_the_codes() -> None:
     limits = re.findall(r"`([\w.]+)\.([A-Z_]+)` = ([\d.]+)", PROMISES)
     assert len(limits) > 8

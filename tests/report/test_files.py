@@ -209,6 +209,18 @@ def test_where_the_optimism_is_a_lower_bound_the_headline_says_so(
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_final_stage_that_has_come_to_nothing_yet_is_not_said_not_to_be(
+    facts: StudySummary, tmp_path: Path
+) -> None:
+    for final, said in ((None, "there was no"), ("LOSO", "no repetition of the")):
+        changed = facts.model_copy(update={"finalists": (), "final_protocol": final})
+        page = write_report(tmp_path, build_report(changed)).html.read_text(encoding="utf-8")
+        assert f"clips of synthetic; {said} final stage" in " ".join(
+            re.sub("<[^>]+>", "", page).split()
+        )
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
     facts: StudySummary, tmp_path: Path
 ) -> None:
