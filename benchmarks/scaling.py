@@ -187,18 +187,25 @@ def multiply(folder: StudyFolder, trials: int) -> None:
         keep(journal, study, study.get_trials(deepcopy=False))
 
 
+def be(words: Sequence[str]) -> None:
+    """Be the command `mer-nas` in this process; end with it where it fails."""
+    try:
+        command(list(words), standalone_mode=False)
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
 def opened(trials: int, place: str) -> None:
     """Make a long study, and print how long the commands take that open it."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(place or folder)
         there, Evaluator.folds = Path("study").exists(), answering  # type: ignore[method-assign]
         if not there:
-            command(
-                ["search", *WORDS, "study.folder=study", "study.final=none"], standalone_mode=False
-            )
+            be(["search", *WORDS, "study.folder=study", "study.final=none"])
             multiply(StudyFolder(Path("study")), trials)
         words = [f"study.trials={trials}", "study.final={candidates: 2, seeds: 2, warm_starts: 1}"]
-        command(["resume", "study", *words], standalone_mode=False)
+        be(["resume", "study", *words])
         for verb in ("resume", "report"):
             began, before = time.monotonic(), used()
             subprocess.run(["mer-nas", verb, "study"], check=True, capture_output=True)
