@@ -133,7 +133,8 @@ class FinalConfig(Config):
     """Repetitions of the whole protocol for each of them that stays in the race."""
     chance: Share = 0.05
     """Share of draws of the subjects in which a finalist must be at least as good as the leader to
-    get further seeds; the first is for all. 0: everybody gets all seeds."""
+    get further seeds; the first is for all, and members of the ensemble get all of them. 0:
+    everybody does."""
     ensemble: Annotated[
         EnsembleConfig | None,
         BeforeValidator(_none, json_schema_input_type=EnsembleConfig | Literal["none"] | None),

@@ -10,7 +10,7 @@ here.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -59,6 +59,7 @@ class Measurement:
         code: Version of the code that trains them.
         chance: Smallest share of draws of the subjects in which a candidate that gets further
             repetitions is as good as the leader; 0: everybody gets all (see `race`).
+        stay: Keys of candidates that get all of them whatever comes.
         hindsight: Takes the look back at each fold that is trained here; None: there is none.
         patience: How long a fold may take.
         on_event: Is told what happens.
@@ -75,6 +76,7 @@ class Measurement:
         ledger: Ledger,
         code: str,
         chance: float = 0.0,
+        stay: Collection[str] = (),
         hindsight: Callable[[Hindsight], object] | None = None,
         patience: Patience = PATIENT,
         on_event: Listener = ignore,
@@ -90,6 +92,7 @@ class Measurement:
             for label, candidate in candidates.items()
         ]
         self._race = Race(chance, protocol) if chance else None
+        self._stay = stay
         self._leader = ""
         self._jobs: dict[str, _Repetition] = {}
         self._rest: Iterator[Job | None] | None = None
@@ -262,7 +265,7 @@ class Measurement:
             if earlier.candidate.key == key and earlier.left:
                 return earlier.left
         led = self._of_leader(each.repetition)
-        if not led or key == self._leader or key not in before:
+        if not led or key == self._leader or key in self._stay or key not in before:
             return ""
         ours = [*before[key], self._race.so_far(each.done)]
         return self._race.leaves(ours, [*before[self._leader], led])

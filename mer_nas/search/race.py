@@ -5,7 +5,8 @@ subjects and every member of an ensemble is measured. Further ones are a race: t
 the mean over its seeds so far, goes first and through all folds; another finalist gets them as
 long as it is as good as the leader in enough draws of the subjects, and is asked after each block.
 This is racing (Maron & Moore 1994, "Hoeffding races", NIPS), with the bootstrap over subjects that
-prunes a search in place of a bound (see `pruners.Bootstrap`).
+prunes a search in place of a bound (see `pruners.Bootstrap`). Members of an ensemble that is
+handed over stay: it is scored by the seeds that all of them have.
 
 Everything follows from the results alone: whoever finds them in the ledger decides the same, in
 whatever order and by how many workers they were trained.

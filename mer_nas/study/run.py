@@ -288,6 +288,7 @@ def _final(
             code=state.origin.code,
             seed=study.seed,
             chance=study.final.chance,
+            stay={member.key for member in state.ensemble.members} if state.ensemble else (),
             hindsight=back.append if back is not None else None,
             patience=Patience(study.fold_seconds),
             on_event=on_event,

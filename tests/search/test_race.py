@@ -72,6 +72,15 @@ def test_at_a_chance_of_zero_everybody_gets_all_seeds(tmp_path: Path) -> None:
     assert not final.left
 
 
+def test_who_is_to_stay_gets_all_seeds_whatever_the_leader_does(tmp_path: Path) -> None:
+    scripted = evaluator()
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(scripted, ledger, BAD, GOOD, sketch(0.1), stay={BAD.key})
+        local.run(final, scripted)
+    assert repetitions(final) == {BAD.key: 3, GOOD.key: 3, sketch(0.1).key: 1}
+    assert list(final.left) == [sketch(0.1).key]
+
+
 def test_equals_stay_to_the_end(tmp_path: Path) -> None:
     scripted = evaluator()
     twin = Sketch((*GOOD.values, ("twin", 1)))
