@@ -132,15 +132,26 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
         own = any(is_user_block(visit.part) for visit in walk(network))
         if own or trainer.augment.own:
             try_own(network, trainer)
+    costly = list(_costly(space))
     if not drawn:
-        return []
+        return costly
     _train(space, trainer)
     few = list(_scarce(space))
     found = _Values(space, trainer)
     lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
-    return lost + few + (found.without_effect() if len(lost) < _MAX_LOST else [])
+    return costly + lost + few + (found.without_effect() if len(lost) < _MAX_LOST else [])
+
+
+def _costly(space: SearchSpace) -> Iterator[str]:
+    """Yield which points cost more than the space allows, as a word may have it: none is tried."""
+    for point in space.file.points:
+        cost = Cost.of(parsed(point, f"{space.place}: {point.name}"), _CLASSES)
+        try:
+            space.limits.hold(f"{space.place}: {point.name}", params=cost.deployed, macs=cost.macs)
+        except Infeasible as reason:
+            yield f"{reason}; this point is not tried"
 
 
 def try_own(network: Architecture, trainer: TrainerConfig) -> None:

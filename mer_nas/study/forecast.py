@@ -130,16 +130,15 @@ class Forecast:
         """Add up what the study would take, by its pace, or else one that is measured now.
 
         Raises:
-            StudyError: The space has no feasible candidate.
+            StudyError: The space has no feasible candidate, or where points alone are tried, none.
             ConfigError: The device that the trainer names is not here.
         """
         study, final = settings.study, settings.study.final
         protocol = plan(clips, study.folds, study.seed, study.block)
         proposer = Proposer(settings.space, settings.trainer, len(clips.classes))
-        points = [
-            proposer.draft(KnownDraw(point.params, random.Random(0)))
-            for point in settings.space.points
-        ]
+        points = list(_points(proposer))
+        if study.sampler == "points" and not points:
+            raise StudyError(f"{settings.space.place}: no point is within the space's limits")
         drawn = points if study.sampler == "points" else _random_drafts(proposer)
         pace = study.pace or measured_pace(drawn, len(clips.classes))
         through = [_means(pace, protocol, point) for point in points]
@@ -340,6 +339,13 @@ def workers_here(config: RayConfig) -> int:
     if config.workers == 0:
         return 1
     return config.share({"CPU": float(os.cpu_count() or 1), **gpus_here()}).workers
+
+
+def _points(proposer: Proposer) -> Iterator[Draft]:
+    """Yield the points of a space, less those that cost too much (`vetting.vet` names them)."""
+    for point in proposer.space.points:
+        with suppress(Infeasible):
+            yield proposer.draft(KnownDraw(point.params, random.Random(0)))
 
 
 def _random_drafts(proposer: Proposer) -> list[Draft]:

@@ -10,6 +10,7 @@ import yaml
 from click.testing import Result
 
 from mer_nas.data.protocols import Fold, Protocol
+from mer_nas.errors import StudyError
 from mer_nas.search.config import FinalConfig, StudyConfig
 from mer_nas.search.pace import Pace
 from mer_nas.settings import resolve
@@ -49,6 +50,20 @@ def test_too_few_minutes_are_told_with_the_number_that_would_do() -> None:
 def test_who_asks_for_few_trials_needs_minutes_for_no_more() -> None:
     assert by_hand(trials=10).shortage(StudyConfig(minutes=5)) == ""
     assert "of the 10 that" in by_hand(trials=10).shortage(StudyConfig(minutes=1))
+
+
+def test_points_that_a_limit_leaves_out_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the three points of moe, dre_s alone has more than 400,000 weights."""
+    monkeypatch.setattr(forecast, "measured_pace", lambda *_: PACE)
+    words = ["space=moe", "data.subjects=3", "data.clips=12", "study.folds=3"]
+    clips = load_clips(resolve(words))
+    found = [
+        Forecast.of(resolve([*words, f"space.limits.params={most}"]), clips)
+        for most in (3_000_000, 400_000)
+    ]
+    assert [len(each.points) for each in found] == [3, 2]
+    with pytest.raises(StudyError, match="space=moe: no point is within the space's limits"):
+        Forecast.of(resolve([*words, "space.limits.params=9", "study.sampler=points"]), clips)
 
 
 def test_a_trial_that_is_the_least_of_its_draws_is_forecast_so(

@@ -117,6 +117,14 @@ def test_what_words_leave_unused_is_said_and_not_refused() -> None:
     assert "shared.expert.experts, " in lines[1]
 
 
+def test_a_point_that_a_limit_of_the_users_leaves_out_is_said_and_not_refused() -> None:
+    settings = resolve(["space=moe", "space.limits.params=400_000"])
+    assert vet(settings.space, settings.trainer)[0] == (
+        "space=moe: dre_s: 1,464,603 weights; the space allows at most 400,000; this point is not "
+        "tried"
+    )
+
+
 @pytest.mark.parametrize(
     ("block", "rest", "message"),
     [
