@@ -20,7 +20,10 @@ OWN = (LOSSES, OWN_METRICS, AUGMENTATIONS, DATA_SETS)
 """Functions of users, which tests forget."""
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` would have it ignored
+# A shell's `&` has the first ignored, nohup the second.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TINY = {
     "space.yaml": """\
