@@ -5,7 +5,7 @@ its place by the nearest block that does. Either way the result is in canonical 
 without effect are at their neutral values, and two trees of one network dump equally.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from mer_nas.architectures.blocks.base import NETWORKS, SLOTS, Block
@@ -89,7 +89,8 @@ def _read(tree: object, place: str) -> Architecture:
 def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
     broken: list[str] = []
     vanished: set[int] = set()
-    for part, context, slot, path in walk(architecture, place):
+    visits = walk(architecture, place)
+    for part, context, slot, path in visits:
         if path in vanished or (vanished and slot in BEHIND):
             continue  # it stands on nothing
         try:
@@ -101,14 +102,14 @@ def _check(architecture: Architecture, place: str, *, searched: bool) -> None:
                 part.check_searched(context)
         except Infeasible as error:
             broken.append(str(error))
-    broken += _wrong_weights(architecture, f"{place}.losses")
+    broken += _wrong_weights(architecture.losses, _blocks(visits), f"{place}.losses")
     if broken:
         raise Infeasible("\n".join(dict.fromkeys(broken)))
 
 
-def _wrong_weights(architecture: Architecture, place: str) -> Iterator[str]:
-    given, needed = _given(architecture), _needed(architecture)
-    for name, weight in architecture.losses.weights.items():
+def _wrong_weights(losses: Losses, blocks: Sequence[Block], place: str) -> Iterator[str]:
+    given, needed = _given(blocks), _needed(blocks)
+    for name, weight in losses.weights.items():
         if weight and name not in given:
             right = "{kind: none}" if name in SLOTS else "0"
             yield (
@@ -136,14 +137,17 @@ _WEIGHT = 0.1
 
 
 def _repaired(architecture: Architecture) -> Architecture:
-    return _taught(_weighed(_at_rest(architecture, "repair"), only_unset=False))
+    architecture = _at_rest(architecture, "repair")
+    blocks = _blocks(walk(architecture))
+    return _taught(_weighed(architecture, blocks, only_unset=False), blocks)
 
 
 def _canonical(architecture: Architecture) -> Architecture:
     architecture = _at_rest(architecture, "canonical")
-    if not any(_skipped(visit) for visit in walk(architecture)):
+    visits = walk(architecture)
+    if not any(_skipped(visit) for visit in visits):
         architecture = architecture.model_copy(update={"drop_path": 0.0})
-    return _weighed(architecture, only_unset=True)
+    return _weighed(architecture, _blocks(visits), only_unset=True)
 
 
 def _at_rest(architecture: Architecture, how: Literal["repair", "canonical"]) -> Architecture:
@@ -157,7 +161,8 @@ def _at_rest(architecture: Architecture, how: Literal["repair", "canonical"]) ->
         architecture = _passed(architecture, how)
         if architecture == before:
             return architecture
-    own = sorted({block.kind for block in _blocks(architecture) if is_user_block(block)})
+    blocks = _blocks(walk(architecture))
+    own = sorted({block.kind for block in blocks if is_user_block(block)})
     raise BlockError(f"{how} of {', '.join(own)} never comes to an end: it changes what it gave")
 
 
@@ -189,14 +194,16 @@ def _answered(
     return answer
 
 
-def _weighed(architecture: Architecture, *, only_unset: bool) -> Architecture:
+def _weighed(
+    architecture: Architecture, blocks: Sequence[Block], *, only_unset: bool
+) -> Architecture:
     """Return the architecture with weight 0, or no block, for losses that nothing gives.
 
     A block of weight 0 is no block, too.
     """
     losses = architecture.losses
     set_by_hand = losses.model_fields_set if only_unset else set()
-    idle = set(losses.weights) - _given(architecture) - set_by_hand
+    idle = set(losses.weights) - _given(blocks) - set_by_hand
     weightless = {name for name, weight in losses.weights.items() if name in SLOTS and not weight}
     neutral = {
         name: type(losses).model_fields[name].get_default(call_default_factory=True)
@@ -207,23 +214,23 @@ def _weighed(architecture: Architecture, *, only_unset: bool) -> Architecture:
     return architecture.model_copy(update={"losses": losses.model_copy(update=neutral)})
 
 
-def _taught(architecture: Architecture) -> Architecture:
+def _taught(architecture: Architecture, blocks: Sequence[Block]) -> Architecture:
     """Return the architecture with some weight for losses that a block cannot do without."""
     weights = architecture.losses.weights
-    lacking = [name for name in _needed(architecture) if not weights[name]]
+    lacking = [name for name in _needed(blocks) if not weights[name]]
     losses = architecture.losses.model_copy(update=dict.fromkeys(lacking, _WEIGHT))
     return architecture.model_copy(update={"losses": losses})
 
 
-def _given(architecture: Architecture) -> frozenset[str]:
+def _given(blocks: Sequence[Block]) -> frozenset[str]:
     """Return the losses that the network can have; action units are a matter of the data."""
-    return frozenset({"au"}).union(*(block.losses for block in _blocks(architecture)))
+    return frozenset({"au"}).union(*(block.losses for block in blocks))
 
 
-def _needed(architecture: Architecture) -> dict[str, str]:
+def _needed(blocks: Sequence[Block]) -> dict[str, str]:
     """Return the losses that the network must have, with the kind of block that needs them."""
-    return {name: block.kind for block in _blocks(architecture) for name in block.needs}
+    return {name: block.kind for block in blocks for name in block.needs}
 
 
-def _blocks(architecture: Architecture) -> list[Block]:
-    return [visit.part for visit in walk(architecture) if isinstance(visit.part, Block)]
+def _blocks(visits: Sequence[Visit]) -> list[Block]:
+    return [visit.part for visit in visits if isinstance(visit.part, Block)]

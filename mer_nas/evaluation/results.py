@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -66,12 +67,12 @@ class FoldResult:
         """What identifies the result: equal keys, equal predictions."""
         return (self.candidate, self.fold, self.repetition, self.seed, self.data, self.code)
 
-    @property
+    @cached_property
     def predicted(self) -> tuple[int, ...]:
         """The likeliest class of each clip."""
-        return tuple(int(np.argmax(row)) for row in self.probabilities)
+        return tuple(np.argmax(self.probabilities, -1).tolist())
 
-    @property
+    @cached_property
     def clip_subjects(self) -> tuple[str, ...]:
         """The subject of each clip; a clip's id begins with it."""
         return tuple(
@@ -99,16 +100,13 @@ class FoldResult:
             raise ValueError(f"a label is beyond its {min(classes)} classes")
         if any(abs(math.fsum(row) - 1) > ROUNDING for row in found.probabilities):
             raise ValueError("the probabilities of a clip do not sum to one")
-        if not all(clip.startswith(_owners(found)) for clip in found.clips):
+        owners = tuple(f"{subject}/" for subject in found.subjects)
+        if not all(clip.startswith(owners) for clip in found.clips):
             raise ValueError("a clip is of nobody who was held out")
         return found
 
 
 _RESULTS = TypeAdapter(FoldResult)
-
-
-def _owners(result: FoldResult) -> tuple[str, ...]:
-    return tuple(f"{subject}/" for subject in result.subjects)
 
 
 def pool(results: Sequence[FoldResult]) -> Scores:
@@ -127,8 +125,9 @@ def confusions_by_dataset(results: Sequence[FoldResult]) -> dict[str, Counts]:
     found: dict[str, Counts] = {}
     for result in results:
         for clip, label, said in zip(result.clips, result.labels, result.predicted, strict=True):
-            counts = found.setdefault(dataset_of(clip), confusion_of([], [], classes))
-            counts[label, said] += 1
+            if (dataset := dataset_of(clip)) not in found:
+                found[dataset] = confusion_of([], [], classes)
+            found[dataset][label, said] += 1
     return dict(sorted(found.items()))
 
 

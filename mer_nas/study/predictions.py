@@ -5,16 +5,20 @@ read back by nothing here. The ledger stays the only store: it is appended to sa
 digit of the probabilities, which have single precision in the copy.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow
-from pyarrow import parquet
 
 from mer_nas.errors import StudyError
 from mer_nas.files import naming
 from mer_nas.search.ledger import read
+
+if TYPE_CHECKING:  # pyarrow takes a quarter of a second: it is imported where a study is written
+    import pyarrow
 
 _BYTES = b"mer-nas ledger bytes"
 
@@ -39,6 +43,8 @@ def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
     Raises:
         StudyError: The ledger is damaged.
     """
+    from pyarrow import parquet
+
     size = ledger.stat().st_size
     if _made_from(file) == size:
         return False
@@ -56,6 +62,9 @@ def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
 
 def _made_from(file: Path) -> int | None:
     """Return how many bytes of ledger a file was made from; none where that cannot be read."""
+    import pyarrow
+    from pyarrow import parquet
+
     try:
         metadata = parquet.read_schema(file).metadata or {}
         return int(metadata.get(_BYTES, b"-1"))
@@ -64,6 +73,8 @@ def _made_from(file: Path) -> int | None:
 
 
 def _table(ledger: Path, classes: Sequence[str]) -> pyarrow.Table:
+    import pyarrow
+
     results = read(ledger)
     columns = {
         name: _column([getattr(result, name) for result in results for _ in result.clips])
@@ -81,6 +92,8 @@ def _table(ledger: Path, classes: Sequence[str]) -> pyarrow.Table:
 
 
 def _column(values: Sequence[str | int]) -> pyarrow.Array:
+    import pyarrow
+
     if values and isinstance(values[0], int):
         return pyarrow.array(values, pyarrow.int64())
     return pyarrow.array(values, pyarrow.string()).dictionary_encode()
