@@ -1,10 +1,12 @@
 """How the prices of a pace are found: a few of the networks that were counted are timed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from mer_nas.architectures.cost import Effort
+from mer_nas.evaluation.metrics import Values
 from mer_nas.evaluation.timing import clock_step
 from mer_nas.search.alternatives import Draft
 from mer_nas.search.pace import Pace
@@ -37,18 +39,28 @@ def measured_pace(drafts: Sequence[Draft], classes: int) -> Pace:
 def fitted(efforts: Sequence[Effort], seconds: Sequence[float], machine: str) -> Pace:
     """Return the prices, none below zero, by which relative errors are least.
 
-    That is the least-squares problem of Lawson and Hanson (1974).
+    With three prices the answer is plain least squares over some of them, the others at zero: of
+    these seven the best that has none below zero.
 
     Args:
         efforts: Of networks, at least one.
         seconds: What a training step of 16 clips took of each; above zero.
         machine: Where that was.
     """
-    from scipy.optimize import nnls  # where nothing is fitted it need not be imported
-
     amounts = np.asarray(efforts, dtype=float)
     scale = np.maximum(amounts.max(axis=0), 1.0)
     relative = amounts / scale / np.asarray(seconds)[:, None]
-    found, _ = nnls(relative, np.ones(len(efforts)))
+    found = min(_over_some(relative), key=lambda prices: ((relative @ prices - 1) ** 2).sum())
     operation, mac, value = (float(f"{price:.4g}") for price in found / scale)
     return Pace(per_operation=operation, per_mac=mac, per_value=value, machine=machine)
+
+
+def _over_some(relative: Values) -> Iterator[Values]:
+    """Yield the least-squares prices over each choice of columns, where none is below zero."""
+    columns = range(relative.shape[1])
+    for size in columns:
+        for some in combinations(columns, size + 1):
+            prices = np.zeros(len(columns))
+            prices[list(some)] = np.linalg.lstsq(relative[:, some], np.ones(len(relative)))[0]
+            if prices.min() >= 0:
+                yield prices

@@ -4,8 +4,10 @@ import re
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import nnls
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mer_nas.architectures import Cost, Network
@@ -40,6 +42,18 @@ def test_no_price_falls_below_zero() -> None:
     found = fitted(efforts, [0.01, 0.02], "here")
     assert found.per_value == 0
     assert found.per_operation > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_prices_are_the_least_squares_ones_of_scipy(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    efforts = [Effort(*map(int, row)) for row in draw.integers(1, 10**6, (6, 3))]
+    seconds = draw.uniform(0.01, 1.0, 6)
+    relative = np.array(efforts, dtype=float) / seconds[:, None]
+    right, _ = nnls(relative, np.ones(6))
+    found = fitted(efforts, seconds.tolist(), "here")
+    prices = [found.per_operation, found.per_mac, found.per_value]
+    assert prices == pytest.approx(right, rel=1e-3, abs=1e-15)
 
 
 class Called(TorchDispatchMode):  # type: ignore[no-untyped-call]
