@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mer_nas.errors import MerNasError
+from mer_nas import api
+from mer_nas.api import Study
+from mer_nas.errors import MerNasError, TrainingFailed
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
 from mer_nas.vetting import check
@@ -105,3 +107,48 @@ def test_a_loss_of_its_own_that_is_no_number_is_told(checked: Callable[..., None
     odd = NETWORK.replace("return logits", "return logits, {'size': logits.sum() * float('nan')}")
     with pytest.raises(MerNasError, match="a training step of mine with noise: the loss is nan"):
         checked(network=odd)
+
+
+LATE = """
+    steps[training and x.shape[1]] += 1
+    if training and steps[x.shape[1]] > 1 and FAILS:
+        raise KeyError("a second step")
+    return x"""
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Callable[[str], Study]:
+    """Searches a space around a network that fails in its second step, where some condition holds."""
+
+    def searching(fails: str) -> Study:
+        (tmp_path / "mine.py").write_text(NETWORK)
+        helped = BESIDE.replace("    return x", LATE.replace("FAILS", fails).strip("\n"))
+        counter = "from collections import Counter\n\nsteps: Counter[int] = Counter()\n"
+        (tmp_path / "beside.py").write_text(counter + helped)
+        space = tmp_path / "mine.yaml"
+        space.write_text(
+            "name: mine\nextensions: [mine.py]\n"
+            "architecture: {network: {kind: mine, width: {choice: [2, 4, 6, 8]}}}\n"
+        )
+        study = ["study.trials=4", "study.folds=2", "study.final=none"]
+        data = ["data.subjects=4", "data.clips=24", "trainer.epochs=1"]
+        return api.search(
+            f"space={space}", *study, *data, "ray.workers=0", f"study.folder={tmp_path / 'study'}"
+        )
+
+    return searching
+
+
+def test_a_network_that_always_fails_late_is_told_before_a_search(
+    searched: Callable[[str], Study],
+) -> None:
+    said = r"no network that was drawn can be trained; .* beside\.py, line 11: KeyError: 'a second"
+    with pytest.raises(TrainingFailed, match=said):
+        searched("True")
+
+
+def test_one_draw_that_fails_late_fails_alone(searched: Callable[[str], Study]) -> None:
+    study = searched("x.shape[1] == 2")
+    outcomes = {trial.outcome for trial in study.report.study.trials}
+    assert study.failed
+    assert outcomes >= {"complete", "failed"}

@@ -4,7 +4,8 @@ Deployed means: without what only training uses, auxiliary heads and decoders. N
 clip, the deployed network in evaluation mode, of routed experts the chosen ones only, although
 masks run them all, and of kernels on a diagonal the diagonal only. Matrix products and
 convolutions count; sums, norms and pools do not.
-Nothing is computed: the network is built on the meta device, which knows shapes and no numbers.
+Nothing is computed where that will do: the network is built on the meta device, which knows shapes
+and no numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.assembly import Network
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.shapes import Operator, Outlines
-from mer_nas.architectures.user_blocks import record_built
+from mer_nas.architectures.shapes import Operator, Outlines, with_numbers
+from mer_nas.architectures.user_blocks import BlockError, record_built
 from mer_nas.errors import Infeasible
 
 MAX_WEIGHTS = 10**10
@@ -60,15 +61,27 @@ class Effort(NamedTuple):
 def counted(architecture: Architecture, classes: int) -> tuple[Cost, Effort]:
     """Return what an architecture costs, and what there is to do, from one run without numbers.
 
+    A forward of the user's own may branch on numbers; one that fails without them gets some.
+
     Raises:
         BlockError: A block of the user's own fails, or gives another shape than it says.
         Infeasible: It has more weights than any machine holds.
     """
+    try:
+        return _counted(architecture, classes, torch.device("meta"))
+    except BlockError:
+        with with_numbers():
+            return _counted(architecture, classes, torch.device("cpu"))
+
+
+def _counted(
+    architecture: Architecture, classes: int, device: torch.device
+) -> tuple[Cost, Effort]:
     meter = _Meter()
     with torch.inference_mode(False), torch.no_grad(), meter:
-        with torch.device("meta"), record_built() as own, _countable():
+        with device, record_built() as own, _countable():
             network = Network(architecture, classes).eval()
-            clip = [torch.empty(1, *architecture.shapes[name]) for name in architecture.inputs]
+            clip = [torch.rand(1, *architecture.shapes[name]) for name in architecture.inputs]
         meter.begin()
         partly = [
             (share, meter.spent_in(module))
@@ -76,7 +89,7 @@ def counted(architecture: Architecture, classes: int) -> tuple[Cost, Effort]:
             if isinstance(share := getattr(module, "active_share", None), float)
         ]
         # What a user's own forward makes anew must lie where the clip does.
-        with torch.device("meta") if own else nullcontext(), own.checked():
+        with device if own else nullcontext(), own.checked():
             network(*clip)
     idle = sum((1 - share) * sum(spent) for share, spent in partly)
     parameters = _parameters(network)

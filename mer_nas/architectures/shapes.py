@@ -3,16 +3,20 @@
 Much of it torch works out in Python. That takes longer than an answer from the shapes alone, and
 imports first its compiler and a package for algebra: 1.3 s of processor time. So the operators of
 our blocks are answered here; whatever else comes, and what would not fit, is torch's.
+
+Modules of the user's own may ask for numbers: rates of `torch.linspace` as they are built, or a
+forward that branches on what it computes. They get them where nothing else will do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+T = TypeVar("T")
 Operator: TypeAlias = Any
 """An operator of ATen; torch has no public type for it."""
 _ATEN = torch.ops.aten
@@ -58,6 +62,41 @@ def without_numbers() -> Iterator[None]:
     """Let networks that are built have shapes and no numbers: no draw, and hardly any memory."""
     with torch.device("meta"), Outlines():  # type: ignore[no-untyped-call]
         yield
+
+
+@contextmanager
+def with_numbers() -> Iterator[None]:
+    """Let networks have numbers whatever stands around, always the same, and disturb no draw."""
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def constructed(build: Callable[[], T]) -> T:
+    """Return what `build` gives, without numbers where nothing has any, though it asks for some.
+
+    >>> with without_numbers():
+    ...     constructed(lambda: nn.Dropout(torch.linspace(0, 1, 3)[1].item()))
+    Dropout(p=0.5, inplace=False)
+    """
+    try:
+        return build()
+    except Exception:
+        if torch.get_default_device().type != "meta":
+            raise
+    with with_numbers():
+        found = build()
+    return found.to("meta") if isinstance(found, nn.Module) else found
+
+
+def outlined(work: Callable[[], T]) -> T:
+    """Return what some work with networks gives without numbers, or with them where it has to."""
+    try:
+        with torch.device("meta"):
+            return work()
+    except Exception:
+        with with_numbers():
+            return work()
 
 
 def _itself(x: Tensor, *_: object, **__: object) -> Tensor:

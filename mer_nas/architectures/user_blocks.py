@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from mer_nas.architectures.beside import PREFIX
 from mer_nas.architectures.blocks.base import SLOTS, Block, BuildContext, Shape
 from mer_nas.architectures.blocks.network import WholeNetwork
+from mer_nas.architectures.shapes import constructed
 from mer_nas.errors import ConfigError, MerNasError, shown
 
 
@@ -97,7 +99,8 @@ def ask_block(block: Block, context: BuildContext, method: str) -> Any:
     if not is_user_block(block):
         return getattr(block, method)(context)
     with _naming(block, context, method, f"{context.channels} channels of {_by(context.size)}"):
-        found = getattr(block, method)(context)
+        answer = partial(getattr(block, method), context)
+        found = constructed(answer) if method == "build" else answer()
     right = _wanted(block, method, found)
     if right:
         raise _error(block, context, f"{method} gives {shown(found)}; {right} would be right")
@@ -159,6 +162,17 @@ def block_line(error: BaseException) -> str:
         if (name := str(frame.f_globals.get("__name__"))) in known or name.startswith(PREFIX)
     ]
     return _place(*frames[-1]) if frames else ""
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line, such as a failed trial keeps.
+
+    Of one in a user's own block it names the file and the line.
+    """
+    text = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    own = block_line(error)
+    return f"{own}: {said}" if own else said
 
 
 @contextmanager

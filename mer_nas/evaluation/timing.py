@@ -7,14 +7,16 @@ run by some per cent and with whatever else it is doing.
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mer_nas.architectures import Network
+from mer_nas.architectures.user_blocks import describe
+from mer_nas.errors import MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.inputs import ACTION_UNITS
@@ -60,9 +62,9 @@ def clock(candidate: Candidate, classes: int) -> Timing:
 
     Raises:
         ConfigError: There is no such device here.
+        TrainingFailed: Its network fails.
     """
-    device = pick_device(candidate.trainer.device)
-    with deterministic(0, device):
+    with _timed(candidate) as device:
         network, clips = _made(candidate, classes, device)
         step = _step(network, clips, candidate, classes, PATIENCE)
         clip = _clip(network.eval(), [values[:1] for values in clips.values()])
@@ -74,11 +76,24 @@ def clock_step(candidate: Candidate, classes: int) -> Step:
 
     Raises:
         ConfigError: There is no such device as the trainer names.
+        TrainingFailed: Its network fails.
     """
-    device = pick_device(candidate.trainer.device)
-    with deterministic(0, device):
+    with _timed(candidate) as device:
         network, clips = _made(candidate, classes, device)
         return Step(_step(network, clips, candidate, classes, HASTE), _machine(device))
+
+
+@contextmanager
+def _timed(candidate: Candidate) -> Iterator[torch.device]:
+    """Provide the device of a candidate, and say what its network fails of."""
+    device = pick_device(candidate.trainer.device)
+    try:
+        with deterministic(0, device):
+            yield device
+    except MerNasError:
+        raise
+    except Exception as error:  # a network may fail of anything
+        raise TrainingFailed(f"it fails with clips of noise: {describe(error)}") from error
 
 
 def _made(
@@ -123,10 +138,10 @@ def clock_clip(candidate: Candidate, classes: int) -> float:
 
     Raises:
         ConfigError: There is no such device as the trainer names.
+        TrainingFailed: Its network fails.
     """
-    device = pick_device(candidate.trainer.device)
     shapes, names = candidate.architecture.shapes, candidate.architecture.inputs
-    with deterministic(0, device):
+    with _timed(candidate) as device:
         network: nn.Module = Network(candidate.architecture, classes).to(device).eval()
         inputs = [torch.rand(1, *shapes[name], device=device) for name in names]
         return round(1000 * _clip(network, inputs), 3)

@@ -7,7 +7,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from mer_nas.architectures.user_blocks import block_line
+from mer_nas.architectures.user_blocks import describe
 
 MOST = 8_000
 """Characters of a traceback that are kept, the last ones."""
@@ -46,17 +46,6 @@ class Failure:
     def from_json(cls, line: str) -> Self:
         """Return what `to_json` wrote."""
         return cls(**json.loads(line))
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as the one line that a failed trial keeps.
-
-    Of one in a user's own block it names the file and the line.
-    """
-    text = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    own = block_line(error)
-    return f"{own}: {said}" if own else said
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mer_nas.architectures.user_blocks import describe
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.hindsight import Hindsight
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.events import Listener, Note, Outcome
-from mer_nas.search.failures import Failure, describe
+from mer_nas.search.failures import Failure
 from mer_nas.search.patience import PATIENT, Patience
 from mer_nas.wording import count
 

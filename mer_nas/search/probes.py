@@ -6,8 +6,9 @@ from itertools import combinations
 import numpy as np
 
 from mer_nas.architectures.cost import Effort
+from mer_nas.errors import TrainingFailed
 from mer_nas.evaluation.metrics import Values
-from mer_nas.evaluation.timing import clock_step
+from mer_nas.evaluation.timing import Step, clock_step
 from mer_nas.search.alternatives import Draft
 from mer_nas.search.pace import Pace
 
@@ -27,13 +28,21 @@ def measured_pace(drafts: Sequence[Draft], classes: int) -> Pace:
 
     Raises:
         ConfigError: The device that a trainer names is not here.
+        TrainingFailed: The network of each of them fails.
     """
     unlike = {draft.effort: draft for draft in drafts}
     by_work = sorted(unlike.values(), key=lambda draft: draft.effort.macs)
     some = by_work[:: max(1, len(by_work) // TIMED)][:TIMED]
-    steps = [clock_step(draft.candidate, classes) for draft in some]
-    (machine,) = {step.machine for step in steps}
-    return fitted([draft.effort for draft in some], [step.seconds for step in steps], machine)
+    steps: dict[Effort, Step] = {}
+    for draft in some:
+        try:
+            steps[draft.effort] = clock_step(draft.candidate, classes)
+        except TrainingFailed as error:  # a trial that draws it will tell
+            failed = error
+    if not steps:
+        raise TrainingFailed(f"no network that was drawn can be trained; of the last, {failed}")
+    (machine,) = {step.machine for step in steps.values()}
+    return fitted([*steps], [step.seconds for step in steps.values()], machine)
 
 
 def fitted(efforts: Sequence[Effort], seconds: Sequence[float], machine: str) -> Pace:

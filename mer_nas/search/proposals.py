@@ -11,7 +11,7 @@ from mer_nas.architectures import Architecture, Cost, parse_drawn
 from mer_nas.architectures.cost import counted
 from mer_nas.config.base import validate
 from mer_nas.config.overrides import merge
-from mer_nas.errors import ConfigError, Infeasible
+from mer_nas.errors import ConfigError, Infeasible, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import Timing, clock
 from mer_nas.search.alternatives import Draft
@@ -127,12 +127,15 @@ def check_limits(
         Its cost, and its times on this machine; those only where a limit speaks of them.
 
     Raises:
-        Infeasible: It costs more than a limit allows.
+        Infeasible: It costs more than a limit allows, or fails while it is timed.
     """
     cost = Cost.of(candidate.architecture, classes)
     limits.hold(place, params=cost.deployed, macs=cost.macs)
     if not limits.timed:
         return cost, None
-    timing = clock(candidate, classes)
+    try:
+        timing = clock(candidate, classes)
+    except TrainingFailed as error:
+        raise Infeasible(f"{place}: {error}") from error
     limits.hold(place, step_ms=timing.step_ms, clip_ms=timing.clip_ms)
     return cost, timing

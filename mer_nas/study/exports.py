@@ -11,6 +11,7 @@ from torch import nn
 
 from mer_nas.architectures import deployed
 from mer_nas.architectures.extensions import copy_names
+from mer_nas.architectures.user_blocks import describe
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
@@ -30,7 +31,6 @@ from mer_nas.export.manifest import GRAPH, WEIGHTS, read_manifest
 from mer_nas.files import read_text, write
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Listener, Note, ignore
-from mer_nas.search.failures import describe
 from mer_nas.search.lock import refuse_driven
 from mer_nas.study.attribution import attribution
 from mer_nas.study.ensemble import Ensemble

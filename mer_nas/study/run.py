@@ -90,7 +90,7 @@ def run(
             workers = Workers(settings.ray, folder.path, tracking, lock, files, device)
             with _session(folder, command or begun.command, workers, tracking):
                 state = _trained(folder, clips, settings, workers, tracking, anew=anew)
-                clock_candidates(state)
+                clock_candidates(state, tracking)
                 unexported = _exported(state, clips, on_event)
                 note_end(state)
                 tracking.catch_up()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import operator
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mer_nas.config.base import validate
+from mer_nas.errors import TrainingFailed
 from mer_nas.evaluation.timing import clock, clock_clip
+from mer_nas.search.events import Listener, Note
 from mer_nas.study.forecast import visits
 from mer_nas.study.state import StudyState
 from mer_nas.study.trial import Trial
@@ -53,21 +56,38 @@ def seconds_per_clip(state: StudyState, number: int) -> float | None:
     )
 
 
-def clock_candidates(state: StudyState) -> None:
+def clock_candidates(state: StudyState, on_event: Listener) -> None:
     """Measure how long candidates compute, each once in the life of the study.
 
     Of the finalists, or else of the best trial, also a training step, which takes much longer to
     measure; the drawing of scores against latency needs a clip of every complete trial.
+
+    Args:
+        state: Of the study, which keeps what was measured also where it is interrupted.
+        on_event: Is told of networks that cannot be timed.
     """
     classes = len(state.origin.data.classes)
     ranked = [trial for trial, _ in state.finalists] or state.ranked()[:1]
-    timings = dict(state.noted.get("timings", {}))
-    for key, candidate in ((trial.candidate.key, trial.candidate) for trial in ranked):
-        if key not in timings:
-            timings[key] = clock(candidate, classes)._asdict()
-    state.note("timings", timings)
-    clip_ms = dict(state.clip_ms)
-    for trial in state.complete():
-        if trial.searched not in clip_ms and trial.searched not in state.timings:
-            clip_ms[trial.searched] = clock_clip(trial.candidate, classes)
-    state.note("clip_ms", clip_ms)
+    timings, clip_ms = dict(state.noted.get("timings", {})), dict(state.clip_ms)
+    try:
+        for trial in ranked:
+            if trial.candidate.key not in timings:
+                with _told_of(trial, on_event):
+                    timings[trial.candidate.key] = clock(trial.candidate, classes)._asdict()
+        known = {*clip_ms, *timings, *state.timings}
+        for trial in state.complete():
+            if trial.searched not in known:
+                with _told_of(trial, on_event):
+                    clip_ms[trial.searched] = clock_clip(trial.candidate, classes)
+    finally:
+        state.note("timings", timings)
+        state.note("clip_ms", clip_ms)
+
+
+@contextmanager
+def _told_of(trial: Trial, on_event: Listener) -> Iterator[None]:
+    """Say what a network fails of that was trained on clips, and cannot be timed with noise."""
+    try:
+        yield
+    except TrainingFailed as error:
+        on_event(Note(f"{trial.label} is not timed: {error}"))

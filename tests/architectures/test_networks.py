@@ -9,6 +9,7 @@ import torch
 
 from mer_nas import systems
 from mer_nas.architectures import NETWORKS, Cost, Network, load_extensions, parse, parse_drawn
+from mer_nas.architectures.shapes import without_numbers
 from mer_nas.architectures.user_blocks import BlockError
 from mer_nas.config.base import Tree
 from mer_nas.diagram import Diagram
@@ -294,3 +295,44 @@ def test_without_any_network_the_slot_says_so() -> None:
     NETWORKS._components.clear()
     with pytest.raises(ConfigError, match="no network is called 'ststnet'; known: none"):
         parse({"network": {"kind": "ststnet"}})
+
+
+NUMBERS = """
+import torch
+from torch import Tensor, nn
+
+from mer_nas.architectures import network
+
+
+@network("asking")
+class Asking(nn.Module):
+    def __init__(self, channels: int, classes: int, width: int = 4) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(channels, width, 3), nn.Linear(width, classes)
+        self.drop = nn.Dropout(torch.linspace(0, 0.2, 3)[1].item())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if x.mean().item() > -1e6:
+            x = x.relu()
+        return self.out(self.drop(x.mean((2, 3))))
+"""
+"""Asks for numbers as it is built, as many transformers do, and as it is run."""
+
+
+def test_a_module_that_asks_for_numbers_gets_them_and_no_draw_changes(tmp_path: Path) -> None:
+    (file := tmp_path / "asking.py").write_text(NUMBERS)
+    load_extensions([file])
+    before = torch.get_rng_state()
+    cost = Cost.of(parse(alone := {"network": {"kind": "asking"}}), classes=3)
+    assert cost.parameters == (27 + 1) * 4 + (4 + 1) * 3
+    assert cost.macs == 27 * 4 * 26 * 26 + 4 * 3
+    drawn = Diagram.of(parse(alone), classes=3).as_text(94)
+    assert "26 x 26" in drawn
+    assert "Dropout" in drawn
+    with without_numbers():
+        assert Network(parse(alone), classes=3).whole.conv.weight.is_meta
+    path = {"network": {"kind": "asking"}, "width": 5}
+    two = Cost.of(parse({"paths": [path, path], "fusion": {"kind": "sum", "width": 8}}), classes=3)
+    assert two.parameters > 2 * cost.parameters
+    assert torch.equal(torch.get_rng_state(), before)

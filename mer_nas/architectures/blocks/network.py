@@ -31,6 +31,7 @@ from mer_nas.architectures.blocks.base import (
     Shape,
     non_empty,
 )
+from mer_nas.architectures.shapes import constructed, outlined
 from mer_nas.architectures.signature import Signature
 from mer_nas.architectures.state import ModelOutput
 from mer_nas.errors import ConfigError, shown, unknown
@@ -107,18 +108,23 @@ class WholeNetwork(Block):
             return Shape(context.width, (1, 1))
         key = type(self), self.model_dump_json(), context.width
         if key not in _SHAPES:
-            with _aside(), torch.device("meta"), torch.no_grad():
-                module = self.build(context).eval()
-                found = as_map(output_of(self.call(module, self.clip())).logits)
-                _SHAPES[key] = tuple(found.shape[1:])
+            with _aside(), torch.no_grad():
+                _SHAPES[key] = outlined(
+                    lambda: self._shape_of(constructed(lambda: self.build(context)))
+                )
         channels, *size = _SHAPES[key]
         return Shape(channels, (size[0], size[1]))
 
+    def _shape_of(self, module: nn.Module) -> tuple[int, ...]:
+        """Return the shape of what a module of it gives for a clip, as a map."""
+        found = self.call(module.eval(), self.clip())
+        return tuple(as_map(output_of(found).logits).shape[1:])
+
     def clip(self) -> list[Tensor]:
-        """Return one clip without numbers, as the network takes it."""
+        """Return one clip of noise, as the network takes it."""
         shapes = ((READABLE[name].channels, self.size, self.size) for name in self.reads)
         return [
-            torch.empty(1, *((self.taken,) * READABLE[name].timed), *shape)
+            torch.rand(1, *((self.taken,) * READABLE[name].timed), *shape)
             for name, shape in zip(self.reads, shapes, strict=True)
         ]
 
@@ -196,9 +202,10 @@ def parts_of(block: WholeNetwork, context: BuildContext) -> list[Part]:
 
     They are the innermost ones, up to the depth at which they are too many for a drawing.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
-    with _aside(), torch.device("meta"), torch.no_grad():
-        module = block.build(context).eval()
+
+    def left() -> list[Part]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        module = constructed(lambda: block.build(context)).eval()
         modules = _level(module)
         for name, inner in modules.items():
 
@@ -207,7 +214,10 @@ def parts_of(block: WholeNetwork, context: BuildContext) -> list[Part]:
 
             inner.register_forward_hook(note)
         block.call(module, block.clip())
-    return [Part(name, type(modules[name]).__name__, shape) for name, shape in shapes.items()]
+        return [Part(name, type(modules[name]).__name__, shape) for name, shape in shapes.items()]
+
+    with _aside(), torch.no_grad():
+        return outlined(left)
 
 
 def _level(module: nn.Module) -> dict[str, nn.Module]:
