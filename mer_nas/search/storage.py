@@ -16,7 +16,6 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError
-from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -24,6 +23,7 @@ from mer_nas.errors import StudyError
 from mer_nas.search.config import JOURNAL, PROXY, StudyConfig
 from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
+from mer_nas.search.shared_log import damage, open_log
 from mer_nas.search.trials import drawn_by
 
 DATABASE = "study.db"
@@ -155,6 +155,8 @@ def _opening(storage: str) -> Iterator[None]:
                 "it does not hold the trials of this study; restore it from a copy, or have "
                 "`mer-nas resume` rebuild it"
             )
+        if storage.endswith(JOURNAL) and isinstance(error, ValueError):
+            text = f"{damage(Path(storage)) or text}; restore it from a copy"
         raise StudyError(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error
@@ -191,7 +193,7 @@ def _begun(storage: str) -> optuna.storages.BaseStorage:
     if storage.startswith(SQLITE):
         return optuna.storages.get_storage(_sqlite(storage))
     if storage.endswith(JOURNAL):
-        return optuna.storages.JournalStorage(JournalFileBackend(storage))
+        return open_log(storage)
     if storage.startswith(PROXY):
         return _behind_proxy(storage)
     return optuna.storages.get_storage(storage)

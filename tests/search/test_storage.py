@@ -1,5 +1,6 @@
 """Where the trials lie: the folder's own database, whatever it is called and whoever holds it."""
 
+import json
 import os
 import shlex
 import socket
@@ -197,3 +198,35 @@ def test_a_proxy_that_is_not_there_or_no_address_is_refused(
         open_study("grpc://127.0.0.1:9", "search", StudyConfig())
     with pytest.raises(ValidationError, match="grpc://HOST:PORT would be right"):
         StudyConfig(storage="grpc://nowhere")
+
+
+def logged(file: Path) -> list[int]:
+    """Return the numbers of the trials that a study in a journal has, after one more."""
+    study, backend = open_study(str(file), "search", StudyConfig())
+    study.ask()
+    numbers = [trial.number for trial in study.get_trials()]
+    close_storage(backend)
+    return numbers
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"op_code": 5, "wor', b"x" * 100_000])
+def test_half_a_line_of_a_killed_writer_is_cut_off(
+    tmp_path: Path, torn: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "shared.log"
+    assert logged(file) == [0]
+    with file.open("ab") as lines:
+        lines.write(torn)
+    assert logged(file) == [0, 1]
+    assert logged(file) == [0, 1, 2]
+    assert f"shared.log: the last {len(torn)} bytes are half a line" in caplog.text
+    assert [json.loads(line)["op_code"] for line in file.read_text().splitlines()]
+
+
+def test_a_line_that_nobody_can_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "shared.log"
+    logged(file)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([lines[0], lines[1][:9] + lines[1], *lines[2:]]))
+    with pytest.raises(StudyError, match=r"shared\.log: .* line 2 is damaged \(.*restore it from"):
+        logged(file)
