@@ -97,6 +97,14 @@ class _Verbs(SubVerbs):
             if (said := refused(error)) is None:
                 raise
             say(f"mer-nas: {said}", err=True)
+        except ImportError as error:
+            package = (error.name or "mer_nas").partition(".")[0]
+            if package == "mer_nas":
+                raise
+            said = f"{package} cannot be loaded: {error}"
+            say(f"mer-nas: {said}; install mer-nas anew, or make room in memory", err=True)
+        except MemoryError as error:
+            say(f"mer-nas: memory is short{f': {error}' if str(error) else ''}", err=True)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "mer-nas"
             say(f"{where}: {error.format_message()} See {where} --help.", err=True)

@@ -317,3 +317,26 @@ cli.run()
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
     assert (done.returncode, done.stdout) == (3, "told mer-nas\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ImportError("libtorch_cpu.so: failed to map segment", name="torch._C"),
+            "mer-nas: torch cannot be loaded: libtorch_cpu.so: failed to map segment; install",
+        ),
+        (MemoryError("Unable to allocate 9 GiB"), "mer-nas: memory is short: Unable to allocate"),
+    ],
+    ids=["a library", "memory"],
+)
+def test_a_machine_that_cannot_is_told_as_such(
+    error: Exception, message: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(*words: str, on_event: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "search", search)
+    failed = call("search", "space=moe")
+    assert failed.exit_code == 2
+    assert failed.stderr.startswith(message)
