@@ -21,7 +21,7 @@ def open_log(file: str) -> JournalStorage:
     return JournalStorage(JournalFileBackend(file, _Lock(file)))
 
 
-def damage(file: Path) -> str:
+def unreadable(file: Path) -> str:
     """Return which line of a journal cannot be read, and why; empty where every one can."""
     return next(_damaged(file), "")
 

@@ -23,7 +23,7 @@ from mer_nas.errors import StudyError
 from mer_nas.search.config import JOURNAL, PROXY, StudyConfig
 from mer_nas.search.objectives import DIRECTIONS
 from mer_nas.search.samplers import RepeatableSampler
-from mer_nas.search.shared_log import damage, open_log
+from mer_nas.search.shared_log import open_log, unreadable
 from mer_nas.search.trials import drawn_by
 
 DATABASE = "study.db"
@@ -156,7 +156,7 @@ def _opening(storage: str) -> Iterator[None]:
                 "`mer-nas resume` rebuild it"
             )
         if storage.endswith(JOURNAL) and isinstance(error, ValueError):
-            text = f"{damage(Path(storage)) or text}; restore it from a copy"
+            text = f"{unreadable(Path(storage)) or text}; restore it from a copy"
         raise StudyError(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error

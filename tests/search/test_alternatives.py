@@ -196,7 +196,7 @@ def test_a_trial_that_was_cut_off_goes_on_with_the_same_alternative(
 
 def test_studies_of_before_go_on_without_weighing_costs() -> None:
     new = resolve([]).dump()
-    assert new["study"].pop("alternatives") == 8
+    assert new["study"].pop("alternatives") == 2
     assert new["study"].pop("pace") is None
     assert Settings.load(new, "settings.yaml").study.weighs_cost is False
     assert resolve(["study.alternatives=4"]).study.weighs_cost is True
