@@ -18,12 +18,14 @@ from torch.utils.flop_counter import flop_registry
 
 from mer_nas.architectures.assembly import Network
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.shapes import Operator, Outlines, with_numbers
+from mer_nas.architectures.shapes import Operator, Outlines, with_numbers, without_numbers
 from mer_nas.architectures.user_blocks import BlockError, record_built
 from mer_nas.errors import Infeasible
 
 MAX_WEIGHTS = 10**10
 """Weights of the largest network: 40 GB."""
+_MAX_NUMBERS = 10**9
+"""Weights of the largest that is counted with numbers: 4 GB."""
 
 
 class Cost(NamedTuple):
@@ -70,6 +72,10 @@ def counted(architecture: Architecture, classes: int) -> tuple[Cost, Effort]:
     try:
         return _counted(architecture, classes, torch.device("meta"))
     except BlockError:
+        with without_numbers():
+            network = Network(architecture, classes)
+        if _parameters(network) > _MAX_NUMBERS:
+            raise
         with with_numbers():
             return _counted(architecture, classes, torch.device("cpu"))
 

@@ -156,7 +156,8 @@ def _opening(storage: str) -> Iterator[None]:
                 "`mer-nas resume` rebuild it"
             )
         if storage.endswith(JOURNAL) and isinstance(error, ValueError):
-            text = f"{unreadable(Path(storage)) or text}; restore it from a copy"
+            line = unreadable(Path(storage))
+            text = f"{line}; restore it from a copy" if line else text
         raise StudyError(
             f"study.storage={storage}: the storage cannot be opened: {text}"
         ) from error
