@@ -28,6 +28,7 @@ from mer_nas.data.preprocess.images import decode
 from mer_nas.errors import MerNasError
 from mer_nas.export.manifest import read_manifest
 from mer_nas.report import read_report
+from mer_nas.search.config import StudyConfig
 from mer_nas.search.ledger import FOLDS, HINDSIGHT
 from mer_nas.search.lock import refuse_driven
 from mer_nas.search.storage import close_storage, open_study, sqlite_url
@@ -55,6 +56,10 @@ def stored(file: Path) -> None:
     close_storage(open_study(sqlite_url(file.parent), "search")[1])
 
 
+def logged(file: Path) -> None:
+    close_storage(open_study(str(file), "search")[1])
+
+
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "space": ("space.yaml", space),
     "settings": ("settings.yaml", loaded),
@@ -68,6 +73,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "trials": ("trials.jsonl", TRIALS.read),
     "lock": ("driver.lock", lambda file: refuse_driven(file.parent)),
     "storage": ("study.db", stored),
+    "journal": ("shared.log", logged),
     "report": ("report.json", read_report),
     "export": ("model.yaml", lambda file: read_manifest(file.parent)),
     "csv": ("table.csv", Sheet.read_all),
@@ -108,6 +114,8 @@ def examples(
     sheet.save(book)
     tiny = tmp_path_factory.mktemp("tiny")
     write_tiny(tiny)
+    (journal := tiny / "shared.log").touch()
+    close_storage(open_study(str(journal), "search", StudyConfig())[1])
     words = ["ray.workers=0", "study.pace={per_operation: 0.1, per_mac: 0, per_value: 0}"]
     back = {k: FOLD[k] for k in ("candidate", "fold", "repetition", "seed", "data", "code")}
     return {
@@ -125,6 +133,7 @@ def examples(
         "trials": line("trials", TRIAL),
         "lock": b'{"host": "h", "pid": 7, "started": "s", "since": "now"}\n',
         "storage": b"SQLite format 3\0" + bytes(84),
+        "journal": journal.read_bytes(),
         "report": (ROOT / "studies" / "gates" / "report.json").read_bytes()[:20_000],
         "export": (ROOT / "tests" / "export" / "model_2" / "model.yaml").read_bytes(),
         "csv": b'Subject,Onset,Emotion\ns1,3,happy\n"s2",4,"sad"\n',
