@@ -205,7 +205,6 @@ def _keep(found: Evaluated, row: Path) -> None:
     settings = {key: value for key, value in whole.data_settings.items() if key not in PLACES}
     kept = whole.model_copy(update={"name": row.name, "data_settings": settings})
     row.mkdir(parents=True, exist_ok=True)
-    write_predictions(
-        found.folder / "ledger.jsonl", whole.data.classes, row / "predictions.parquet"
-    )
+    ledger, file = found.folder / "ledger.jsonl", row / "predictions.parquet"
+    write_predictions(ledger, whole.data.classes, file, whole.code_version)
     write(row / EVALUATION, kept.model_dump_json(by_alias=True) + "\n")

@@ -32,13 +32,16 @@ _OF_CLIP = {
 }
 
 
-def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
+def write_predictions(
+    ledger: Path, classes: Sequence[str], file: Path, code: str | None = None
+) -> bool:
     """Bring `file` up to the ledger; return whether there was anything to do.
 
     Args:
         ledger: Where the predictions are kept.
         classes: Names of the classes; the column of a probability is called after its class.
         file: What is replaced, in one step.
+        code: Version of the code whose folds are wanted; None: all that the ledger holds.
 
     Raises:
         StudyError: The ledger is damaged.
@@ -48,7 +51,7 @@ def write_predictions(ledger: Path, classes: Sequence[str], file: Path) -> bool:
     size = ledger.stat().st_size
     if _made_from(file) == size:
         return False
-    table = _table(ledger, classes).replace_schema_metadata({_BYTES: str(size).encode()})
+    table = _table(ledger, classes, code).replace_schema_metadata({_BYTES: str(size).encode()})
     part = file.with_name(f".{file.name}.part")
     with naming(file):
         try:
@@ -72,10 +75,10 @@ def _made_from(file: Path) -> int | None:
         return None
 
 
-def _table(ledger: Path, classes: Sequence[str]) -> pyarrow.Table:
+def _table(ledger: Path, classes: Sequence[str], code: str | None) -> pyarrow.Table:
     import pyarrow
 
-    results = read(ledger)
+    results = [result for result in read(ledger) if code in (None, result.code)]
     columns = {
         name: _column([getattr(result, name) for result in results for _ in result.clips])
         for name in _OF_FOLD

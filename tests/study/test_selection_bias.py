@@ -16,6 +16,7 @@ from mer_nas.export.manifest import read_manifest
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.journal import JournalFormat
 from mer_nas.settings import resolve
+from mer_nas.study.predictions import write_predictions
 from mer_nas.study.selection_bias import MIN_COMPLETE
 
 
@@ -166,6 +167,17 @@ def test_the_columns_hold_every_prediction_of_the_ledger(study: Path) -> None:
         )
     ]
     assert [{name: line[name] for name in expected[0]} for line in table] == expected
+
+
+def test_the_columns_may_hold_the_folds_of_one_version_of_the_code_alone(study: Path) -> None:
+    lines = study / "ledger.jsonl"
+    row = ledger(study)[-1] | {"code": "0" * 12, "repetition": 7}
+    del row["crc32"]
+    with lines.open("ab") as stream:
+        stream.write(JournalFormat.line(json.dumps(row).encode()))
+    classes = [f"class {index}" for index in range(len(row["probabilities"][0]))]
+    assert write_predictions(lines, classes, file := study / "some.parquet", row["code"])
+    assert pyarrow.parquet.read_table(file)["clip"].to_pylist() == row["clips"]
 
 
 def test_the_columns_are_made_anew_only_where_the_ledger_has_grown(
