@@ -18,7 +18,7 @@ folds scripted; the others are copies of them with another learning rate and oth
 
 Last runs on two crowded cores of an AMD EPYC: a search of 3,000 trials held 656 MB at its 100th
 trial and 696 MB at its end, took 0.057 and 0.138 s a proposal, and 41 MB on disk; of 3,000
-trials over 442 clips `report` took 33 s of a processor and `resume` 64 s, with a new report.
+trials over 442 clips `report` took 17 s of a processor and `resume`, with a new report, 27 s.
 """
 
 import gc

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mer_nas.study.leaderboard import Leaderboard
     from mer_nas.study.plan import Plan
     from mer_nas.study.reproduction.reproduce import Reproduction
+    from mer_nas.study.trial import Trial
     from mer_nas.study.watch import LiveServer
     from mer_nas.systems import System
     from mer_nas.vetting import CheckedSpace
@@ -140,9 +141,9 @@ class Study:
         Raises:
             StudyError: No trial is complete.
         """
-        if not (found := self.finalists):
+        if not (ranked := self._ranked()):
             raise StudyError(f"{self.folder}: no trial is complete, so there is no best one")
-        return found[0]
+        return ranked[0].candidate
 
     @property
     def optuna(self) -> optuna.Study:
@@ -181,13 +182,15 @@ class Study:
     @property
     def finalists(self) -> list[Candidate]:
         """The candidates of the final stage, best first; without one, the complete trials."""
+        return [trial.candidate for trial in self._ranked()]
+
+    def _ranked(self) -> list[Trial]:
         from mer_nas.study.folder import StudyFolder
         from mer_nas.study.state import StudyState
 
         folder = StudyFolder(self.folder)
         state = StudyState(folder, folder.origin())
-        entries = [finalist for finalist, _ in state.finalists] or state.ranked()
-        return [entry.candidate for entry in entries]
+        return [finalist for finalist, _ in state.finalists] or state.ranked()
 
     def resume(
         self, *words: str, anew: bool = False, on_event: Listener | None = None, **settings: Any

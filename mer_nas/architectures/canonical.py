@@ -63,6 +63,15 @@ def canonical_form(tree: object, place: str = "architecture") -> Architecture:
     return _canonical(_read(tree, place))
 
 
+def as_dumped(tree: object, place: str = "architecture") -> Architecture:
+    """Return an architecture whose canonical form was dumped; it is not asked again if it fits.
+
+    Raises:
+        ConfigError: The tree is no architecture at all.
+    """
+    return _read(tree, place)
+
+
 def refresh() -> None:
     """Rebuild the models, inner to outer, when there are other blocks or inputs than before."""
     known: list[tuple[object, ...]] = [tuple(each.values()) for each in SLOTS.values()]

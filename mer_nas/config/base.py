@@ -34,7 +34,7 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 def _exact(schema: Any) -> Any:
     """Return a schema whose numbers and truth values are taken from nothing else.
 
-    Pydantic would make one of the other.
+    Pydantic would make one of the other. What is said to be strict is so already, and quicker.
     """
     if isinstance(schema, list | tuple):
         return type(schema)(map(_exact, schema))
@@ -43,7 +43,7 @@ def _exact(schema: Any) -> Any:
     inner = {key: value if key in _OPAQUE else _exact(value) for key, value in schema.items()}
     if inner.get("type") in {"bool", "float"}:
         return {**inner, "strict": True}
-    if inner.get("type") == "int":
+    if inner.get("type") == "int" and not inner.get("strict"):
         return core_schema.no_info_before_validator_function(_whole, inner)
     return inner
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from annotated_types import Interval
 from numpy.typing import NDArray
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Strict
 
 from mer_nas.config.base import Config, Share
 
@@ -29,11 +29,11 @@ Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
 Metric = Callable[[Counts | Values], Values]
 
-_Clips = Annotated[int, Interval(ge=0, le=10**9)]
+_Clips = Annotated[int, Strict(), Interval(ge=0, le=10**9)]
 
 
 def _square(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    if any(len(row) != len(rows) for row in rows):
+    if {*map(len, rows)} - {len(rows)}:
         raise ValueError("a confusion has as many columns as rows")
     return rows
 
@@ -128,14 +128,15 @@ METRICS: dict[str, Metric] = {"uf1": uf1, "uar": uar, "accuracy": accuracy}
 """The scores that everything is said of."""
 
 
-def f1_of_present(confusion: Counts) -> float:
-    """Return the mean F1 of the classes that occur among labels or predictions of one pool.
+def f1_of_present(confusions: Counts) -> Values:
+    """Return the mean F1 of the classes that occur among labels or predictions of a pool.
 
-    >>> f1_of_present(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])) == 2 / 3
+    >>> float(f1_of_present(np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))) == 2 / 3
     True
     """
-    present = (confusion.sum(0) + confusion.sum(1)) > 0
-    return float(_mean(_f1(confusion)[present])) if present.any() else 0.0
+    present = ((confusions.sum(-2) + confusions.sum(-1)) > 0).sum(-1)
+    f1: Values = np.add.reduce(_f1(confusions), axis=-1)  # a class that does not occur has none
+    return np.asarray(f1 / np.maximum(present, 1), dtype=np.float64)
 
 
 def _f1(confusions: Counts | Values) -> Values:

@@ -7,15 +7,14 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, FiniteFloat, TypeAdapter
 
 from mer_nas.config.base import parse_line
-from mer_nas.data.records import dataset_of
-from mer_nas.evaluation.metrics import Counts, Scores, confusion_of, f1_of_present, scores
+from mer_nas.evaluation.metrics import Scores, confusion_of, f1_of_present, scores
 
 FoldKey = tuple[str, str, int, int, str, str]
 """Candidate, fold, repetition, seed of the study, data, code: what a result follows from."""
@@ -75,10 +74,7 @@ class FoldResult:
     @cached_property
     def clip_subjects(self) -> tuple[str, ...]:
         """The subject of each clip; a clip's id begins with it."""
-        return tuple(
-            next(subject for subject in self.subjects if clip.startswith(f"{subject}/"))
-            for clip in self.clips
-        )
+        return _owners(self.clips, self.subjects)
 
     def to_json(self) -> str:
         """Return one line from which `from_json` makes an equal result, to the last bit."""
@@ -106,6 +102,13 @@ class FoldResult:
         return found
 
 
+@lru_cache(maxsize=1024)  # thousands of candidates are asked about the same folds
+def _owners(clips: tuple[str, ...], subjects: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        next(subject for subject in subjects if clip.startswith(f"{subject}/")) for clip in clips
+    )
+
+
 _RESULTS = TypeAdapter(FoldResult)
 
 
@@ -114,21 +117,6 @@ def pool(results: Sequence[FoldResult]) -> Scores:
     labels = [label for result in results for label in result.labels]
     predicted = [label for result in results for label in result.predicted]
     return scores(labels, predicted, classes=len(results[0].probabilities[0]))
-
-
-def confusions_by_dataset(results: Sequence[FoldResult]) -> dict[str, Counts]:
-    """Count the predictions of several folds together, those of each data set apart.
-
-    The guideline of MEGC 2019 does so: the same predictions, and no networks of a data set's own.
-    """
-    classes = len(results[0].probabilities[0])
-    found: dict[str, Counts] = {}
-    for result in results:
-        for clip, label, said in zip(result.clips, result.labels, result.predicted, strict=True):
-            if (dataset := dataset_of(clip)) not in found:
-                found[dataset] = confusion_of([], [], classes)
-            found[dataset][label, said] += 1
-    return dict(sorted(found.items()))
 
 
 def fold_average(results: Sequence[FoldResult]) -> float:
@@ -140,4 +128,4 @@ def fold_average(results: Sequence[FoldResult]) -> float:
         confusion_of(result.labels, result.predicted, len(result.probabilities[0]))
         for result in results
     ]
-    return float(np.mean([f1_of_present(confusion) for confusion in confusions]))
+    return float(f1_of_present(np.stack(confusions)).mean())

@@ -12,6 +12,8 @@ from mer_nas.report.candidates import TrialSummary
 
 MAX_AXES = 8
 """Parameters shown at most."""
+MAX_LINES = 300
+"""Trials drawn over them at most: thousands of lines are an area."""
 MAX_COUNTS = 8
 """A count that takes no more values than this, some of them twice, is shown like a choice."""
 MAX_SLICES = 2
@@ -155,6 +157,7 @@ class ParallelCoordinates(Config):
 
     axes: tuple[Axis, ...]
     lines: tuple[_TrialLine, ...]
+    """Of more than `MAX_LINES` trials the best, and others at even steps of rank."""
 
     @classmethod
     def of(
@@ -190,7 +193,7 @@ class ParallelCoordinates(Config):
                     for axis in axes
                 ),
             )
-            for trial in reversed(complete)
+            for trial in reversed(complete[:: math.ceil(len(complete) / MAX_LINES)])
         ]
         return cls(axes=tuple(axes), lines=tuple(lines))
 

@@ -31,6 +31,7 @@ from mer_nas.wording import brief
 
 SCHEMA: Final = "mer-nas report 3"
 
+_NESTED = {str, dict, list}
 _ENCODED = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
@@ -170,7 +171,7 @@ def _in_a_line(row: list[Any]) -> bool:
 
 
 def _is_flat(row: list[Any]) -> bool:
-    return not any(isinstance(each, str | dict | list) for each in row)
+    return _NESTED.isdisjoint(map(type, row))
 
 
 def read_report(path: Path) -> Report:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Share
+from mer_nas.data.records import dataset_of
 from mer_nas.evaluation.metrics import METRICS, Confusion, Counts, Scores
 from mer_nas.evaluation.own_metrics import own_scores
-from mer_nas.evaluation.results import FoldResult, confusions_by_dataset, fold_average
+from mer_nas.evaluation.results import FoldResult, fold_average
 from mer_nas.statistics import by_subject
 
 ALL_SCORES = (*METRICS, "weighted_f1", "fold_f1")
@@ -50,7 +51,6 @@ class SeedScores(Scores):
             subjects: Of the whole data set, in the order of `DataSummary.subjects`.
             repetition: Which it is.
         """
-        by_dataset = confusions_by_dataset(results)
         found = by_subject(results, subjects, len(results[0].probabilities[0]))
         return cls.of(
             found.sum(0),
@@ -60,9 +60,25 @@ class SeedScores(Scores):
             own=own_scores(results),
             datasets=tuple(
                 DatasetScores.of(counts, name=name)
-                for name, counts in (by_dataset.items() if len(by_dataset) > 1 else ())
+                for name, counts in _by_dataset(found, subjects)
             ),
         )
+
+
+def _by_dataset(counts: Counts, subjects: Sequence[str]) -> Iterator[tuple[str, Counts]]:
+    """Yield the confusion (K, K) of each data set by name, where there are several.
+
+    The guideline of MEGC 2019 does so: the same predictions, and no networks of a data set's own.
+
+    Args:
+        counts: (S, K, K), of each subject.
+        subjects: Their ids.
+    """
+    asked = counts.any((1, 2))
+    names = np.array([dataset_of(subject) for subject in subjects])[asked]
+    several = sorted(set(names.tolist()))
+    for name in several if len(several) > 1 else ():
+        yield name, counts[asked][names == name].sum(0)
 
 
 class OwnSpread(Config):

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from mer_nas.architectures import Block, parse
+from mer_nas.architectures import Block
+from mer_nas.architectures.canonical import as_dumped
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Config, Share, Tree
 from mer_nas.report.candidates import TrialSummary
@@ -96,7 +97,7 @@ def _row(
 
 
 def _filled(architecture: Tree) -> Filled:
-    visits = walk(parse(architecture, "the architecture of a trial"))
+    visits = walk(as_dumped(architecture, "the architecture of a trial"))
     parts = [(visit.slot.rstrip("_"), visit.part) for visit in visits]
     return frozenset(
         entry for slot, part in parts if isinstance(part, Block) for entry in _kinds(slot, part)

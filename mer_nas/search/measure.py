@@ -93,7 +93,8 @@ class Measurement:
         ]
         self._race = Race(chance, protocol) if chance else None
         self._stay = stay
-        self._leader = ""
+        self._leaders: dict[int, str] = {}
+        self._let_go()
         self._jobs: dict[str, _Repetition] = {}
         self._rest: Iterator[Job | None] | None = None
         self.divide(1)
@@ -103,8 +104,8 @@ class Measurement:
 
     @property
     def missing(self) -> int:
-        """How many folds the ledger did not hold at the start."""
-        return sum(len(each.missing) for each in self._repetitions)
+        """How many folds the ledger did not hold at the start of those who stay in the race."""
+        return sum(len(each.missing) for each in self._repetitions if not each.left)
 
     @property
     def results(self) -> Mapping[tuple[str, int], tuple[FoldResult, ...]]:
@@ -191,6 +192,13 @@ class Measurement:
             tuple(index for index, result in enumerate(found) if result is None),
         )
 
+    def _let_go(self) -> None:
+        """Let those leave of whom the ledger says so already: nothing has to start for them."""
+        for each in self._repetitions if self._race else ():
+            before = (one for one in self._repetitions if one.repetition < each.repetition)
+            if each.repetition and all(one.left or not one.missing for one in before):
+                each.left = self._leaves(each)
+
     def _given(self) -> Iterator[Job | None]:
         """Yield the jobs of each repetition; none of one that has ended by then; None to wait."""
         self._emit(Measuring(len(self._repetitions), self.missing))
@@ -199,9 +207,8 @@ class Measurement:
             round_ = self._repetitions[start : start + size]
             if self._race is not None and start:
                 yield from self._waiting(self._repetitions[:start])
-                whole = self._whole(round_[0].repetition)
-                self._leader = self._race.leader(whole) if whole else ""
-                first = [each for each in round_ if each.candidate.key == self._leader]
+                leader = self._leader(round_[0].repetition)
+                first = [each for each in round_ if each.candidate.key == leader]
                 yield from self._divided(first)
                 yield from self._waiting(first)
                 round_ = [each for each in round_ if each not in first]
@@ -257,6 +264,14 @@ class Measurement:
         most = max(map(len, found.values()), default=0)
         return {key: whole for key, whole in found.items() if len(whole) == most}
 
+    def _leader(self, repetition: int) -> str:
+        """Return who leads once those before a repetition are over; empty where all failed."""
+        assert self._race is not None
+        if repetition not in self._leaders:
+            whole = self._whole(repetition)
+            self._leaders[repetition] = self._race.leader(whole) if whole else ""
+        return self._leaders[repetition]
+
     def _leaves(self, each: _Repetition) -> str:
         """Return why a candidate gets no further folds of a repetition after the first one."""
         assert self._race is not None
@@ -264,16 +279,17 @@ class Measurement:
         for earlier in self._repetitions:
             if earlier.candidate.key == key and earlier.left:
                 return earlier.left
-        led = self._of_leader(each.repetition)
-        if not led or key == self._leader or key in self._stay or key not in before:
+        leader, led = self._leader(each.repetition), self._of_leader(each.repetition)
+        if not led or key == leader or key in self._stay or key not in before:
             return ""
         ours = [*before[key], self._race.so_far(each.done)]
-        return self._race.leaves(ours, [*before[self._leader], led])
+        return self._race.leaves(ours, [*before[leader], led])
 
     def _of_leader(self, repetition: int) -> Sequence[FoldResult]:
         """Return the folds of the leader in a repetition; nothing where it has failed there."""
+        leader = self._leader(repetition)
         for each in self._repetitions:
-            if (each.candidate.key, each.repetition) == (self._leader, repetition):
+            if (each.candidate.key, each.repetition) == (leader, repetition):
                 return each.done if len(each.done) == len(self.protocol.folds) else ()
         return ()
 

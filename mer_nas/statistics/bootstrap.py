@@ -45,8 +45,7 @@ def by_subject(results: Iterable[FoldResult], subjects: Sequence[str], classes: 
     counts = np.zeros((len(subjects), classes, classes), dtype=np.int64)
     for result in results:
         places = [rows[subject] for subject in result.clip_subjects]
-        said = np.argmax(result.probabilities, -1)  # `predicted` asks of each clip by itself
-        np.add.at(counts, (places, list(result.labels), said), 1)
+        np.add.at(counts, (places, list(result.labels), list(result.predicted)), 1)
     return counts
 
 

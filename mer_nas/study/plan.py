@@ -167,15 +167,15 @@ def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds
     return Plan(text, presets.dump(candidate.dump()), tree)
 
 
-def opened(folder: StudyFolder, settings: Settings, clips: ClipSet) -> Opened:
+def opened(past: StudyState, settings: Settings, clips: ClipSet) -> Opened:
     """Return what a session of a study begins with.
 
     Args:
-        folder: The study.
+        past: What the study knows.
         settings: As they hold from now on.
         clips: Its data.
     """
-    final, past = settings.study.final, StudyState(folder, folder.origin())
+    folder, final = past.folder, settings.study.final
     text = _opening(folder, settings, clips)
     if settings.study.minutes is not None and not past.begun:
         text += _too_little(settings, clips)

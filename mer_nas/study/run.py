@@ -113,11 +113,11 @@ def _goes_on(
     """Make whole what an earlier session left, and say so; return what the study goes on with."""
     for gone in sweep(folder.exports):
         on_event(Note(f"{gone}: left behind by an export that was killed; removed"))
-    begun = _whole(folder, begun, clips, settings, on_event, anew=anew)
-    on_event(opened(folder, settings, clips))
+    past = _whole(folder, begun, clips, settings, on_event, anew=anew)
+    on_event(opened(past, settings, clips))
     for note in sessions(folder).notes:
         on_event(Note(note))
-    return begun
+    return past.origin
 
 
 def _whole(
@@ -128,8 +128,8 @@ def _whole(
     on_event: Listener,
     *,
     anew: bool,
-) -> Origin:
-    """Restore what a study has lost of its trials; return what it goes on with.
+) -> StudyState:
+    """Restore what a study has lost of its trials; return what it knows as it goes on.
 
     Raises:
         StudyError: Folds are lost, or another program has ended trials, and it is not begun anew.
@@ -138,11 +138,12 @@ def _whole(
     state = StudyState(folder, begun)
     if anew:
         lost = state.begun and state.has_lost
-        return renewed(folder, begun, clips, settings.space.extensions, again=lost)
+        origin = renewed(folder, begun, clips, settings.space.extensions, again=lost)
+        return StudyState(folder, origin)
     if state.begun:
         state.refuse_gaps()
         refuse_drift(state, clips)
-    return begun
+    return state
 
 
 def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> int:

@@ -72,6 +72,7 @@ class StudyState:
         self.origin = origin
         self.settings = settings or folder.settings()
         self._read: dict[int, Trial] = {}
+        self._scores: dict[tuple[Protocol, str, int], SeedScores | None] = {}
         refuse_edited(folder, origin, self.settings)
         load_extensions(self.settings.space.extensions)
 
@@ -225,10 +226,13 @@ class StudyState:
 
     def scored(self, protocol: Protocol, candidate: str, repetition: int = 0) -> SeedScores | None:
         """Return the pooled scores of a candidate, or none while a fold is missing."""
-        results = self.under(protocol, candidate, repetition)
-        if len(results) < len(protocol.folds):
-            return None
-        return SeedScores.pooled(results, list(self.origin.data.subjects), repetition)
+        key = (protocol, candidate, repetition)
+        if key not in self._scores:
+            results = self.under(protocol, candidate, repetition)
+            whole = len(results) == len(protocol.folds)
+            subjects = list(self.origin.data.subjects)
+            self._scores[key] = SeedScores.pooled(results, subjects, repetition) if whole else None
+        return self._scores[key]
 
     def complete(self) -> list[Trial]:
         """Return the complete trials, earliest first."""
@@ -271,19 +275,22 @@ class StudyState:
         return self._read[trial.number]
 
     def _trial(self, trial: FrozenTrial) -> Trial:
-        final, words = self.settings.study.final, self.settings.trainer_words
-        place = f"{self.folder.name}: trial {trial.number}"
-        drawn = Candidate.parse(trial.user_attrs["tree"], place)
-        trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
         self._refuse_gaps(trial)
         return Trial(
             number=trial.number,
             origin=self.origin_of(trial),
-            candidate=replace(drawn, trainer=trainer),
+            parsed=lambda: self._candidate(trial),
             searched=trial.user_attrs["candidate"],
             warm_start="point" in trial.user_attrs,
             value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         )
+
+    def _candidate(self, trial: FrozenTrial) -> Candidate:
+        final, words = self.settings.study.final, self.settings.trainer_words
+        place = f"{self.folder.name}: trial {trial.number}"
+        drawn = Candidate.parse(trial.user_attrs["tree"], place)
+        trainer = trained_by(drawn.trainer, final.trainer if final else {}, words, place)
+        return replace(drawn, trainer=trainer)
 
     def _refuse_gaps(self, trial: FrozenTrial) -> None:
         """Refuse a complete trial whose folds are not all there: without it others look better."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import optuna
@@ -43,6 +46,21 @@ from mer_nas.study.sessions import sessions
 from mer_nas.study.state import StudyState
 from mer_nas.study.trial import Trial
 from mer_nas.wording import count
+
+T = TypeVar("T")
+
+
+def _remembered(asked: Callable[[StudyState], T]) -> Callable[[StudyState], T]:
+    """Let a state be asked once: two exports and a report say the same of its trials."""
+    known: WeakKeyDictionary[StudyState, T] = WeakKeyDictionary()
+
+    @wraps(asked)
+    def answer(state: StudyState) -> T:
+        if state not in known:
+            known[state] = asked(state)
+        return known[state]
+
+    return answer
 
 
 def summary(state: StudyState) -> StudySummary:
@@ -196,7 +214,7 @@ def _ensemble(state: StudyState) -> EnsembleSummary | None:
         together_ms=None if state.ensemble_export is None else state.ensemble_export.clip_ms,
         scores=scores,
         search_score=pool(searched).uf1,
-        correction=corrected_choice(state, state.rule),
+        correction=_correction(state),
     )
 
 
@@ -213,6 +231,11 @@ def _member(state: StudyState, member: Trial, weight: float) -> MemberSummary:
         or _times(state, member.searched)["clip_ms"],
         search_score=member.value,
     )
+
+
+@_remembered
+def _correction(state: StudyState) -> Correction | None:
+    return corrected_choice(state, state.rule)
 
 
 def corrected_choice(state: StudyState, choose: Choose) -> Correction | None:
@@ -283,6 +306,7 @@ def _compute(state: StudyState) -> ComputeSummary:
     )
 
 
+@_remembered
 def _importance(state: StudyState) -> tuple[dict[str, float] | None, str]:
     complete = [trial for trial in state.trials if trial.state == TrialState.COMPLETE]
     if len(complete) < 4:

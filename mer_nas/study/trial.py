@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.results import FoldResult
@@ -18,12 +19,17 @@ class Trial:
     """Name of the point it is, or of the sampler that proposed it."""
     warm_start: bool
     """Whether it is a point."""
-    candidate: Candidate
-    """With the trainer of the final stage."""
+    parsed: Callable[[], Candidate] = field(compare=False)
+    """Gives its candidate: to read an architecture takes a millisecond, and few are asked for."""
     searched: str
     """Key of the candidate as the search trained it."""
     value: float | None
     """UF1 of its trial under the search protocol; none where that was stopped early."""
+
+    @cached_property
+    def candidate(self) -> Candidate:
+        """With the trainer of the final stage."""
+        return self.parsed()
 
     @property
     def label(self) -> str:

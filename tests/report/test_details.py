@@ -92,6 +92,20 @@ def test_parallel_coordinates_join_every_complete_trial_the_best_last(facts: Stu
     assert scores == sorted(scores)
 
 
+def test_of_thousands_of_trials_the_best_and_one_in_so_many_are_lines(facts: StudySummary) -> None:
+    some = facts.trials
+    trials = tuple(
+        trial.model_copy(update={"number": len(some) * turn + trial.number})
+        for turn in range(50)
+        for trial in some
+    )
+    report = build_report(facts.model_copy(update={"trials": trials}))
+    assert report.outcomes["complete"] == 50 * 18
+    assert report.parallel is not None
+    assert len(report.parallel.lines) == 300  # every third
+    assert report.parallel.lines[-1].uf1 == max(trial.value or 0.0 for trial in some)
+
+
 def test_counts_that_come_again_are_choices_and_measures_never() -> None:
     assert Axis.of("heads", [2, 4, 4]).choices == ("2", "4")
     assert not Axis.of("lr", [3e-3, 3e-3, 1.4e-3]).choices

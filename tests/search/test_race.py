@@ -171,6 +171,8 @@ def test_whoever_goes_on_with_a_race_decides_as_before_and_trains_nothing_twice(
     fading.runs.clear()
     with Ledger(tmp_path / "ledger") as ledger:
         again = stage(fading, ledger, CLOSE, GOOD, BAD, chance=0.3)
+        assert first.left
+        assert not again.missing  # so that nothing, and no Ray, is started for those who left
         local.run(again, fading)
     assert not fading.runs
     assert (again.left, len(read(tmp_path / "ledger"))) == (first.left, trained)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from mer_nas.report.charts.canvas import (
@@ -45,7 +44,7 @@ def slice_chart(piece: Slice) -> str:
 
 
 def parallel_chart(found: ParallelCoordinates) -> str:
-    """Draw every complete trial as a line from the most important parameter down to its score.
+    """Draw complete trials as lines from the most important parameter down to their scores.
 
     The axes lie below each other, so that their names have room and the drawing fits a telephone.
     """
@@ -82,19 +81,21 @@ def parallel_chart(found: ParallelCoordinates) -> str:
         )
 
     height = 0.3 + ROW_INCHES * (len(axes) + 0.1)
-    return svg("parallel", "Every complete trial over parameters", draw, (SIZE[0], height))
+    return svg("parallel", "Complete trials over parameters", draw, (SIZE[0], height))
 
 
 def _trace(plane: Axes, ways: Sequence[Sequence[float]], **style: Any) -> None:
     """Join the crossings of lines; dotted past an axis that a line does not cross."""
-    parts: dict[str, list[list[tuple[float, int]]]] = {"-": [], ":": []}
+    parts: dict[str, list[tuple[float, float]]] = {"-": [], ":": []}
+    gap = (math.nan, math.nan)
     for xs in ways:
         levels = [level for level, x in enumerate(xs) if not math.isnan(x)]
         for here, there in itertools.pairwise(levels):
             dash = "-" if there == here + 1 else ":"
-            parts[dash].append([(xs[here], here), (xs[there], there)])
-    for dash, segments in parts.items():  # thousands of lines, each by itself, take a minute
-        plane.add_collection(LineCollection(segments, linestyle=dash, zorder=2, **style))
+            parts[dash] += [(xs[here], here), (xs[there], there), gap]
+    for dash, ends in parts.items():  # thousands of lines, each by itself, take megabytes
+        if ends:
+            plane.plot(*zip(*ends, strict=True), dash, zorder=2, solid_capstyle="butt", **style)
 
 
 def _crossings(

@@ -113,7 +113,7 @@ def _member(
         number=number or 0,
         origin=entry.origin,
         warm_start=entry.warm_start,
-        candidate=candidate,
+        parsed=lambda: candidate,
         searched=entry.key,
         value=entry.search_score,
     )
