@@ -189,7 +189,7 @@ class Study:
         from mer_nas.study.state import StudyState
 
         folder = StudyFolder(self.folder)
-        state = StudyState(folder, folder.origin())
+        state = StudyState(folder, folder.origin(), looking=True)  # it may be somebody's share
         return [finalist for finalist, _ in state.finalists] or state.ranked()
 
     def resume(

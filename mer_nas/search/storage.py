@@ -5,8 +5,8 @@ a folder on a network, where SQLite cannot lock.
 """
 
 import os
-import shlex
 import sqlite3
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,6 +47,7 @@ _ADVICE = {
     "locked": "another program holds it (one that browses or copies it?); close that one",
     "full": "make room on that disk",
     "readonly": "it must be writable",
+    "unable to open": "its folder must be there, and writable",
     "malformed": "restore it from a copy, or delete it: `mer-nas resume` then rebuilds it from "
     "trials.jsonl, or, for a study that has none, draws its trials again",
     "not a database": "restore it from a copy, or delete it: `mer-nas resume` then rebuilds it "
@@ -71,9 +72,9 @@ def sqlite_url(folder: Path) -> str:
         ) from None
 
 
-def dashboard(storage: str) -> str:
-    """Return the line of a shell that shows what is in a storage."""
-    return shlex.join(["optuna-dashboard", storage])
+def dashboard(storage: str) -> tuple[str, ...]:
+    """Return the command that shows what is in a storage; none for what lies behind a proxy."""
+    return () if storage.startswith(PROXY) else ("optuna-dashboard", storage)
 
 
 @contextmanager
@@ -168,6 +169,8 @@ def refusal(error: BaseException) -> str | None:
 
     Optuna guesses at "invalid data in the commit"; what the database said is behind that.
     """
+    if rpc := _of_proxy(error):
+        return rpc
     found: BaseException | None = error
     while found is not None and not isinstance(found, DBAPIError | sqlite3.Error):
         found = found.__cause__ or found.__context__
@@ -177,6 +180,16 @@ def refusal(error: BaseException) -> str | None:
     said = str(getattr(found, "orig", found)).splitlines()[0]
     advice = [what for word, what in _ADVICE.items() if word in said]
     return "; ".join([said, *advice[:1]])
+
+
+def _of_proxy(error: BaseException) -> str | None:
+    """Return what is wrong with a proxy where an error is one of gRPC's."""
+    grpc = sys.modules.get("grpc")  # whoever has met such an error has imported it
+    if grpc is None or not isinstance(error, grpc.RpcError):
+        return None
+    if error.code() == grpc.StatusCode.UNAVAILABLE:
+        return "Optuna's proxy does not answer any more; start it again"
+    return f"Optuna's proxy answers {error.code().name}: {error.details()}".splitlines()[0]
 
 
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 
 from mer_nas.config import presets
@@ -211,8 +212,9 @@ def _opening(folder: StudyFolder, settings: Settings, clips: ClipSet) -> str:
         lines.append(f"study.pruner={study.pruner} has no effect: {study.unpruned}")
     lines += [
         f"everything lies in {folder.path}; Ctrl-C stops, `{folder.resume}` goes on",
-        f"watch the trials: {dashboard(folder.storage(study))}",
     ]
+    if words := dashboard(folder.storage(study)):
+        lines.append(f"watch the trials: {shlex.join(words)}")
     return "\n".join(lines)
 
 

@@ -39,6 +39,7 @@ from mer_nas.report import (
     StudySummary,
     TrialSummary,
 )
+from mer_nas.search.storage import dashboard
 from mer_nas.statistics import Choose, Correction, correct_choice
 from mer_nas.study.nested import nested_estimate
 from mer_nas.study.selection_bias import assessed
@@ -331,13 +332,13 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     trials = 3 * (study.trials or len(state.trials))
     folds = study.final.folds if study.final else study.folds
     measure = ["evaluate", f"space={state.folder.best}", *data, f"study.folds={folds}"]
-    storage = state.folder.storage(study)
+    look = dashboard(state.folder.storage(study))
     onward = [(("mer-nas", "resume", path, f"study.trials={trials}"), "search on")]
     won = state.winner is not None
     steps = [
         *(onward if won and not study.closed else []),
         *([(("mer-nas", *measure), "measure the winner again")] if won else []),
-        (("optuna-dashboard", storage), "look at the trials (pip install optuna-dashboard)"),
+        *([(look, "look at the trials (pip install optuna-dashboard)")] if look else []),
     ]
     if settings.data.kind == "synthetic":
         real = (settings.space.place, "data=megc2019_flow", "data.root=DIR")

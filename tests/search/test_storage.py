@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import socket
 import sqlite3
 import threading
@@ -23,6 +22,7 @@ from mer_nas.search.storage import (
     dashboard,
     drawn_before,
     open_study,
+    refusal,
     sharing,
     sqlite_url,
 )
@@ -71,7 +71,7 @@ def test_trials_lie_in_the_folder_whatever_it_is_called(tmp_path: Path, name: st
         study.set_user_attr("folder", name)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
     assert [entry.name for entry in folder.iterdir()] == ["study.db"]
-    program, url = shlex.split(dashboard(sqlite_url(folder)))
+    program, url = dashboard(sqlite_url(folder))
     assert program == "optuna-dashboard"
     found = optuna.load_study(study_name="search", storage=url)  # as that program does
     assert found.user_attrs == {"folder": name}
@@ -188,6 +188,22 @@ def test_a_search_behind_optunas_proxy_is_the_same_as_without(tmp_path: Path) ->
             local.run(driver, scripted)
             histories.append(history(driver))
     assert histories[0] == histories[1]
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_proxy_that_ends_in_mid_search_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    gone = optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=port)
+    with pytest.raises(Exception, match="UNAVAILABLE") as caught:
+        gone.get_all_studies()
+    gone.close()
+    assert refusal(caught.value) == "Optuna's proxy does not answer any more; start it again"
+
+
+def test_what_lies_behind_a_proxy_is_not_for_the_dashboard() -> None:
+    assert dashboard("grpc://127.0.0.1:13000") == ()
+    assert dashboard("trials.log") == ("optuna-dashboard", "trials.log")
 
 
 def test_a_proxy_that_is_not_there_or_no_address_is_refused(

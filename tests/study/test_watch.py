@@ -81,8 +81,12 @@ def test_the_page_of_a_finished_study_is_its_report_and_says_that_nobody_drives_
 
 def test_looking_at_a_study_touches_nothing_of_it(watch: LiveServer, searched: "Searched") -> None:
     before = state_of(searched.study)
-    with api.load_study(searched.study).watch() as other:
+    study = api.load_study(searched.study)
+    with study.watch() as other:
         assert asked(other).text
+    assert study.best == study.finalists[0]
+    assert len(study.trials_dataframe()) == 3
+    assert len(study.ledger)
     assert state_of(searched.study) == before
 
 
