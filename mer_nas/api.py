@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from mer_nas.study.compare import ComparedCandidates
     from mer_nas.study.evaluate import Evaluated
     from mer_nas.study.leaderboard import Leaderboard
-    from mer_nas.study.plan import Plan
+    from mer_nas.study.plans.plan import Plan
     from mer_nas.study.reproduction.reproduce import Reproduction
     from mer_nas.study.trial import Trial
     from mer_nas.study.watch import LiveServer
@@ -237,7 +237,7 @@ class Study:
         """
         from mer_nas.study import StudyFolder
         from mer_nas.study.clips import list_clips
-        from mer_nas.study.left import plan_resume
+        from mer_nas.study.plans.resume import plan_resume
 
         changed, _ = self._extended(words, settings)
         return plan_resume(
@@ -270,7 +270,7 @@ class Study:
         """
         from mer_nas.study import StudyFolder, extended
         from mer_nas.study.clips import list_clips
-        from mer_nas.study.left import plan_export
+        from mer_nas.study.plans.export import plan_export
 
         folder = StudyFolder(self.folder)
         changed = extended(folder.settings(), words)
@@ -670,10 +670,10 @@ def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
     4
     """
     from mer_nas.study.clips import list_clips
-    from mer_nas.study.plan import plan
+    from mer_nas.study.plans.search import plan_search
 
     resolved, _ = _resolved(words, settings)
-    return plan(resolved, list_clips(resolved), on_event)
+    return plan_search(resolved, list_clips(resolved), on_event)
 
 
 def load_study(folder: str | Path, *, trust: bool = False) -> Study:
@@ -783,7 +783,7 @@ def plan_evaluation(
 ) -> Plan:
     """Return what `evaluate` would measure and how long that takes; make and train nothing."""
     from mer_nas.study.clips import list_clips
-    from mer_nas.study.plan import plan_evaluation
+    from mer_nas.study.plans.evaluation import plan_evaluation
 
     words, point, seeds = _asked(words, point, seeds)
     resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
@@ -859,7 +859,7 @@ def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> P
         Untrusted: It names Python files, and you have not agreed to run them.
     """
     from mer_nas.study.clips import list_clips
-    from mer_nas.study.left import plan_reproduction
+    from mer_nas.study.plans.reproduction import plan_reproduction
     from mer_nas.study.reproduction.reported_result import read_reported_result
 
     with asking(trust):

@@ -21,7 +21,7 @@ from mer_nas.search.interrupts import interruptible
 from mer_nas.wording import count, duration
 
 if TYPE_CHECKING:
-    from mer_nas.study.plan import Plan
+    from mer_nas.study.plans.plan import Plan
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 T = TypeVar("T")

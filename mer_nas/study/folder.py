@@ -51,7 +51,7 @@ from mer_nas.search.samplers import build_sampler
 from mer_nas.search.storage import DATABASE, sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.sources import Sources
-from mer_nas.study.forecast import decided
+from mer_nas.study.plans.forecast import decided
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
 

@@ -34,8 +34,8 @@ from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import Networks, export_ensemble, export_winner
 from mer_nas.study.folder import Origin, StudyFolder, keep_settings
-from mer_nas.study.forecast import Forecast
-from mer_nas.study.plan import opened
+from mer_nas.study.plans.forecast import Forecast
+from mer_nas.study.plans.search import opened
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.restore import refuse_drift, restore_trials
 from mer_nas.study.resume import renewed, unchanged

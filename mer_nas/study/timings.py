@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from mer_nas.config.base import validate
 from mer_nas.errors import TrainingFailed
-from mer_nas.evaluation.timing import clock, clock_clip
+from mer_nas.evaluation.timing import BATCH, clock, clock_clip, clock_step
 from mer_nas.search.events import Listener, Note
-from mer_nas.study.forecast import visits
+from mer_nas.study.plans.forecast import visits
 from mer_nas.study.state import StudyState
 from mer_nas.study.trial import Trial
 from mer_nas.training.config import TrainerConfig
@@ -54,6 +54,19 @@ def seconds_per_clip(state: StudyState, number: int) -> float | None:
         result.seconds / max(1, trainer.visits(search.clips - len(result.clips)))
         for result in results
     )
+
+
+def clip_seconds(state: StudyState, entry: Trial) -> float:
+    """Return what a candidate takes for a clip: what it took, or takes now where that is lost.
+
+    Args:
+        state: Of its study.
+        entry: The trial.
+    """
+    found = seconds_per_clip(state, entry.number)
+    if found is not None:
+        return found
+    return clock_step(entry.candidate, len(state.origin.data.classes)).seconds / BATCH
 
 
 def clock_candidates(state: StudyState, on_event: Listener) -> None:

@@ -14,8 +14,9 @@ from mer_nas.errors import StudyError
 from mer_nas.search.config import FinalConfig, StudyConfig
 from mer_nas.search.pace import Pace
 from mer_nas.settings import resolve
-from mer_nas.study import create, forecast, load_clips
-from mer_nas.study.forecast import Forecast
+from mer_nas.study import create, load_clips
+from mer_nas.study.plans import forecast
+from mer_nas.study.plans.forecast import Forecast
 
 PACE = Pace(per_operation=1e-4, per_mac=1e-8, per_value=0.0, machine="a clock")
 FOLD = Fold(name="s1", key="0", subjects=("s1",), clips=1)

@@ -1,4 +1,4 @@
-"""What is left to do of what was begun: resume, export and reproduce, planned and not done.
+"""What is left to do of a study.
 
 How long it takes follows from what the study itself has measured, where it has: the seconds of the
 folds in its ledger.
@@ -14,32 +14,25 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan as divide
 from mer_nas.errors import StudyError
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.evaluation.timing import BATCH, clock_step
 from mer_nas.provenance import code_version
 from mer_nas.search.budget import COUNTED
 from mer_nas.search.events import Listener, ignore
-from mer_nas.search.ledger import read
 from mer_nas.search.lock import refuse_driven
 from mer_nas.search.trials import TRIALS
 from mer_nas.settings import Settings
-from mer_nas.study.exports import ENSEMBLE, exportable
-from mer_nas.study.folder import RUNS, StudyFolder, going_on
-from mer_nas.study.forecast import measuring_seconds, trial_bound, visits, workers_here
+from mer_nas.study.folder import StudyFolder, going_on
 from mer_nas.study.nested import unasked
-from mer_nas.study.plan import Plan, plan
-from mer_nas.study.reproduction.changes import changes, held_against
-from mer_nas.study.reproduction.reported_result import ReportedResult
-from mer_nas.study.reproduction.reproduce import folder_of
+from mer_nas.study.plans.forecast import trial_bound, visits, workers_here
+from mer_nas.study.plans.plan import Plan
+from mer_nas.study.plans.search import plan_search
 from mer_nas.study.restore import refuse_drift
 from mer_nas.study.resume import refuse_other_clips, unchanged
 from mer_nas.study.state import StudyState
-from mer_nas.study.timings import seconds_per_clip
-from mer_nas.study.trial import Trial
+from mer_nas.study.timings import clip_seconds, seconds_per_clip
 from mer_nas.systems import trained_by
-from mer_nas.wording import count, duration, some
+from mer_nas.wording import count, duration
 
 
 def plan_resume(
@@ -77,118 +70,12 @@ def plan_resume(
                 f"`{folder.resume}` builds them from {folder.trials.name}, and then it can be "
                 "said what is left"
             )
-        return plan(settings, clips, on_event)
+        return plan_search(settings, clips, on_event)
     if not anew:
         state.refuse_gaps()
         refuse_drift(state, clips)
     other = anew and code_version(settings.space.extensions) != began.code
     return _plan(state, clips, again=other or (anew and state.has_lost))
-
-
-def plan_export(
-    folder: StudyFolder,
-    settings: Settings,
-    clips: ClipSet,
-    place: int | str,
-    *,
-    anew: bool = False,
-) -> Plan:
-    """Return what an export would train and how long that takes; nothing of the study is touched.
-
-    Args:
-        folder: The study.
-        settings: With the data as they are here.
-        clips: Its data, which may be listed only.
-        place: As of `export`.
-        anew: As of `export`.
-
-    Raises:
-        ExportError: There is no finalist of this rank, or no ensemble.
-        StudyError: The study still runs, or the clips or the code are not its own.
-    """
-    refuse_driven(folder.path)
-    state = StudyState(folder, folder.origin(), looking=True, settings=settings)
-    exported = exportable(state, clips, place, anew=anew)
-    seconds = sum(
-        _clip_seconds(state, member) * member.candidate.trainer.visits(len(clips))
-        for member in exported.members
-    )
-    target = state.folder.export(ENSEMBLE if isinstance(place, str) else place)
-    instead = ", in place of what is there" if target.exists() else ""
-    several = len(exported.members) > 1
-    names = f": {', '.join(member.label for member in exported.members)}" if several else ""
-    text = "\n".join(
-        [
-            f"{folder.name}: {clips.describe()}",
-            f"{exported.label} ({exported.origin}){names}, trained on all "
-            f"{count(len(clips), 'clip')}{', one after another' if several else ''}"
-            f"{_about(seconds)}",
-            f"then exported to {target}{instead}",
-        ]
-    )
-    members = {member.label: member.candidate.dump() for member in exported.members}
-    tree = {
-        "name": exported.label,
-        "data": clips.counts(),
-        "members": members,
-        "folder": str(target),
-        "seconds": seconds,
-    }
-    return Plan(text, presets.dump(members), tree)
-
-
-def plan_reproduction(reported: ReportedResult, clips: ClipSet) -> Plan:
-    """Return what a reproduction would train and how long that takes here; train nothing.
-
-    Args:
-        reported: What the report says.
-        clips: The data that its settings name, which may be listed only.
-
-    Raises:
-        DataError: The clips are others than the report's.
-        ConfigError: The machine has no such device as the report trained on.
-    """
-    study, report, answer = reported.settings.study, reported.report.study, reported.answer
-    protocol = divide(clips, reported.folds, study.seed, study.block)
-    other = (*changes(reported), *held_against(reported, clips))
-    ledger = folder_of(reported, RUNS) / "ledger.jsonl"
-    version = code_version(reported.settings.space.extensions)
-    done = sum(each.code == version for each in read(ledger)) if ledger.is_file() else 0
-    folds = len(reported.members) * reported.repetitions * len(protocol.folds)
-    candidates = [member.candidate for member in reported.members]
-    once = measuring_seconds(candidates, protocol, len(clips.classes), reported.ray)
-    refuted = len(reported.contradictions)
-    seconds = 0.0 if refuted else once * reported.repetitions * max(0, folds - done) / folds
-    text = "\n".join(
-        [
-            f"{report.name}: {answer.label} ({answer.origin}) again, on {clips.describe()}",
-            f"{count(len(candidates), 'network')} x {count(reported.repetitions, 'seed')} x "
-            f"{count(len(protocol.folds), 'fold')} ({protocol.name})"
-            + (f", {count(done, 'fold')} of which are there" if done else ""),
-            f"the report contradicts itself in {count(refuted, 'number')}, so nothing is trained"
-            if refuted
-            else f"about {duration(seconds)} on {count(workers_here(reported.ray), 'worker')}; "
-            f"it took {duration(reported.seconds)} then, on one",
-            f"not as it was: {some((change.what for change in other), most=5)}"
-            if other
-            else "settings, code and packages are as they were",
-        ]
-    )
-    members = {member.trial.label: member.candidate.dump() for member in reported.members}
-    tree = {
-        "name": report.name,
-        "data": clips.counts(),
-        "protocol": protocol.name,
-        "members": members,
-        "seeds": reported.repetitions,
-        "folds": folds,
-        "folds_done": done,
-        "changes": [str(change) for change in other],
-        "contradictions": refuted,
-        "seconds": seconds,
-        "seconds_then": reported.seconds,
-    }
-    return Plan(text, presets.dump(members), tree)
 
 
 def _plan(state: StudyState, clips: ClipSet, *, again: bool) -> Plan:
@@ -313,13 +200,5 @@ def _final_left(state: StudyState, *, over: bool) -> tuple[int, float | None]:
             if missing and key not in state.left:
                 repetitions += 1
                 clips = sum(protocol.clips - fold.clips for fold in missing)
-                seconds += _clip_seconds(state, entry) * trainer.visits(clips, len(missing))
+                seconds += clip_seconds(state, entry) * trainer.visits(clips, len(missing))
     return repetitions, seconds
-
-
-def _clip_seconds(state: StudyState, entry: Trial) -> float:
-    """Return what a candidate takes for a clip: what it took, or takes now where that is lost."""
-    found = seconds_per_clip(state, entry.number)
-    if found is not None:
-        return found
-    return clock_step(entry.candidate, len(state.origin.data.classes)).seconds / BATCH

@@ -1,60 +1,26 @@
-"""What a command will do, in words: before it begins, and where it is only planned."""
+"""What a search will do, in words: before it begins, and where it is only planned."""
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import dataclass
 
 from mer_nas.config import presets
-from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Scheme
-from mer_nas.data.protocols import plan as divide
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Listener, Note, Opened, ignore
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
-from mer_nas.study.evaluate import chosen
 from mer_nas.study.folder import StudyFolder
-from mer_nas.study.forecast import Forecast, measuring_seconds
+from mer_nas.study.plans.forecast import Forecast
+from mer_nas.study.plans.plan import Plan
 from mer_nas.study.state import StudyState
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
-from mer_nas.wording import brief, count, duration
+from mer_nas.wording import count, duration
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What would be done and how long it would take."""
-
-    text: str
-    """For people, in about ten lines: the data, the protocol, the times."""
-    settings: str
-    """What all words resolved to, as YAML."""
-    tree: Tree
-    """Both, for programs; times in seconds."""
-
-    def __repr__(self) -> str:
-        """Return what is planned, in a line."""
-        facts = ("name", "protocol", "trials", "seeds", "total_seconds", "seconds")
-        return brief(self, [(name, self.tree[name]) for name in facts if name in self.tree])
-
-    def __str__(self) -> str:
-        """Return the text."""
-        return self.text
-
-    @property
-    def full(self) -> str:
-        """What all words resolved to, and then the text."""
-        return f"{self.settings}\n{self.text}"
-
-    def to_json(self) -> str:
-        """Return everything as JSON."""
-        return json.dumps(self.tree, indent=2)
-
-
-def plan(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Plan:
+def plan_search(settings: Settings, clips: ClipSet, on_event: Listener = ignore) -> Plan:
     """Return what a search would do and how long it would take; nothing is made or trained.
 
     Args:
@@ -130,42 +96,6 @@ def _together(study: StudyConfig) -> str:
 
 def _of_alternatives(study: StudyConfig) -> str:
     return f", the soonest trained of {study.alternatives} draws" if study.weighs_cost else ""
-
-
-def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds: int) -> Plan:
-    """Return what would be measured and how long that takes; nothing is made or trained.
-
-    Args:
-        settings: What was asked for.
-        clips: The data that the settings mean.
-        point: A point or reference of the space; without, the space must have no open leaf.
-        seeds: Repetitions of the protocol.
-
-    Raises:
-        ConfigError: The space is open and no point is named.
-    """
-    name, candidate = chosen(settings, point)
-    study = settings.study
-    protocol = divide(clips, study.folds, study.seed, study.block)
-    once = measuring_seconds([candidate], protocol, len(clips.classes), settings.ray)
-    seconds = seeds * once
-    text = "\n".join(
-        [
-            clips.describe(),
-            f"{name}: {count(len(protocol.folds), 'fold')} ({protocol.name}) x "
-            f"{count(seeds, 'seed')}, about {duration(seconds)}",
-        ]
-    )
-    tree = {
-        "name": name,
-        "data": clips.counts(),
-        "protocol": protocol.name,
-        "folds": len(protocol.folds),
-        "seeds": seeds,
-        "seconds": seconds,
-        **candidate.dump(),
-    }
-    return Plan(text, presets.dump(candidate.dump()), tree)
 
 
 def opened(past: StudyState, settings: Settings, clips: ClipSet) -> Opened:
