@@ -61,7 +61,8 @@ sys.path.insert(0, sys.argv[1])
 from loso import clips, named
 from mer_nas.data.protocols import plan
 from mer_nas.evaluation.evaluator import Evaluator
-candidate, evaluator = named(sys.argv[2], 1), Evaluator(clips(), plan(clips()), seed=0)
+data = clips(sys.argv[2])
+candidate, evaluator = named(sys.argv[2], 1), Evaluator(data, plan(data), seed=0)
 for index in (0, 1):
     began = time.process_time()
     evaluator.fold(candidate, index)
@@ -88,9 +89,9 @@ def named(name: str, epochs: int, **recipe: object) -> Candidate:
 
 
 @cache
-def clips() -> ClipSet:
-    """Return as many clips and subjects as the composite of MEGC2019 has."""
-    return load(SyntheticData(subjects=68, clips=442))
+def clips(name: str) -> ClipSet:
+    """Return as many clips and subjects as the composite has, with what a point reads of them."""
+    return load(SyntheticData(subjects=68, clips=442), named(name, 1).needs(name))
 
 
 def script(candidate: Candidate, data: ClipSet, index: int) -> float:
@@ -142,7 +143,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 def compare(name: str, folds: int, rounds: int, epochs: int) -> str:
     """Return the row of a point."""
-    evaluator = Evaluator(clips(), plan(clips()), seed=0)
+    data = clips(name)
+    evaluator = Evaluator(data, plan(data), seed=0)
     ours, bare = named(name, epochs), named(name, epochs, **BARE)
 
     def evaluated(candidate: Candidate) -> None:
@@ -150,7 +152,7 @@ def compare(name: str, folds: int, rounds: int, epochs: int) -> str:
             pass
 
     sides: dict[str, Callable[[], object]] = {
-        "script": lambda: [script(ours, clips(), index) for index in range(folds)],
+        "script": lambda: [script(ours, data, index) for index in range(folds)],
         "bare": lambda: evaluated(bare),
         "ours": lambda: evaluated(ours),
     }
@@ -160,7 +162,7 @@ def compare(name: str, folds: int, rounds: int, epochs: int) -> str:
     for _ in range(rounds):
         for side, work in sides.items():
             took[side].append(seconds(work))
-    steps = folds * ours.trainer.steps_for(len(plan(clips()).folds[0].train(clips())))
+    steps = folds * ours.trainer.steps_for(len(plan(data).folds[0].train(data)))
     best = {side: min(each) for side, each in took.items()}
     milliseconds = "".join(f"{1000 * best[side] / steps:9.1f}" for side in sides)
     times = "".join(f"{best['script'] / best[side]:9.2f}" for side in ("bare", "ours"))
