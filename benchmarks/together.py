@@ -7,11 +7,12 @@
 
 `equal` trains three folds of 7, 8 and 6 clips in batches of 3 with everything that augments, as
 `fit` does and side by side, and prints the largest difference of any loss or number, of the five
-small points and of draws from `hybrid`. `launches` counts what reaches the device and is no view.
-`cpu` times both in turns, smallest of three, at search scale (batches of 32 and of 10): networks
-of a convolution or patches and one or two blocks, and the small points. `gpu` measures
-`Evaluator.folds` on synthetic clips of 24 subjects by wall time, and says on which card; without
-one it says so.
+small points and of draws from `hybrid`; beside it that of two trainings alone whose clips differ
+in the last bit: where a norm is over three values, roundings grow a hundredfold a step. `launches`
+counts what reaches the device and is no view. `cpu` times both in turns, smallest of three, at
+search scale (batches of 32 and of 10): networks of a convolution or patches and one or two blocks,
+and the small points. `gpu` measures `Evaluator.folds` on synthetic clips of 24 subjects by wall
+time, and says on which card; without one it says so.
 """
 
 import copy
@@ -124,20 +125,28 @@ def equal(draws: int) -> None:
             named[f"draw {len(named) - len(POINTS) + 1}"] = drawn
     recipe = {"batch": 3, "epochs": None, "steps": 20, "augment": EVERYTHING}
     trainer = TrainerConfig.model_validate(recipe)
+    print(f"{'':24} together  a rounding")
     for name, architecture in named.items():
-        folds = Folds(architecture, [torch.arange(7), torch.arange(8), torch.arange(1, 7)], 8)
-        apart = 0.0
-        for fold, (losses, network) in enumerate(folds.together(trainer)):
-            others, other = folds.alone(trainer, fold)
-            if isinstance(losses, TrainingDiverged):
-                raise losses
-            pairs = zip(losses, others, strict=True)
-            apart = max([apart, *(abs(one - two) for one, two in pairs)])
-            state = network.state_dict()
-            for key, value in other.state_dict().items():
-                difference = (state[key] - value).abs().max() / (1 + value.abs().max())
-                apart = max(apart, float(difference))
-        print(f"{name:24} {apart:.1e}", flush=True)
+        clips = [torch.arange(7), torch.arange(8), torch.arange(1, 7)]
+        folds, rounded = Folds(architecture, clips, 8), Folds(architecture, clips, 8)
+        rounded.inputs = {key: x.nextafter(torch.ones(())) for key, x in rounded.inputs.items()}
+        apart, grown = 0.0, 0.0
+        for fold, found in enumerate(folds.together(trainer)):
+            alone = folds.alone(trainer, fold)
+            apart = max(apart, difference(found, alone))
+            grown = max(grown, difference(rounded.alone(trainer, fold), alone))
+        print(f"{name:24} {apart:8.1e}  {grown:10.1e}", flush=True)
+
+
+def difference(one: tuple[Any, nn.Module], other: tuple[Any, nn.Module]) -> float:
+    """Return the largest difference of any loss or number of two trainings."""
+    if isinstance(one[0], TrainingDiverged):
+        raise one[0]
+    apart = [abs(mine - theirs) for mine, theirs in zip(one[0], other[0], strict=True)]
+    state = one[1].state_dict()
+    for key, value in other[1].state_dict().items():
+        apart.append(float((state[key] - value).abs().max() / (1 + value.abs().max())))
+    return max(apart)
 
 
 class Counted(TorchDispatchMode):
