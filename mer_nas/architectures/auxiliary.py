@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from mer_nas.architectures.blocks.temporal import FrameScore, Scored
 from mer_nas.architectures.grammar import Architecture
-from mer_nas.architectures.layers.basic import MeanOverMap, linear
+from mer_nas.architectures.layers.basic import MeanOverMap, linear, mean_over_map
 from mer_nas.architectures.state import ModelOutput, PooledFrames
 from mer_nas.architectures.user_blocks import ask_block
 from mer_nas.architectures.walk import Visit
@@ -158,7 +158,7 @@ class _OrthTask(nn.Module):
 
     def forward(self, seen: _Seen) -> Tensor:
         """Compare the paths."""
-        one, other = (aligned.mean((2, 3)) for aligned in seen.aligned)
+        one, other = map(mean_over_map, seen.aligned)
         loss: Tensor = self.form(one, other)
         return loss
 

@@ -160,3 +160,20 @@ def _batch(module: nn.Module) -> list[int]:
     sizes: list[int] = []
     module.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     return sizes
+
+
+@pytest.mark.parametrize("kind", ["mean", "max", "diff", "arp", "learned", "scored", "attn"])
+def test_a_pool_and_its_gradient_are_the_same_however_frames_lie_in_memory(kind: str) -> None:
+    pool = TEMPORALS[kind](kind=kind).build(BuildContext("here", 4, 4, (2, 3), frames=3))
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        x = torch.randn(6, 4, 2, 3).to(memory_format=order).requires_grad_()
+        y, _ = advance(pool, x, State())
+        assert y.shape == (2, 4, 2, 3)
+        (gradient,) = torch.autograd.grad(y.square().sum(), x)
+        if kind != "max":
+            assert y.is_contiguous(memory_format=order)
+            assert gradient.is_contiguous(memory_format=order)
+        found.append((y, gradient))
+    torch.testing.assert_close(*found)

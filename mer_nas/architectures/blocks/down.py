@@ -12,7 +12,8 @@ channel attention; their wiring here is our reading.
 Shapes speak of B clips, C channels in, D channels out, H x W maps and K kernels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -31,7 +32,7 @@ from mer_nas.architectures.blocks.base import (
     non_empty,
     shrink,
 )
-from mer_nas.architectures.layers.basic import ChannelNorm, conv, linear
+from mer_nas.architectures.layers.basic import ChannelNorm, conv, linear, mean_over_map
 from mer_nas.architectures.layers.recalibration import (
     CoordinateAttention,
     SqueezeExcite,
@@ -246,24 +247,29 @@ class _OrientedConvolutions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the orientations of every grain, and weigh the grains, as the clip asks."""
-        mean = x.mean((2, 3))
+        mean = mean_over_map(x)
         grains = [self._mixed(grain, x, mean) for grain in self._grains()]
         if self.grain is None:
             return torch.cat(grains, dim=1)
-        weights = self.grain(mean).softmax(1)[:, :, None, None, None]
-        weighed: Tensor = weights * torch.stack(grains, dim=1)
-        return weighed.flatten(1, 2)
+        return torch.cat(_weighed(self.grain(mean), grains), dim=1)
 
     def _mixed(self, grain: nn.ModuleList, x: Tensor, mean: Tensor) -> Tensor:
         if self.orientation is None:
             alone: Tensor = grain[0](x)
             return alone
-        weights = self.orientation(mean).softmax(1)[:, :, None, None, None]
-        mixed: Tensor = (weights * torch.stack([view(x) for view in grain], dim=1)).sum(1)
-        return mixed
+        return reduce(torch.add, _weighed(self.orientation(mean), [view(x) for view in grain]))
 
     def _grains(self) -> list[nn.ModuleList]:
         return [grain for grain in self.grains if isinstance(grain, nn.ModuleList)]
+
+
+def _weighed(judged: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
+    """Return maps (B, C, H, W) each, by the softmax of what was judged of them (B, their number).
+
+    One by one: a stack of them would lie in memory in another order than they do.
+    """
+    weights = judged.softmax(1)[:, :, None, None, None].unbind(1)
+    return [weight * each for weight, each in zip(weights, maps, strict=True)]
 
 
 class _Diagonal(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures.blocks.base import FUSIONS, Block, BuildContext, Identity, Shape, Size
-from mer_nas.architectures.layers.basic import ConvNorm, conv, linear
+from mer_nas.architectures.layers.basic import ConvNorm, conv, linear, mean_over_map
 from mer_nas.architectures.layers.recalibration import CBAM
 
 
@@ -284,7 +284,7 @@ class _Selected(nn.Module):
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """Weigh them."""
-        summary = self.squeeze((one + other).mean((2, 3)))
+        summary = self.squeeze(mean_over_map(one + other))
         for_one, for_other = self.select(summary).chunk(2, dim=1)
         # A softmax over two is a sigmoid of their difference.
         weight = (for_one - for_other).sigmoid()[..., None, None]

@@ -14,7 +14,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mer_nas.architectures.blocks.base import TEMPORALS, Block, BuildContext, Shape
-from mer_nas.architectures.layers.basic import linear
+from mer_nas.architectures.layers.basic import linear, mean_over_map
 from mer_nas.architectures.state import PooledFrames, State, Stateful
 from mer_nas.rank_pooling import coefficients
 
@@ -244,8 +244,13 @@ class _WeightedSum(nn.Module):
         raise NotImplementedError
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Sum (B, T, C, H, W) over T."""
-        return (self.weights(frames)[..., None, None, None] * frames).sum(1)
+        """Sum (B, T, C, H, W) over T, as one product, in the order in which they lie in memory."""
+        weights = self.weights(frames)[..., None, :].expand(frames.shape[0], 1, -1)  # (B, 1, T)
+        if frames.stride(2) != 1:
+            return torch.bmm(weights, frames.flatten(2)).view(-1, *frames.shape[2:])
+        frames = frames.permute(0, 1, 3, 4, 2)
+        summed = torch.bmm(weights, frames.flatten(2)).view(-1, *frames.shape[2:])
+        return summed.permute(0, 3, 1, 2)
 
 
 class _FixedSum(_WeightedSum):
@@ -283,8 +288,8 @@ class FrameScore(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Score every frame."""
-        scores: Tensor = self.score(frames.mean((3, 4)))
-        return scores.squeeze(2)
+        scores: Tensor = self.score(mean_over_map(frames.flatten(0, 1)))  # (B T, 1)
+        return scores.view(frames.shape[:2])
 
 
 class _ScoredSum(_WeightedSum):
@@ -347,7 +352,7 @@ class _RankFeatures(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Spread every frame over the grid, and filter the stack."""
         count = frames.shape[1]
-        features = self.norm(frames.flatten(0, 1)).mean((2, 3))  # (B T, C)
+        features = mean_over_map(self.norm(frames.flatten(0, 1)))  # (B T, C)
         grids: Tensor = self.spread(features).reshape(-1, count, self.grid**2)
         if self.axis == "time":
             grids = grids.transpose(1, 2)

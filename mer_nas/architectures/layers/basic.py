@@ -140,12 +140,23 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+def mean_over_map(x: Tensor) -> Tensor:
+    """Return the mean of maps x (B, C, H, W) over their positions, (B, C).
+
+    Its gradient lies in memory as the maps do. Where the channels of a position lie side by side,
+    that of a plain mean would not, and a CPU takes up to eight times as long for what comes then.
+    """
+    if x.stride(1) == 1:
+        return x.permute(0, 2, 3, 1).mean((1, 2))
+    return x.mean((2, 3))
+
+
 class MeanOverMap(nn.Module):
     """(B, C, H, W) to (B, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Average over positions."""
-        return x.mean((2, 3))
+        return mean_over_map(x)
 
 
 class Position(nn.Module):

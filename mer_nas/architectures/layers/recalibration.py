@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures.blocks.base import Size, shrink
-from mer_nas.architectures.layers.basic import conv, linear
+from mer_nas.architectures.layers.basic import conv, linear, mean_over_map
 from mer_nas.architectures.state import State, Stateful
 
 
@@ -39,7 +39,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale x (B, C, H, W)."""
-        scaled: Tensor = x * self.scale(x.mean((2, 3)))[:, :, None, None]
+        scaled: Tensor = x * self.scale(mean_over_map(x))[:, :, None, None]
         return scaled
 
 
@@ -84,7 +84,7 @@ class _ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Judge the mean and the maximum of every channel by one network, and add."""
-        judged: Tensor = self.judge(x.mean((2, 3))) + self.judge(x.amax((2, 3)))
+        judged: Tensor = self.judge(mean_over_map(x)) + self.judge(x.amax((2, 3)))
         return judged.sigmoid()[:, :, None, None]
 
 
