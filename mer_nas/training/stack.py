@@ -262,7 +262,8 @@ class _State:
         self.shapes = {name: parameter.shape for name, parameter, _ in learned}
         self.sizes = [shape.numel() for shape in self.shapes.values()]
         parameters, buffers = stack_module_state(list(networks))
-        self.weights = torch.cat([parameters[name].flatten(1) for name in self.shapes], 1).detach()
+        rows = [parameters[name].reshape(len(networks), -1) for name in self.shapes]
+        self.weights = torch.cat(rows, 1).detach()
         """(F, P), row by row those of a fold."""
         rest = {name: value for name, value in parameters.items() if name not in self.shapes}
         self.rest = {name: value.detach() for name, value in {**rest, **buffers}.items()}

@@ -102,6 +102,15 @@ def test_folds_of_unequal_size_learn_together_what_they_learn_alone(
     assert worst_difference(parse(SMALL), trainer, folds) < 1e-9
 
 
+def test_a_parameter_without_axes_is_one_too() -> None:
+    gate = {"gate": {"kind": "prog", "carry": "learned"}}
+    stages = [{**gate, "local": {"kind": "res_basic"}, "growth": 1} for _ in range(2)]
+    architecture = parse({"paths": [{**SMALL["paths"][0], "stages": stages}]})
+    assert any(weight.ndim == 0 for weight in Network(architecture, 3).parameters())
+    trainer = TrainerConfig(batch=4, epochs=None, steps=3)
+    assert worst_difference(architecture, trainer, [[*range(8)], [*range(12)]]) < 1e-9
+
+
 def test_as_many_steps_are_taken_as_were_asked_for() -> None:
     trainer = TrainerConfig(batch=4, epochs=None, steps=7)
     assert worst_difference(parse(SMALL), trainer, [[*range(14)], [*range(8)]]) < 1e-9
