@@ -125,7 +125,7 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     load_extensions(space.extensions)
     try_loss(trainer.loss)
     refuse_unknown(trainer.augment.own)
-    try_metrics()
+    try_metrics(space.extensions)
     try_inputs()
     for point in space.file.points:
         network = parsed(point, f"{space.place}: {point.name}")

@@ -16,7 +16,8 @@ from mer_nas.data import own_inputs
 from mer_nas.data.own_inputs import make_own
 from mer_nas.data.own_sets import DATA_SETS
 from mer_nas.errors import ConfigError
-from mer_nas.evaluation.own_metrics import OWN_METRICS, try_metrics
+from mer_nas.evaluation.own_metrics import OWN_METRICS, own_scores, try_metrics
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.registry import Functions
 from mer_nas.training.own_augmentations import AUGMENTATIONS, augment_own
 
@@ -249,5 +250,30 @@ def test_the_part_that_a_page_shows_is_one(
     load_extensions([Path("part.py")])
     assert list(parts) == [name]
     own_inputs.try_inputs()
-    try_metrics()
+    try_metrics([Path("part.py")])
     assert augment_own({"x": torch.ones(1)}, dict.fromkeys(AUGMENTATIONS, 0.3), torch.Generator())
+
+
+METRIC = """
+import numpy as np
+from mer_nas.evaluation.own_metrics import metric
+
+@metric("NAME")
+def measured(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(len(labels))
+"""
+
+
+def test_a_metric_counts_for_the_spaces_that_name_its_file(here: Path) -> None:
+    files = [Path("one.py"), Path("two.py")]
+    for file in files:
+        file.write_text(METRIC.replace("NAME", file.stem))
+    load_extensions(files)  # as a notebook has, that was at two studies
+    fold = FoldResult(
+        candidate="c", fold="f", fold_name="f", subjects=("a:1",), repetition=0, seed=0, data="d",
+        code="v", protocol="p", clips=("a:1/x",), labels=(0,), probabilities=((0.6, 0.4),),
+        epochs=1, seconds=0.0,
+    )  # fmt: skip
+    assert own_scores([fold], files) == {"one": 1.0, "two": 1.0}
+    assert own_scores([fold], files[:1]) == {"one": 1.0}
+    assert own_scores([fold], []) == {}

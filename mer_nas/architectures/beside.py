@@ -52,6 +52,12 @@ def root_of(texts: Texts) -> Path:
     return next(iter(texts)).parent
 
 
+def package_of(texts: Texts) -> str:
+    """Return how the package of a file that was gathered is called."""
+    main = next(iter(texts))
+    return f"{PREFIX}{main.stem}_{digest(str(main))[:8]}"
+
+
 def imported(texts: Texts) -> ModuleType:
     """Run a file that was gathered, and return it as a module; it runs just the texts given."""
     package = _Package(texts)
@@ -122,7 +128,7 @@ class _Package(MetaPathFinder):
     def __init__(self, texts: Texts) -> None:
         self.main = next(iter(texts))
         root = self.main.parent
-        self.name = f"{PREFIX}{self.main.stem}_{digest(str(self.main))[:8]}"
+        self.name = package_of(texts)
         self.texts = {path.relative_to(root).as_posix(): text for path, text in texts.items()}
         self.root = root
         self.tops = {Path(part).parts[0].removesuffix(".py") for part in self.texts}

@@ -10,13 +10,20 @@ copies of the files, which stand in for those that are gone.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple
 
 from mer_nas import files as disk
-from mer_nas.architectures.beside import Texts, gathered, imported, root_of
+from mer_nas.architectures.beside import (
+    PREFIX,
+    Texts,
+    gathered,
+    imported,
+    package_of,
+    root_of,
+)
 from mer_nas.architectures.canonical import refresh
 from mer_nas.errors import ConfigError
 from mer_nas.sources import Sources, meaning, sources
@@ -82,6 +89,20 @@ def loaded_files(files: Sequence[str | Path]) -> dict[str, Loaded]:
     """Return the paths of files that have been loaded, each with what was run."""
     paths = [Path(file).resolve() for file in files]
     return {str(path): _loaded[path] for path in paths}
+
+
+def counts_for(defined: Callable[..., object], files: Sequence[str | Path]) -> bool:
+    """Whether something of users' counts for a space with these files.
+
+    Others stay loaded in a process that has had to do with another space.
+
+    Args:
+        defined: A function or class, of a file or of an installed package.
+        files: Which have been loaded.
+    """
+    package = defined.__module__.partition(".")[0]
+    mine = {package_of(_loaded[Path(file).resolve()].texts) for file in files}
+    return package in mine or not package.startswith(PREFIX)
 
 
 def every_file(files: Sequence[str | Path]) -> list[Path]:

@@ -10,9 +10,11 @@ speak of N clips and K classes.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from mer_nas.architectures.extensions import counts_for
 from mer_nas.errors import ConfigError, shown
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.registry import Functions, place_of
@@ -23,28 +25,39 @@ metric = OWN_METRICS.named
 """Makes a function a metric: `@metric("kappa")`."""
 
 
-def own_scores(results: Sequence[FoldResult]) -> dict[str, float]:
+def own_scores(results: Sequence[FoldResult], extensions: Sequence[Path]) -> dict[str, float]:
     """Return what each metric of the user's says of the pooled predictions of some folds.
+
+    Args:
+        results: The folds.
+        extensions: The files of the space, whose metrics are asked; those of packages always are.
 
     Raises:
         ConfigError: One fails, or gives no number; with the line where it is.
     """
-    if not OWN_METRICS:
+    if not (names := _names(extensions)):
         return {}
     labels = np.array([label for result in results for label in result.labels])
     rows = np.array([row for result in results for row in result.probabilities])
-    return {name: _asked(name, labels, rows) for name in OWN_METRICS}
+    return {name: _asked(name, labels, rows) for name in names}
 
 
-def try_metrics() -> None:
+def try_metrics(extensions: Sequence[Path]) -> None:
     """Ask every metric of the user's about a few clips.
+
+    Args:
+        extensions: As of `own_scores`.
 
     Raises:
         ConfigError: One fails, or gives no number; with the line where it is.
     """
     rows = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.4, 0.4, 0.2]])
-    for name in OWN_METRICS:
+    for name in _names(extensions):
         _asked(name, np.array([0, 1, 2, 1]), rows)
+
+
+def _names(extensions: Sequence[Path]) -> list[str]:
+    return [name for name, function in OWN_METRICS.items() if counts_for(function, extensions)]
 
 
 def _asked(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:

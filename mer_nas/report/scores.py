@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -42,7 +43,11 @@ class SeedScores(Scores):
 
     @classmethod
     def pooled(
-        cls, results: Sequence[FoldResult], subjects: Sequence[str], repetition: int
+        cls,
+        results: Sequence[FoldResult],
+        subjects: Sequence[str],
+        repetition: int,
+        extensions: Sequence[Path] = (),
     ) -> SeedScores:
         """Return what all folds of a repetition come to.
 
@@ -50,6 +55,7 @@ class SeedScores(Scores):
             results: One a fold.
             subjects: Of the whole data set, in the order of `DataSummary.subjects`.
             repetition: Which it is.
+            extensions: Files of the space, whose metrics are asked too.
         """
         found = by_subject(results, subjects, len(results[0].probabilities[0]))
         return cls.of(
@@ -57,7 +63,7 @@ class SeedScores(Scores):
             repetition=repetition,
             subjects=found.tolist(),
             fold_f1=fold_average(results),
-            own=own_scores(results),
+            own=own_scores(results, extensions),
             datasets=tuple(
                 DatasetScores.of(counts, name=name)
                 for name, counts in _by_dataset(found, subjects)

@@ -213,7 +213,7 @@ def measured(
     )
     for label, reason in done.failures.items():
         raise TrainingFailed(f"{label} cannot be trained: {reason}")
-    own = [own_scores(results) for results in done.results.values()]
+    own = [own_scores(results, files) for results in done.results.values()]
     entry = settings.space.point(point) if point is not None else None
     found = Evaluated(
         name,
@@ -238,8 +238,9 @@ def _written(
 ) -> _Evaluation:
     """Return what `compare` will read of an evaluation; results are one protocol a seed."""
     data = DataSummary.of(clips)
+    subjects, extensions = list(data.subjects), settings.space.extensions
     scores = tuple(
-        SeedScores.pooled(each, list(data.subjects), seed) for seed, each in enumerate(results)
+        SeedScores.pooled(each, subjects, seed, extensions) for seed, each in enumerate(results)
     )
     return _Evaluation(
         name=found.name,

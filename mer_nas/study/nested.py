@@ -28,7 +28,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult
-from mer_nas.report import NestedEstimate, OuterGroup, SeedScores
+from mer_nas.report import NestedEstimate, OuterGroup
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
 from mer_nas.search.ledger import Ledger, read
@@ -125,10 +125,7 @@ def nested_estimate(state: StudyState) -> tuple[NestedEstimate | None, str]:
     }
     if not whole:
         return None, "training failed for some outer group with every seed"
-    scores = tuple(
-        SeedScores.pooled(each, list(data.subjects), repetition)
-        for repetition, each in whole.items()
-    )
+    scores = tuple(state.pooled(each, repetition) for repetition, each in whole.items())
     try:
         check_counts(counts_by_subject(scores), data.classes)
     except DataError as error:

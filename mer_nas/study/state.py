@@ -230,9 +230,13 @@ class StudyState:
         if key not in self._scores:
             results = self.under(protocol, candidate, repetition)
             whole = len(results) == len(protocol.folds)
-            subjects = list(self.origin.data.subjects)
-            self._scores[key] = SeedScores.pooled(results, subjects, repetition) if whole else None
+            self._scores[key] = self.pooled(results, repetition) if whole else None
         return self._scores[key]
+
+    def pooled(self, results: Sequence[FoldResult], repetition: int) -> SeedScores:
+        """Return what all folds of a repetition come to, by the metrics of this study."""
+        subjects, extensions = list(self.origin.data.subjects), self.settings.space.extensions
+        return SeedScores.pooled(results, subjects, repetition, extensions)
 
     def complete(self) -> list[Trial]:
         """Return the complete trials, earliest first."""
@@ -422,17 +426,16 @@ class StudyState:
         Where no seed of the final stage is whole, or there is none, the folds of the search serve.
         """
         final, protocol = self.settings.study.final, self.origin.final
-        subjects = list(self.origin.data.subjects)
         if final is not None and protocol is not None:
             whole = [
-                SeedScores.pooled(results, subjects, repetition)
+                self.pooled(results, repetition)
                 for repetition in range(final.seeds)
                 if (results := self.ensemble_results(ensemble, protocol, repetition))
             ]
             if whole:
                 return "final", tuple(whole)
         searched = self.ensemble_results(ensemble, self.origin.search)
-        return "search", (SeedScores.pooled(searched, subjects, 0),)
+        return "search", (self.pooled(searched, 0),)
 
     @cached_property
     def handed_over(self) -> Trial | Ensemble | None:

@@ -47,11 +47,10 @@ def compared(
         if (stored := getattr(answer, name)) is not None:
             cost = sum(each[name] for each in costs)
             yield Number(NAMES.get(name, f"weights, {name}"), stored, cost)
-    subjects = list(data.subjects)
     found = [
-        SeedScores.pooled(
+        _pooled(
+            reported,
             together(members, answer, [results[m.candidate.key, seed] for m in members]),
-            subjects,
             seed,
         )
         for seed in (score.repetition for score in reported.scores)
@@ -67,11 +66,18 @@ def compared(
             score for score in member.scores if (member.candidate.key, score.repetition) in results
         ]
         again = [
-            SeedScores.pooled(results[member.candidate.key, s.repetition], subjects, s.repetition)
+            _pooled(reported, results[member.candidate.key, s.repetition], s.repetition)
             for s in own
         ]
         yield from _metrics(own, again, f"{member.trial.label}: ")
     yield from _following(reported, found, results)
+
+
+def _pooled(
+    reported: ReportedResult, results: Sequence[FoldResult], repetition: int
+) -> SeedScores:
+    subjects, extensions = reported.report.study.data.subjects, reported.settings.space.extensions
+    return SeedScores.pooled(results, list(subjects), repetition, extensions)
 
 
 def _following(
@@ -80,7 +86,7 @@ def _following(
     results: Mapping[tuple[str, int], Sequence[FoldResult]],
 ) -> Iterable[Number]:
     """Yield what of the rest of the report is another once the answer's scores are these."""
-    facts, subjects = reported.report.study, list(reported.report.study.data.subjects)
+    facts = reported.report.study
     by_key = {member.key: member.candidate.key for member in reported.members}
 
     def again(entry: FinalistSummary | TrialSummary) -> FinalistSummary | TrialSummary:
@@ -88,7 +94,7 @@ def _following(
         if (key := by_key.get(entry.key)) is None:
             return entry
         scores = tuple(
-            SeedScores.pooled(folds, subjects, old.repetition)
+            _pooled(reported, folds, old.repetition)
             if (folds := results.get((key, old.repetition))) is not None
             else old
             for old in entry.repetitions
