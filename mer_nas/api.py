@@ -254,7 +254,9 @@ class Study:
         more, given = worded(settings)
         if given:
             raise ConfigError(f"{', '.join(given)}: what goes on takes single settings alone")
-        return extended(StudyFolder(self.folder).settings(), (*words, *more)), (*words, *more)
+        changed = extended(StudyFolder(self.folder).settings(), (*words, *more))
+        _refuse_edited(changed)
+        return changed, (*words, *more)
 
     def plan_export(self, rank: int | str = 1, *words: str, anew: bool = False) -> Plan:
         """Return what `export` would train and how long that takes; make and train nothing.
@@ -790,12 +792,12 @@ def plan_evaluation(
     return plan_evaluation(resolved, list_clips(resolved, point), point, seeds)
 
 
-def compare(*words: str, picture: str | Path | None = None) -> ComparedCandidates:
+def compare(*words: str | Path | Study, picture: str | Path | None = None) -> ComparedCandidates:
     """Compare studies, candidates of a study and reports, as `mer-nas compare` does.
 
     Args:
-        *words: Two or more, such as "runs/moe-synthetic-1", which is what that study hands over,
-            "runs/moe-synthetic-1:ensemble", "prog_s" and "other/report.json".
+        *words: Two or more, such as "runs/moe-synthetic-1" or the study itself, which is what that
+            study hands over, "runs/moe-synthetic-1:ensemble", "prog_s" and "other/report.json".
         picture: File for a picture of the scores and differences: .svg, .png or .pdf.
 
     Raises:
@@ -806,7 +808,11 @@ def compare(*words: str, picture: str | Path | None = None) -> ComparedCandidate
 
     if picture is not None:
         check_picture(Path(picture), "--picture ")
-    found = compare_candidates(words)
+    for word in words:
+        if not isinstance(word, str | Path | Study):
+            raise ConfigError(f"compare: {shown(word)}; a path, a name or a study would be right")
+    named = [str(word.folder if isinstance(word, Study) else word) for word in words]
+    found = compare_candidates(named)
     if picture is not None:
         from mer_nas.study.forest_plot import forest_plot
 
@@ -981,7 +987,16 @@ def _resolved(
     if point is not None and "space" not in given:
         known = with_space_of(point, known)
     resolved = resolve(known, also, given)
+    _refuse_edited(resolved)
     return resolved, (*known, *(f"{group}=(given from Python)" for group in given))
+
+
+def _refuse_edited(settings: Settings) -> None:
+    """Refuse users' files that were edited since this process has loaded them."""
+    if settings.space.extensions:
+        from mer_nas.architectures.extensions import refuse_edited
+
+        refuse_edited(settings.space.extensions)
 
 
 def _asked(

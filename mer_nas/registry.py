@@ -1,6 +1,7 @@
 """Components that YAML names: an open set that packages and users can add to."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -40,7 +41,8 @@ class Registry(Mapping[str, type[T]]):
             name = component.__name__
             raise ConfigError(f'{name} has no kind; kind: Literal["{name.lower()}"] = ... says it')
         if kind in self._components:
-            raise ConfigError(f"two {self.slot}s are called {kind!r}")
+            files = (_file_of(self._components[kind]), _file_of(component))
+            raise ConfigError(f"two {self.slot}s are called {kind!r}: in {' and in '.join(files)}")
         self._components[kind] = component
         return component
 
@@ -57,6 +59,11 @@ class Registry(Mapping[str, type[T]]):
 
     def __len__(self) -> int:
         return len(self._components)
+
+
+def _file_of(component: type[object]) -> str:
+    module = sys.modules.get(component.__module__)
+    return str(getattr(module, "__file__", None) or component.__module__)
 
 
 def _kind(component: type[object]) -> object:

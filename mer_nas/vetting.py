@@ -19,12 +19,12 @@ import torch
 from mer_nas.architectures import Architecture, Cost, Network, parse, parse_drawn
 from mer_nas.architectures.canonical import canonical_form
 from mer_nas.architectures.extensions import load_extensions
-from mer_nas.architectures.user_blocks import is_user_block, record_built
+from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
 from mer_nas.data.own_inputs import try_inputs
-from mer_nas.errors import ConfigError, Infeasible, shown
+from mer_nas.errors import ConfigError, Infeasible, MerNasError, shown
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.own_metrics import try_metrics
 from mer_nas.inputs import ACTION_UNITS
@@ -163,23 +163,41 @@ def try_own(network: Architecture, trainer: TrainerConfig) -> None:
 
     Raises:
         BlockError: One of the user's own fails, gives another shape than it says, or no numbers.
-        ConfigError: The loss is none.
+        ConfigError: The loss is none, the training step fails, or a network that is given the
+            state of another does not answer as that one does.
     """
-    Cost.of(network, _CLASSES)
-    device = torch.device("cpu")
-    with deterministic(0, device), record_built() as own:
+    own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+    kinds = ", ".join(sorted(own)) or "the network"
+    try:
+        Cost.of(network, _CLASSES)
+        same = _answers_as_its_state(network, trainer)
+    except MerNasError:
+        raise
+    except (Exception, SystemExit) as error:  # code of the user's may fail of anything
+        said = str(error) if isinstance(error, TrainingDiverged) else describe(error)
+        raise ConfigError(f"a training step of {kinds} with noise: {said}") from error
+    if not same:
+        raise ConfigError(
+            f"a network of {kinds} that is given the state of another answers otherwise, and so "
+            "would its export: it holds numbers that its state_dict() has not; layers belong into "
+            "a ModuleList, tables into register_buffer"
+        )
+
+
+def _answers_as_its_state(network: Architecture, trainer: TrainerConfig) -> bool:
+    """Train a network for a step; return whether another with its state answers as it does."""
+    step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
+    with deterministic(0, torch.device("cpu")), record_built() as own:
         built = Network(network, _CLASSES).train()
         clips = {name: torch.rand(_CLIPS, *network.shapes[name]) for name in network.inputs}
-        labels = torch.arange(_CLIPS) % _CLASSES
-        targets = Targets(labels, torch.zeros(_CLIPS, len(ACTION_UNITS)))
-        step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
-        kinds = ", ".join(sorted({each.block.kind for each in own})) or "the network"
+        targets = Targets(torch.arange(_CLIPS) % _CLASSES, torch.zeros(_CLIPS, len(ACTION_UNITS)))
         with own.checked(_CLIPS):
-            try:
-                fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
-            except TrainingDiverged as error:
-                raise ConfigError(f"a training step of {kinds} with noise: {error}") from error
-            built.eval()(*clips.values())
+            fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
+            answers = built.eval()(*clips.values())
+        torch.manual_seed(1)
+        other = Network(network, _CLASSES).eval()
+        other.load_state_dict(built.state_dict())
+        return torch.allclose(other(*clips.values()), answers, equal_nan=True)
 
 
 def _scarce(space: SearchSpace) -> Iterator[str]:

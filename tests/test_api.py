@@ -88,3 +88,13 @@ def test_the_file_of_a_picture_may_be_a_word_and_stands_first(here: Path) -> Non
     assert "<svg" in (here / "clips.svg").read_text()
     with pytest.raises(ConfigError, match="out"):
         api.draw_clips("clips.svg", *words, "out=other.svg")
+
+
+def test_what_is_no_name_path_or_study_cannot_be_compared() -> None:
+    with pytest.raises(ConfigError, match=r"compare: \[1\]; a path, a name or a study would be"):
+        api.compare([1], "mine")  # type: ignore[arg-type]
+
+
+def test_a_seed_has_32_bits() -> None:
+    with pytest.raises(ConfigError, match=r"study.seed: input should be less than 4294967296"):
+        api.plan(space="moe", seed=2**32)

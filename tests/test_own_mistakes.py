@@ -7,6 +7,8 @@ import pytest
 
 from mer_nas import api
 from mer_nas.api import Study
+from mer_nas.architectures import Network, parse
+from mer_nas.architectures.extensions import refuse_edited
 from mer_nas.errors import MerNasError, TrainingFailed
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
@@ -101,6 +103,63 @@ def test_what_fails_in_a_step_is_told_with_the_last_own_line(
         beside = beside.replace("return x\n", "return Own.apply(x)\n")
     with pytest.raises(MerNasError, match=message):
         checked(beside=beside)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "return logits",
+            "return logits, x",
+            r"mine\.py, line 14: forward of Mine gives tuple \(Tensor, Tensor\); logits, or \(log",
+        ),
+        (
+            "return logits",
+            "return logits.detach()",
+            "a training step of mine with noise: RuntimeError: element 0 of tensors does not requ",
+        ),
+        (
+            "nn.Linear(width, classes)",
+            "nn.LazyLinear(classes)",
+            "a training step of mine with noise: ValueError: Attempted to use an uninitialized par",
+        ),
+        (
+            "self.conv, self.out = nn.Conv2d(channels, width, 3, 4), nn",
+            "self.hidden = [nn.Conv2d(channels, width, 3, 4)]\n        self.conv, self.out = "
+            "self.hidden[0].forward, nn",
+            "a network of mine that is given the state of another answers otherwise, and so would",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_or_kept_is_told(
+    old: str, new: str, message: str, checked: Callable[..., None]
+) -> None:
+    assert old in NETWORK
+    with pytest.raises(MerNasError, match=message):
+        checked(NETWORK.replace(old, new))
+
+
+def test_a_constructor_may_change_the_lists_that_it_is_given(checked: Callable[..., None]) -> None:
+    greedy = NETWORK.replace("width: int = 4)", "width: int = 4, widths: list[int] = [3, 5])")
+    greedy = greedy.replace(
+        "super().__init__()", "super().__init__()\n        widths.insert(0, 1)"
+    )
+    checked(greedy)
+    architecture = parse({"network": {"kind": "mine"}})
+    Network(architecture, 3)
+    assert architecture.model_dump(mode="json")["network"]["widths"] == [3, 5]
+
+
+def test_a_file_that_was_edited_since_it_was_loaded_is_refused(
+    checked: Callable[..., None], tmp_path: Path
+) -> None:
+    checked()
+    file = tmp_path / "mine.py"
+    file.write_text(f"# a remark changes nothing\n{NETWORK}")
+    refuse_edited([file])
+    (tmp_path / "beside.py").write_text(BESIDE.replace("return x", "return 2 * x"))
+    with pytest.raises(MerNasError, match=r"mine\.py was edited after this Python had loaded it"):
+        refuse_edited([file])
 
 
 def test_a_loss_of_its_own_that_is_no_number_is_told(checked: Callable[..., None]) -> None:

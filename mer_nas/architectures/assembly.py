@@ -107,7 +107,7 @@ def deployed(network: M) -> M:
 def _said(module: nn.Module, way: Path | NetworkPath, inputs: Sequence[Tensor]) -> ModelOutput:
     """Return what a network that is used whole says."""
     assert isinstance(way, NetworkPath)
-    return output_of(way.whole.call(module, inputs))
+    return output_of(way.whole.call(module, inputs), module)
 
 
 def _walked(

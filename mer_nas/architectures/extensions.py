@@ -69,6 +69,26 @@ def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) ->
     _load_files(new)
 
 
+def refuse_edited(files: Sequence[str | Path]) -> None:
+    """Refuse files that do something else by now than what this process runs of them.
+
+    Raises:
+        ConfigError: One was edited, or what it imports from beside it; to be loaded anew, what is
+            known of it would have to be forgotten by all who have it.
+    """
+    for file in files:
+        path = Path(file).resolve()
+        if (
+            path in _loaded
+            and path.is_file()
+            and _means(gathered(path)) != _means(_loaded[path].texts)
+        ):
+            raise ConfigError(
+                f"extensions: {path} was edited after this Python had loaded it, which goes on "
+                "with what it was; start Python anew (in a notebook: restart the kernel)"
+            )
+
+
 def load_again(loaded: Mapping[str, Loaded]) -> None:
     """Load in a worker what its driver has loaded, whose user has agreed to it there.
 

@@ -167,7 +167,7 @@ class StudyConfig(Config):
     storage: Annotated[str, AfterValidator(_known_storage)] | None = None
     """URL of an Optuna storage; a file NAME.log for its journal, which a folder on a network can
     hold; or grpc://HOST:PORT for Optuna's proxy. By default SQLite in the study folder."""
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Interval(ge=0, lt=2**32)] = 0
     """Decides proposals, groups and the seed of every fold."""
     trials: PositiveInt | None = 60
     """Total number of trials, complete, pruned and failed ones counted; null: no bound."""

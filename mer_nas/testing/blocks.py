@@ -390,7 +390,7 @@ def _expect_shape(where: str, visit: Visit, module: nn.Module, count: int) -> No
     with torch.no_grad():
         if isinstance(block, WholeNetwork):
             clips = [torch.randn(count, *clip.shape[1:]) for clip in block.clip()]
-            found = output_of(block.call(module, clips)).logits
+            found = output_of(block.call(module, clips), module).logits
             found = found if context.whole else as_map(found)
         elif isinstance(module, Stateful):
             found = module(*pair, _state(given))[0]

@@ -13,6 +13,7 @@ two it gives what the fusion is to take: numbers (B, C) or a map (B, C, H, W).
 Shapes speak of B clips, T frames, C channels, H x W maps and K classes.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -36,6 +37,7 @@ from mer_nas.architectures.signature import Signature
 from mer_nas.architectures.state import ModelOutput
 from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.inputs import FLOW, READABLE, whole_input
+from mer_nas.registry import place_of
 
 M = TypeVar("M", bound=type[nn.Module])
 _SHAPES: dict[tuple[object, ...], tuple[int, ...]] = {}
@@ -95,8 +97,8 @@ class WholeNetwork(Block):
             "frames": self.taken,
             "classes": context.width,
         }
-        own = {
-            field.alias or name: getattr(self, name)
+        own = {  # its own copy of lists: what a constructor does to them is no setting
+            field.alias or name: copy.deepcopy(getattr(self, name))
             for name, field in type(self).model_fields.items()
             if name not in WholeNetwork.model_fields
         }
@@ -118,7 +120,7 @@ class WholeNetwork(Block):
     def _shape_of(self, module: nn.Module) -> tuple[int, ...]:
         """Return the shape of what a module of it gives for a clip, as a map."""
         found = self.call(module.eval(), self.clip())
-        return tuple(as_map(output_of(found).logits).shape[1:])
+        return tuple(as_map(output_of(found, module).logits).shape[1:])
 
     def clip(self) -> list[Tensor]:
         """Return one clip of noise, as the network takes it."""
@@ -166,11 +168,15 @@ class WholeNetwork(Block):
         return min(max(2, self.taken), max(2, longest)) if timed else 1
 
 
-def output_of(found: object) -> ModelOutput:
+def output_of(found: object, module: nn.Module) -> ModelOutput:
     """Return what a network gave, with its own losses where it has some.
 
+    Args:
+        found: What it gave.
+        module: The network, for the message.
+
     Raises:
-        TypeError: It is nothing of what a network may give.
+        ConfigError: It is nothing of what a network may give.
     """
     match found:
         case ModelOutput():
@@ -179,7 +185,12 @@ def output_of(found: object) -> ModelOutput:
             return ModelOutput(found)
         case (Tensor() as logits, Mapping() as losses):
             return ModelOutput(logits, losses)
-    raise TypeError(f"forward gives {shown(found)}; logits, or (logits, losses) would be right")
+    parts = [type(part).__name__ for part in found] if isinstance(found, tuple | list) else []
+    given = f"{type(found).__name__} ({', '.join(parts)})" if parts else shown(found)
+    raise ConfigError(
+        f"{place_of(type(module).forward)}: forward of {type(module).__name__} gives {given}; "
+        "logits, or (logits, {name: loss}) would be right"
+    )
 
 
 class Part(NamedTuple):
@@ -319,7 +330,8 @@ def _block(
     for name, (annotation, default) in signature.settings.items():
         about = f"{name} of {module.__name__}."
         # Such as depth, which every block has.
-        taken = hasattr(WholeNetwork, name) or name.startswith("_")
+        known = hasattr(WholeNetwork, name) or name in WholeNetwork.__annotations__
+        taken = known or name.startswith("_")
         free, alias = (f"{name.strip('_')}_", name) if taken else (name, None)
         fields[free] = annotation, Field(default, alias=alias, description=about)
     made = create_model(
