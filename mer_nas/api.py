@@ -255,7 +255,7 @@ class Study:
         if given:
             raise ConfigError(f"{', '.join(given)}: what goes on takes single settings alone")
         changed = extended(StudyFolder(self.folder).settings(), (*words, *more))
-        _refuse_edited(changed)
+        _refuse_stale(changed)
         return changed, (*words, *more)
 
     def plan_export(self, rank: int | str = 1, *words: str, anew: bool = False) -> Plan:
@@ -987,16 +987,16 @@ def _resolved(
     if point is not None and "space" not in given:
         known = with_space_of(point, known)
     resolved = resolve(known, also, given)
-    _refuse_edited(resolved)
+    _refuse_stale(resolved)
     return resolved, (*known, *(f"{group}=(given from Python)" for group in given))
 
 
-def _refuse_edited(settings: Settings) -> None:
+def _refuse_stale(settings: Settings) -> None:
     """Refuse users' files that were edited since this process has loaded them."""
     if settings.space.extensions:
-        from mer_nas.architectures.extensions import refuse_edited
+        from mer_nas.architectures.extensions import refuse_stale
 
-        refuse_edited(settings.space.extensions)
+        refuse_stale(settings.space.extensions)
 
 
 def _asked(

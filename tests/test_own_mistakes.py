@@ -8,7 +8,7 @@ import pytest
 from mer_nas import api
 from mer_nas.api import Study
 from mer_nas.architectures import Network, parse
-from mer_nas.architectures.extensions import refuse_edited
+from mer_nas.architectures.extensions import refuse_stale
 from mer_nas.errors import MerNasError, TrainingFailed
 from mer_nas.space import SearchSpace
 from mer_nas.training.config import TrainerConfig
@@ -156,10 +156,10 @@ def test_a_file_that_was_edited_since_it_was_loaded_is_refused(
     checked()
     file = tmp_path / "mine.py"
     file.write_text(f"# a remark changes nothing\n{NETWORK}")
-    refuse_edited([file])
+    refuse_stale([file])
     (tmp_path / "beside.py").write_text(BESIDE.replace("return x", "return 2 * x"))
     with pytest.raises(MerNasError, match=r"mine\.py was edited after this Python had loaded it"):
-        refuse_edited([file])
+        refuse_stale([file])
 
 
 def test_a_loss_of_its_own_that_is_no_number_is_told(checked: Callable[..., None]) -> None:

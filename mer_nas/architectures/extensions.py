@@ -69,7 +69,7 @@ def load_extensions(files: Sequence[str | Path] = (), *, trust: bool = False) ->
     _load_files(new)
 
 
-def refuse_edited(files: Sequence[str | Path]) -> None:
+def refuse_stale(files: Sequence[str | Path]) -> None:
     """Refuse files that do something else by now than what this process runs of them.
 
     Raises:
