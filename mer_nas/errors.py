@@ -66,10 +66,10 @@ def shown(value: object, most: int = 100) -> str:
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Say that no `kind` is called `name`, list those there are, and guess what was meant.
 
-    >>> unknown("space", "mo", ["moe"])
+    >>> unknown("space", "mo", ["moe", "moe"])
     "no space is called 'mo'; known: moe. Did you mean 'moe'?"
     """
-    names = sorted(known)
+    names = sorted(set(known))  # a point may stand in several spaces
     guess = get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
     hint = f". Did you mean {guess[0]!r}?" if guess else ""
     return f"no {kind} is called {shown(str(name))}; known: {', '.join(names) or 'none'}{hint}"
