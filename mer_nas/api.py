@@ -159,7 +159,8 @@ class Study:
     def trials_dataframe(self) -> pandas.DataFrame:
         """Return the trials that have ended, a row each: outcome, UF1, cost, time, parameters.
 
-        Only complete trials have a UF1. The study may be running: nothing of it is touched.
+        Proposals that were refused, infeasible or duplicates, have a row as well: they are trials
+        to Optuna, and none to `trials=`. Only complete trials have a UF1. The study may be running: nothing of it is touched.
 
         Raises:
             StudyError: A file of the study is damaged.

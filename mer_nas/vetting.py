@@ -7,23 +7,25 @@ feasible draw, or a value that every draw turns into another.
 
 from __future__ import annotations
 
+import inspect
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from mer_nas.architectures import Architecture, Cost, Network, parse, parse_drawn
 from mer_nas.architectures.canonical import canonical_form
-from mer_nas.architectures.extensions import load_extensions
+from mer_nas.architectures.extensions import counts_for, load_extensions
 from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
 from mer_nas.architectures.walk import walk
 from mer_nas.config.base import Tree, validate
 from mer_nas.config.overrides import merge
-from mer_nas.data.own_inputs import try_inputs
+from mer_nas.data.own_inputs import OWN_INPUTS, try_inputs
 from mer_nas.errors import ConfigError, Infeasible, MerNasError, shown
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.own_metrics import try_metrics
@@ -36,8 +38,8 @@ from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.fit import TrainingDiverged, fit
 from mer_nas.training.losses import Targets
-from mer_nas.training.own_augmentations import refuse_unknown
-from mer_nas.training.own_losses import try_loss
+from mer_nas.training.own_augmentations import AUGMENTATIONS, refuse_unknown
+from mer_nas.training.own_losses import LOSSES, OWN, try_loss
 from mer_nas.wording import brief
 
 MAX_DRAWS = 100
@@ -123,12 +125,12 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
             file stands in no draw; the message names the places.
     """
     load_extensions(space.extensions)
-    try_loss(trainer.loss)
-    refuse_unknown(trainer.augment.own)
+    _try_recipe(space, trainer)
     try_metrics(space.extensions)
     try_inputs()
     for point in space.file.points:
         network = parsed(point, f"{space.place}: {point.name}")
+        _refuse_unnamed(space, _parts(network))
         own = any(is_user_block(visit.part) for visit in walk(network))
         if own or trainer.augment.own:
             try_own(network, trainer)
@@ -142,6 +144,46 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
     return costly + lost + few + (found.without_effect() if len(lost) < _MAX_LOST else [])
+
+
+def _try_recipe(space: SearchSpace, trainer: TrainerConfig) -> None:
+    """Ask what a recipe has of the user's own about a few clips.
+
+    Raises:
+        ConfigError: There is no such loss or augmentation, or the loss fails.
+    """
+    try_loss(trainer.loss)
+    refuse_unknown(trainer.augment.own)
+    used: dict[str, Callable[..., object]] = {n: AUGMENTATIONS[n] for n in trainer.augment.own}
+    if trainer.loss.startswith(OWN):
+        used[trainer.loss] = LOSSES[trainer.loss.removeprefix(OWN)]
+    _refuse_unnamed(space, used)
+
+
+def _parts(network: Architecture) -> dict[str, Callable[..., object]]:
+    """Return what a network has and reads of the user's own, by name."""
+    inputs = {name: OWN_INPUTS[name] for name in network.inputs if name in OWN_INPUTS}
+    blocks = (visit.part for visit in walk(network))
+    return inputs | {part.kind: type(part) for part in blocks if is_user_block(part)}
+
+
+def _refuse_unnamed(space: SearchSpace, used: Mapping[str, Callable[..., object]]) -> None:
+    """Refuse what this process knows of another space, and no copy of this one would.
+
+    Args:
+        space: The space.
+        used: What its candidates have of the user's own, by name.
+
+    Raises:
+        ConfigError: A file that it does not name defines it.
+    """
+    for name, defined in used.items():
+        if not counts_for(defined, space.extensions):
+            file = Path(inspect.getfile(defined))
+            raise ConfigError(
+                f"{space.place}: {name!r} is of {file.name}, which another space has loaded and "
+                f"this one does not name; extensions: [{file.name}] would be right"
+            )
 
 
 def _costly(space: SearchSpace) -> Iterator[str]:
@@ -235,8 +277,7 @@ def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
                 tree = part.draw({setting.written: value, **dict(setting.within)}).tree
                 recipe = merge(trainer.model_dump(mode="json"), tree.get("trainer", {}))
                 drawn = validate(TrainerConfig, recipe, f"{space.place}: trainer")
-                try_loss(drawn.loss)
-                refuse_unknown(drawn.augment.own)
+                _try_recipe(space, drawn)
             except Infeasible:
                 continue  # a relation keeps it out
             except ConfigError as error:
@@ -386,7 +427,8 @@ class _Values:
         Raises:
             BlockError: One fails, or gives another shape than it says.
         """
-        own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+        _refuse_unnamed(self.space, parts := _parts(network))
+        own = set(parts)
         own |= {f"augment.own.{name}" for name in self.trainer.augment.own}
         if own - self.tried_own:
             self.tried_own |= own
@@ -418,7 +460,7 @@ class _Values:
         for way in setting.ways(before):
             # What is neutral may be left out of a closed form.
             now = stands(after, way)
-            if now == stands(before, way) and isinstance(stands(after, way[:-1]), dict):
+            if now == stands(before, way) and isinstance(stands(after, way[:-1]), dict | list):
                 self.kept.add(key)
                 return
             place = ".".join(map(str, way[:-1]))

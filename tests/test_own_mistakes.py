@@ -150,6 +150,24 @@ def test_a_constructor_may_change_the_lists_that_it_is_given(checked: Callable[.
     assert architecture.model_dump(mode="json")["network"]["widths"] == [3, 5]
 
 
+def test_each_item_of_a_list_may_be_open(checked: Callable[..., None], tmp_path: Path) -> None:
+    checked(NETWORK.replace("width: int = 4)", "width: int = 4, widths: list[int] = [3, 5])"))
+    widths = [{"choice": [2, 4]}, {"int": [3, 5]}, 7]
+    tree = {"name": "mine", "architecture": {"network": {"kind": "mine", "widths": widths}}}
+    named = SearchSpace.read({**tree, "extensions": ["mine.py"]}, "mine.yaml", tmp_path)
+    assert [name.rpartition(".")[2] for name in named.parameters()] == ["0", "1"]
+    assert not check(named, TrainerConfig(name="plain")).reasons
+
+
+def test_what_another_space_has_loaded_is_no_part_of_this_one(
+    checked: Callable[..., None],
+) -> None:
+    checked()
+    tree = {"name": "other", "architecture": {"network": {"kind": "mine"}}}
+    with pytest.raises(MerNasError, match=r"'mine' is of mine\.py, .*\[mine\.py\] would be right"):
+        check(SearchSpace.read(tree, "other.yaml"), TrainerConfig(name="plain"))
+
+
 def test_a_file_that_was_edited_since_it_was_loaded_is_refused(
     checked: Callable[..., None], tmp_path: Path
 ) -> None:

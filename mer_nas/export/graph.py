@@ -76,21 +76,25 @@ def open_graph(
         raise ExportError(f"{path}: this is no ONNX graph") from None
     if (reason := next(_strange(model), None) or _misfit(model, shapes, classes)) is not None:
         raise ExportError(f"{path}: this graph is not taken: {reason}")
+    try:
+        return Graph(path, session_of(content, threads))
+    except Exception as error:  # onnxruntime's own exceptions have no common base
+        raise ExportError(f"{path}: this graph cannot be run: {_first(error)}") from None
+
+
+def session_of(content: bytes, threads: int = 0) -> Any:
+    """Return what runs a graph that was looked at, or is our own."""
     onnxruntime.disable_telemetry_events()  # builds that do not look at `privacy.SILENT`
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # a message would reach the user's terminal from C++
     options.add_session_config_entry("session.load_model_format", "ONNX")  # what was looked at
-    try:
-        session = onnxruntime.InferenceSession(
-            content,
-            options,
-            providers=["CPUExecutionProvider"],
-            disabled_optimizers=["ConstantFolding"],  # it would run a part here, without a clock
-        )
-    except Exception as error:  # onnxruntime's own exceptions have no common base
-        raise ExportError(f"{path}: this graph cannot be run: {_first(error)}") from None
-    return Graph(path, session)
+    return onnxruntime.InferenceSession(
+        content,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["ConstantFolding"],  # it would run a part here, without a clock
+    )
 
 
 def _strange(model: onnx.ModelProto) -> Iterator[str]:
@@ -131,20 +135,32 @@ def _misfit(
     for name, (clips, *_) in found.items():
         if clips is not None:  # the exporter may take the number of clips for a constant
             return f"input {name!r} takes exactly {clips} clips, but any number should do"
-    for value in given:
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]  # claims; they are worked out
     try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        sizes = sizes_of_a_clip(model)
     except Exception as error:  # errors from C++ have no common base
         return _first(error)
-    sizes = {value.name: _shape(value) for value in (*graph.value_info, *graph.output)}
-    if (reason := next(_unbounded(graph, sizes), None)) is not None:
+    if (reason := next(_unbounded(model.graph, sizes), None)) is not None:
         return reason
-    answers = {value.name: sizes[value.name] for value in graph.output}
+    answers = {value.name: sizes[value.name] for value in model.graph.output}
     if answers != {OUTPUT: [1, classes]}:
         return f"its answers are {answers} for a clip, but {OUTPUT} [1, {classes}] would be right"
     return None
+
+
+def sizes_of_a_clip(model: onnx.ModelProto) -> dict[str, list[int | None]]:
+    """Return the shape of all that a graph works out for one clip; None for what does not follow.
+
+    What the file claims of shapes counts for nothing.
+    """
+    alone = onnx.ModelProto()
+    alone.CopyFrom(model)
+    held = {tensor.name for tensor in model.graph.initializer}
+    for value in alone.graph.input:
+        if value.name not in held:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    del alone.graph.value_info[:]
+    graph = onnx.shape_inference.infer_shapes(alone, data_prop=True).graph
+    return {value.name: _shape(value) for value in (*graph.value_info, *graph.output)}
 
 
 def _unbounded(graph: onnx.GraphProto, sizes: Mapping[str, list[int | None]]) -> Iterator[str]:

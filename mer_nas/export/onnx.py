@@ -11,13 +11,14 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mer_nas.architectures import deployed
 from mer_nas.errors import ExportError
-from mer_nas.export.graph import OUTPUT, open_graph
+from mer_nas.export.graph import OUTPUT, open_graph, session_of, sizes_of_a_clip
 
 Images = Sequence[NDArray[np.float32]]
 """One array (clips, [frames,] channels, height, width) an input."""
@@ -85,9 +86,58 @@ def write_onnx(
             assert program is not None  # dynamo=True always gives one
             program.model.metadata_props.update(notes)
             program.save(str(path), external_data=False)
+            _say_sizes(path, dict(zip(names, clips, strict=True)))
     except torch.onnx.OnnxExporterError as error:
         cause = _cause(error.__cause__ or error)
         raise ExportError(f"{path.name}: the network has no ONNX form: {cause}") from error
+
+
+def _say_sizes(path: Path, clips: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write as numbers what a graph would reckon of shapes, where its sizes do not follow else.
+
+    The exporter lays the directions of a recurrent layer side by side by products of shapes, which
+    shape inference does not follow, and `open_graph` takes no graph that it cannot follow.
+
+    Args:
+        path: The file of a graph for any number of clips.
+        clips: Of each input, by its name.
+    """
+    model = onnx.load(path)
+    held = {tensor.name for tensor in model.graph.initializer}
+    shaped = [node for node in model.graph.node if node.op_type == "Reshape"]
+    reckoned = [node for node in shaped if node.input[1] not in held]
+    sizes = sizes_of_a_clip(model) if reckoned else {}
+    vague = [node for node in reckoned if None in sizes[node.output[0]]]
+    if not vague:
+        return
+    names = [node.input[1] for node in vague]
+    outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in names]
+    model.graph.output.extend(outputs)
+    session = session_of(model.SerializeToString())
+    for _ in outputs:
+        model.graph.output.pop()
+    few, many = (
+        session.run(names, {name: _repeated(images, size) for name, images in clips.items()})
+        for size in (2, 3)
+    )
+    for node, one, other in zip(vague, few, many, strict=True):
+        if (one != other).sum() <= 1:  # the number of clips, or a multiple of it
+            said = onnx.numpy_helper.from_array(np.where(one == other, one, -1))
+            said.name = node.input[1] = f"{node.output[0]}_sizes"
+            model.graph.initializer.append(said)
+    _drop_unused(model.graph)
+    onnx.save(model, path)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Take out of a graph what nothing reads any more."""
+    read, kept = {value.name for value in graph.output}, []
+    for node in reversed(graph.node):
+        if read & set(node.output):
+            read |= set(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
 
 
 def refuse_large(weights: int, networks: int) -> None:

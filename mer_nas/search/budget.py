@@ -145,7 +145,8 @@ class Budget:
         self._study.set_user_attr("stopped", reason)
         if reason == self.failing:
             return
-        self._study.set_user_attr("ended", {"reason": reason, "bounds": self._bounds})
+        ended = {"reason": reason, "bounds": self._bounds, "empty": self.too_many_rejections}
+        self._study.set_user_attr("ended", ended)
 
     def save(self, *, force: bool = False) -> None:
         """Keep the time spent, at most once a second."""

@@ -41,10 +41,12 @@ class _Inactive(Exception):
 class Relation:
     """A parsed relation.
 
-    >>> Relation.parse("top_k <= experts").holds({"top_k": 4, "experts": 2})
-    False
-    >>> Relation.parse("width % mixer.heads == 0").holds({"width": 6, "mixer": {"kind": "conv"}})
-    True
+    >>> Relation.parse("top_k <= experts").broken({"top_k": 4, "experts": 2})
+    'does not hold'
+    >>> Relation.parse("width % mixer.heads == 0").broken({"width": 6, "mixer": {"kind": "conv"}})
+    ''
+    >>> Relation.parse("width < kind").broken({"width": 6, "kind": "conv"})
+    "has no answer for width = 6 and kind = 'conv'"
     """
 
     text: str
@@ -62,14 +64,16 @@ class Relation:
             raise ValueError(f"{text!r} compares nothing; 'top_k <= experts' would be right")
         return cls(text, tuple(dict.fromkeys(_names(tree, text))))
 
-    def holds(self, block: Mapping[str, Any]) -> bool:
-        """Whether the drawn `block` satisfies the relation."""
+    def broken(self, block: Mapping[str, Any]) -> str:
+        """Return what a drawn block has against the relation; empty where it satisfies it."""
         try:
-            return bool(_value(_tree(self.text), block))
+            return "" if _value(_tree(self.text), block) else "does not hold"
         except _Inactive:
-            return True
+            return ""
         except (TypeError, ArithmeticError):  # a comparison without an answer does not hold
-            return False
+            found = {name: _value(_tree(name), block) for name in self.names}
+            values = " and ".join(f"{name} = {shown(value)}" for name, value in found.items())
+            return f"has no answer for {values}"
 
 
 _LONGEST = 200

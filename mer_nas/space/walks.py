@@ -61,8 +61,8 @@ def _fill_block(block: BlockNode, pick: Pick, path: str) -> dict[str, Any]:
     if isinstance(shared, BlockNode):
         tree[SHARED] = _fill_block(_taken(shared, tree), pick, f"{path}.{SHARED}")
     for relation in block.require:
-        if not relation.holds(tree):
-            raise Infeasible(f"{path}: {relation.text!r} does not hold")
+        if broken := relation.broken(tree):
+            raise Infeasible(f"{path}: {relation.text!r} {broken}")
     return tree
 
 

@@ -120,7 +120,8 @@ def named_candidates(words: Sequence[str]) -> tuple[list[NamedCandidate], list[s
         raise StudyError("; ".join(twice))
     if len(found) < 2:
         raise StudyError(
-            f"{' '.join(words)}: one candidate compares with nothing; name two or more: {HOW}"
+            f"{' '.join(words) or 'nothing is named'}: one candidate compares with nothing; name "
+            f"two or more: {HOW}"
         )
     return found, twice
 

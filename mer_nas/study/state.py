@@ -114,6 +114,11 @@ class StudyState:
             value = trial.values[0] if outcome == "complete" else None
             yield Ended("search", str(trial.number), label, outcome, done, of, value, reason)
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the search ended because its space gave no new candidate."""
+        return bool(self.noted.get("ended", {}).get("empty"))
+
     @cached_property
     def timings(self) -> Mapping[str, Timing]:
         """What was measured of candidates, by their keys."""

@@ -336,7 +336,7 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     onward = [(("mer-nas", "resume", path, f"study.trials={trials}"), "search on")]
     won = state.winner is not None
     steps = [
-        *(onward if won and not study.closed else []),
+        *(onward if won and not (study.closed or state.emptied) else []),
         *([(("mer-nas", *measure), "measure the winner again")] if won else []),
         *([(look, "look at the trials (pip install optuna-dashboard)")] if look else []),
     ]

@@ -19,6 +19,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mer_nas import api, architectures, files
 from mer_nas.architectures import Network
@@ -550,6 +551,30 @@ def test_a_network_that_no_graph_can_hold_is_refused(
     with pytest.raises(ExportError, match=message):
         export(network, small(), CLIPS, tmp_path / "export", FACTS)
     assert list(tmp_path.iterdir()) == []
+
+
+class Rows(nn.Module):
+    """Torch's own recurrent layer over the rows of a picture, in both directions."""
+
+    def __init__(self, layer: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.layer, self.out = (
+            layer(3 * 7, 4, batch_first=True, bidirectional=True),
+            nn.Linear(8, 3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = functional.avg_pool2d(x, (7, 4)).transpose(1, 2).flatten(2)
+        return self.out(self.layer(rows)[0].mean(1))
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_of_torch_have_a_graph(layer: type[nn.RNNBase], tmp_path: Path) -> None:
+    network = Rows(layer)
+    found = export(network, small(), CLIPS, tmp_path / "rows", FACTS)
+    for size in (1, 5):
+        expected = logits(network, noise(size, seed=1))
+        assert ran(found.folder, flow_uvs=noise(size, seed=1)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_changed_weights_are_refused(exported: Path) -> None:
