@@ -23,8 +23,9 @@ from mer_nas.search.events import Event, FoldDone, Listener
 from mer_nas.search.ledger import read
 from mer_nas.settings import Settings, resolve
 from mer_nas.statistics import by_subject, compare_pairs
-from mer_nas.study import find_study, load_clips
+from mer_nas.study.clips import load_clips
 from mer_nas.study.evaluate import Evaluated, evaluate
+from mer_nas.study.folder import find_study
 
 
 def counts(found: Evaluated, clips: ClipSet, seeds: int) -> Counts:

@@ -23,8 +23,9 @@ from mer_nas.data.protocols import Fold, Protocol
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.statistics import by_subject, compare_pairs
-from mer_nas.study import StudyFolder, find_study, load_clips
+from mer_nas.study.clips import load_clips
 from mer_nas.study.ensemble import Ensemble
+from mer_nas.study.folder import StudyFolder, find_study
 from mer_nas.study.state import StudyState
 from mer_nas.study.trial import Trial
 from mer_nas.systems import needs

@@ -24,7 +24,7 @@ from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.provenance import code_version, cpu
 from mer_nas.search.proposals import Proposal, Proposer
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import load_clips
+from mer_nas.study.clips import load_clips
 from mer_nas.training.fit import pick_device, predict_proba
 
 CONFIGURATIONS = 42

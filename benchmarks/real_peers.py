@@ -53,7 +53,8 @@ from mer_nas.settings import Settings, resolve
 from mer_nas.space import SearchSpace
 from mer_nas.statistics import by_subject
 from mer_nas.statistics.ensembles import EnsembleRule, OutOfFold, best_one
-from mer_nas.study import StudyFolder, load_clips
+from mer_nas.study.clips import load_clips
+from mer_nas.study.folder import StudyFolder
 from mer_nas.study.state import StudyState
 from mer_nas.systems import needs
 

@@ -56,7 +56,7 @@ from mer_nas.search.proposals import Proposal
 from mer_nas.search.storage import sqlite_url
 from mer_nas.search.trials import TRIALS as KEPT
 from mer_nas.search.trials import keep
-from mer_nas.study import StudyFolder
+from mer_nas.study.folder import StudyFolder
 from mer_nas.study.state import StudyState
 
 TRIALS = (10, 100, 1000)

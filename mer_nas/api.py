@@ -160,7 +160,8 @@ class Study:
         """Return the trials that have ended, a row each: outcome, UF1, cost, time, parameters.
 
         Proposals that were refused, infeasible or duplicates, have a row as well: they are trials
-        to Optuna, and none to `trials=`. Only complete trials have a UF1. The study may be running: nothing of it is touched.
+        to Optuna, and none to `trials=`. Only complete trials have a UF1. The study may be
+        running: nothing of it is touched.
 
         Raises:
             StudyError: A file of the study is damaged.
@@ -210,8 +211,10 @@ class Study:
             StudyError: Another process runs the study, or the clips or the code are not its own.
             Untrusted: The study is somebody else's and wants to act here; see `load_study`.
         """
-        from mer_nas.study import StudyFolder, load_clips, run
+        from mer_nas.study.clips import load_clips
+        from mer_nas.study.folder import StudyFolder
         from mer_nas.study.notebook import in_notebook
+        from mer_nas.study.run import run
 
         on_event = on_event or in_notebook()
         folder = StudyFolder(self.folder)
@@ -236,8 +239,8 @@ class Study:
             ConfigError: A setting would change what the finished trials were measured with.
             StudyError: Another process runs the study, or the clips or the code are not its own.
         """
-        from mer_nas.study import StudyFolder
         from mer_nas.study.clips import list_clips
+        from mer_nas.study.folder import StudyFolder
         from mer_nas.study.plans.resume import plan_resume
 
         changed, _ = self._extended(words, settings)
@@ -250,7 +253,8 @@ class Study:
     ) -> tuple[Settings, tuple[str, ...]]:
         """Return the study's settings with changes, and these as words."""
         from mer_nas.settings import worded
-        from mer_nas.study import StudyFolder, extended
+        from mer_nas.study.folder import StudyFolder
+        from mer_nas.study.resume import extended
 
         more, given = worded(settings)
         if given:
@@ -271,9 +275,10 @@ class Study:
             ExportError: There is no finalist of this rank, or no ensemble.
             StudyError: The study still runs, or the clips or the code are not its own.
         """
-        from mer_nas.study import StudyFolder, extended
         from mer_nas.study.clips import list_clips
+        from mer_nas.study.folder import StudyFolder
         from mer_nas.study.plans.export import plan_export
+        from mer_nas.study.resume import extended
 
         folder = StudyFolder(self.folder)
         changed = extended(folder.settings(), words)
@@ -299,7 +304,10 @@ class Study:
             StudyError: The study still runs, or the clips or the code are not its own.
         """
         from mer_nas.search.lock import refuse_driven
-        from mer_nas.study import StudyFolder, export, extended, load_clips
+        from mer_nas.study.clips import load_clips
+        from mer_nas.study.exports import export
+        from mer_nas.study.folder import StudyFolder
+        from mer_nas.study.resume import extended
 
         folder = StudyFolder(self.folder)
         refuse_driven(folder.path)
@@ -332,7 +340,8 @@ class Study:
         Raises:
             StudyError: The study still runs, or a file of it is damaged.
         """
-        from mer_nas.study import StudyFolder, rewrite_report
+        from mer_nas.study.folder import StudyFolder
+        from mer_nas.study.run import rewrite_report
 
         return rewrite_report(StudyFolder(self.folder))
 
@@ -348,7 +357,7 @@ class Study:
             ConfigError: There is no such tracker.
             StudyError: It is not installed, cannot be reached or refuses, or the study still runs.
         """
-        from mer_nas.study import StudyFolder
+        from mer_nas.study.folder import StudyFolder
         from mer_nas.study.tracked import track_study, tracker_named
 
         return track_study(StudyFolder(self.folder), tracker_named(tracker))
@@ -655,8 +664,10 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
         **settings: Groups (`space`, `trainer`, `data`, `study`, `ray`) and settings of the study
             (`trials=20`).
     """
-    from mer_nas.study import create, load_clips, run, tentative
+    from mer_nas.study.clips import load_clips
+    from mer_nas.study.folder import create, tentative
     from mer_nas.study.notebook import in_notebook
+    from mer_nas.study.run import run
 
     resolved, words = _resolved(words, settings)
     on_event = on_event or in_notebook()
@@ -692,7 +703,7 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
         Untrusted: It wants to do so, and you have not agreed.
     """
     from mer_nas.architectures.extensions import wishes
-    from mer_nas.study import find_study
+    from mer_nas.study.folder import find_study
     from mer_nas.trust import require
 
     found = find_study(str(folder))
@@ -722,7 +733,7 @@ def evaluate(
         ConfigError: The space is open and no point is named, or a reference does not fit the data.
         TrainingFailed: A fold cannot be trained; those that can are kept.
     """
-    from mer_nas.study import load_clips
+    from mer_nas.study.clips import load_clips
     from mer_nas.study.evaluate import evaluate
 
     words, point, seeds = _asked(words, point, seeds)
@@ -840,7 +851,7 @@ def reproduce(
         TrainingFailed: A fold cannot be trained here, so that nothing can be compared.
         Untrusted: It names Python files, and you have not agreed to run them.
     """
-    from mer_nas.study import load_clips
+    from mer_nas.study.clips import load_clips
     from mer_nas.study.reproduction.reported_result import read_reported_result
     from mer_nas.study.reproduction.reproduce import contradicted, reproduce
 

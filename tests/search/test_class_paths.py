@@ -13,7 +13,7 @@ from mer_nas.errors import ConfigError, Untrusted
 from mer_nas.search import pruners
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.samplers import build_sampler
-from mer_nas.study import StudyFolder
+from mer_nas.study.folder import StudyFolder
 
 MINE = """
 import optuna

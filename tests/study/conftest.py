@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mer_nas.study import StudyFolder, rewrite_report
+from mer_nas.study.folder import StudyFolder
+from mer_nas.study.run import rewrite_report
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from sklearn.metrics import f1_score
 from mer_nas.errors import ConfigError
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import StudyFolder, create, load_clips, run
+from mer_nas.study.clips import load_clips
+from mer_nas.study.folder import StudyFolder, create
+from mer_nas.study.run import run
 from mer_nas.study.state import StudyState
 
 SMALL = (
@@ -174,7 +176,7 @@ def test_the_optimism_is_that_of_choosing_members_and_weights(searched: Run) -> 
 
 
 def test_a_report_that_is_written_again_says_the_same(searched: Run) -> None:
-    from mer_nas.study import rewrite_report
+    from mer_nas.study.run import rewrite_report
 
     state = searched(*MEAN)
     before = (state.folder.path / "report.json").read_bytes()

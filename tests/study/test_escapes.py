@@ -22,7 +22,7 @@ from mer_nas.errors import MerNasError, StudyError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import manifest
 from mer_nas.search.journal import JournalFormat
-from mer_nas.study import StudyFolder
+from mer_nas.study.folder import StudyFolder
 
 pytestmark = pytest.mark.usefixtures("registries")
 Place = tuple[str, ...]

@@ -10,7 +10,8 @@ from click.testing import Result
 
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import read_report
-from mer_nas.study import StudyFolder, rewrite_report
+from mer_nas.study.folder import StudyFolder
+from mer_nas.study.run import rewrite_report
 
 Call = Callable[..., Result]
 HOPELESS = "trainer.lr=1e30"

@@ -14,7 +14,8 @@ from mer_nas.errors import StudyError
 from mer_nas.search.config import FinalConfig, StudyConfig
 from mer_nas.search.pace import Pace
 from mer_nas.settings import resolve
-from mer_nas.study import create, load_clips
+from mer_nas.study.clips import load_clips
+from mer_nas.study.folder import create
 from mer_nas.study.plans import forecast
 from mer_nas.study.plans.forecast import Forecast
 

@@ -20,8 +20,9 @@ from mer_nas.evaluation.results import FoldResult
 from mer_nas.report import Report, read_report
 from mer_nas.search.events import Event, Note
 from mer_nas.settings import Settings, resolve
-from mer_nas.study import StudyFolder, create, load_clips, run
-from mer_nas.study.folder import outer_plan
+from mer_nas.study.clips import load_clips
+from mer_nas.study.folder import StudyFolder, create, outer_plan
+from mer_nas.study.run import run
 
 Call = Callable[..., Result]
 OUTER = ("1-of-2", "2-of-2")

@@ -22,12 +22,14 @@ from mer_nas.report import Report, build_report, read_report
 from mer_nas.report.files import as_markdown
 from mer_nas.search.events import ignore
 from mer_nas.settings import resolve
-from mer_nas.study import StudyFolder, create, load_clips, run
+from mer_nas.study.clips import load_clips
 from mer_nas.study.compare import compare_candidates
+from mer_nas.study.folder import StudyFolder, create
 from mer_nas.study.reproduction.consistency import contradictions
 from mer_nas.study.reproduction.followed import followed
 from mer_nas.study.reproduction.reported_result import read_reported_result
 from mer_nas.study.reproduction.reproduce import reproduce
+from mer_nas.study.run import run
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "surprise")
 SUBJECTS, MEMBERS, SEEDS = 6, 5, 2

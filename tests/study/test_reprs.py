@@ -10,7 +10,7 @@ from mer_nas.evaluation.metrics import scores
 from mer_nas.evaluation.timing import Timing
 from mer_nas.prediction.predict import Prediction
 from mer_nas.report import read_report
-from mer_nas.study import load_clips
+from mer_nas.study.clips import load_clips
 from mer_nas.study.evaluate import Evaluated
 from mer_nas.study.leaderboard import read_leaderboard
 from mer_nas.study.reproduction.reported_result import read_reported_result

@@ -19,7 +19,7 @@ from mer_nas import api, trust
 from mer_nas.config import presets
 from mer_nas.errors import StudyError, Untrusted
 from mer_nas.search.config import RayConfig
-from mer_nas.study import StudyFolder
+from mer_nas.study.folder import StudyFolder
 
 Call = Callable[..., Result]
 Tree = dict[str, Any]
