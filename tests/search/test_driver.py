@@ -226,15 +226,18 @@ def test_a_space_without_a_feasible_candidate_ends_with_the_reason(tmp_path: Pat
 
 def test_a_space_that_is_used_up_ends_the_search_with_what_it_has(tmp_path: Path) -> None:
     scripted, heard = evaluator(), Heard()
-    histories = run(
-        tmp_path, scripted, propose=only_x, points=(), trials=30, on_event=heard.append
-    )
+    words = {"propose": only_x, "points": (), "trials": 30, "on_event": heard.append}
+    with search(tmp_path, scripted, **words) as driver:
+        local.run(driver, scripted)
+        histories, ended = history(driver), driver.study.user_attrs["ended"]
+    assert ended["empty"]  # so nobody is told to search on
     assert sum(row[5] in ("complete", "pruned") for row in histories) == 3
     assert sum(row[5] == "duplicate" for row in histories) == 100 + len(histories) - 103
-    (ended,) = heard.of(SearchEnded)
-    assert isinstance(ended, SearchEnded)
-    assert "100 proposals in a row were no new candidates" in ended.reason
-    assert "because: the same as trial" in ended.reason
+    (said,) = heard.of(SearchEnded)
+    assert isinstance(said, SearchEnded)
+    assert said.reason == ended["reason"]
+    assert "100 proposals in a row were no new candidates" in said.reason
+    assert "because: the same as trial" in said.reason
 
 
 def test_a_space_with_nothing_open_evaluates_its_one_candidate(tmp_path: Path) -> None:
