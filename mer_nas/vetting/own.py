@@ -1,0 +1,113 @@
+"""What a space has of the user's own: asked about noise before a search, and held to its files."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from mer_nas.architectures import Architecture, Cost, Network
+from mer_nas.architectures.extensions import counts_for
+from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
+from mer_nas.architectures.walk import walk
+from mer_nas.data.own_inputs import OWN_INPUTS
+from mer_nas.errors import ConfigError, MerNasError
+from mer_nas.evaluation.deterministic import deterministic
+from mer_nas.inputs import ACTION_UNITS
+from mer_nas.space import SearchSpace
+from mer_nas.training.config import TrainerConfig
+from mer_nas.training.fit import TrainingDiverged, fit
+from mer_nas.training.losses import Targets
+from mer_nas.training.own_augmentations import AUGMENTATIONS, refuse_unknown
+from mer_nas.training.own_losses import LOSSES, OWN, try_loss
+
+_CLASSES, _CLIPS = 3, 4
+"""Of the step that a network with blocks of the user's own is tried with."""
+
+
+def try_recipe(space: SearchSpace, trainer: TrainerConfig) -> None:
+    """Ask what a recipe has of the user's own about a few clips.
+
+    Raises:
+        ConfigError: There is no such loss or augmentation, or the loss fails.
+    """
+    try_loss(trainer.loss)
+    refuse_unknown(trainer.augment.own)
+    used: dict[str, Callable[..., object]] = {n: AUGMENTATIONS[n] for n in trainer.augment.own}
+    if trainer.loss.startswith(OWN):
+        used[trainer.loss] = LOSSES[trainer.loss.removeprefix(OWN)]
+    refuse_unnamed(space, used)
+
+
+def own_parts(network: Architecture) -> dict[str, Callable[..., object]]:
+    """Return what a network has and reads of the user's own, by name."""
+    inputs = {name: OWN_INPUTS[name] for name in network.inputs if name in OWN_INPUTS}
+    blocks = (visit.part for visit in walk(network))
+    return inputs | {part.kind: type(part) for part in blocks if is_user_block(part)}
+
+
+def refuse_unnamed(space: SearchSpace, used: Mapping[str, Callable[..., object]]) -> None:
+    """Refuse what this process knows of another space, and no copy of this one would.
+
+    Args:
+        space: The space.
+        used: What its candidates have of the user's own, by name.
+
+    Raises:
+        ConfigError: A file that it does not name defines it.
+    """
+    for name, defined in used.items():
+        if not counts_for(defined, space.extensions):
+            file = Path(inspect.getfile(defined))
+            raise ConfigError(
+                f"{space.place}: {name!r} is of {file.name}, which another space has loaded and "
+                f"this one does not name; extensions: [{file.name}] would be right"
+            )
+
+
+def try_own(network: Architecture, trainer: TrainerConfig) -> None:
+    """Count a network with blocks of the user's own, train it for a step and ask it, on the CPU.
+
+    Args:
+        network: Of whatever blocks.
+        trainer: The recipe.
+
+    Raises:
+        BlockError: One of the user's own fails, gives another shape than it says, or no numbers.
+        ConfigError: The loss is none, the training step fails, or a network that is given the
+            state of another does not answer as that one does.
+    """
+    own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+    kinds = ", ".join(sorted(own)) or "the network"
+    try:
+        Cost.of(network, _CLASSES)
+        same = _answers_as_its_state(network, trainer)
+    except MerNasError:
+        raise
+    except (Exception, SystemExit) as error:  # code of the user's may fail of anything
+        said = str(error) if isinstance(error, TrainingDiverged) else describe(error)
+        raise ConfigError(f"a training step of {kinds} with noise: {said}") from error
+    if not same:
+        raise ConfigError(
+            f"a network of {kinds} that is given the state of another answers otherwise, and so "
+            "would its export: it holds numbers that its state_dict() has not; layers belong into "
+            "a ModuleList, tables into register_buffer"
+        )
+
+
+def _answers_as_its_state(network: Architecture, trainer: TrainerConfig) -> bool:
+    """Train a network for a step; return whether another with its state answers as it does."""
+    step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
+    with deterministic(0, torch.device("cpu")), record_built() as own:
+        built = Network(network, _CLASSES).train()
+        clips = {name: torch.rand(_CLIPS, *network.shapes[name]) for name in network.inputs}
+        targets = Targets(torch.arange(_CLIPS) % _CLASSES, torch.zeros(_CLIPS, len(ACTION_UNITS)))
+        with own.checked(_CLIPS):
+            fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
+            answers = built.eval()(*clips.values())
+        torch.manual_seed(1)
+        other = Network(network, _CLASSES).eval()
+        other.load_state_dict(built.state_dict())
+        return torch.allclose(other(*clips.values()), answers, equal_nan=True)
