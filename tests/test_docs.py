@@ -27,7 +27,6 @@ from mer_nas.search.config import (
     StudyConfig,
 )
 from mer_nas.testing import block_checks, check_block
-from mer_nas.training.own_losses import try_loss
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,7 +117,7 @@ def test_the_network_of_the_guide_is_shown_searched_and_kept_to_its_promises(
     write_tiny: Callable[[Path], list[str]],
     registries: None,
 ) -> None:
-    (streams, pair, margin), (space, inputs, paths, _) = (
+    (streams, pair), (space, inputs, paths) = (
         blocks(OWN_NETWORK, language) for language in ("python", "yaml")
     )
     (here / "streams.py").write_text(streams)
@@ -131,9 +130,7 @@ def test_the_network_of_the_guide_is_shown_searched_and_kept_to_its_promises(
     results = [call(*checked), call(*shown), call(*search, *words, *few)]
     assert [result.exit_code for result in results] == [0, 0, 0], results[-1].output
     assert "weights   1,683 trained" in results[1].stdout
-    (here / "margin.py").write_text(margin)
-    architectures.load_extensions([here / "pair.py", here / "margin.py"])
-    try_loss("own.margin")
+    architectures.load_extensions([here / "pair.py"])
     for tree in (inputs, paths, "architecture: {network: {kind: pair}}"):
         architectures.parse(yaml.safe_load(tree)["architecture"])
     for kind in ("streams", "pair"):

@@ -20,6 +20,7 @@ from mer_nas.evaluation.own_metrics import OWN_METRICS, own_scores, try_metrics
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.registry import Functions
 from mer_nas.training.own_augmentations import AUGMENTATIONS, augment_own
+from mer_nas.training.own_losses import LOSSES, try_loss
 
 Call = Callable[..., Result]
 PARTS = '''
@@ -239,6 +240,7 @@ def test_an_input_that_the_data_do_not_give_is_named(
         ("own_data_set", DATA_SETS, "ours"),
         ("own_augmentation", AUGMENTATIONS, "dim"),
         ("own_metric", OWN_METRICS, "kappa"),
+        ("own_loss", LOSSES, "margin"),
     ],
 )
 def test_the_part_that_a_page_shows_is_one(
@@ -251,6 +253,8 @@ def test_the_part_that_a_page_shows_is_one(
     assert list(parts) == [name]
     own_inputs.try_inputs()
     try_metrics([Path("part.py")])
+    for each in LOSSES:
+        try_loss(f"own.{each}")
     assert augment_own({"x": torch.ones(1)}, dict.fromkeys(AUGMENTATIONS, 0.3), torch.Generator())
 
 

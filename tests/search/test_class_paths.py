@@ -1,9 +1,12 @@
 """Samplers and pruners of one's own, by the path of their class."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import optuna
 import pytest
 from click.testing import Result
 
@@ -77,6 +80,38 @@ def test_a_pruner_that_is_none_is_refused() -> None:
         ConfigError, match=r"subclass of optuna\.pruners\.BasePruner would be right"
     ):
         pruners.build("own_search.First", 0.05, 0.0, 3)
+
+
+def shown(page: str, folder: Path) -> None:
+    """Write the class that a page of the docs shows as a module of its name."""
+    text = (Path(__file__).parents[2] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (folder / "package" / f"{page}_shown.py").write_text(code)
+
+
+def test_the_sampler_of_the_docs_stays_with_the_best(tmp_path: Path) -> None:
+    shown("own_sampler", tmp_path)
+    study = optuna.create_study(
+        direction="maximize", sampler=build_sampler("own_sampler_shown.Steady", 0, 0)
+    )
+    study.enqueue_trial({"width": 7})
+    study.optimize(lambda trial: trial.suggest_categorical("width", list(range(8))), 10)
+    widths = [trial.params["width"] for trial in study.trials]
+    assert [w for number, w in enumerate(widths) if number % 5] == [7] * 8
+
+
+def test_the_pruner_of_the_docs_stops_at_chance_after_two_blocks(tmp_path: Path) -> None:
+    shown("own_pruner", tmp_path)
+    pruner = pruners.build("own_pruner_shown.Floor", 0.05, 0.0, 3)
+    counts = np.zeros((3, 3), int)
+    for number, curve in enumerate([(0.2,), (0.5, 0.3), (0.2, 0.4)]):
+        for step, value in enumerate(curve):
+            pruner.report(number, step, value)
+    stops = [
+        bool(pruner.should_prune(pruners.TrialSnapshot(number, {"s": counts}, counts[0], None)))
+        for number in range(3)
+    ]
+    assert stops == [False, True, False]
 
 
 def test_a_path_that_is_none_is_told_from_a_name() -> None:
