@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from mer_nas.errors import ConfigError, MerNasError, StudyError, shown, unknown
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.trust import asking
+from mer_nas.turns import one_at_a_time
 
 if TYPE_CHECKING:
     import optuna
@@ -194,6 +195,7 @@ class Study:
         state = StudyState(folder, folder.origin(), looking=True)  # it may be somebody's share
         return [finalist for finalist, _ in state.finalists] or state.ranked()
 
+    @one_at_a_time
     def resume(
         self, *words: str, anew: bool = False, on_event: Listener | None = None, **settings: Any
     ) -> Study:
@@ -224,6 +226,7 @@ class Study:
         clips = load_clips(changed, on_event=on_event)
         return Study(self.folder, run(folder, clips, on_event, command, changed, anew=anew))
 
+    @one_at_a_time
     def plan(
         self, *words: str, anew: bool = False, on_event: Listener = ignore, **settings: Any
     ) -> Plan:
@@ -263,6 +266,7 @@ class Study:
         _refuse_stale(changed)
         return changed, (*words, *more)
 
+    @one_at_a_time
     def plan_export(self, rank: int | str = 1, *words: str, anew: bool = False) -> Plan:
         """Return what `export` would train and how long that takes; make and train nothing.
 
@@ -284,6 +288,7 @@ class Study:
         changed = extended(folder.settings(), words)
         return plan_export(folder, changed, list_clips(changed), rank, anew=anew)
 
+    @one_at_a_time
     def export(
         self,
         rank: int | str = 1,
@@ -334,6 +339,7 @@ class Study:
 
         return LiveServer(StudyFolder(self.folder), port)
 
+    @one_at_a_time
     def write_report(self) -> Report:
         """Write the report anew from storage and ledger, train nothing; return it.
 
@@ -466,6 +472,7 @@ def schema(group: str, space: str | None = None) -> Tree:
 # Spaces and candidates ------------------------------------------------------------------------
 
 
+@one_at_a_time
 def check(*words: str, **settings: Any) -> CheckedSpace:
     """Read a space, build its points and references, draw from it; train nothing.
 
@@ -482,6 +489,7 @@ def check(*words: str, **settings: Any) -> CheckedSpace:
     return check(resolved.space, resolved.trainer, drawn=resolved.study.sampler != "points")
 
 
+@one_at_a_time
 def systems(space: str) -> list[System]:
     """Return the published systems of a space: its points and references, built and counted.
 
@@ -522,6 +530,7 @@ def point(name: str, *words: str, **settings: Any) -> Candidate:
     return candidate(resolved.space, name, resolved.trainer, resolved.trainer_words)
 
 
+@one_at_a_time
 def system(name: str, *words: str, **settings: Any) -> System:
     """Return a published point or reference of a space, built and counted; see `point`."""
     from mer_nas.systems import published_system
@@ -530,6 +539,7 @@ def system(name: str, *words: str, **settings: Any) -> System:
     return published_system(resolved.space, name)
 
 
+@one_at_a_time
 def build(candidate: Candidate, classes: int) -> Classifier:
     """Return the freshly initialised network of a candidate.
 
@@ -550,6 +560,7 @@ def build(candidate: Candidate, classes: int) -> Classifier:
     return Classifier(candidate.architecture, classes)
 
 
+@one_at_a_time
 def diagram(candidate: Candidate, classes: int = 3, width: int = 94) -> str:
     """Return the network of a candidate as a drawing of text, at most so wide, or 46 letters.
 
@@ -562,6 +573,7 @@ def diagram(candidate: Candidate, classes: int = 3, width: int = 94) -> str:
     return Diagram.of(candidate.architecture, classes).as_text(width)
 
 
+@one_at_a_time
 def time_candidate(candidate: Candidate, classes: int = 3) -> Timing:
     """Measure how long a training step and a clip at inference take on this machine."""
     from mer_nas.evaluation.timing import clock
@@ -654,6 +666,7 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
 # Studies --------------------------------------------------------------------------------------
 
 
+@one_at_a_time
 def search(*words: str, on_event: Listener | None = None, **settings: Any) -> Study:
     """Search, retrain the best, export them and write the report, as `mer-nas search` does.
 
@@ -677,6 +690,7 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
         return Study(folder.path, run(folder, clips, on_event))
 
 
+@one_at_a_time
 def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
     """Return what `search` would do and how long it would take; make and train nothing.
 
@@ -713,6 +727,7 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
     return Study(found.path)
 
 
+@one_at_a_time
 def evaluate(
     *words: str,
     point: str | None = None,
@@ -743,6 +758,7 @@ def evaluate(
     return evaluate(resolved, clips, point, seeds, on_event)
 
 
+@one_at_a_time
 def leaderboard(
     *words: str,
     folder: str | Path,
@@ -789,6 +805,7 @@ def leaderboard(
     )
 
 
+@one_at_a_time
 def plan_evaluation(
     *words: str,
     point: str | None = None,
@@ -832,6 +849,7 @@ def compare(*words: str | Path | Study, picture: str | Path | None = None) -> Co
     return found
 
 
+@one_at_a_time
 def reproduce(
     report: str | Path, *words: str, trust: bool = False, on_event: Listener = ignore
 ) -> Reproduction:
@@ -863,6 +881,7 @@ def reproduce(
         return reproduce(reported, clips, on_event)
 
 
+@one_at_a_time
 def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> Plan:
     """Return what `reproduce` would train and how long that takes; make and train nothing.
 
@@ -888,6 +907,7 @@ def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> P
 # Exports --------------------------------------------------------------------------------------
 
 
+@one_at_a_time
 def export(
     study: str | Path,
     rank: int | str = 1,
@@ -964,6 +984,7 @@ def predict(
     return found
 
 
+@one_at_a_time
 def load_model(folder: str | Path, *, trust: bool = False) -> LoadedModel:
     """Rebuild the network of an export in this process.
 

@@ -25,6 +25,7 @@ LAYERS = [
         "registry",
         "rank_pooling",
         "templates",
+        "turns",
     },
     {"config"},
     {"space"},

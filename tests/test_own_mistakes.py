@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("registries")
 def checked(tmp_path: Path) -> Callable[..., None]:
     """Checks a space around the network, with its files as they are given."""
 
-    def checking(network: str = NETWORK, beside: str = BESIDE) -> None:
+    def checking(network: str = NETWORK, beside: str = BESIDE, lr: float = 1e-3) -> None:
         (tmp_path / "mine.py").write_text(network)
         (tmp_path / "beside.py").write_text(beside)
         tree = {
@@ -54,7 +54,8 @@ def checked(tmp_path: Path) -> Callable[..., None]:
             "extensions": ["mine.py"],
             "architecture": {"network": {"kind": "mine", "width": {"choice": [2, 4]}}},
         }
-        check(SearchSpace.read(tree, "mine.yaml", tmp_path), TrainerConfig(name="plain"))
+        trainer = TrainerConfig(name="plain", lr=lr)
+        check(SearchSpace.read(tree, "mine.yaml", tmp_path), trainer)
 
     return checking
 
@@ -121,7 +122,12 @@ def test_what_fails_in_a_step_is_told_with_the_last_own_line(
         (
             "nn.Linear(width, classes)",
             "nn.LazyLinear(classes)",
-            "a training step of mine with noise: ValueError: Attempted to use an uninitialized par",
+            AT + "build gives Mine; one without lazy layers, whose sizes nobody knows, would be r",
+        ),
+        (
+            "nn.Linear(width, classes)",
+            "nn.Sequential(nn.Linear(width, classes), __import__('torch').jit.ScriptModule())",
+            AT + r"build gives Mine; one of which torch\.jit has compiled no part would be right",
         ),
         (
             "self.conv, self.out = nn.Conv2d(channels, width, 3, 4), nn",
@@ -137,6 +143,13 @@ def test_what_cannot_be_trained_or_kept_is_told(
     assert old in NETWORK
     with pytest.raises(MerNasError, match=message):
         checked(NETWORK.replace(old, new))
+
+
+def test_a_learning_rate_that_breaks_the_weights_is_told(checked: Callable[..., None]) -> None:
+    with pytest.raises(
+        MerNasError, match=r"mine with noise: with lr 1e\+300 its weights are no n"
+    ):
+        checked(lr=1e300)
 
 
 def test_a_constructor_may_change_the_lists_that_it_is_given(checked: Callable[..., None]) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from mer_nas.architectures.beside import PREFIX
 from mer_nas.architectures.blocks.base import SLOTS, Block, BuildContext, Shape
@@ -103,7 +105,8 @@ def ask_block(block: Block, context: BuildContext, method: str) -> Any:
         found = constructed(answer) if method == "build" else answer()
     right = _wanted(block, method, found)
     if right:
-        raise _error(block, context, f"{method} gives {shown(found)}; {right} would be right")
+        gives = type(found).__name__ if isinstance(found, nn.Module) else shown(found)
+        raise _error(block, context, f"{method} gives {gives}; {right} would be right")
     if method == "build" and (built := _built.get()) is not None:
         built.append(_Built(found, block, context))
     return found
@@ -113,13 +116,24 @@ def _wanted(block: Block, method: str, found: object) -> str:
     """Return what a method should have given; empty where it has."""
     match method:
         case "build":
-            return "" if isinstance(found, nn.Module) else "a torch.nn.Module"
+            return _wanted_of_module(found)
         case "shape":
             return "" if isinstance(found, Shape) else "a Shape"
         case "repair" | "canonical":
             slot = _slot_of(block)
             fits = _fits(found, slot) if slot else isinstance(found, Block)
             return "" if fits else f"a block of the slot {slot}"
+    return ""
+
+
+def _wanted_of_module(found: object) -> str:
+    """Return what should have been built; empty for what can be counted, copied and drawn."""
+    if not isinstance(found, nn.Module):
+        return "a torch.nn.Module"
+    if any(map(is_lazy, (*found.parameters(), *found.buffers()))):
+        return "one without lazy layers, whose sizes nobody knows,"
+    if any(isinstance(module, torch.jit.ScriptModule) for module in found.modules()):
+        return "one of which torch.jit has compiled no part"
     return ""
 
 

@@ -43,14 +43,14 @@ class Deployed(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = deployed(network).cpu().float()
+        self.network = deployed(network).cpu()
         self.eval()
         self.requires_grad_(False)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the logits (B, K) of B clips."""
         logits: Tensor = self.network(*inputs)
-        return logits
+        return logits if logits.dtype == torch.float32 else logits.float()
 
 
 def write_onnx(

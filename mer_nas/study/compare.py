@@ -263,6 +263,6 @@ def _notes(
     versions = {row.code_version for row in rows}
     if len(versions) > 1:
         yield (
-            "measured by different versions of the code that decides scores: "
-            + ", ".join(sorted(versions))
+            "measured by different versions of the code that decides scores, files of a space's "
+            "own among it: " + ", ".join(sorted(versions))
         )

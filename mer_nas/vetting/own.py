@@ -106,6 +106,10 @@ def _answers_as_its_state(network: Architecture, trainer: TrainerConfig) -> bool
         targets = Targets(torch.arange(_CLIPS) % _CLASSES, torch.zeros(_CLIPS, len(ACTION_UNITS)))
         with own.checked(_CLIPS):
             fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
+            if not all(weight.isfinite().all() for weight in built.parameters()):
+                raise TrainingDiverged(
+                    f"with lr {trainer.lr:g} its weights are no numbers after it"
+                )
             answers = built.eval()(*clips.values())
         torch.manual_seed(1)
         other = Network(network, _CLASSES).eval()

@@ -186,7 +186,8 @@ def test_a_drawn_network_takes_the_frames_there_are(write: Callable[..., Path]) 
 
 
 def test_the_diagram_shows_the_modules_with_what_leaves_them(write: Callable[..., Path]) -> None:
-    write()
+    linear = "nn.Linear(width * size * size, classes)"
+    write(linear, f"nn.utils.parametrizations.weight_norm({linear})")
     lines = Diagram.of(parse({"network": {"kind": "shallow"}}), 3).as_text().splitlines()
     modules = [line.strip("│ ").split("  ") for line in lines if line.startswith("│ ")]
     shown = [(words[0], words[-1].strip()) for words in modules if len(words) > 1]
@@ -195,7 +196,7 @@ def test_the_diagram_shows_the_modules_with_what_leaves_them(write: Callable[...
         ("conv Conv2d", "4 x 28 x 28"),
         ("norm BatchNorm2d", "4 x 28 x 28"),
         ("drop Dropout", str(4 * 28 * 28)),
-        ("out Linear", "3"),
+        ("out ParametrizedLinear", "3"),  # and not what makes its weights
         ("logits", "3 classes"),
     ]
 

@@ -45,8 +45,13 @@ class Habitual(nn.Module):
     def __init__(self, how: str) -> None:
         super().__init__()
         self.how, self.last = how, None
+        if how == "hooks":
+            self.scale = nn.Parameter(torch.ones(()))
+            self.scale.register_hook(lambda gradient: 0.1 * gradient)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.how == "hooks":
+            return self.scale * x
         if self.how == "looks" and x.mean() > 0:
             return 2 * x
         if self.how == "remembers":
@@ -173,6 +178,7 @@ def test_only_a_small_network_gains_on_a_cpu_and_every_one_on_a_gpu(candidate: C
         ("none", ""),
         ("looks", "RuntimeError: vmap: It looks like you're attempting to use a Tensor in some "),
         ("remembers", "its modules remember something in themselves: "),
+        ("hooks", "a hook of its own sees the gradients of "),
         ("dices", "its blocks draw random numbers of Python or NumPy"),
         ("draws", "RuntimeError: vmap: called random operation"),
     ],

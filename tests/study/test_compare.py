@@ -359,7 +359,8 @@ def test_what_limits_the_comparison_is_said(one: Path) -> None:
     assert notes == (
         "the networks read other inputs of the same clips, so the fingerprints differ: "
         "0000000000000000, fedcba9876543210",
-        "measured by different versions of the code that decides scores: 0123456789ab, ba9876543210",
+        "measured by different versions of the code that decides scores, files of a space's own "
+        "among it: 0123456789ab, ba9876543210",
     )
 
 

@@ -221,6 +221,8 @@ def parts_of(block: WholeNetwork, context: BuildContext) -> list[Part]:
         for name, inner in modules.items():
 
             def note(_: nn.Module, __: object, found: object, name: str = name) -> None:
+                if isinstance(found, tuple) and found:  # a recurrent layer gives its state, too
+                    found = found[0]
                 shapes[name] = tuple(found.shape[1:]) if isinstance(found, Tensor) else ()
 
             inner.register_forward_hook(note)
@@ -233,16 +235,21 @@ def parts_of(block: WholeNetwork, context: BuildContext) -> list[Part]:
 
 def _level(module: nn.Module) -> dict[str, nn.Module]:
     """Return the modules at the deepest level at which they are few enough, by name."""
-    found = dict(module.named_children())
+    found = _children(module)
     while True:
         deeper = {
             f"{name}.{child}" if child else name: inner
             for name, outer in found.items()
-            for child, inner in (dict(outer.named_children()) or {"": outer}).items()
+            for child, inner in (_children(outer) or {"": outer}).items()
         }
         if len(deeper) > MOST_PARTS or deeper.keys() == found.keys():
             return found
         found = deeper
+
+
+def _children(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules that a clip goes through in a module, and not those of its weights."""
+    return {name: child for name, child in module.named_children() if name != "parametrizations"}
 
 
 def as_map(numbers: Tensor) -> Tensor:
