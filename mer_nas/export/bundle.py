@@ -15,8 +15,9 @@ from mer_nas.architectures import Network, deployed
 from mer_nas.architectures.cost import Cost
 from mer_nas.architectures.extensions import COPIES, copy_files, copy_names
 from mer_nas.architectures.shapes import without_numbers
+from mer_nas.architectures.user_blocks import block_line, describe
 from mer_nas.data.clips import Array, ClipSet, Divisors, divided
-from mer_nas.errors import ExportError
+from mer_nas.errors import ExportError, MerNasError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import clock_network
 from mer_nas.export import manifest as manifests
@@ -67,8 +68,26 @@ def export_networks(
         extensions: Files with blocks of the user's own, which are copied into it.
 
     Raises:
-        ExportError: The ONNX graph differs from the network, or the folder holds other things.
+        ExportError: The ONNX graph differs from the network, a block of the user's own fails, or
+            the folder holds other things.
     """
+    try:
+        return _exported(members, clips, folder, facts, extensions)
+    except MerNasError:
+        raise
+    except Exception as error:  # code of the user's own may fail of anything
+        if not block_line(error):
+            raise
+        raise ExportError(f"{folder}: {describe(error)}") from error
+
+
+def _exported(
+    members: Sequence[TrainedMember],
+    clips: ClipSet,
+    folder: Path,
+    facts: Provenance,
+    extensions: Sequence[Path],
+) -> Exported:
     shared = union_of_inputs([member.candidate for member in members], clips)
     network = Deployed(_assembled(members, clips, shared))
     units, names = _units(clips), tuple(shared)

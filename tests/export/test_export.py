@@ -553,6 +553,22 @@ def test_a_network_that_no_graph_can_hold_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("registries")
+def test_a_network_of_the_users_own_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "alone.py").write_text(
+        "from torch import nn\nfrom mer_nas.architectures import network\n\n"
+        "@network('alone')\nclass Alone(nn.Module):\n"
+        "    def __init__(self, channels: int, classes: int) -> None:\n"
+        "        super().__init__()\n"
+        "    def __deepcopy__(self, memo):\n        raise KeyError('one is enough')\n"
+    )
+    architectures.load_extensions([tmp_path / "alone.py"], trust=True)
+    candidate = Candidate.parse({"architecture": {"network": {"kind": "alone"}}}, "alone")
+    built = architectures.Network(candidate.architecture, 3)
+    with pytest.raises(ExportError, match=r"export: alone\.py, line 9: KeyError: 'one is enough'"):
+        export(built, candidate, CLIPS, tmp_path / "export")
+
+
 class Rows(nn.Module):
     """Torch's own recurrent layer over the rows of a picture, in both directions."""
 
