@@ -15,20 +15,23 @@ typed configuration; and every setting of the study under its own name.
 >>> api.evaluate(point="prog_s", trainer={"epochs": 1}, **small).protocol
 '3 subject groups'
 
-Long work tells `on_event` what happens (`mer_nas.search.events`). What is heavy is imported when
-it is called for.
+Long work tells `on_event`, if it is given, what happens (`mer_nas.search.events`). What is heavy
+is imported when it is called for.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_nas.errors import ConfigError, MerNasError, StudyError, shown, unknown
-from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.config.arguments import argument
+from mer_nas.errors import ConfigError, ExportError, MerNasError, StudyError, shown, unknown
+from mer_nas.files import ensure_folder, place
+from mer_nas.search.events import Listener, Note, listening
 from mer_nas.trust import asking
 from mer_nas.turns import one_at_a_time
 
@@ -100,12 +103,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Study:
-    """A search that has been run, or that was interrupted."""
+    """A search that has been run, or that was interrupted.
+
+    Whatever takes the path of a study takes the study itself: as a path it is its folder.
+    """
 
     folder: Path
     failed: int = field(default=0, compare=False)
     """What failed in the session that returned it: trials, repetitions of the final stage, outer
     groups, the export."""
+
+    def __post_init__(self) -> None:
+        """Let a text be the folder, too."""
+        object.__setattr__(self, "folder", place(self.folder, "folder", StudyError))
+
+    def __fspath__(self) -> str:
+        """Return where it lies."""
+        return str(self.folder)
 
     def __repr__(self) -> str:
         """Return where it lies and, once it has a report, what won."""
@@ -218,8 +232,8 @@ class Study:
         from mer_nas.study.notebook import in_notebook
         from mer_nas.study.run import run
 
-        on_event = on_event or in_notebook()
-        folder = StudyFolder(self.folder)
+        on_event = in_notebook() if on_event is None else listening(on_event)
+        folder, anew = StudyFolder(self.folder), argument(bool, anew, "resume.anew")
         changed, words = self._extended(words, settings)
         flags = ["--anew"] * anew
         command = shlex.join(["mer-nas", "resume", str(self.folder), *words, *flags])
@@ -228,7 +242,7 @@ class Study:
 
     @one_at_a_time
     def plan(
-        self, *words: str, anew: bool = False, on_event: Listener = ignore, **settings: Any
+        self, *words: str, anew: bool = False, on_event: Listener | None = None, **settings: Any
     ) -> Plan:
         """Return what `resume` would do and how long it would take; make and train nothing.
 
@@ -246,6 +260,7 @@ class Study:
         from mer_nas.study.folder import StudyFolder
         from mer_nas.study.plans.resume import plan_resume
 
+        on_event, anew = listening(on_event), argument(bool, anew, "plan.anew")
         changed, _ = self._extended(words, settings)
         return plan_resume(
             StudyFolder(self.folder), changed, list_clips(changed), on_event, anew=anew
@@ -284,7 +299,7 @@ class Study:
         from mer_nas.study.plans.export import plan_export
         from mer_nas.study.resume import extended
 
-        folder = StudyFolder(self.folder)
+        folder, anew = StudyFolder(self.folder), argument(bool, anew, "plan_export.anew")
         changed = extended(folder.settings(), words)
         return plan_export(folder, changed, list_clips(changed), rank, anew=anew)
 
@@ -294,7 +309,7 @@ class Study:
         rank: int | str = 1,
         *words: str,
         anew: bool = False,
-        on_event: Listener = ignore,
+        on_event: Listener | None = None,
     ) -> Path:
         """Train a finalist, or the members of the ensemble, on all clips; return the folder.
 
@@ -305,6 +320,7 @@ class Study:
             on_event: Is told of the training.
 
         Raises:
+            ConfigError: A word or an argument is wrong.
             ExportError: There is no finalist of this rank, or no ensemble.
             StudyError: The study still runs, or the clips or the code are not its own.
         """
@@ -314,6 +330,7 @@ class Study:
         from mer_nas.study.folder import StudyFolder
         from mer_nas.study.resume import extended
 
+        on_event, anew = listening(on_event), argument(bool, anew, "export.anew")
         folder = StudyFolder(self.folder)
         refuse_driven(folder.path)
         clips = load_clips(extended(folder.settings(), words), on_event=on_event)
@@ -414,36 +431,40 @@ def presets(group: str) -> dict[str, str]:
     """
     from mer_nas.config import presets
 
-    if group not in presets.FOLDERS:
-        raise ConfigError(unknown("group", group, presets.FOLDERS))
+    if group not in GROUPS:
+        raise ConfigError(unknown("group", group, GROUPS))
     return {name: presets.summary(group, name) for name in presets.names(group)}
 
 
-def copy_preset(group: str, name: str, folder: Path = Path()) -> Path:
+def copy_preset(group: str, name: str, folder: str | Path = ".") -> Path:
     """Copy a preset to a folder, to be changed there; return the file.
 
     Raises:
-        ConfigError: There is no such preset, or the file exists.
+        ConfigError: There is no such preset, the file exists, or the folder cannot be made.
     """
     from mer_nas.config import presets
     from mer_nas.files import write
 
-    if group not in presets.FOLDERS:
+    if group not in GROUPS:
         raise ConfigError(
-            f"{group}{'=' * bool(name)}{name}: {unknown('group', group, presets.FOLDERS)}; "
+            f"{group}{'=' * bool(name)}{name}: {unknown('group', group, GROUPS)}; "
             "space=moe would be right"
         )
     file = presets.find(group, name)
-    target = folder / file.name
+    target = place(folder, "folder", ConfigError) / file.name
     if target.exists():
         raise ConfigError(f"{target}: the file exists and is left as it is")
-    folder.mkdir(parents=True, exist_ok=True)
+    ensure_folder(target.parent)
     write(target, file.read_text(encoding="utf-8"))
     return target
 
 
 def as_yaml(tree: Tree) -> str:
-    """Return a plain tree as YAML that every group's files are read from."""
+    """Return a plain tree as YAML that every group's files are read from.
+
+    Raises:
+        ConfigError: It holds what is no plain value.
+    """
     from mer_nas.config.presets import dump
 
     return dump(tree)
@@ -588,14 +609,10 @@ def _refuse_unbuildable(candidate: object, classes: object) -> None:
     if not isinstance(candidate, Candidate):
         raise ConfigError(f"candidate={shown(candidate)}: one of `point(NAME)` would be right")
     if type(classes) is not int or classes < 2:
-        raise ConfigError(f"classes={classes}: a whole number of 2 or more would be right")
+        raise ConfigError(f"classes={shown(classes)}: a whole number of 2 or more would be right")
 
 
 # Data -----------------------------------------------------------------------------------------
-
-
-def _no_progress(done: int, of: int) -> None:
-    """Tell nobody."""
 
 
 def layouts() -> list[Any]:
@@ -606,7 +623,7 @@ def layouts() -> list[Any]:
 
 
 def check_data(
-    *words: str, progress: Callable[[int, int], None] = _no_progress, **settings: Any
+    *words: str, progress: Callable[[int, int], None] | None = None, **settings: Any
 ) -> CheckReport:
     """Read a data set and every frame of it; compare with the official counts.
 
@@ -617,12 +634,13 @@ def check_data(
     """
     from mer_nas.data.checks.check import check_data
 
+    told = listening(progress, "progress")
     resolved, _ = _resolved(words, settings)
     study = resolved.study
-    return check_data(resolved.data, progress, study.folds, study.seed)
+    return check_data(resolved.data, told, study.folds, study.seed)
 
 
-def synthesize(progress: Callable[[int, int], None] = _no_progress, **options: Any) -> int:
+def synthesize(progress: Callable[[int, int], None] | None = None, **options: Any) -> int:
     """Write synthetic clips in the official form of a data set; return how many there are.
 
     Args:
@@ -637,7 +655,8 @@ def synthesize(progress: Callable[[int, int], None] = _no_progress, **options: A
     from mer_nas.data.synthesis import Synthesis
     from mer_nas.data.synthesis.official import synthesize
 
-    return synthesize(validate(Synthesis, options, "synthesize"), progress)
+    told = listening(progress, "progress")
+    return synthesize(validate(Synthesis, options, "synthesize"), told)
 
 
 def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
@@ -655,8 +674,7 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
     from mer_nas.search.preparing import preparer
 
     resolved, _ = _resolved(words, settings)
-    out = Path(str(file).removeprefix("out="))
-    check_picture(out, "out=")
+    out = check_picture(file.removeprefix("out=") if isinstance(file, str) else file, "out=")
     # Only synthetic clips are sure to have action units; who asks others in vain is refused.
     units = resolved.data.kind == "synthetic"
     needs = Needs("the picture", GALLERY_INPUTS, action_units=units)
@@ -682,8 +700,8 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
     from mer_nas.study.notebook import in_notebook
     from mer_nas.study.run import run
 
+    on_event = in_notebook() if on_event is None else listening(on_event)
     resolved, words = _resolved(words, settings)
-    on_event = on_event or in_notebook()
     clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]), on_event)
     with tentative(folder):
@@ -691,7 +709,7 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
 
 
 @one_at_a_time
-def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
+def plan(*words: str, on_event: Listener | None = None, **settings: Any) -> Plan:
     """Return what `search` would do and how long it would take; make and train nothing.
 
     >>> plan(space="moe", study="standard").tree["folds"]
@@ -700,12 +718,13 @@ def plan(*words: str, on_event: Listener = ignore, **settings: Any) -> Plan:
     from mer_nas.study.clips import list_clips
     from mer_nas.study.plans.search import plan_search
 
+    on_event = listening(on_event)
     resolved, _ = _resolved(words, settings)
     return plan_search(resolved, list_clips(resolved), on_event)
 
 
-def load_study(folder: str | Path, *, trust: bool = False) -> Study:
-    """Return the study in a folder, or of a name under `runs`.
+def load_study(folder: str | Path | Study, *, trust: bool = False) -> Study:
+    """Return the study in a folder, or of a name under `runs`; a study is itself.
 
     Args:
         folder: The study.
@@ -720,11 +739,11 @@ def load_study(folder: str | Path, *, trust: bool = False) -> Study:
     from mer_nas.study.folder import find_study
     from mer_nas.trust import require
 
-    found = find_study(str(folder))
+    found = find_study(folder)
     with asking(trust):
         if found.settings_file.is_file():  # else whatever is done with it says what is missing
             require(wishes(found.settings().space.extensions))
-    return Study(found.path)
+    return folder if isinstance(folder, Study) else Study(found.path)
 
 
 @one_at_a_time
@@ -732,7 +751,7 @@ def evaluate(
     *words: str,
     point: str | None = None,
     seeds: int = 1,
-    on_event: Listener = ignore,
+    on_event: Listener | None = None,
     **settings: Any,
 ) -> Evaluated:
     """Measure one candidate under the protocol of `study.folds`; finished folds are kept.
@@ -751,6 +770,7 @@ def evaluate(
     from mer_nas.study.clips import load_clips
     from mer_nas.study.evaluate import evaluate
 
+    on_event = listening(on_event)
     words, point, seeds = _asked(words, point, seeds)
     resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
     clips = load_clips(resolved, point, on_event)
@@ -765,7 +785,7 @@ def leaderboard(
     seeds: int = 2,
     hours: float = 2.0,
     plan: bool = False,
-    on_event: Listener = ignore,
+    on_event: Listener | None = None,
     **settings: Any,
 ) -> Leaderboard:
     """Measure every named network under the protocol of `study.folds`.
@@ -784,8 +804,11 @@ def leaderboard(
     Raises:
         ConfigError: A word is wrong, or no named network reads what the data give.
     """
-    from mer_nas.study.leaderboard_run import measure_leaderboard
+    from pydantic import PositiveFloat
 
+    on_event, at = listening(on_event), place(folder, "folder", ConfigError)
+    hours = argument(PositiveFloat, hours, "leaderboard.hours")
+    planned = argument(bool, plan, "leaderboard.plan")
     words, point, seeds = _asked(words, None, seeds)
     if point is not None:
         raise ConfigError("a leaderboard holds every named network; no point= would be right")
@@ -793,15 +816,12 @@ def leaderboard(
     each = [{}] if one else [{"space": name} for name in presets("space")]
     spaces = [_resolved(words, settings | space, also=("seeds",))[0] for space in each]
     told = [word for word in words if not word.startswith(("data.root=", "ray."))]
-    line = ["mer-nas", "evaluate", "--leaderboard", str(folder), *told, f"seeds={seeds}"]
+    line = ["mer-nas", "evaluate", "--leaderboard", str(at), *told, f"seeds={seeds}"]
+    command = f"{shlex.join(line)} --hours {hours:g}"
+    from mer_nas.study.leaderboard_run import measure_leaderboard  # who errs waits for no torch
+
     return measure_leaderboard(
-        spaces,
-        Path(folder),
-        seeds,
-        hours,
-        command=f"{shlex.join(line)} --hours {hours:g}",
-        planned=plan,
-        on_event=on_event,
+        spaces, at, seeds, hours, command=command, planned=planned, on_event=on_event
     )
 
 
@@ -835,30 +855,31 @@ def compare(*words: str | Path | Study, picture: str | Path | None = None) -> Co
     from mer_nas.report.charts.canvas import check_picture
     from mer_nas.study.compare import compare_candidates
 
-    if picture is not None:
-        check_picture(Path(picture), "--picture ")
+    file = None if picture is None else check_picture(picture, "--picture ")
     for word in words:
-        if not isinstance(word, str | Path | Study):
+        if not isinstance(word, str | os.PathLike):
             raise ConfigError(f"compare: {shown(word)}; a path, a name or a study would be right")
-    named = [str(word.folder if isinstance(word, Study) else word) for word in words]
-    found = compare_candidates(named)
-    if picture is not None:
+    found = compare_candidates([os.fspath(word) for word in words])
+    if file is not None:
         from mer_nas.study.forest_plot import forest_plot
 
-        forest_plot(found, Path(picture))
+        forest_plot(found, file)
     return found
 
 
 @one_at_a_time
 def reproduce(
-    report: str | Path, *words: str, trust: bool = False, on_event: Listener = ignore
+    report: str | Path | Study,
+    *words: str,
+    trust: bool = False,
+    on_event: Listener | None = None,
 ) -> Reproduction:
     """Train the winner of a report again and compare every number that follows from it.
 
     Of an ensemble every member is trained, and all are combined seed by seed.
 
     Args:
-        report: The file, a folder that holds one, or the name of a study under `runs`.
+        report: The file, a folder that holds one, a study, or the name of one under `runs`.
         *words: What is another here: "data.root=DIR", "trainer.device=cpu", "ray.workers=4".
         trust: Whether the Python files that the report names may be run.
         on_event: Is told what happens.
@@ -873,8 +894,9 @@ def reproduce(
     from mer_nas.study.reproduction.reported_result import read_reported_result
     from mer_nas.study.reproduction.reproduce import contradicted, reproduce
 
+    on_event = listening(on_event)
     with asking(trust):
-        reported = read_reported_result(str(report), words)
+        reported = read_reported_result(report, words)
         if (refuted := contradicted(reported, on_event)) is not None:
             return refuted
         clips = load_clips(reported.settings, on_event=on_event)
@@ -882,7 +904,7 @@ def reproduce(
 
 
 @one_at_a_time
-def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> Plan:
+def plan_reproduction(report: str | Path | Study, *words: str, trust: bool = False) -> Plan:
     """Return what `reproduce` would train and how long that takes; make and train nothing.
 
     Args:
@@ -900,7 +922,7 @@ def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> P
     from mer_nas.study.reproduction.reported_result import read_reported_result
 
     with asking(trust):
-        reported = read_reported_result(str(report), words)
+        reported = read_reported_result(report, words)
         return plan_reproduction(reported, list_clips(reported.settings))
 
 
@@ -909,11 +931,11 @@ def plan_reproduction(report: str | Path, *words: str, trust: bool = False) -> P
 
 @one_at_a_time
 def export(
-    study: str | Path,
+    study: str | Path | Study,
     rank: int | str = 1,
     *words: str,
     anew: bool = False,
-    on_event: Listener = ignore,
+    on_event: Listener | None = None,
 ) -> Path:
     """Export a finalist or the ensemble of a study, as `Study.export` does; return the folder."""
     return load_study(study).export(rank, *words, anew=anew, on_event=on_event)
@@ -929,10 +951,12 @@ def hub_folder(export: str | Path, folder: str | Path) -> Path:
     """
     from mer_nas.export.hub import write_hub_folder
 
-    return write_hub_folder(Path(export), Path(folder))
+    return write_hub_folder(
+        place(export, "export", ExportError), place(folder, "folder", ExportError)
+    )
 
 
-def open_export(folder: str | Path) -> Model:
+def open_export(folder: str | Path | Study) -> Model:
     """Return what was exported, or a study's answer, ready to run without torch.
 
     The answer of a study is its ensemble where it hands that over, else its winner.
@@ -942,11 +966,11 @@ def open_export(folder: str | Path) -> Model:
     """
     from mer_nas.prediction.model import Model
 
-    return Model.open(Path(folder))
+    return Model.open(place(folder, "folder", ExportError))
 
 
 def predict(
-    model: str | Path | Model,
+    model: str | Path | Study | Model,
     clip: str | Path,
     *,
     onset: int | None = None,
@@ -964,23 +988,34 @@ def predict(
         onset: Number of the frame where the motion begins.
         apex: Number of the frame where it is largest; by default it is looked for.
         offset: Number of the frame where it has ended.
-        fps: Frames per second.
+        fps: Frames per second, above 0.
         cropped: Whether frames show nothing but the face.
-        picture: File for a picture of the flow, and of where the network looked.
+        picture: File for a picture of the flow, and of where the network looked: .svg, .png or
+            .pdf.
 
     Raises:
+        ConfigError: What is said of the frames, or the file of the picture, is wrong.
         ExportError: The folder holds no export.
         DataError: The clip cannot be read or prepared.
     """
+    from mer_nas.config.base import validate
     from mer_nas.prediction.clip_input import Given
+    from mer_nas.prediction.model import Model
     from mer_nas.prediction.predict import predict
 
-    opened = open_export(model) if isinstance(model, str | Path) else model
-    found, inputs = predict(opened, str(clip), Given(onset, apex, offset, fps, cropped))
+    said = {"onset": onset, "apex": apex, "offset": offset, "fps": fps, "cropped": cropped}
+    given = validate(Given, said, "predict")
+    if picture is not None:
+        from mer_nas.report.charts.canvas import check_picture
+
+        file = check_picture(picture, "--picture ", makes_folder=True)
+    if not isinstance(model, Model):
+        model = Model.open(place(model, "model", ExportError))
+    found, inputs = predict(model, str(clip), given)
     if picture is not None:
         from mer_nas.prediction.picture import draw
 
-        draw(opened.folder, found, inputs, Path(picture))
+        draw(model.folder, found, inputs, file)
     return found
 
 
@@ -1002,7 +1037,7 @@ def load_model(folder: str | Path, *, trust: bool = False) -> LoadedModel:
     from mer_nas.export import load
 
     with asking(trust):
-        return load(Path(folder))
+        return load(place(folder, "folder", ExportError))
 
 
 def _resolved(
@@ -1038,13 +1073,9 @@ def _asked(
     """Return the words but for `point=` and `seeds=`, and these, wherever they stand."""
     from mer_nas.config import overrides
 
-    plain = overrides.parse(words).plain
-    if "seeds" in plain:
-        seeds = overrides.value(plain["seeds"], "seeds")
-    if type(seeds) is not int or seeds < 1:
-        raise ConfigError(f"seeds={seeds}: a whole number of 1 or more would be right")
+    read = overrides.parse(words)
     rest = tuple(word for word in words if word.partition("=")[0] not in ("point", "seeds"))
-    return rest, plain.get("point", point), seeds
+    return rest, read.plain.get("point", point), overrides.whole(read, "seeds", seeds)
 
 
 def _load_blocks(space: str | None) -> None:

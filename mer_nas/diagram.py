@@ -12,6 +12,7 @@ from html import escape
 from mer_nas.architectures import Architecture, Block, NetworkPath, Path, WholeNetwork
 from mer_nas.architectures.blocks.network import parts_of
 from mer_nas.architectures.walk import BEHIND, Visit, walk
+from mer_nas.config.arguments import argument
 from mer_nas.inputs import READABLE, whole_input
 
 WIDTH = 94
@@ -90,7 +91,11 @@ class Diagram:
         """Return the drawing, its lines at most `width` characters long, or 46 if that is less.
 
         Paths stand beside one another where there is room, else below.
+
+        Raises:
+            ConfigError: The width is no whole number.
         """
+        width = argument(int, width, "diagram.width")
         aside = [self.aside] * bool(self.aside)
         several = len(self.columns) > 1
         if several and width < WIDTH:

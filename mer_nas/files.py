@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import click
 import psutil
 
-from mer_nas.errors import MerNasError, shown
+from mer_nas.errors import ConfigError, MerNasError, shown
 
 MAX_TEXT = 64 * 2**20
 """Bytes of the largest text that is read whole: the report of a long search takes a few MiB."""
@@ -31,7 +31,7 @@ MAX_DEPTH = 100
 """How deep mappings and lists may be nested in a file: those written here stay below 20."""
 
 
-def place(word: str | Path, where: str, raises: type[MerNasError]) -> Path:
+def place(word: str | os.PathLike[str], where: str, raises: type[MerNasError]) -> Path:
     """Return the path that a user wrote, from whose `~` the home folder has been made.
 
     Args:
@@ -40,9 +40,11 @@ def place(word: str | Path, where: str, raises: type[MerNasError]) -> Path:
         raises: What a mistake is to the caller.
 
     Raises:
-        raises: Nobody could find it: more characters than a name may have, a NUL, a `~` of nobody
-            here, or a folder on the way that may not be entered.
+        raises: It is no path, or nobody could find it: more characters than a name may have, a
+            NUL, a `~` of nobody here, or a folder on the way that may not be entered.
     """
+    if not isinstance(word, str | os.PathLike):
+        raise raises(f"{where}: a path would be right, not {shown(word)}")
     try:
         path = Path(word).expanduser()
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -275,6 +277,23 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def ensure_folder(folder: Path, where: str = "") -> None:
+    """Make a folder, and those above it, where they are not there.
+
+    Args:
+        folder: What is made.
+        where: What named it, for the message: "--picture ".
+
+    Raises:
+        ConfigError: It cannot be made, as below a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        raise ConfigError(f"{where}{folder}: no folder can be made there: {text}") from None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from mer_nas import trust
 from mer_nas.config import overrides, presets
+from mer_nas.config.arguments import scalar
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.config.keys import keys
 from mer_nas.data.config import DataConfig, OwnData, PrecomputedFlow, RecordedData, SyntheticData
@@ -228,9 +229,12 @@ def _as_word(value: Any, key: str) -> str:
     try:
         if isinstance(value, str) and overrides.value(value, key) == value:
             return value
-        return json.dumps(value, allow_nan=False, ensure_ascii=False)
-    except (ConfigError, TypeError, ValueError):
-        raise ConfigError(f"{key}={shown(value)}: no setting can have such a value") from None
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, default=scalar)
+    except (ConfigError, TypeError, ValueError, RecursionError):
+        raise ConfigError(
+            f"{key}={shown(value)}: no setting can have such a value; a text, a finite number, "
+            "True, False, None, or a list or mapping of these would be right"
+        ) from None
 
 
 def _unknown_keyword(key: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from mer_nas import files
-from mer_nas.errors import ConfigError, Untrusted
+from mer_nas.errors import ConfigError, Untrusted, shown
 
 FOLDER = "trusted"
 """Where agreements are kept, in the user's own folder: a file each, named by what it is about."""
@@ -60,10 +60,17 @@ def asking(answer: Answer | bool) -> Iterator[None]:
     """Let `answer` decide on wishes within a `with` statement: one answer for all, or a question.
 
     False leaves it to whoever decided before.
+
+    Raises:
+        ConfigError: It is neither; a text such as "no" agrees to nothing.
     """
     if answer is False:
         yield
         return
+    if answer is not True and not callable(answer):
+        raise ConfigError(
+            f"trust={shown(answer)}: True, False, or a function that is asked would be right"
+        )
     token = _answer.set(answer if callable(answer) else lambda _: True)
     try:
         yield

@@ -162,6 +162,16 @@ def test_seeds_and_ranks_are_whole_numbers(refused: Refused, tiny: list[str]) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("hours", "right"), [("-1", "greater than 0"), ("nan", "a finite number")]
+)
+def test_the_hours_of_a_row_are_a_number_above_nothing(
+    refused: Refused, tiny: list[str], hours: str, right: str
+) -> None:
+    said = refused("evaluate", "--leaderboard", "board", *tiny, "--hours", hours)
+    assert said == f"leaderboard.hours: input should be {right}, not {float(hours)}"
+
+
 def test_an_unknown_study(refused: Refused, here: Path) -> None:
     folder = here / "runs" / "first"
     folder.mkdir(parents=True)

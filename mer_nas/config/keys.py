@@ -40,7 +40,6 @@ class Key(NamedTuple):
         return self.about.split(". ")[0].rstrip(".")
 
 
-@cache
 def keys(group: str) -> tuple[Key, ...]:
     """Return the settings of a group, those of its parts after each part.
 
@@ -54,6 +53,11 @@ def keys(group: str) -> tuple[Key, ...]:
     """
     if group not in GROUPS:
         raise ConfigError(unknown("group", group, GROUPS))
+    return _keys(group)
+
+
+@cache
+def _keys(group: str) -> tuple[Key, ...]:
     file = resources.files("mer_nas").joinpath("config", "schemas", f"{group}.json")
     schema = json.loads(file.read_text(encoding="utf-8"))
     found: dict[str, Key] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mer_nas.config import reader
+from mer_nas.config.arguments import scalar
 from mer_nas.errors import ConfigError, shown
 from mer_nas.files import MAX_DEPTH
 
@@ -40,12 +41,12 @@ def parse(words: Iterable[str]) -> _Overrides:
     _Overrides(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
 
     Raises:
-        ConfigError: A word holds no `=`, or nothing before it.
+        ConfigError: A word is no text, holds no `=`, or nothing before it.
     """
     plain: dict[str, str] = {}
     dotted: dict[str, Any] = {}
     for word in words:
-        key, equals, text = word.partition("=")
+        key, equals, text = word.partition("=") if isinstance(word, str) else ("", "", "")
         if not equals or not key.strip("."):
             raise ConfigError(f"{shown(word)}: a word of the form key=value would be right")
         if key.count(".") >= MAX_DEPTH or len(text) > reader.MAX_LENGTH:
@@ -73,6 +74,23 @@ def value(text: str, key: str) -> Any:
     named = key.rpartition(".")[2] in reader.NAMES and not isinstance(found, list | dict)
     plain = isinstance(found, str) and text.lstrip()[:1] not in _STYLED
     return text.strip() or None if plain or (named and not isinstance(found, str)) else found
+
+
+def whole(read: _Overrides, key: str, otherwise: object) -> int:
+    """Return the whole number of 1 or more that a plain word names, or else what stands for it.
+
+    >>> whole(parse(["seeds=3"]), "seeds", 1), whole(parse([]), "seeds", 1)
+    (3, 1)
+
+    Raises:
+        ConfigError: It is none; a word is shown as it was written.
+    """
+    word = read.plain.get(key)
+    found = scalar(otherwise) if word is None else value(word, key)
+    if type(found) is not int or found < 1:
+        told = shown(otherwise) if word is None else word
+        raise ConfigError(f"{key}={told:.100}: a whole number of 1 or more would be right")
+    return found
 
 
 _STYLED = ("'", '"', "|", ">", "!", "&")

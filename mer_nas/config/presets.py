@@ -69,7 +69,7 @@ def summary(group: str, name: str) -> str:
     return prose.split(". ")[0].rstrip(".")
 
 
-def find(group: str, word: str) -> Traversable:
+def find(group: str, word: str | Path) -> Traversable:
     """Return the file that `group=word` means.
 
     A path, or a file name ending in .yaml that exists here, is that file; anything else is the
@@ -78,6 +78,11 @@ def find(group: str, word: str) -> Traversable:
     Raises:
         ConfigError: There is neither such a file nor such a preset.
     """
+    if not isinstance(word, str | Path):
+        raise ConfigError(
+            f"{group}={shown(word)}: the name of a preset, or a YAML file, would be right"
+        )
+    word = str(word)
     path = files.place(word, group, ConfigError)
     if path.suffix in {".yaml", ".yml"} and path.exists():
         return path
@@ -135,16 +140,25 @@ def dump(tree: Tree, *, compact: bool = False) -> str:
     Args:
         tree: What is written.
         compact: Whether a mapping without further ones in it takes one line.
+
+    Raises:
+        ConfigError: It holds what no YAML here can say.
     """
     style = None if compact else False
-    return yaml.dump(
-        tree,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=96,
-        default_flow_style=style,
-    )
+    try:
+        return yaml.dump(
+            tree,
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=96,
+            default_flow_style=style,
+        )
+    except yaml.representer.RepresenterError as error:
+        raise ConfigError(
+            f"{shown(error.args[-1])} has no place in YAML; a text, a number, True, False, None, "
+            "or a list or mapping of these would be right"
+        ) from None
 
 
 class _Dumper(yaml.SafeDumper):
@@ -185,4 +199,6 @@ _Dumper.add_representer(float, _float)
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(list, _list)
 _Dumper.add_representer(tuple, lambda dumper, value: _list(dumper, list(value)))
+for _kind in (bytes, set):  # our reader takes no tag
+    _Dumper.add_representer(_kind, yaml.SafeDumper.represent_undefined)
 _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign]

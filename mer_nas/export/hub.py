@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mer_nas.errors import ExportError
 from mer_nas.export.manifest import FILE, Manifest, read_manifest
+from mer_nas.files import ensure_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -38,7 +39,7 @@ def write_hub_folder(export: Path, folder: Path) -> Path:
     text = (export / CARD).read_text(encoding="utf-8")
     for name in [FILE, *manifest.files]:
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(target.parent)
         shutil.copyfile(export / name, target)
     head = _head(manifest)
     (folder / README).write_text(f"---\n{head}\n---\n{text}", encoding="utf-8")

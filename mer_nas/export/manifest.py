@@ -27,7 +27,7 @@ from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.preprocess.config import Preparation
 from mer_nas.errors import ExportError, shown
 from mer_nas.export.origin import Provenance
-from mer_nas.wording import count
+from mer_nas.wording import count, some
 
 FORMAT: Final = "mer-nas model 3"
 BEFORE: Final = "mer-nas model 2"
@@ -249,6 +249,11 @@ class Manifest(Config):
         return content
 
 
+def exports_in(folder: Path) -> list[str]:
+    """Return the exports that lie in a folder, each as a path."""
+    return sorted(str(file.parent) for file in folder.glob(f"*/{FILE}"))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the export in `folder`.
 
@@ -259,6 +264,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / FILE
     if not path.is_file():
+        if inner := exports_in(folder) or exports_in(folder / "export"):
+            raise ExportError(f"{folder}: there are exports in it; {some(inner)} would be right")
         raise ExportError(f"{folder}: no {FILE} here; `mer-nas export STUDY` writes such a folder")
     text = files.read_text(path, ExportError, MAX_MANIFEST).replace("\r\n", "\n")
     tree = presets.parse(text, str(path))

@@ -3,9 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import BeforeValidator, PositiveFloat
 
+from mer_nas.config.arguments import scalar
+from mer_nas.config.base import Config
 from mer_nas.data.annotations.folders import readable
 from mer_nas.data.preprocess.frame_readers import FrameReader, Stills, Video
 from mer_nas.data.preprocess.frames import Listing
@@ -18,18 +22,21 @@ from mer_nas.wording import count, some
 _RIGHT = "a video, a folder of frames, or two images as ONSET,APEX would be right"
 
 
-@dataclass(frozen=True)
-class Given:
+Number = Annotated[int | None, BeforeValidator(scalar)]
+"""Of a frame; a table of numpy or pandas gives its own kind."""
+
+
+class Given(Config):
     """What the user says of a clip; None where nothing was said.
 
     In a folder frames are numbered as the ends of their file names are, in a video from 0.
     """
 
-    onset: int | None = None
-    apex: int | None = None
-    offset: int | None = None
+    onset: Number = None
+    apex: Number = None
+    offset: Number = None
 
-    fps: float | None = None
+    fps: Annotated[PositiveFloat | None, BeforeValidator(scalar)] = None
     """Frames per second of a folder, or instead of what a video says."""
     cropped: bool = False
     """Whether frames show nothing but the face, so that none has to be found."""

@@ -12,7 +12,7 @@ from mer_nas.data.preprocess.pipeline import Clip, prepare
 from mer_nas.data.sources.precomputed import read_flow
 from mer_nas.errors import DataError, ExportError
 from mer_nas.export.graph import Graph, open_graph
-from mer_nas.export.manifest import FILE, GRAPH, InputSpec, Manifest, read_manifest
+from mer_nas.export.manifest import GRAPH, InputSpec, Manifest, exports_in, read_manifest
 from mer_nas.files import place
 from mer_nas.inputs import DYNAMIC_IMAGE
 from mer_nas.prediction.clip_input import ClipInput
@@ -136,8 +136,6 @@ def _export_in(folder: Path) -> Path:
     if not folder.is_dir():
         found = "this is a file" if folder.is_file() else "there is no such folder"
         raise ExportError(f"{folder}: {found}; an exported model is a folder")
-    if not (folder / FILE).exists() and (inner := _exports_in(folder)):
-        raise ExportError(f"{folder}: there are exports in it; {some(inner)} would be right")
     return folder
 
 
@@ -146,16 +144,12 @@ def _answer_of(study: Path) -> Path:
     ensemble = study / "export" / "ensemble"
     if ensemble.is_dir() and read_manifest(ensemble).provenance.handed_over:
         return ensemble
-    winner, others = study / "export" / "rank1", _exports_in(study / "export")
+    winner, others = study / "export" / "rank1", exports_in(study / "export")
     if winner.is_dir():
         return winner
     if others:
         raise ExportError(f"{study}: its winner is not exported; there are {some(others)}")
     raise ExportError(f"{study}: this study has exported nothing; `mer-nas export {study}` does")
-
-
-def _exports_in(folder: Path) -> list[str]:
-    return sorted(str(file.parent) for file in folder.glob(f"*/{FILE}"))
 
 
 def _fitted(values: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:

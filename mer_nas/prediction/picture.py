@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from mer_nas.data.preprocess.make_inputs import flow_rgb
 from mer_nas.export.rebuild import load
-from mer_nas.files import naming
+from mer_nas.files import ensure_folder
 from mer_nas.inputs import FLOW
 from mer_nas.prediction.model import Inputs
 from mer_nas.prediction.predict import Prediction
-from mer_nas.report.charts.canvas import style
+from mer_nas.report.charts.canvas import save, style
 
 Image = NDArray[np.float64]
 SIDE = 2.2
@@ -29,15 +29,16 @@ SIDE = 2.2
 
 
 def draw(model: Path, prediction: Prediction, inputs: Inputs, file: Path) -> None:
-    """Write a PNG: a row for each input, what it shows and where the network looked.
+    """Write a picture: a row for each input, what it shows and where the network looked.
 
     Args:
         model: Folder of the export.
         prediction: What the network said.
         inputs: What it saw.
-        file: The PNG; its folder is made.
+        file: Ends in .svg, .png or .pdf; its folder is made.
 
     Raises:
+        ConfigError: Its folder cannot be made.
         ExportError: The network cannot be rebuilt from the folder.
     """
     looked = attention(model, prediction, inputs)
@@ -55,9 +56,8 @@ def draw(model: Path, prediction: Prediction, inputs: Inputs, file: Path) -> Non
             for axis, (title, image, colours) in zip(line, [*panels, last], strict=False):
                 axis.imshow(image, cmap=colours)
                 axis.set_title(title)
-        with naming(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(file, dpi=120)
+        ensure_folder(file.parent, "--picture ")
+        save(figure, file, dpi=120)
 
 
 def attention(model: Path, prediction: Prediction, inputs: Inputs) -> Mapping[str, Image]:

@@ -7,7 +7,9 @@ exists once the last fold of a candidate has been read.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, ParamSpec
+
+from mer_nas.errors import ConfigError, shown
 
 Stage = Literal["search", "final"]
 Outcome = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
@@ -162,7 +164,24 @@ Event = (
     | Note
 )
 Listener = Callable[[Event], None]
+P = ParamSpec("P")
 
 
-def ignore(event: Event) -> None:
-    """Take an event and do nothing with it."""
+def ignore(*_: object, **__: object) -> None:
+    """Take whatever happens and do nothing with it."""
+
+
+def listening(given: Callable[P, None] | None, argument: str = "on_event") -> Callable[P, None]:
+    """Return who is told what happens; where that is None, nobody is.
+
+    Raises:
+        ConfigError: It cannot be called; the message names the argument.
+    """
+    if given is None:
+        return ignore
+    if not callable(given):
+        raise ConfigError(
+            f"{argument}={shown(given)}: a function that is told what happens, or None, would be "
+            "right"
+        )
+    return given

@@ -398,17 +398,20 @@ def tentative(folder: StudyFolder) -> Iterator[None]:
         raise
 
 
-def find_study(word: str) -> StudyFolder:
+def find_study(word: str | os.PathLike[str]) -> StudyFolder:
     """Return the study that `word` names: a folder, or a name under `runs`.
 
     Raises:
         StudyError: There is none; the message lists those there are.
     """
-    for path in (Path(word), RUNS / word):
+    named = files.place(word, "study", StudyError)
+    for path in (named, RUNS / named):
         if (path / "origin.json").is_file():
             return StudyFolder(path)
     names = [file.parent.name for file in RUNS.glob("*/origin.json")]
-    raise StudyError(f"{unknown('study', word, names)}; a study's folder would be right too")
+    raise StudyError(
+        f"{unknown('study', os.fspath(word), names)}; a study's folder would be right too"
+    )
 
 
 def _final(settings: Settings, clips: ClipSet) -> Protocol | None:

@@ -19,7 +19,7 @@ from mer_nas.data.needs import Needs
 from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
-from mer_nas.files import write
+from mer_nas.files import ensure_folder, write
 from mer_nas.search.alternatives import Draft, predicted_seconds
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.pace import Pace
@@ -130,7 +130,7 @@ def measure_leaderboard(
     )
     if planned:
         return board
-    folder.mkdir(parents=True, exist_ok=True)
+    ensure_folder(folder)
     for entry in order:
         if not entry.why and not (folder / entry.name / EVALUATION).is_file():
             on_event(Note(f"{entry.name}: about {duration(3600 * entry.hours)}"))

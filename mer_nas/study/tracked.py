@@ -48,7 +48,7 @@ def tracker_named(word: str) -> TrackerName:
         ConfigError: There is none; the message lists those there are, and guesses.
     """
     names: dict[str, TrackerName] = {name: name for name in get_args(TrackerName)}
-    if word not in names:
+    if word not in list(names):
         raise ConfigError(unknown("tracker", word, names))
     return names[word]
 

@@ -19,7 +19,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
 from typing import Any, Self
 
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, shown
 from mer_nas.report.page import watching_script
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.live import LivePage
@@ -133,8 +133,10 @@ class LiveServer:
         token = secrets.token_urlsafe(24)
         try:
             self._server = _Server(port, token)
-        except (OSError, OverflowError) as error:
-            raise ConfigError(f"--port {port}: {_unusable(error)}; without, a free one") from None
+        except (OSError, OverflowError, TypeError) as error:
+            raise ConfigError(
+                f"--port {shown(port)}: {_unusable(error)}; without, a free one"
+            ) from None
         try:
             self._server.page = LivePage(folder)
         except BaseException:
@@ -170,8 +172,8 @@ class LiveServer:
         self.close()
 
 
-def _unusable(error: OSError | OverflowError) -> str:
-    if isinstance(error, OverflowError):
+def _unusable(error: OSError | OverflowError | TypeError) -> str:
+    if not isinstance(error, OSError):
         return "a port is a number from 0 to 65535"
     if error.errno == errno.EADDRINUSE:
         return "another program listens there; another port would be right"

@@ -10,6 +10,8 @@ import onnx
 import pytest
 from click.testing import Result
 
+from mer_nas import api
+from mer_nas.errors import ExportError
 from mer_nas.export.manifest import read_manifest
 
 Call = Callable[..., Result]
@@ -197,10 +199,15 @@ def test_what_was_assumed_of_a_folder_is_said(
     ]
 
 
-@pytest.mark.parametrize("rate", ["nan", "inf", "1e400"])
-def test_a_frame_rate_that_is_no_number(call: Call, model: Path, frames: Path, rate: str) -> None:
-    said = refused(call, model, frames / "clip0", "--fps", rate)
-    assert said.endswith(f"--fps {float(rate)}: a finite number above 0 would be right")
+@pytest.mark.parametrize(
+    ("rate", "right"),
+    [("nan", "a finite number"), ("1e400", "a finite number"), ("-5", "greater than 0")],
+)
+def test_a_frame_rate_that_is_none_is_refused_once(
+    call: Call, model: Path, frames: Path, rate: str, right: str
+) -> None:
+    said = refused(call, model, frames / "clip0", frames / "clip1", "--fps", rate)
+    assert said == f"mer-nas: predict.fps: input should be {right}, not {float(rate)}"
 
 
 def test_a_folder_of_exports_names_them(call: Call, model: Path, frames: Path) -> None:
@@ -214,6 +221,8 @@ def test_a_folder_of_exports_names_them(call: Call, model: Path, frames: Path) -
     assert refused(call, study / "export", frames / "clip0").endswith(
         f"{study / 'export'}: there are exports in it; {second} would be right"
     )
+    with pytest.raises(ExportError, match=f"{study}: there are exports in it; {second} would be"):
+        api.load_model(api.Study(study))
     assert "model.onnx: this is a file; an exported model is a folder" in refused(
         call, second / "model.onnx", frames / "clip0"
     )

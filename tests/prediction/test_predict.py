@@ -18,6 +18,7 @@ import pytest
 from click.testing import Result
 from numpy.typing import NDArray
 
+from mer_nas import api
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.export.manifest import read_manifest
@@ -66,6 +67,8 @@ def test_a_folder_and_a_pair_of_its_frames_get_the_same_answer(
     two = json.loads(call("predict", str(trained[0]), pair, "--json").stdout)["clips"][0]
     assert whole["probabilities"] == two["probabilities"]
     assert (whole["onset"], whole["apex"], whole["apex_source"]) == (1, 5, "given")
+    by_table = api.predict(trained[0], frames / "clip1", apex=np.int64(5))  # type: ignore[arg-type]
+    assert by_table.probabilities == whole["probabilities"]
 
 
 def test_the_table_says_what_was_used_and_which_score_to_expect(

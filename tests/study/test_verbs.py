@@ -90,6 +90,7 @@ def test_export_of_another_rank_and_of_one_that_there_is_not(call: Call, study: 
     assert refused.stderr == (f"mer-nas: rank=3: {study} has 2 finalists; 1 is the winner\n")
     for word, message in [
         ("rank=first", "rank=first: a whole number of 1 or more would be right"),
+        ("rank=", "rank=: a whole number of 1 or more would be right"),
         ("rnk=2", "no key is called 'rnk'; known: data.root, rank. Did you mean 'rank'?"),
         (
             "trainer.lr=1",

@@ -76,8 +76,6 @@ def _named(words: tuple[str, ...]) -> tuple[int | str, list[str]]:
             raise ConfigError(unknown("key", key, known))
     if "rank" in read.plain and len(rest) < len(words):
         raise ConfigError(f"{ENSEMBLE} rank={read.plain['rank']}: one of them would be right")
-    rank = overrides.value(read.plain.get("rank", "1"), "rank")
-    if not isinstance(rank, int):
-        raise ConfigError(f"rank={rank}: a whole number of 1 or more would be right")
+    rank = overrides.whole(read, "rank", 1)
     place = rank if len(rest) == len(words) else ENSEMBLE
     return place, [word for word in words if word.startswith("data.root")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from mer_nas import api
 from mer_nas.cli.lines import columns, say
 from mer_nas.cli.options import trusting
 from mer_nas.errors import ConfigError, MerNasError
+from mer_nas.files import ensure_folder
 
 if TYPE_CHECKING:
     from mer_nas.export.manifest import Manifest
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--onset", type=int, help="Number of the frame where the motion begins.")
 @click.option("--apex", type=int, help="Number of the frame where it is largest.")
 @click.option("--offset", type=int, help="Number of the frame where it has ended.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames per second.")
+@click.option("--fps", type=float, help="Frames per second.")
 @click.option("--cropped", is_flag=True, help="Frames show nothing but the face; find none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
@@ -63,10 +63,8 @@ def verb(
     """
     if as_json and as_csv:
         raise ConfigError("--json --csv: one of them would be right")
-    if fps is not None and not math.isfinite(fps):
-        raise ConfigError(f"--fps {fps}: a finite number above 0 would be right")
     if picture is not None:
-        _make(Path(picture))
+        ensure_folder(Path(picture), "--picture ")
     network = api.open_export(model)
     found: list[Prediction] = []
     failed: list[str] = []
@@ -103,18 +101,10 @@ def verb(
     elif found:
         click.echo(_table(network.manifest, found))
         say(network.manifest.expectation())
-    for message in failed:
+    for message in dict.fromkeys(failed):  # one of an option holds for every clip
         say(f"mer-nas: {message}", err=True)
     if failed:
         sys.exit(2)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        text = (error.strerror or str(error)).lower()
-        raise ConfigError(f"--picture {folder}: no folder can be made there: {text}") from None
 
 
 def _picture(clip: str, place: int) -> str:

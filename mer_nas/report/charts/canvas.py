@@ -14,6 +14,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mer_nas.errors import ConfigError
-from mer_nas.files import naming
+from mer_nas.files import naming, place
 
 BLUE, ORANGE, GREEN, INK, GREY, PALE = (
     "#0072b2", "#d55e00", "#009e73", "#24292f", "#8c959f", "#d8dee4",
@@ -81,23 +82,29 @@ def style(name: str, settings: Mapping[Any, Any] = STYLE) -> Iterator[None]:
         yield
 
 
-def check_picture(file: Path, word: str) -> None:
-    """Refuse a file that cannot hold a picture, before anything is computed.
+def check_picture(given: str | PathLike[str], word: str, *, makes_folder: bool = False) -> Path:
+    """Return the file of a picture; refuse what cannot be one before anything is computed.
 
     Args:
-        file: Where the picture shall lie.
+        given: Where the picture shall lie.
         word: What named it on the command line: "--picture ", "out=".
+        makes_folder: Whether its folder is made where it is missing.
 
     Raises:
-        ConfigError: Its ending names no kind of picture, or its folder is missing.
+        ConfigError: It is no path, or a folder; its ending names no kind of picture, or its
+            folder is missing.
     """
+    file = place(given, word.rstrip(" ="), ConfigError)
+    if file.is_dir():
+        raise ConfigError(f"{word}{file}: this is a folder; a file in it would be right")
     if file.suffix.lower() not in PICTURE_ENDINGS:
         raise ConfigError(
             f"{word}{file}: ends in {file.suffix or 'nothing'}; "
             f"one of {', '.join(PICTURE_ENDINGS)} would be right"
         )
-    if not file.parent.is_dir():
+    if not makes_folder and not file.parent.is_dir():
         raise ConfigError(f"{word}{file}: there is no folder {file.parent}")
+    return file
 
 
 def save(figure: Figure, file: Path, dpi: int = 160) -> None:

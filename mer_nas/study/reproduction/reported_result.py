@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 from mer_nas import trust
@@ -12,6 +13,7 @@ from mer_nas.architectures.extensions import load_extensions, stand_in
 from mer_nas.config import overrides
 from mer_nas.config.base import validate
 from mer_nas.errors import ConfigError, StudyError, unknown
+from mer_nas.files import place
 from mer_nas.report import (
     Report,
     SeedScores,
@@ -84,7 +86,7 @@ class ReportedResult:
         return sum(not why_taken(place) for place in places)
 
 
-def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult:
+def read_reported_result(word: str | PathLike[str], words: Sequence[str] = ()) -> ReportedResult:
     """Return what a report claims.
 
     Args:
@@ -127,8 +129,8 @@ def read_reported_result(word: str, words: Sequence[str] = ()) -> ReportedResult
     )
 
 
-def _file(word: str) -> Path:
-    path = Path(word)
-    if not path.exists() and (RUNS / word).is_dir():
-        path = RUNS / word
+def _file(word: str | PathLike[str]) -> Path:
+    path = place(word, "report", StudyError)
+    if not path.exists() and (RUNS / path).is_dir():
+        path = RUNS / path
     return path / JSON if path.is_dir() else path
