@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,12 @@ def parse(words: Iterable[str]) -> _Overrides:
     _Overrides(plain={'space': 'moe'}, dotted={'trainer.lr': 0.001})
 
     Raises:
-        ConfigError: A word is no text, holds no `=`, or nothing before it.
+        ConfigError: A word is no text, holds no `=`, or nothing before it; or one sets the whole
+            of what another sets a part of.
     """
     plain: dict[str, str] = {}
     dotted: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for word in words:
         key, equals, text = word.partition("=") if isinstance(word, str) else ("", "", "")
         if not equals or not key.strip("."):
@@ -53,9 +55,36 @@ def parse(words: Iterable[str]) -> _Overrides:
             raise ConfigError(f"{shown(word)}: no setting has so long a name or value")
         if "." in key:
             dotted[key] = value(text, key)
+            said[key] = word
         else:
             plain[key] = text
+    _refuse_contradictions(said)
     return _Overrides(plain, dotted)
+
+
+def _refuse_contradictions(said: Mapping[str, str]) -> None:
+    """Refuse words, by their dotted keys, of which one sets the whole and another a part of it.
+
+    Whichever came last would undo the other: none switches off what a part would switch on.
+    """
+    mistakes = [
+        f"{shown(said[whole])} and {shown(said[part])} contradict one another: the first sets all "
+        f"of {whole}, the second a part of it; one of them would be right"
+        for part in said
+        for whole in _parents(part)
+        if whole in said
+    ]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def _parents(key: str) -> list[str]:
+    """Return the keys that a dotted key lies below, the outermost first.
+
+    >>> _parents("study.final.seeds")
+    ['study', 'study.final']
+    """
+    return [key[:place] for place, letter in enumerate(key) if letter == "."]
 
 
 def value(text: str, key: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from mer_nas.config import overrides
 from mer_nas.config.base import validate
 from mer_nas.errors import ConfigError
-from mer_nas.settings import resolve
+from mer_nas.settings import resolve, worded
 from mer_nas.training.config import TrainerConfig
 
 
@@ -90,6 +90,40 @@ def test_words_are_told_apart_and_read_as_yaml() -> None:
 def test_a_word_without_key_or_equals_sign_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="a word of the form key=value would be right"):
         overrides.parse([word])
+
+
+@pytest.mark.parametrize(
+    ("whole", "part"),
+    [
+        ("study.final=none", "study.final.candidates=3"),
+        ("study.final={candidates: 3}", "study.final.ensemble.members=3"),
+        ("trainer.augment.own=null", "trainer.augment.own.dim=1"),
+    ],
+)
+def test_words_that_set_a_whole_and_a_part_of_it_contradict_one_another(
+    whole: str, part: str
+) -> None:
+    key = whole.partition("=")[0]
+    for words in ([whole, part], [part, "study.trials=3", whole]):
+        with pytest.raises(ConfigError) as refused:
+            overrides.parse(words)
+        assert str(refused.value) == (
+            f"{whole!r} and {part!r} contradict one another: the first sets all of {key}, the "
+            "second a part of it; one of them would be right"
+        )
+
+
+def test_of_one_key_twice_the_last_holds_and_a_preset_goes_with_its_settings() -> None:
+    words = ["study=quick", "study.final=none", "study.finale=1", "study.final={seeds: 2}"]
+    assert overrides.parse(words).dotted == {"study.final": {"seeds": 2}, "study.finale": 1}
+
+
+def test_keywords_contradict_one_another_as_words_do() -> None:
+    words, _ = worded({"final": "none", "study": {"final": {"seeds": 2}}})
+    with pytest.raises(
+        ConfigError, match=r"^'study\.final=none' and 'study\.final\.seeds=2' contra"
+    ):
+        resolve(words)
 
 
 def test_a_text_in_a_word_is_taken_whole_and_a_name_as_it_stands() -> None:
