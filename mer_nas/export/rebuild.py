@@ -108,8 +108,9 @@ def _rebuilt(built: Sequence[Architecture], found: Manifest) -> nn.Module:
 
 
 def _weights(folder: Path, found: Manifest) -> dict[str, torch.Tensor]:
+    content = found.content(folder, WEIGHTS)
     try:
-        return safetensors.torch.load(found.content(folder, WEIGHTS))
+        return safetensors.torch.load(content)
     except Exception as error:  # what is no tensor fails in torch, each in its own way
         raise ExportError(
             f"{folder / WEIGHTS}: not readable as safetensors: {error}; {AGAIN}"
