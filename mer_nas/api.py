@@ -22,7 +22,6 @@ is imported when it is called for.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from mer_nas.config.arguments import argument
 from mer_nas.errors import ConfigError, ExportError, MerNasError, StudyError, shown, unknown
 from mer_nas.files import ensure_folder, place
 from mer_nas.search.events import Listener, Note, listening
+from mer_nas.shell import command_line
 from mer_nas.trust import asking
 from mer_nas.turns import one_at_a_time
 
@@ -236,7 +236,7 @@ class Study:
         folder, anew = StudyFolder(self.folder), argument(bool, anew, "resume.anew")
         changed, words = self._extended(words, settings)
         flags = ["--anew"] * anew
-        command = shlex.join(["mer-nas", "resume", str(self.folder), *words, *flags])
+        command = command_line("mer-nas", "resume", self.folder, *words, *flags)
         clips = load_clips(changed, on_event=on_event)
         return Study(self.folder, run(folder, clips, on_event, command, changed, anew=anew))
 
@@ -703,7 +703,7 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
     on_event = in_notebook() if on_event is None else listening(on_event)
     resolved, words = _resolved(words, settings)
     clips = load_clips(resolved, on_event=on_event)
-    folder = create(resolved, clips, shlex.join(["mer-nas", "search", *words]), on_event)
+    folder = create(resolved, clips, command_line("mer-nas", "search", *words), on_event)
     with tentative(folder):
         return Study(folder.path, run(folder, clips, on_event))
 
@@ -816,8 +816,8 @@ def leaderboard(
     each = [{}] if one else [{"space": name} for name in presets("space")]
     spaces = [_resolved(words, settings | space, also=("seeds",))[0] for space in each]
     told = [word for word in words if not word.startswith(("data.root=", "ray."))]
-    line = ["mer-nas", "evaluate", "--leaderboard", str(at), *told, f"seeds={seeds}"]
-    command = f"{shlex.join(line)} --hours {hours:g}"
+    board = command_line("mer-nas", "evaluate", "--leaderboard", at, *told, f"seeds={seeds}")
+    command = f"{board} --hours {hours:g}"
     from mer_nas.study.leaderboard_run import measure_leaderboard  # who errs waits for no torch
 
     return measure_leaderboard(

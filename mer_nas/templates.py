@@ -5,12 +5,14 @@ and in Markdown no tag, link, picture, heading, list, row, cell or piece of code
 """
 
 import re
-import shlex
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+
+from mer_nas.shell import command_line
 
 
 @cache
@@ -30,7 +32,7 @@ def templates(package: str, *, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=not html,
     )
-    environment.filters |= {"shell": lambda word: line(shlex.quote(str(word)))}
+    environment.filters |= {"shell": lambda word: line(command_line(Path(word)))}
     if not html:
         environment.filters |= {"code": code, "fenced": _fenced, "line": line}
     return environment

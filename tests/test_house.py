@@ -19,6 +19,7 @@ LAYERS = [
         "files",
         "inputs",
         "privacy",
+        "shell",
         "sources",
         "trust",
         "wording",
@@ -131,7 +132,7 @@ def test_the_command_line_calls_the_public_functions_and_nothing_beside_them() -
     add up to;
     and what interrupts it."""
     known = {
-        "api", "__version__", "errors", "files", "wording",
+        "api", "__version__", "errors", "files", "shell", "wording",
         "config", "config.overrides", "search.events", "search.interrupts", "search.progress",
     }  # fmt: skip
     for file in (PACKAGE / "cli").rglob("*.py"):

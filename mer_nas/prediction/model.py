@@ -16,6 +16,7 @@ from mer_nas.export.manifest import GRAPH, InputSpec, Manifest, exports_in, read
 from mer_nas.files import place
 from mer_nas.inputs import DYNAMIC_IMAGE
 from mer_nas.prediction.clip_input import ClipInput
+from mer_nas.shell import command_line
 from mer_nas.wording import brief, some
 
 Inputs = Mapping[str, NDArray[np.float32]]
@@ -149,7 +150,8 @@ def _answer_of(study: Path) -> Path:
         return winner
     if others:
         raise ExportError(f"{study}: its winner is not exported; there are {some(others)}")
-    raise ExportError(f"{study}: this study has exported nothing; `mer-nas export {study}` does")
+    command = command_line("mer-nas", "export", study)
+    raise ExportError(f"{study}: this study has exported nothing; `{command}` does")
 
 
 def _fitted(values: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:

@@ -72,9 +72,11 @@ def sqlite_url(folder: Path) -> str:
         ) from None
 
 
-def dashboard(storage: str) -> tuple[str, ...]:
+def dashboard(storage: str) -> tuple[str | Path, ...]:
     """Return the command that shows what is in a storage; none for what lies behind a proxy."""
-    return () if storage.startswith(PROXY) else ("optuna-dashboard", storage)
+    if storage.startswith(PROXY):
+        return ()
+    return ("optuna-dashboard", Path(storage) if storage.endswith(JOURNAL) else storage)
 
 
 @contextmanager

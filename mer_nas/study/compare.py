@@ -24,6 +24,7 @@ from mer_nas.config.base import Config, Tree
 from mer_nas.errors import DataError, StudyError
 from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
 from mer_nas.report import CandidateSummary
+from mer_nas.shell import command_line
 from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare_pairs, estimate
 from mer_nas.study.evaluate import PLACES
 from mer_nas.study.named_candidates import Measured, MeasuredIn, NamedCandidate, named_candidates
@@ -188,8 +189,9 @@ def _counts(first: NamedCandidate, candidate: NamedCandidate, measured: Measured
     subjects = list(candidate.source.data.subjects)
     if not all(len(scores.subjects) == len(subjects) > 0 for scores in measured.scores):
         raise StudyError(
-            f"{candidate.source.file}: holds no results by subject; `mer-nas report "
-            f"{candidate.source.file.parent}` writes it anew from the study"
+            f"{candidate.source.file}: holds no results by subject; "
+            f"`{command_line('mer-nas', 'report', candidate.source.file.parent)}` writes it anew "
+            "from the study"
         )
     order = [subjects.index(name) for name in first.source.data.subjects]
     counts = np.array([scores.subjects for scores in measured.scores], dtype=np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -32,6 +31,7 @@ from mer_nas.files import read_text, write
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.lock import refuse_driven
+from mer_nas.shell import command_line
 from mer_nas.study.attribution import attribution
 from mer_nas.study.ensemble import Ensemble
 from mer_nas.study.export_provenance import provenance_of
@@ -91,7 +91,7 @@ def exportable(
         refuse_other_clips(folder, origin, clips)
     else:
         word = at if isinstance(at, str) else f"rank={at}"
-        command = shlex.join(["mer-nas", "export", str(folder.path), word, "--anew"])
+        command = command_line("mer-nas", "export", folder.path, word, "--anew")
         otherwise = f", or train just what is exported with it: `{command}`"
         unchanged(folder, origin, clips, state.settings.space.extensions, otherwise)
     if isinstance(at, str):

@@ -22,7 +22,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -50,6 +49,7 @@ from mer_nas.search.pruners import build
 from mer_nas.search.samplers import build_sampler
 from mer_nas.search.storage import DATABASE, sqlite_url
 from mer_nas.settings import Settings
+from mer_nas.shell import command_line
 from mer_nas.sources import Sources
 from mer_nas.study.plans.forecast import decided
 from mer_nas.systems import grid
@@ -108,7 +108,7 @@ class StudyFolder:
     @property
     def resume(self) -> str:
         """The line of a shell that goes on with it."""
-        return shlex.join(["mer-nas", "resume", str(self.path)])
+        return command_line("mer-nas", "resume", self.path)
 
     @property
     def settings_file(self) -> Path:

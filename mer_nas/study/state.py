@@ -504,18 +504,22 @@ class StudyState:
         return None if self.ensemble is None else self.export_of(self.ensemble)
 
     def export_of(self, exported: Trial | Ensemble) -> Exported | None:
-        """Return the export of the winner, or of the ensemble, that was noted; none of another."""
+        """Return the export of the winner, or of the ensemble, that was noted; none of another.
+
+        Where it lies follows from where the study lies now.
+        """
         noted = self.noted.get(_noted_as(exported), {})
         if noted.get("of") != [exported.key, self.origin.code]:
             return None
-        return Exported.model_validate(noted["facts"])
+        lies = self.folder.export("ensemble" if isinstance(exported, Ensemble) else 1)
+        return Exported.model_validate({**noted["facts"], "folder": lies})
 
     def note_export(self, exported: Trial | Ensemble, export: Exported | None) -> None:
         """Keep what is to be said of the export of the winner or ensemble; None: there is none."""
         noted = {}
         if export is not None:
             of = [exported.key, self.origin.code]
-            noted = {"of": of, "facts": export.model_dump(mode="json")}
+            noted = {"of": of, "facts": export.model_dump(mode="json", exclude={"folder"})}
         self.note(_noted_as(exported), noted)
 
     def origin_of(self, trial: FrozenTrial) -> str:

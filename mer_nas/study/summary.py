@@ -40,6 +40,7 @@ from mer_nas.report import (
     TrialSummary,
 )
 from mer_nas.search.storage import dashboard
+from mer_nas.shell import command_line
 from mer_nas.statistics import Choose, Correction, correct_choice
 from mer_nas.study.nested import nested_estimate
 from mer_nas.study.selection_bias import assessed
@@ -327,7 +328,7 @@ def _importance(state: StudyState) -> tuple[dict[str, float] | None, str]:
 
 def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     """Return the commands worth running after a study."""
-    settings, path = state.settings, str(state.folder.path)
+    settings, path = state.settings, state.folder.path
     study, data = settings.study, _data_words(state)
     trials = 3 * (study.trials or len(state.trials))
     folds = study.final.folds if study.final else study.folds
@@ -344,15 +345,15 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
         real = (settings.space.place, "data=megc2019_flow", "data.root=DIR")
         steps.append((("mer-nas", "search", *real), "search on real flow images"))
     return tuple(
-        NextStep(command=shlex.join(words), purpose=why)
+        NextStep(command=command_line(*words), purpose=why)
         for words, why in steps
         if _names_what_is_there(words)
     )
 
 
-def _names_what_is_there(words: Sequence[str]) -> bool:
+def _names_what_is_there(words: Sequence[str | Path]) -> bool:
     """Whether the YAML files that a command names are there: they may have been moved."""
-    named = (word.partition("=")[2] for word in words)
+    named = (word.partition("=")[2] for word in words if isinstance(word, str))
     return all(Path(file).exists() for file in named if file.endswith((".yaml", ".yml")))
 
 

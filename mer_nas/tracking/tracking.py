@@ -24,6 +24,7 @@ from mer_nas.search.events import (
     Started,
     WorkersReady,
 )
+from mer_nas.shell import command_line
 from mer_nas.tracking.adapters import Tracker, open_tracker
 from mer_nas.tracking.ray_gauges import RayGauges
 from mer_nas.tracking.runs import News, StudyRuns, StudyWon
@@ -215,7 +216,7 @@ def track(runs: StudyRuns, name: TrackerName, report: Report | None) -> int:
 def _failed(name: TrackerName, error: BaseException, folder: Path) -> str:
     return (
         f"tracker {name}: {_line(error)}; the search goes on without it, and "
-        f"`mer-nas track {folder} {name}` makes up for it"
+        f"`{command_line('mer-nas', 'track', folder, name)}` makes up for it"
     )
 
 

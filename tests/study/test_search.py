@@ -235,6 +235,18 @@ def test_the_public_functions_read_what_the_command_line_left(
 
 def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_final_stage(
     searched: "Searched", study: Path, written_anew: Callable[[Path], bool]
+def test_a_study_that_was_moved_names_where_it_lies_now_and_what_a_shell_takes_for_a_path(
+    study: Path, here: Path
+) -> None:
+    moved = study.rename("-moved")
+    found = api.load_study(moved).write_report()
+    assert found.study.export is not None
+    assert found.study.export.folder == moved / "export" / "rank1"
+    assert found.study.next_steps[0].command == "mer-nas resume ./-moved study.trials=9"
+    for name in ("report.md", "report.html"):
+        assert "mer-nas reproduce ./-moved/report.json" in (moved / name).read_text()
+
+
 ) -> None:
     heard: list[object] = []
     words = [*searched.words, "study.final=none", "study.trials=1", "ray.workers=0"]

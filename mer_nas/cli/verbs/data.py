@@ -18,6 +18,7 @@ from mer_nas.cli.options import as_json, quiet, words
 from mer_nas.cli.output import drawn
 from mer_nas.config.overrides import parse, value
 from mer_nas.errors import ConfigError
+from mer_nas.shell import command_line
 from mer_nas.wording import count
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ def synthesize(words: tuple[str, ...], quiet: bool) -> None:
     with _bar("clips", quiet=quiet) as progress:
         clips = api.synthesize(progress, **tree)
     # Drawn faces fill the picture, and no detector knows them.
-    words_of_it = f"data={tree['layout']} data.root={tree['out']} data.pipeline.align=none"
+    named = (f"data={tree['layout']}", f"data.root={tree['out']}", "data.pipeline.align=none")
     click.echo(f"{count(clips, 'clip')} in {tree['out']}; next:")
-    click.echo(f"  mer-nas data check {words_of_it}")
-    click.echo(f"  mer-nas search {words_of_it}")
+    click.echo(f"  {command_line('mer-nas', 'data', 'check', *named)}")
+    click.echo(f"  {command_line('mer-nas', 'search', *named)}")
 
 
 @verb.command()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Scheme
@@ -11,6 +9,7 @@ from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Listener, Note, Opened, ignore
 from mer_nas.search.storage import dashboard
 from mer_nas.settings import Settings
+from mer_nas.shell import command_line
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.plans.forecast import Forecast
 from mer_nas.study.plans.plan import Plan
@@ -144,7 +143,7 @@ def _opening(folder: StudyFolder, settings: Settings, clips: ClipSet) -> str:
         f"everything lies in {folder.path}; Ctrl-C stops, `{folder.resume}` goes on",
     ]
     if words := dashboard(folder.storage(study)):
-        lines.append(f"watch the trials: {shlex.join(words)}")
+        lines.append(f"watch the trials: {command_line(*words)}")
     return "\n".join(lines)
 
 
