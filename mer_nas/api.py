@@ -696,12 +696,13 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
             (`trials=20`).
     """
     from mer_nas.study.clips import load_clips
-    from mer_nas.study.folder import create, tentative
+    from mer_nas.study.folder import create, refuse_taken, tentative
     from mer_nas.study.notebook import in_notebook
     from mer_nas.study.run import run
 
     on_event = in_notebook() if on_event is None else listening(on_event)
     resolved, words = _resolved(words, settings)
+    refuse_taken(resolved.study)
     clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, command_line("mer-nas", "search", *words), on_event)
     with tentative(folder):
@@ -716,10 +717,12 @@ def plan(*words: str, on_event: Listener | None = None, **settings: Any) -> Plan
     4
     """
     from mer_nas.study.clips import list_clips
+    from mer_nas.study.folder import refuse_taken
     from mer_nas.study.plans.search import plan_search
 
     on_event = listening(on_event)
     resolved, _ = _resolved(words, settings)
+    refuse_taken(resolved.study)
     return plan_search(resolved, list_clips(resolved), on_event)
 
 

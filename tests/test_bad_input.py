@@ -183,6 +183,74 @@ def test_an_unknown_study(refused: Refused, here: Path) -> None:
         )
 
 
+def marked(file: str) -> Path:
+    """Make a file, and the folder that it makes something of."""
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    return path.parent
+
+
+OTHERS = {
+    "runs/evaluations/a/evaluation.json": "an evaluation, which `mer-nas compare` takes",
+    "board/leaderboard.json": "a leaderboard, which `mer-nas compare` takes",
+    "export/model.yaml": "an export, which `mer-nas predict` takes",
+    "mine/export/rank1/model.yaml": "an export of the study mine, which `mer-nas predict` takes",
+    "runs/reproductions/a/reproduced.json": "what `mer-nas reproduce` trained",
+    "lost/settings.yaml": "a study that has lost its origin.json",
+    "runs/a/origin.json": "a folder of studies: runs/a",
+    "faces/s1/frame.png": "a folder without a study",
+}
+
+
+@pytest.mark.parametrize(("file", "found"), OTHERS.items())
+def test_what_is_no_study_is_called_what_it_is(
+    refused: Refused, tiny: list[str], file: str, found: str
+) -> None:
+    if file.startswith("mine"):
+        marked("mine/origin.json")
+    folder = marked(file).parent if found.startswith("a folder") else marked(file)
+    said = f"{folder}: this is {found}; a study's folder would be right"
+    for verb in ("resume", "report", "export", "watch"):
+        assert refused(verb, str(folder)) == said
+    assert refused("track", str(folder), "mlflow") == said
+    assert refused("reproduce", str(folder)) == (
+        f"{folder}: this is {found}; a report, or the folder of one, would be right"
+    )
+    if not file.endswith(("evaluation.json", "leaderboard.json")):
+        assert refused("compare", str(folder), "b").startswith(
+            f"{folder}: this is {found}; right: "
+        )
+    for plan in ([], ["--plan"]):
+        assert refused("search", *tiny, f"study.folder={folder}", *plan) == (
+            f"study.folder={folder}: {folder} is {found}; a new or an empty folder would be right"
+        )
+
+
+def test_a_file_and_a_link_are_no_study(refused: Refused, tiny: list[str], here: Path) -> None:
+    marked("runs/mine/origin.json").joinpath("report.json").touch()
+    marked("lone/report.json")
+    (here / "runs" / "gone").symlink_to("nowhere")
+    assert refused("resume", "runs/mine/report.json") == (
+        "runs/mine/report.json: this is a file of the study runs/mine; a study's folder would be right"
+    )
+    assert refused("report", "lone/report.json") == (
+        "lone/report.json: this is a report without its study, which `mer-nas compare` and `mer-nas "
+        "reproduce` take; a study's folder would be right"
+    )
+    assert refused("resume", "gone") == (
+        "runs/gone: this is a link that leads nowhere, to nowhere; a study's folder would be right"
+    )
+    for word, path, found in (
+        ("study.name=gone", "runs/gone", "a link that leads nowhere, to nowhere"),
+        ("study.folder=space.yaml", "space.yaml", "a file"),
+        ("study.folder=.", ".", "a folder without a study"),
+    ):
+        assert refused("search", *tiny, word) == (
+            f"{word}: {path} is {found}; a new or an empty folder would be right"
+        )
+
+
 # Spaces ----------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,9 @@ from mer_nas.search.storage import DATABASE, sqlite_url
 from mer_nas.settings import Settings
 from mer_nas.shell import command_line
 from mer_nas.sources import Sources
+from mer_nas.study.leaderboard import find_leaderboard
 from mer_nas.study.plans.forecast import decided
+from mer_nas.study.what_lies import what_lies
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
 
@@ -408,10 +410,26 @@ def find_study(word: str | os.PathLike[str]) -> StudyFolder:
     for path in (named, RUNS / named):
         if (path / "origin.json").is_file():
             return StudyFolder(path)
+    refuse_other(os.fspath(word), "a study's folder would be right")
     names = [file.parent.name for file in RUNS.glob("*/origin.json")]
     raise StudyError(
         f"{unknown('study', os.fspath(word), names)}; a study's folder would be right too"
     )
+
+
+def refuse_other(word: str, right: str) -> None:
+    """Say of a word that names no study what it names instead, where there is something.
+
+    Args:
+        word: A path, a name under `runs`, or that of a leaderboard.
+        right: The end of the message: what would be right.
+
+    Raises:
+        StudyError: There is something.
+    """
+    for path in (Path(word), RUNS / word, find_leaderboard(word)) if word else ():
+        if path is not None and (found := what_lies(path)):
+            raise StudyError(f"{path}: this is {found}; {right}")
 
 
 def _final(settings: Settings, clips: ClipSet) -> Protocol | None:
@@ -459,19 +477,37 @@ def _outer(settings: Settings, clips: ClipSet) -> Protocol | None:
     return protocol
 
 
+def refuse_taken(study: StudyConfig) -> None:
+    """Refuse a study of a folder or name where something lies already; an empty folder is free.
+
+    Raises:
+        StudyError: Something does; the message says what.
+    """
+    path = _asked_for(study)
+    found = what_lies(path) if path is not None else ""
+    if path is None or not found or (path.is_dir() and not any(path.iterdir())):
+        return
+    word = f"study.folder={path}" if study.folder is not None else f"study.name={study.name}"
+    if (path / "origin.json").is_file():
+        raise StudyError(
+            f"{word}: {path} exists; `{StudyFolder(path).resume}` goes on with it, another name "
+            "begins anew"
+        )
+    raise StudyError(f"{word}: {path} is {found}; a new or an empty folder would be right")
+
+
+def _asked_for(study: StudyConfig) -> Path | None:
+    """Return where a study is to lie; none where it takes the next free name."""
+    return study.folder or (None if study.name is None else RUNS / study.name)
+
+
 def _make(settings: Settings) -> Path:
     study = settings.study
-    if study.folder is not None or study.name is not None:
-        path = study.folder or RUNS / str(study.name)
+    if (path := _asked_for(study)) is not None:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            if not path.is_dir() or any(path.iterdir()):
-                key = "study.folder" if study.folder else "study.name"
-                raise StudyError(
-                    f"{key}={path if study.folder else study.name}: {path} exists; "
-                    f"`{StudyFolder(path).resume}` goes on with it, another name begins anew"
-                ) from None
+            refuse_taken(study)
         except OSError as error:
             raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
         return path

@@ -34,7 +34,7 @@ from mer_nas.search.lock import refuse_driven
 from mer_nas.statistics import Correction
 from mer_nas.study.evaluate import FILE as EVALUATION
 from mer_nas.study.evaluate import folds_of, read_evaluation
-from mer_nas.study.folder import RUNS, StudyFolder
+from mer_nas.study.folder import RUNS, StudyFolder, refuse_other
 from mer_nas.study.leaderboard import find_leaderboard, ranked, row_file
 
 HOW = (
@@ -160,6 +160,7 @@ def _named(word: str, first: NamedCandidate | None) -> NamedCandidate:
         return _candidate(word, first.source, word)
     if bare and (file := _only_evaluation(word)) is not None:
         return _evaluated(word, file)
+    refuse_other(study or word, f"right: {HOW}")
     names = [file.parent.name for file in RUNS.glob("*/origin.json")]
     raise StudyError(f"{unknown('study or report', study or word, names)}; right: {HOW}")
 

@@ -23,7 +23,7 @@ from mer_nas.report import (
 from mer_nas.report.files import JSON
 from mer_nas.search.config import Folds, RayConfig
 from mer_nas.settings import Settings, validate_data
-from mer_nas.study.folder import RUNS
+from mer_nas.study.folder import RUNS, refuse_other
 from mer_nas.study.reproduction.consistency import contradictions, numbers_of, why_taken
 from mer_nas.study.reproduction.members import ReportedMember, members_of
 from mer_nas.study.reproduction.verdicts import Number
@@ -133,4 +133,8 @@ def _file(word: str | PathLike[str]) -> Path:
     path = place(word, "report", StudyError)
     if not path.exists() and (RUNS / path).is_dir():
         path = RUNS / path
-    return path / JSON if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    if not any((path / name).is_file() for name in ("origin.json", JSON)):
+        refuse_other(str(path), "a report, or the folder of one, would be right")
+    return path / JSON
