@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -116,6 +117,33 @@ def refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> N
             f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "
             "name the same set"
         )
+
+
+def refuse_less(kept: StudyConfig, asked: StudyConfig, trials: int, seconds: float) -> None:
+    """Refuse bounds on the search that are set below what it has taken already.
+
+    Args:
+        kept: What has held so far; a bound that stays as it is may be passed.
+        asked: What is to hold from now on.
+        trials: How many the search has done.
+        seconds: How long it has searched.
+
+    Raises:
+        StudyError: A bound is; the message says what would go on and what ends the search.
+    """
+    said = []
+    most, minutes = asked.trials, asked.minutes
+    if most != kept.trials and most is not None and most < trials:
+        done = f"{trials} {'is' if trials == 1 else 'are'} done already"
+        said.append(f"study.trials={most}: {done}; more than {trials} would go on")
+    if minutes != kept.minutes and minutes is not None and 60 * minutes < seconds:
+        spent = math.ceil(seconds / 0.6) / 100
+        said.append(
+            f"study.minutes={minutes:g}: {spent:g} are spent already; more would go on, "
+            f"study.trials={trials} ends the search"
+        )
+    if said:
+        raise StudyError("\n".join(said))
 
 
 def refuse_edited(folder: StudyFolder, origin: Origin, settings: Settings) -> None:

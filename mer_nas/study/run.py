@@ -38,7 +38,7 @@ from mer_nas.study.plans.forecast import Forecast
 from mer_nas.study.plans.search import opened
 from mer_nas.study.predictions import write_predictions
 from mer_nas.study.restore import refuse_drift, restore_trials
-from mer_nas.study.resume import renewed, unchanged
+from mer_nas.study.resume import refuse_less, renewed, unchanged
 from mer_nas.study.sessions import add_session, saying_what_is_kept, sessions
 from mer_nas.study.state import StudyState
 from mer_nas.study.summary import note_end, summary
@@ -114,6 +114,7 @@ def _goes_on(
     for gone in sweep(folder.exports):
         on_event(Note(f"{gone}: left behind by an export that was killed; removed"))
     past = _whole(folder, begun, clips, settings, on_event, anew=anew)
+    refuse_less(past.settings.study, settings.study, past.counted, past.search_seconds)
     on_event(opened(past, settings, clips))
     for note in sessions(folder).notes:
         on_event(Note(note))

@@ -28,6 +28,7 @@ from mer_nas.evaluation.results import FoldKey, FoldResult
 from mer_nas.evaluation.timing import Timing
 from mer_nas.export.manifest import Exported
 from mer_nas.report import SeedScores
+from mer_nas.search.budget import COUNTED
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.search.events import Ended, Rejected
 from mer_nas.search.ledger import FOLDS, HINDSIGHT, read
@@ -113,6 +114,12 @@ class StudyState:
             done = len(self.under(self.origin.search, known["candidate"]))
             value = trial.values[0] if outcome == "complete" else None
             yield Ended("search", str(trial.number), label, outcome, done, of, value, reason)
+
+    @property
+    def counted(self) -> int:
+        """How many trials the budget of the search counts, in all sessions."""
+        trials = self.trials if self.begun else ()
+        return sum(trial.user_attrs["outcome"] in COUNTED for trial in trials)
 
     @property
     def emptied(self) -> bool:

@@ -330,7 +330,7 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     """Return the commands worth running after a study."""
     settings, path = state.settings, state.folder.path
     study, data = settings.study, _data_words(state)
-    trials = 3 * (study.trials or len(state.trials))
+    trials = 3 * max(study.trials or len(state.trials), state.counted)
     folds = study.final.folds if study.final else study.folds
     measure = ["evaluate", f"space={state.folder.best}", *data, f"study.folds={folds}"]
     look = dashboard(state.folder.storage(study))

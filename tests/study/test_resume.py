@@ -1,6 +1,7 @@
 """Going on with a study: nothing is trained twice, and only what leaves old folds valid may change."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -208,6 +209,17 @@ def test_what_is_no_key_is_refused_with_a_guess(refused: Callable[..., str]) -> 
         "study.fold_minutes, study.minutes, study.outer, study.track, study.trials. Did you mean 'study.trials'?"
     )
     assert refused("study.trials=0") == "study.trials: input should be greater than 0, not 0"
+
+
+@pytest.mark.parametrize("how", [(), ("--plan",), ("--anew",)])
+def test_less_than_is_done_is_refused(refused: Callable[..., str], how: tuple[str, ...]) -> None:
+    trials, minutes = refused("study.trials=1", "study.minutes=1e-9", *how).splitlines()
+    assert trials == "study.trials=1: 3 are done already; more than 3 would go on"
+    assert re.fullmatch(
+        r"study\.minutes=1e-09: [0-9.]+ are spent already; more would go on, study\.trials=3 ends "
+        "the search",
+        minutes,
+    )
 
 
 def test_a_word_that_changes_nothing_is_welcome(call: Call, study: Path) -> None:

@@ -28,7 +28,7 @@ from mer_nas.study.plans.forecast import trial_bound, visits, workers_here
 from mer_nas.study.plans.plan import Plan
 from mer_nas.study.plans.search import plan_search
 from mer_nas.study.restore import refuse_drift
-from mer_nas.study.resume import refuse_other_clips, unchanged
+from mer_nas.study.resume import refuse_less, refuse_other_clips, unchanged
 from mer_nas.study.state import StudyState
 from mer_nas.study.timings import clip_seconds, seconds_per_clip
 from mer_nas.systems import trained_by
@@ -75,7 +75,11 @@ def plan_resume(
         state.refuse_gaps()
         refuse_drift(state, clips)
     other = anew and code_version(settings.space.extensions) != began.code
-    return _plan(state, clips, again=other or (anew and state.has_lost))
+    again = other or (anew and state.has_lost)
+    if not again:
+        kept = folder.settings().study
+        refuse_less(kept, settings.study, state.counted, state.search_seconds)
+    return _plan(state, clips, again=again)
 
 
 def _plan(state: StudyState, clips: ClipSet, *, again: bool) -> Plan:
