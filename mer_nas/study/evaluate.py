@@ -44,6 +44,9 @@ PLACES: Final = frozenset({"root", "roots", "cache"})
 BY_DATA = ("LOSO", "LODO")
 """Protocols whose folds follow from the data; the others also depend on the seed of the study."""
 
+BEST_OF: Final = "best-of-"
+"""Stands before the name of a study in that of the space that holds its winner."""
+
 
 class _Evaluation(CandidateSummary):
     """`evaluation.json`: what one candidate came to, under each protocol it was taken through."""
@@ -57,6 +60,11 @@ class _Evaluation(CandidateSummary):
     code_version: str
     protocols: dict[str, Annotated[tuple[SeedScores, ...], Field(min_length=1)]]
     """Scores of each repetition, by `folds_of` the protocol."""
+
+    @property
+    def chosen(self) -> bool:
+        """Whether a study chose it, by a score; whoever names a point or a network has not."""
+        return not self.warm_start and self.name.startswith(BEST_OF)
 
     @model_validator(mode="after")
     def _of_its_data(self) -> Self:

@@ -34,6 +34,7 @@ from mer_nas.search.lock import refuse_driven
 from mer_nas.shell import command_line
 from mer_nas.study.attribution import attribution
 from mer_nas.study.ensemble import Ensemble
+from mer_nas.study.evaluate import BEST_OF
 from mer_nas.study.export_provenance import provenance_of
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.resume import refuse_other_clips, unchanged
@@ -287,7 +288,7 @@ def _as_space(state: StudyState, finalist: Trial) -> Tree:
         for copy, file in copies
     ]
     tree: dict[str, Any] = {
-        "name": f"best-of-{name}",
+        "name": f"{BEST_OF}{name}",
         "summary": f"Trial {finalist.number} of {name}, proposed by {finalist.origin}.",
         **({"extensions": named} if files else {}),
         **finalist.candidate.dump(),

@@ -212,7 +212,7 @@ def _evaluated(word: str, file: Path, board: str = "evaluated") -> NamedCandidat
     found = read_evaluation(file)
     source = _ResultFile(file, board, found.data, found.data_settings, found.code_version)
     measured = tuple(Measured("evaluation", *item) for item in found.protocols.items())
-    return NamedCandidate(word, source, found.name, found, measured, chosen=not found.warm_start)
+    return NamedCandidate(word, source, found.name, found, measured, chosen=found.chosen)
 
 
 def _winner(word: str, source: _ResultFile) -> NamedCandidate:

@@ -213,6 +213,8 @@ def test_the_best_candidate_is_a_space_that_evaluates_to_the_same_score(
     )
     assert found.candidate.key == report["answer"]["key"]
     assert found.uf1 == pytest.approx(report["answer"]["uf1"]["mean"], abs=1e-12)
+    notes = api.compare(found.folder, study).notes  # the search has chosen it
+    assert "that flatters it is not known: evaluated:best-of-small-faces-1" in "\n".join(notes)
 
 
 def test_the_public_functions_read_what_the_command_line_left(
@@ -233,8 +235,6 @@ def test_the_public_functions_read_what_the_command_line_left(
     assert api.settings("space=./space.yaml", "trainer=./trainer.yaml").trainer.epochs == 1
 
 
-def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_final_stage(
-    searched: "Searched", study: Path, written_anew: Callable[[Path], bool]
 def test_a_study_that_was_moved_names_where_it_lies_now_and_what_a_shell_takes_for_a_path(
     study: Path, here: Path
 ) -> None:
@@ -247,6 +247,8 @@ def test_a_study_that_was_moved_names_where_it_lies_now_and_what_a_shell_takes_f
         assert "mer-nas reproduce ./-moved/report.json" in (moved / name).read_text()
 
 
+def test_a_second_search_in_the_folder_gets_the_next_number_and_may_skip_the_final_stage(
+    searched: "Searched", study: Path, written_anew: Callable[[Path], bool]
 ) -> None:
     heard: list[object] = []
     words = [*searched.words, "study.final=none", "study.trials=1", "ray.workers=0"]
