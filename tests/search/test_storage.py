@@ -203,7 +203,7 @@ def test_a_proxy_that_ends_in_mid_search_is_said_in_one_line() -> None:
 
 def test_what_lies_behind_a_proxy_is_not_for_the_dashboard() -> None:
     assert dashboard("grpc://127.0.0.1:13000") == ()
-    assert dashboard("trials.log") == ("optuna-dashboard", "trials.log")
+    assert dashboard("trials.log") == ("optuna-dashboard", Path("trials.log"))
 
 
 def test_a_proxy_that_is_not_there_or_no_address_is_refused(

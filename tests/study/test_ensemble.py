@@ -26,10 +26,8 @@ SMALL = (
     "data.clips=36",
     "ray.workers=0",
     "study.trials=5",
-    "study.final.candidates=1",
-    "study.final.folds=2",
-    "study.final.best_epoch=false",
 )
+FINAL = ("study.final.candidates=1", "study.final.folds=2", "study.final.best_epoch=false")
 Run = Callable[..., StudyState]
 
 
@@ -45,7 +43,9 @@ def searched(
     def state(*more: str) -> StudyState:
         if more not in known:
             place = folder / f"study-{len(known)}"
-            known[more] = searching(resolve([*words, *SMALL, *more, f"study.folder={place}"]))
+            final = () if "study.final=none" in more else FINAL
+            read = resolve([*words, *SMALL, *final, *more, f"study.folder={place}"])
+            known[more] = searching(read)
         return known[more]
 
     def no_page(folder: Path, report: Any) -> None:
