@@ -16,7 +16,7 @@ the seeds, in standard deviations of random candidates above their mean, and the
 one of the last ten proposals.
 
 Last runs beside much else on an AMD EPYC, 100 trials and 12 seeds, then (another, slower one) 500
-trials and 15 seeds:
+trials and 16 seeds:
 
     sampler       10 trials     50 trials    100 trials   ms a proposal
     ours        1.29 ± 0.49   3.08 ± 0.69   3.78 ± 0.55          49
@@ -24,9 +24,9 @@ trials and 15 seeds:
     random      1.41 ± 0.42   2.11 ± 0.37   2.25 ± 0.40           3
 
     sampler       50 trials    250 trials    500 trials   ms a proposal
-    ours        3.13 ± 0.54   4.97 ± 0.59   5.50 ± 0.85         215
-    Optuna      2.97 ± 0.42   5.14 ± 0.73   5.73 ± 0.70        1077
-    random      2.10 ± 0.41   2.79 ± 0.51   2.94 ± 0.44           7
+    ours        3.17 ± 0.51   5.07 ± 0.47   5.59 ± 0.80         218
+    Optuna      2.96 ± 0.41   5.16 ± 0.71   5.76 ± 0.69        1090
+    random      2.09 ± 0.39   2.81 ± 0.51   2.97 ± 0.43           7
 """
 
 import statistics

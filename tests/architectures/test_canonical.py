@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mer_nas.architectures import Cost, architecture_schema, parse, parse_drawn
+from mer_nas.architectures import Cost, parse, parse_drawn
 from mer_nas.errors import ConfigError, Infeasible
 
 Tree = dict[str, Any]
@@ -146,22 +146,6 @@ def test_the_rate_of_stochastic_depth_of_a_single_block_is_none(small: Make) -> 
     inception = {"local": {"kind": "inc_a"}}
     assert parse(small({"local": RES}, inception, drop_path=0.3)).drop_path == 0
     assert parse(small(inception, {"local": RES}, drop_path=0.3)).drop_path == 0.3
-
-
-def test_the_schema_lists_every_block_of_a_slot() -> None:
-    definitions = architecture_schema()["$defs"]
-    gate = definitions["Stage"]["properties"]["gate"]
-    assert set(gate["discriminator"]["mapping"]) == {
-        "none",
-        "prog",
-        "cbam_seq",
-        "cbam_par",
-        "se",
-        "eca",
-    }
-    assert definitions["Expert"]["properties"]["experts"]["description"] == "Experts in a layer."
-    assert "maa" in definitions["Path"]["properties"]["shared"]["properties"]
-    assert "global" in definitions["Stage"]["properties"]
 
 
 def _draw(chance: random.Random) -> Tree:

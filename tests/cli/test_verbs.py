@@ -187,6 +187,12 @@ def test_the_schema_of_an_architecture_knows_every_block(call: Call) -> None:
     jsonschema.validate(point("dre_s").dump()["architecture"], schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"paths": [{"stem": {"kind": "cnov"}}]}, schema)
+    definitions = schema["$defs"]
+    gates = definitions["Stage"]["properties"]["gate"]["discriminator"]["mapping"]
+    assert set(gates) == {"none", "prog", "cbam_seq", "cbam_par", "se", "eca"}
+    assert definitions["Expert"]["properties"]["experts"]["description"] == "Experts in a layer."
+    assert "maa" in definitions["Path"]["properties"]["shared"]["properties"]
+    assert "global" in definitions["Stage"]["properties"]
     assert json.loads(call("schema", "study").stdout)["additionalProperties"] is False
 
 
