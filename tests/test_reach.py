@@ -31,6 +31,10 @@ FORBIDDEN = (
 )  # fmt: skip
 """Modules and functions, with everything below them, that can make code of what they are given."""
 ALLOWED = {
+    (
+        "architectures/user_blocks.py",
+        "torch.jit",
+    ): "it is asked whether a part is one, to refuse it",
     ("architectures/beside.py", "importlib."): "files to which the user agreed",
     (
         "architectures/blocks/timm.py",
