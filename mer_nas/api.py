@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -507,7 +507,13 @@ def check(*words: str, **settings: Any) -> CheckedSpace:
     from mer_nas.vetting import check
 
     resolved, _ = _resolved(words, settings)
-    return check(resolved.space, resolved.trainer, drawn=resolved.study.sampler != "points")
+    space = resolved.space
+    found = check(space, resolved.trainer, drawn=resolved.study.sampler != "points")
+    if space.extensions:
+        from mer_nas.export.bundle import unexportable
+
+        found = replace(found, notes=(*found.notes, *unexportable(space)))
+    return found
 
 
 @one_at_a_time

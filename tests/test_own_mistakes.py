@@ -199,6 +199,38 @@ def test_a_loss_of_its_own_that_is_no_number_is_told(checked: Callable[..., None
         checked(network=odd)
 
 
+def test_weights_that_learn_nothing_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        NETWORK.replace("self.conv, self.out", "self.lost, self.conv, self.out").replace(
+            "= nn.Conv2d", "= nn.Linear(2, 2), nn.Conv2d"
+        )
+    )
+    (tmp_path / "beside.py").write_text(BESIDE)
+    tree = {
+        "name": "mine",
+        "extensions": ["mine.py"],
+        "architecture": {"network": {"kind": "mine"}},
+    }
+    space = SearchSpace.read(tree, "mine.yaml", tmp_path)
+    (said,) = check(space, TrainerConfig(name="plain", lr=1e-3)).notes
+    assert said.endswith("which therefore learn nothing: lost.weight, lost.bias")
+
+
+def test_a_network_without_an_onnx_form_is_named_before_any_search(tmp_path: Path) -> None:
+    # Of 7 rows ONNX has no even windows for 3.
+    pooled = "nn.functional.adaptive_max_pool2d(logits[:, :, None, None].expand(-1, -1, 7, 7), 3)"
+    network = NETWORK.replace("return logits", f"return {pooled}.mean((2, 3))")
+    (tmp_path / "mine.py").write_text(network)
+    (tmp_path / "beside.py").write_text(BESIDE)
+    space = tmp_path / "mine.yaml"
+    space.write_text("name: mine\nextensions: [mine.py]\narchitecture: {network: {kind: mine}}\n")
+    (said,) = api.check(space=space).notes
+    assert "a winner with mine will not be exported: model.onnx: the network has no ONNX" in said
+    assert said.endswith(
+        "mine.py, line 16: the exporter knows no form of aten.adaptive_max_pool2d.default"
+    )
+
+
 LATE = """
     steps[training and x.shape[1]] += 1
     if training and steps[x.shape[1]] > 1 and FAILS:

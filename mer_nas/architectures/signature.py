@@ -10,13 +10,18 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from torch import nn
 
 from mer_nas.errors import ConfigError, shown
 
-GIVEN = ("channels", "size", "frames", "classes")
-"""Arguments that the data decide."""
+GIVEN: Mapping[str, tuple[object, ...]] = {
+    "channels": (3, (3, 1)),
+    "size": (28,),
+    "frames": (8,),
+    "classes": (3,),
+}
+"""Arguments that the data decide, with examples of what they may be given."""
 _PLAIN = (int, float, bool, str, NoneType)
 _RIGHT = "int, float, bool, str, Literal[...], or a tuple, list or `| None` of them"
 _NO_VALUES = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -28,7 +33,9 @@ class Signature(NamedTuple):
     settings: Mapping[str, tuple[Any, Any]]
     """Annotation and default (`...`: none) by the name of the argument."""
     given: Mapping[str, Any]
-    """The arguments that the data decide, with their annotations."""
+    """The arguments that the data decide, with their defaults (None: none)."""
+    one_channel: bool
+    """Whether `channels` is a number, of all inputs, and not one of each."""
 
     @classmethod
     def of(cls, module: type[nn.Module], taken: frozenset[str]) -> "Signature":
@@ -42,11 +49,16 @@ class Signature(NamedTuple):
             ConfigError: An argument is no setting, or `classes` is missing; with file and line.
         """
         hints = _hints(module)
-        settings, given = {}, {}
+        settings: dict[str, tuple[Any, Any]] = {}
+        given: dict[str, Any] = {}
         for name, parameter in _arguments(module).items():
             where = f"{_place(module)}: the argument {name!r} of {module.__name__}"
             if name in GIVEN:
-                given[name] = hints.get(name, int)
+                kind = hints.get(name, int)
+                if not any(_takes(kind, example) for example in GIVEN[name]):
+                    right = "int or tuple[int, ...]" if len(GIVEN[name]) > 1 else "int"
+                    raise ConfigError(f"{where} is of {kind}, but the data give {right}")
+                given[name] = None if parameter.default is parameter.empty else parameter.default
             elif name in taken:
                 raise ConfigError(f"{where} has a name that every network's settings have already")
             elif name not in hints:
@@ -58,7 +70,16 @@ class Signature(NamedTuple):
                 f"{_place(module)}: {module.__name__} has no argument 'classes', the number of "
                 "answers; __init__(self, classes: int, ...) would be right"
             )
-        return cls(settings, given)
+        return cls(settings, given, "channels" in given and _takes(hints.get("channels", int), 3))
+
+
+def _takes(kind: Any, value: object) -> bool:
+    """Whether a value is of an annotation."""
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except (ValidationError, PydanticSchemaGenerationError):
+        return False
+    return True
 
 
 def _default(kind: Any, parameter: inspect.Parameter, where: str) -> Any:

@@ -117,8 +117,9 @@ def _difference(candidate: Candidate, classes: int, device: torch.device) -> str
     alone, together = [], []
     for seed in (0, 1):
         network, chance = _begun(candidate, classes, device, seed)
-        together.append(Learner(network, torch.arange(4), seed, chance, {}))
+        together.append(Learner(network.double(), torch.arange(4), seed, chance, {}))
         network, _ = _begun(candidate, classes, device, seed)
+        network.double()  # tables may be of single precision whatever the default
         before, states = _attributes(network), _python_states()
         alone.append(_Trained(fit(network, inputs, targets, trainer, seed, weights), network))
         if _python_states() != states:
@@ -141,7 +142,7 @@ def _difference(candidate: Candidate, classes: int, device: torch.device) -> str
     rounded = {name: clips.nextafter(torch.ones_like(clips)) for name, clips in inputs.items()}
     for seed, each in enumerate(alone):
         network, _ = _begun(candidate, classes, device, seed)
-        history = fit(network, rounded, targets, trainer, seed, weights)
+        history = fit(network.double(), rounded, targets, trainer, seed, weights)
         if apart <= _GROWN * _apart(_Trained(history, network), each)[0]:
             return ""
     return f"together it {where} than alone"

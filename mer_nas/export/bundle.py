@@ -1,7 +1,7 @@
 """Writing a network, or several as one, as a folder of files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,23 @@ from mer_nas.architectures.user_blocks import block_line, describe
 from mer_nas.data.clips import Array, ClipSet, Divisors, divided
 from mer_nas.errors import ExportError, MerNasError
 from mer_nas.evaluation.candidate import Candidate
+from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.evaluation.timing import clock_network
 from mer_nas.export import manifest as manifests
 from mer_nas.export.card import write_card
 from mer_nas.export.ensemble import Frames, as_one, own_inputs, taken_inputs, union_of_inputs
 from mer_nas.export.manifest import GRAPH, WEIGHTS, Exported, InputSpec, Manifest, Member, Portion
-from mer_nas.export.onnx import BATCHES, Deployed, check_onnx, refuse_large, write_onnx
+from mer_nas.export.onnx import (
+    BATCHES,
+    Deployed,
+    check_onnx,
+    refuse_large,
+    try_export,
+    write_onnx,
+)
 from mer_nas.export.origin import Provenance
+from mer_nas.space import SearchSpace
+from mer_nas.vetting.own import own_networks
 
 CARD = "card.md"
 FILES = (GRAPH, WEIGHTS, manifests.FILE, CARD)
@@ -105,6 +115,16 @@ def _exported(
         described.write(new)
         write_card(described, difference, new / CARD)
     return Exported(folder=folder, files=FILES, max_difference=difference, clip_ms=took)
+
+
+def unexportable(space: SearchSpace, classes: int = 3) -> Iterator[str]:
+    """Yield which networks with blocks of the user's own could not be exported, and why."""
+    for kinds, architecture in own_networks(space).items():
+        try:
+            with deterministic(0, torch.device("cpu")):
+                try_export(Network(architecture, classes), architecture)
+        except MerNasError as error:
+            yield f"{space.place}: a winner with {kinds} will not be exported: {error}"
 
 
 def refuse_unexportable(candidates: Sequence[Candidate], classes: int) -> None:

@@ -5,6 +5,9 @@ Deployed means: evaluation mode, logits only, any number of clips in a batch.
 
 import io
 import logging
+import re
+import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -16,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mer_nas.architectures import deployed
+from mer_nas.architectures import Architecture, Network, deployed
 from mer_nas.errors import ExportError
 from mer_nas.export.graph import OUTPUT, open_graph, session_of, sizes_of_a_clip
+from mer_nas.export.manifest import GRAPH
 
 Images = Sequence[NDArray[np.float32]]
 """One array (clips, [frames,] channels, height, width) an input."""
@@ -88,7 +92,7 @@ def write_onnx(
             program.save(str(path), external_data=False)
             _say_sizes(path, dict(zip(names, clips, strict=True)))
     except torch.onnx.OnnxExporterError as error:
-        cause = _cause(error.__cause__ or error)
+        cause = _without_form(error) or _cause(error.__cause__ or error)
         raise ExportError(f"{path.name}: the network has no ONNX form: {cause}") from error
 
 
@@ -187,11 +191,44 @@ def check_onnx(deployed: Deployed, names: Sequence[str], clips: Images, path: Pa
     return max(differences)
 
 
+def _without_form(error: BaseException) -> str:
+    """Return which operator ONNX has none for, and the line of code that asks for it; or nothing.
+
+    The exporter tells neither apart: its errors hold the node of the graph only in their frames.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    held = [frame.f_locals.get("node") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    node = next((node for node in reversed(held) if isinstance(node, torch.fx.Node)), None)
+    if node is None:
+        return ""
+    library = str(Path(torch.__file__).parent)
+    calls = re.findall(r'File "(.+)", line (\d+)', str(node.meta.get("stack_trace")))
+    own = [f"{Path(file).name}, line {line}: " for file, line in calls if library not in file]
+    return f"{''.join(own[-1:])}the exporter knows no form of {node.target}"
+
+
 def _cause(error: BaseException) -> str:
     """Return the first line of the exporter's pages of advice, and the line of code they mean."""
     said, _, rest = (str(error) or type(error).__name__).partition("\n")
     _, found, place = rest.partition("The following call raised this error:\n")
     return "\n".join([said.strip(), *place.splitlines()[:2]]) if found else said.strip()
+
+
+def try_export(network: Network, architecture: Architecture) -> None:
+    """Export a network with the numbers that it has, for noise, and keep nothing of it.
+
+    Raises:
+        ExportError: A block of it has no ONNX form, or answers otherwise there.
+    """
+    names, used = architecture.inputs, Deployed(network)
+    dice = np.random.default_rng(0)
+    shapes = [(max(BATCHES), *architecture.shapes[name]) for name in names]
+    clips = [dice.standard_normal(shape, dtype=np.float32) for shape in shapes]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / GRAPH
+        write_onnx(used, names, clips, {}, path)
+        check_onnx(used, names, clips, path)
 
 
 def _compare(

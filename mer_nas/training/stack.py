@@ -16,6 +16,7 @@ Shapes speak of F folds, B clips of a batch, K classes, P trained numbers of a n
 import copy
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -129,8 +130,10 @@ class _Stack:
         histories: list[list[float]] = [[] for _ in self.learners]
         for _ in range(max(epochs)):
             losses: list[tuple[slice, Tensor]] = []
-            for step in self._epoch():
-                losses.append((step.folds, self._step(step, loss)))
+            with warnings.catch_warnings():  # of single operators that go fold by fold
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                for step in self._epoch():
+                    losses.append((step.folds, self._step(step, loss)))
             for fold, mean in self._means(losses).items():
                 histories[fold].append(mean)
             on_epoch()
@@ -173,15 +176,16 @@ class _Stack:
             return loss.of(output, Rarity(*rarity), Targets(*asked), other, share)
 
         weights = self.state.weights[folds].detach().requires_grad_()
+        parts = self.state.parts(weights)
         self.chance.generators = [learner.chance for learner in self.learners[folds]]
         which = torch.arange(len(step.clips), device=self.device)
         with self.chance:
             losses: Tensor = vmap(one)(
-                self.state.numbers(weights, folds), which, self._changed(step), rarity,
+                self.state.numbers(parts, folds), which, self._changed(step), rarity,
                 _plain(asked), _plain(blended), step.share,
             )  # fmt: skip
-        (gradient,) = torch.autograd.grad(losses.sum(), [weights])
-        self.state.descend(folds, gradient, step.rates)
+        gradients = torch.autograd.grad(losses.sum(), parts, allow_unused=True)
+        self.state.descend(folds, gradients, step.rates)
         return losses.detach()
 
     def _changed(self, step: _Step) -> tuple[Tensor, ...]:
@@ -281,16 +285,33 @@ class _State:
         many = 1 if trainer.optimizer == "sgd" else 2
         self.means = [torch.zeros_like(self.weights) for _ in range(many)]
 
-    def numbers(self, weights: Tensor, folds: slice) -> dict[str, Tensor]:
-        """Return all numbers of some folds by name, the trained ones views of `weights`."""
-        parts = torch.split(weights, self.sizes, dim=1)
+    def parts(self, numbers: Tensor) -> tuple[Tensor, ...]:
+        """Return what there is of each trained number, (..., P), by parameter, as views."""
+        return torch.split(numbers, self.sizes, dim=-1)
+
+    def numbers(self, parts: Sequence[Tensor], folds: slice) -> dict[str, Tensor]:
+        """Return all numbers of some folds by name, the trained ones views of `parts`."""
         named = zip(self.shapes.items(), parts, strict=True)
-        own = {name: part.view(len(weights), *shape) for (name, shape), part in named}
+        own = {name: part.view(len(part), *shape) for (name, shape), part in named}
         return {**own, **{name: value[folds] for name, value in self.rest.items()}}
 
-    def descend(self, folds: slice, gradient: Tensor, rates: Tensor) -> None:
-        """Clip the gradients (F, P) of some folds and take the optimizer's step."""
+    def descend(self, folds: slice, gradients: Sequence[Tensor | None], rates: Tensor) -> None:
+        """Clip the gradients of some folds and take the optimizer's step.
+
+        Args:
+            folds: Which.
+            gradients: By trained parameter; of one that nothing reads None, and it stays.
+            rates: (F, 3), as a step has them.
+        """
         trainer = self.trainer
+        rows = []
+        for part, decay, found in zip(
+            self.parts(self.weights[folds]), self.parts(self.decay), gradients, strict=True
+        ):
+            if found is None:
+                decay.zero_()
+            rows.append(torch.zeros_like(part) if found is None else found)
+        gradient = torch.cat(rows, 1)
         if trainer.clip_norm is not None:
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             gradient = gradient * (trainer.clip_norm / (norm + 1e-6)).clamp(max=1)
@@ -312,7 +333,7 @@ class _State:
 
     def give_back(self, networks: Sequence[nn.Module]) -> None:
         """Write the numbers of each fold into its network."""
-        numbers = self.numbers(self.weights, slice(None))
+        numbers = self.numbers(self.parts(self.weights), slice(None))
         for fold, network in enumerate(networks):
             network.load_state_dict(
                 {name: value[fold] for name, value in numbers.items()}, strict=False

@@ -24,7 +24,7 @@ from mer_nas.space.domains import BlockNode
 from mer_nas.space.settings import Setting
 from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
-from mer_nas.vetting.own import own_parts, refuse_unnamed, try_own, try_recipe
+from mer_nas.vetting.own import idle_note, own_parts, refuse_unnamed, try_own, try_recipe
 from mer_nas.vetting.values import MAX_LOST, Asked, Values
 from mer_nas.wording import brief
 
@@ -106,21 +106,24 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
     try_recipe(space, trainer)
     try_metrics(space.extensions)
     try_inputs()
+    notes = list(_costly(space))
     for point in space.file.points:
-        network = parsed(point, f"{space.place}: {point.name}")
+        network = parsed(point, place := f"{space.place}: {point.name}")
         refuse_unnamed(space, own := own_parts(network))
-        if own or trainer.augment.own:
-            try_own(network, trainer)
-    costly = list(_costly(space))
+        if (own or trainer.augment.own) and (idle := try_own(network, trainer)):
+            notes.append(idle_note(place, idle))
     if not drawn:
-        return costly
+        return notes
     _train(space, trainer)
     few = list(_scarce(space))
     found = Values(space, trainer)
     lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
-    return costly + lost + few + (found.without_effect() if len(lost) < MAX_LOST else [])
+    notes += lost + few
+    if found.idle:
+        notes.append(idle_note(space.place, list(found.idle)))
+    return notes + (found.without_effect() if len(lost) < MAX_LOST else [])
 
 
 def _costly(space: SearchSpace) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from mer_nas.architectures import Architecture, Cost, Network
+from mer_nas.architectures import Architecture, Cost, Network, parse_drawn
 from mer_nas.architectures.extensions import counts_for
 from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
 from mer_nas.architectures.walk import walk
@@ -17,14 +18,18 @@ from mer_nas.errors import ConfigError, MerNasError
 from mer_nas.evaluation.deterministic import deterministic
 from mer_nas.inputs import ACTION_UNITS
 from mer_nas.space import SearchSpace
+from mer_nas.systems import draws, parsed
 from mer_nas.training.config import TrainerConfig
-from mer_nas.training.fit import TrainingDiverged, fit
+from mer_nas.training.fit import TrainingDiverged, fit, trained
 from mer_nas.training.losses import Targets
 from mer_nas.training.own_augmentations import AUGMENTATIONS, refuse_unknown
 from mer_nas.training.own_losses import LOSSES, OWN, try_loss
+from mer_nas.wording import some
 
 _CLASSES, _CLIPS = 3, 4
 """Of the step that a network with blocks of the user's own is tried with."""
+_DRAWS = 24
+"""Draws among which networks with blocks of the user's own are looked for."""
 
 
 def try_recipe(space: SearchSpace, trainer: TrainerConfig) -> None:
@@ -48,6 +53,23 @@ def own_parts(network: Architecture) -> dict[str, Callable[..., object]]:
     return inputs | {part.kind: type(part) for part in blocks if is_user_block(part)}
 
 
+def own_networks(space: SearchSpace) -> dict[str, Architecture]:
+    """Return a network of each choice of the user's own blocks, of points and of a few draws.
+
+    They are named by these blocks.
+    """
+    place = f"{space.place}: architecture"
+    points = (parsed(point, f"{space.place}: {point.name}") for point in space.file.points)
+    drawn = (draw for draw in draws(space, _DRAWS) if not draw.reason)
+    networks = [*points, *(parse_drawn(draw.tree["architecture"], place) for draw in drawn)]
+    found: dict[str, Architecture] = {}
+    for network in networks:
+        own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+        if own:
+            found.setdefault(", ".join(sorted(own)), network)
+    return found
+
+
 def refuse_unnamed(space: SearchSpace, used: Mapping[str, Callable[..., object]]) -> None:
     """Refuse what this process knows of another space, and no copy of this one would.
 
@@ -67,12 +89,21 @@ def refuse_unnamed(space: SearchSpace, used: Mapping[str, Callable[..., object]]
             )
 
 
-def try_own(network: Architecture, trainer: TrainerConfig) -> None:
+def idle_note(place: str, weights: Sequence[str]) -> str:
+    """Return what a reader should know of weights that `try_own` found."""
+    names = some([name.removeprefix("whole.") for name in weights])
+    return f"{place}: no loss depends on these weights, which therefore learn nothing: {names}"
+
+
+def try_own(network: Architecture, trainer: TrainerConfig) -> list[str]:
     """Count a network with blocks of the user's own, train it for a step and ask it, on the CPU.
 
     Args:
         network: Of whatever blocks.
         trainer: The recipe.
+
+    Returns:
+        Names of its weights that no loss depends on.
 
     Raises:
         BlockError: One of the user's own fails, gives another shape than it says, or no numbers.
@@ -83,7 +114,7 @@ def try_own(network: Architecture, trainer: TrainerConfig) -> None:
     kinds = ", ".join(sorted(own)) or "the network"
     try:
         Cost.of(network, _CLASSES)
-        same = _answers_as_its_state(network, trainer)
+        same, idle = _after_a_step(network, trainer)
     except MerNasError:
         raise
     except (Exception, SystemExit) as error:  # code of the user's may fail of anything
@@ -95,15 +126,23 @@ def try_own(network: Architecture, trainer: TrainerConfig) -> None:
             "would its export: it holds numbers that its state_dict() has not; layers belong into "
             "a ModuleList, tables into register_buffer"
         )
+    return idle
 
 
-def _answers_as_its_state(network: Architecture, trainer: TrainerConfig) -> bool:
-    """Train a network for a step; return whether another with its state answers as it does."""
+def _after_a_step(network: Architecture, trainer: TrainerConfig) -> tuple[bool, list[str]]:
+    """Train a network for a step.
+
+    Returns:
+        Whether another with its state answers as it does, and its weights that no loss depends on.
+    """
     step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
     with deterministic(0, torch.device("cpu")), record_built() as own:
         built = Network(network, _CLASSES).train()
         clips = {name: torch.rand(_CLIPS, *network.shapes[name]) for name in network.inputs}
         targets = Targets(torch.arange(_CLIPS) % _CLASSES, torch.zeros(_CLIPS, len(ACTION_UNITS)))
+        moved: set[Tensor] = set()  # by identity
+        for _, weight, _ in trained(built):
+            weight.register_post_accumulate_grad_hook(moved.add)  # type: ignore[no-untyped-call]
         with own.checked(_CLIPS):
             fit(built, clips, targets, step, seed=0, auxiliary=network.losses.weights)
             if not all(weight.isfinite().all() for weight in built.parameters()):
@@ -111,7 +150,8 @@ def _answers_as_its_state(network: Architecture, trainer: TrainerConfig) -> bool
                     f"with lr {trainer.lr:g} its weights are no numbers after it"
                 )
             answers = built.eval()(*clips.values())
+        idle = [name for name, weight, _ in trained(built) if weight not in moved]
         torch.manual_seed(1)
         other = Network(network, _CLASSES).eval()
         other.load_state_dict(built.state_dict())
-        return torch.allclose(other(*clips.values()), answers, equal_nan=True)
+        return torch.allclose(other(*clips.values()), answers, equal_nan=True), idle

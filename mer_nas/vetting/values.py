@@ -94,6 +94,9 @@ class Values:
     tried_own: set[str] = field(default_factory=set)
     """Kinds of the user's own blocks that a clip went through."""
 
+    idle: dict[str, None] = field(default_factory=dict)
+    """Weights of those that no loss depends on, in their order."""
+
     def __post_init__(self) -> None:
         self._asked = Asked(self.space)
         every = Setting.of(self.space.tree)
@@ -175,7 +178,7 @@ class Values:
         own |= {f"augment.own.{name}" for name in self.trainer.augment.own}
         if own - self.tried_own:
             self.tried_own |= own
-            try_own(network, self.trainer)
+            self.idle |= dict.fromkeys(try_own(network, self.trainer))
 
     def _weigh(
         self, setting: Setting, params: Mapping[str, Any], network: Architecture, tree: Tree

@@ -106,6 +106,39 @@ def test_the_arguments_of_a_module_are_settings_with_their_defaults(
     assert parse(found.model_dump(mode="json")) == found
 
 
+@pytest.mark.parametrize(
+    ("said", "default", "size"), [("", "", 28), ("", " = 64", 64), (", size=32", " = 64", 32)]
+)
+def test_what_yaml_and_decorator_leave_open_is_the_default_of_the_argument(
+    said: str, default: str, size: int, tmp_path: Path
+) -> None:
+    text = NETWORK.replace('for tests"', f'for tests"{said}')
+    # What has a default stands behind what has none.
+    text = text.replace(
+        "        size: int,\n        classes: int,",
+        f"        classes: int,\n        size: int{default},",
+    )
+    text = text.replace("width: int = 4", "width: int = 4, frames: int = 5") if default else text
+    (tmp_path / "mine.py").write_text(text)
+    load_extensions([tmp_path / "mine.py"])
+    found = parse({"network": {"kind": "shallow", "width": 2}})
+    assert found.shapes == {"flow_uvs": (3, size, size)}
+    if default:
+        timed = parse({"network": {"kind": "shallow", "inputs": ["frames"]}})
+        assert timed.shapes == {"frames": (5, 1, size, size)}
+
+
+@pytest.mark.parametrize("kind", ["int", "int | None", "Annotated[int, 'of all']"])
+def test_channels_are_a_number_wherever_a_number_may_stand(
+    kind: str, write: Callable[..., Path]
+) -> None:
+    write(
+        "channels: int", f"channels: {kind}".replace("Annotated", "__import__('typing').Annotated")
+    )
+    network = Network(parse({"network": {"kind": "shallow"}}), 3)
+    assert network.state_dict()["whole.conv.weight"].shape == (4, 3, 3, 3)
+
+
 def test_weights_and_work_are_counted_on_the_module(write: Callable[..., Path]) -> None:
     write()
     cost = Cost.of(parse({"network": {"kind": "shallow", "width": 8, "size": 14}}), classes=3)
@@ -224,6 +257,16 @@ def test_the_diagram_shows_the_modules_with_what_leaves_them(write: Callable[...
             "width: int = 4",
             "inputs: int = 4",
             r"'inputs' of Shallow has a name that every network",
+        ),
+        (
+            "size: int,",
+            "size: tuple[int, int],",
+            r"line 14: the argument 'size' of Shallow is of tuple\[int, int\], but the data give int",
+        ),
+        (
+            "size: int,\n        classes: int,",
+            "classes: int,\n        size: int = 0,",
+            r"line 14: size of Shallow is 0 where YAML does not say: Input should be greater than",
         ),
         ('"pair"', '"shallow"', "two networks are called 'shallow'"),
         ('"difference"', '"diference"', "network 'pair': no input is called 'diference'.*Did you"),

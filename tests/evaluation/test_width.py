@@ -26,6 +26,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mer_nas.architectures import GATES, Block, BuildContext
 
@@ -48,6 +49,10 @@ class Habitual(nn.Module):
         if how == "hooks":
             self.scale = nn.Parameter(torch.ones(()))
             self.scale.register_hook(lambda gradient: 0.1 * gradient)
+        if how == "leaves":
+            self.unread = nn.Linear(2, 2)
+        if how == "fixes":
+            self.register_buffer("table", torch.ones(1, 1, 3, 3, dtype=torch.float32) / 9)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.how == "hooks":
@@ -58,6 +63,14 @@ class Habitual(nn.Module):
             self.last = x.detach()
         if self.how == "dices":
             return x * random.random()
+        if self.how == "fixes":
+            table = self.table.expand(x.shape[1], 1, 3, 3)
+            return functional.conv2d(x, table, padding=1, groups=x.shape[1])
+        if self.how == "bends":  # torch has no form of affine_grid for many
+            way = x.new_ones(x.shape[0], 2, 3)
+            return functional.grid_sample(
+                x, functional.affine_grid(way, x.size(), align_corners=False), align_corners=False
+            )
         if self.how == "draws":
             return x + torch.empty_like(x).exponential_()
         return x
@@ -181,6 +194,9 @@ def test_only_a_small_network_gains_on_a_cpu_and_every_one_on_a_gpu(candidate: C
         ("hooks", "a hook of its own sees the gradients of "),
         ("dices", "its blocks draw random numbers of Python or NumPy"),
         ("draws", "RuntimeError: vmap: called random operation"),
+        ("leaves", ""),
+        ("fixes", ""),
+        ("bends", ""),
     ],
 )
 def test_what_cannot_be_stacked_is_found_before_the_first_fold(

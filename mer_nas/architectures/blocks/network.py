@@ -20,7 +20,16 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from annotated_types import Interval
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -74,8 +83,8 @@ class WholeNetwork(Block):
 
     module: ClassVar[type[nn.Module]]
     """What it builds."""
-    given: ClassVar[Mapping[str, Any]] = {}
-    """The arguments that the data decide, with their annotations."""
+    signature: ClassVar[Signature] = Signature({}, {}, one_channel=False)
+    """Its arguments."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -92,7 +101,7 @@ class WholeNetwork(Block):
         """Return the module."""
         channels = tuple(READABLE[name].channels for name in self.reads)
         facts = {
-            "channels": channels[0] if self.given.get("channels") is int else channels,
+            "channels": channels[0] if self.signature.one_channel else channels,
             "size": self.size,
             "frames": self.taken,
             "classes": context.width,
@@ -102,7 +111,7 @@ class WholeNetwork(Block):
             for name, field in type(self).model_fields.items()
             if name not in WholeNetwork.model_fields
         }
-        return self.module(**{name: facts[name] for name in self.given}, **own)
+        return self.module(**{name: facts[name] for name in self.signature.given}, **own)
 
     def shape(self, context: BuildContext) -> Shape:
         """Return what leaves it: an answer a class, or what the module gives as part of a path."""
@@ -137,7 +146,7 @@ class WholeNetwork(Block):
     def check(self, context: BuildContext) -> None:
         """Refuse frames that the inputs do not have, and channels that are no one number."""
         every = {READABLE[name].channels for name in self.reads}
-        if len(every) > 1 and self.given.get("channels") is int:
+        if len(every) > 1 and self.signature.one_channel:
             found = f"inputs of {' and '.join(map(str, sorted(every)))} channels for channels: int"
             raise context.refuse(found, "channels: tuple[int, ...], or inputs of one kind")
         if self.taken != self._possible_frames():
@@ -268,8 +277,8 @@ def network(
     kind: str,
     *,
     inputs: Sequence[str] | Mapping[str, str] = (FLOW,),
-    size: int = 28,
-    frames: int = 1,
+    size: int | None = None,
+    frames: int | None = None,
     source: str = "",
 ) -> Callable[[M], M]:
     """Return a decorator that makes a class of modules a network of every space.
@@ -281,8 +290,10 @@ def network(
         kind: What YAML calls it.
         inputs: What it reads where YAML does not say, in the order in which `forward` takes them,
             or by the name of its argument.
-        size: Their height and width where YAML does not say, in pixels.
-        frames: Frames that it takes of sequences where YAML does not say.
+        size: Their height and width where YAML does not say, in pixels; None: the default of the
+            argument `size`, or else 28.
+        frames: Frames that it takes of sequences where YAML does not say; None: the default of the
+            argument `frames`, or else 2.
         source: Where it comes from, for `mer-nas list`.
 
     Raises:
@@ -322,17 +333,30 @@ def _block(
     kind: str,
     module: type[nn.Module],
     inputs: tuple[str, ...] | dict[str, str],
-    size: int,
-    frames: int,
+    size: int | None,
+    frames: int | None,
     source: str,
 ) -> type[WholeNetwork]:
     """Return the block whose settings are the arguments of a module."""
     signature = Signature.of(module, taken=frozenset({"kind", "inputs"}))
+
+    def usual(name: str, said: int | None, kind: Any, otherwise: int) -> int:
+        """Return a default: of the decorator, of the argument, or else of every network."""
+        values = (said, signature.given.get(name), otherwise)
+        value = next(value for value in values if value is not None)
+        try:
+            return TypeAdapter[int](kind).validate_python(value)
+        except ValidationError as error:
+            found = f"{name} of {module.__name__} is {shown(value)} where YAML does not say"
+            raise ConfigError(
+                f"{place_of(module.__init__)}: {found}: {error.errors()[0]['msg']}"
+            ) from None
+
     fields: dict[str, Any] = {
         "kind": (Literal[kind], kind),
         "inputs": (InputNames, _like("inputs", inputs)),
-        "size": (Pixels, _like("size", size)),
-        "taken": (FrameCount, _like("taken", frames)),
+        "size": (Pixels, _like("size", usual("size", size, Pixels, 28))),
+        "taken": (FrameCount, _like("taken", usual("frames", frames, FrameCount, 1))),
     }
     for name, (annotation, default) in signature.settings.items():
         about = f"{name} of {module.__name__}."
@@ -348,5 +372,5 @@ def _block(
         __doc__=module.__doc__ or f"The network {module.__name__}.",
         **fields,
     )
-    made.module, made.given, made.source = module, signature.given, source
+    made.module, made.signature, made.source = module, signature, source
     return made
