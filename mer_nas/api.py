@@ -495,7 +495,9 @@ def schema(group: str, space: str | None = None) -> Tree:
 
 @one_at_a_time
 def check(*words: str, **settings: Any) -> CheckedSpace:
-    """Read a space, build its points and references, draw from it; train nothing.
+    """Read a space, build its points and references, draw from it; search nothing.
+
+    Parts of the user's own are asked about noise, their networks trained on it for one step.
 
     >>> check(space="moe").feasible > 0.9
     True
@@ -505,14 +507,15 @@ def check(*words: str, **settings: Any) -> CheckedSpace:
         Infeasible: A point, or every draw, breaks a rule of the grammar.
     """
     from mer_nas.vetting import check
+    from mer_nas.vetting.own import Noise
 
     resolved, _ = _resolved(words, settings)
-    space = resolved.space
-    found = check(space, resolved.trainer, drawn=resolved.study.sampler != "points")
+    space, noise = resolved.space, Noise.like(resolved.data)
+    found = check(space, resolved.trainer, noise, drawn=resolved.study.sampler != "points")
     if space.extensions:
         from mer_nas.export.bundle import unexportable
 
-        found = replace(found, notes=(*found.notes, *unexportable(space)))
+        found = replace(found, notes=(*found.notes, *unexportable(space, noise.classes)))
     return found
 
 
@@ -638,10 +641,12 @@ def check_data(
         progress: Is told how many clips are done, and of how many.
         **settings: As for `search`.
     """
+    from mer_nas.architectures.extensions import load_extensions
     from mer_nas.data.checks.check import check_data
 
     told = listening(progress, "progress")
     resolved, _ = _resolved(words, settings)
+    load_extensions(resolved.space.extensions)
     study = resolved.study
     return check_data(resolved.data, told, study.folds, study.seed)
 
@@ -674,6 +679,7 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
         **settings: As for `search`.
     """
     from mer_nas import data
+    from mer_nas.architectures.extensions import load_extensions
     from mer_nas.data.needs import Needs
     from mer_nas.report.charts.canvas import check_picture
     from mer_nas.report.gallery import GALLERY_INPUTS, draw_gallery
@@ -681,6 +687,7 @@ def draw_clips(file: str | Path, *words: str, **settings: Any) -> None:
 
     resolved, _ = _resolved(words, settings)
     out = check_picture(file.removeprefix("out=") if isinstance(file, str) else file, "out=")
+    load_extensions(resolved.space.extensions)
     # Only synthetic clips are sure to have action units; who asks others in vain is refused.
     units = resolved.data.kind == "synthetic"
     needs = Needs("the picture", GALLERY_INPUTS, action_units=units)
@@ -965,17 +972,23 @@ def hub_folder(export: str | Path, folder: str | Path) -> Path:
     )
 
 
-def open_export(folder: str | Path | Study) -> Model:
+def open_export(folder: str | Path | Study, *, trust: bool = False) -> Model:
     """Return what was exported, or a study's answer, ready to run without torch.
 
     The answer of a study is its ensemble where it hands that over, else its winner.
 
+    Args:
+        folder: The export, or the study.
+        trust: Whether Python files with inputs that it names may be run.
+
     Raises:
         ExportError: The folder holds no export, or its files are not those that were exported.
+        Untrusted: It reads inputs of a user's own, and you have not agreed to run them.
     """
     from mer_nas.prediction.model import Model
 
-    return Model.open(place(folder, "folder", ExportError))
+    with asking(trust):
+        return Model.open(place(folder, "folder", ExportError))
 
 
 def predict(
@@ -1006,6 +1019,7 @@ def predict(
         ConfigError: What is said of the frames, or the file of the picture, is wrong.
         ExportError: The folder holds no export.
         DataError: The clip cannot be read or prepared.
+        Untrusted: It reads inputs of a user's own; `open_export` takes `trust`.
     """
     from mer_nas.config.base import validate
     from mer_nas.prediction.clip_input import Given

@@ -21,7 +21,7 @@ from mer_nas.space.domains import BlockChoice, BlockNode, Items, Node, Repeat
 from mer_nas.space.walks import values
 from mer_nas.training.config import TrainerConfig
 from mer_nas.training.own_augmentations import refuse_unknown
-from mer_nas.training.own_losses import try_loss
+from mer_nas.training.own_losses import refuse_unknown_loss
 
 MAX_COMBINATIONS = 1_000
 """Combinations that a grid may have."""
@@ -251,7 +251,7 @@ def trained_by(
     """Return the trainer with a recipe's settings and then those of the command line."""
     tree = apply(merge(trainer.model_dump(mode="json"), recipe), dict(words))
     found = validate(TrainerConfig, tree, f"{place}: trainer")
-    try_loss(found.loss)
+    refuse_unknown_loss(found.loss)
     refuse_unknown(found.augment.own)
     return found
 

@@ -106,9 +106,9 @@ def test_the_block_of_ones_own_works_as_shown(
     assert [stage["gate"] for stage in stages] == [{"kind": "halves", "start": 1.0}] * 2
     assert json.loads(said[4])["uf1"] == answer["uf1"]["mean"]
     (here / "test_halves.py").write_text(checks)
-    assert (
-        pytest.main(["-q", "-p", "no:cacheprovider", "-n", "0", str(here / "test_halves.py")]) == 0
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "test_halves.py"]
+    alone = subprocess.run(command, capture_output=True, text=True)  # where nothing is loaded yet
+    assert alone.returncode == 0, alone.stdout
 
 
 def test_the_network_of_the_guide_is_shown_searched_and_kept_to_its_promises(

@@ -3,16 +3,23 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from click.testing import Result
+from PIL import Image
 
+from mer_nas import api
 from mer_nas.architectures import load_extensions, parse
-from mer_nas.data import own_inputs
+from mer_nas.config.base import validate
+from mer_nas.data import load, own_inputs
+from mer_nas.data.config import OwnData
 from mer_nas.data.own_inputs import make_own
 from mer_nas.data.own_sets import DATA_SETS
 from mer_nas.errors import ConfigError
@@ -113,6 +120,15 @@ def test_all_of_them_serve_one_search_and_travel_with_the_study(
     assert call("report", "runs/own").exit_code == 0
     again = call("reproduce", "runs/own/report.json", "ray.workers=0", "--json")
     assert json.loads(again.stdout)["verdict"] == "identical", again.stderr
+    Path("clip").mkdir()
+    for place, frame in enumerate(np.load("clips/s0_c0_negative.npy")):
+        Image.fromarray(frame).save(f"clip/{place:03d}.png")
+    words = ["predict", "runs/own/export/rank1", "clip", "--cropped", "--json"]
+    command = [sys.executable, "-m", "mer_nas.cli", *words]  # in a process that knows no input
+    asked = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert asked.returncode == 0, asked.stderr
+    chances = json.loads(asked.stdout)["clips"][0]["probabilities"]
+    assert sum(chances.values()) == pytest.approx(1)
 
 
 def test_an_input_is_what_its_function_makes_of_the_frames(
@@ -169,6 +185,22 @@ def test_an_augmentation_draws_from_its_generator_alone_and_amount_zero_asks_not
             "the clip s0/c0 has frames (3,) of uint8; (T, H, W, 3) or (T, H, W) of uint8 would be",
         ),
         (
+            ("(subject, name, label,", '("s1" if name == "c0" else "sub1", name, label,'),
+            "it cannot be told who is one person:\n  's1' (c0); 'sub1' (c3,",
+        ),
+        (
+            ("(file)[::step])", "(file)[::step], onset=None)"),
+            "the clip s0/c0 has the onset None; the place of a frame would be right",
+        ),
+        (
+            ("(file)[::step])", "(file)[::step], apex=np.nan)"),
+            "the clip s0/c0 has the apex nan; the place of a frame, or None, would be right",
+        ),
+        (
+            ("(file)[::step])", "(file)[::step], onset=3, apex=2)"),
+            "parts.py, line 22: the data set 'ours': ours:s0/c0: the apex 2 is not after the onset",
+        ),
+        (
             ("file.stem.split(", "file.sten.split("),
             "parts.py, line 22: the data set 'ours' fails: AttributeError: 'PosixPath' object has",
         ),
@@ -206,6 +238,7 @@ def test_a_mistake_in_a_part_is_one_message_with_its_line_and_nothing_is_begun(
         ("data.function=theirs", "no data set is called 'theirs'; known: ours"),
         ("data.arguments.step=many", "data.arguments.step: 'many': Input should be a valid int"),
         ("data.arguments.stop=1", "data.arguments: no argument is called 'stop'; known: step"),
+        ("data.function=theirs", "a file among the extensions of the space (space=FILE) would"),
         ("data.root=nowhere", "data.root: there is no folder nowhere; data.root=DIR names it"),
     ],
 )
@@ -215,6 +248,58 @@ def test_a_data_set_is_asked_with_what_it_takes(
     refused = call("search", *words(), word)
     assert refused.exit_code == 2, refused.output
     assert message in refused.stderr
+
+
+def test_a_person_written_in_two_ways_is_held_out_as_one(words: Callable[..., list[str]]) -> None:
+    words("(subject, name,", '(subject.upper() if name == "c0" else subject, name,')
+    load_extensions([Path("parts.py")])
+    clips = load(validate(OwnData, yaml.safe_load(Path("data.yaml").read_text()), "data"))
+    assert {record.subject for record in clips.records} == {"S0", "s1", "s2"}
+    (found,) = clips.findings
+    assert found.text == "taken for one: 'S0' (c0), 's0' (c3, c6, c9)"
+
+
+def test_the_data_set_of_a_space_can_be_looked_at_before_a_search(
+    words: Callable[..., list[str]], call: Call
+) -> None:
+    space, *_ = words()
+    found = call("data", "check", space, "data=./data.yaml", "--json")
+    counts = {row["what"]: row["found"] for row in json.loads(found.stdout)["counts"]}
+    assert (counts["clips"], counts["subjects"]) == (12, 3)
+    drawn = call("data", "picture", "out=clips.svg", space, "data=./data.yaml")
+    assert Path("clips.svg").exists(), drawn.output
+
+
+FIVE = """
+import numpy as np
+from torch import Tensor, tensor
+from torch.nn import functional
+
+from mer_nas.evaluation.own_metrics import metric
+from mer_nas.training.own_losses import loss
+
+
+@metric("fifth")
+def fifth(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(probabilities[:, 4].mean())
+
+
+@loss("weighed")
+def weighed(logits: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(logits, target, tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
+"""
+
+
+def test_losses_and_metrics_are_asked_about_as_many_classes_as_the_data_have(
+    tiny: list[str], here: Path
+) -> None:
+    Path("five.py").write_text(FIVE)
+    space = f"extensions: [five.py]\n{Path('space.yaml').read_text()}"
+    Path("five.yaml").write_text(space)
+    words = ["space=./five.yaml", "trainer.loss=own.weighed"]
+    with pytest.raises(ConfigError, match="weight tensor should be defined either for all 3"):
+        api.check(*words)
+    assert api.check(*words, "data=casme2", "data.labels=five").feasible == 1
 
 
 def test_check_asks_each_part_on_noise_and_data_without_an_input_are_named(
@@ -251,10 +336,10 @@ def test_the_part_that_a_page_shows_is_one(
     Path("part.py").write_text(code)
     load_extensions([Path("part.py")])
     assert list(parts) == [name]
-    own_inputs.try_inputs()
-    try_metrics([Path("part.py")])
+    own_inputs.try_inputs(15, 128)
+    try_metrics([Path("part.py")], 3)
     for each in LOSSES:
-        try_loss(f"own.{each}")
+        try_loss(f"own.{each}", 3)
     assert augment_own({"x": torch.ones(1)}, dict.fromkeys(AUGMENTATIONS, 0.3), torch.Generator())
 
 

@@ -103,7 +103,8 @@ class _Verbs(SubVerbs):
             if package == "mer_nas":
                 raise
             said = f"{package} cannot be loaded: {error}"
-            say(f"mer-nas: {said}; install mer-nas anew, or make room in memory", err=True)
+            right = "install it, or mer-nas anew, or make room in memory"
+            say(f"mer-nas: {said}; {right}", err=True)
         except MemoryError as error:
             say(f"mer-nas: memory is short{f': {error}' if str(error) else ''}", err=True)
         except click.UsageError as error:

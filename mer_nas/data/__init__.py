@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, OwnData, PrecomputedFlow, RecordedData, SyntheticData
 from mer_nas.data.needs import Needs
+from mer_nas.errors import ConfigError
 
 if TYPE_CHECKING:
     from mer_nas.data.sources.recorded import Runner
@@ -69,6 +70,23 @@ def listed(config: DataConfig, needs: Needs = FLOW_ALONE) -> ClipSet:
 
     needs.refuse_misfit(config.provides)
     return labelled(config)
+
+
+def classes_of(config: DataConfig) -> tuple[str, ...]:
+    """Return the classes that clips will have; none where only their annotation says."""
+    match config:
+        case SyntheticData():
+            from mer_nas.data.sources.synthetic import CLASSES
+
+            return CLASSES
+        case RecordedData():
+            from mer_nas.data.annotations.label_maps import LabelMap
+
+            try:
+                return LabelMap.read(config.labels).classes(config.layouts)
+            except ConfigError:  # of data sets that a table names
+                return ()
+    return config.classes
 
 
 def _read(config: DataConfig, needs: Needs, run: "Runner | None") -> ClipSet:

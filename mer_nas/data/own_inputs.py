@@ -71,13 +71,18 @@ def make_own(name: str, frames: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(found, dtype=np.float32)
 
 
-def try_inputs() -> None:
+def try_inputs(frames: int, face: int) -> None:
     """Make every input of the user's of a clip of noise.
+
+    Args:
+        frames: T.
+        face: Height and width of its faces, in pixels.
 
     Raises:
         ConfigError: One fails, or gives something else; with the line where it is.
     """
-    noise = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    chance = np.random.default_rng(0)
+    noise = chance.integers(0, 256, (frames, face, face, 3), dtype=np.uint8)
     for name in OWN_INPUTS:
         make_own(name, noise, 28)
 

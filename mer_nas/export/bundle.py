@@ -117,7 +117,7 @@ def _exported(
     return Exported(folder=folder, files=FILES, max_difference=difference, clip_ms=took)
 
 
-def unexportable(space: SearchSpace, classes: int = 3) -> Iterator[str]:
+def unexportable(space: SearchSpace, classes: int) -> Iterator[str]:
     """Yield which networks with blocks of the user's own could not be exported, and why."""
     for kinds, architecture in own_networks(space).items():
         try:

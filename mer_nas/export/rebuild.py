@@ -52,11 +52,7 @@ def load(folder: Path | str) -> LoadedModel:
     folder = Path(folder)
     found = read_manifest(folder)
     weights = _weights(folder, found)
-    own = found.provenance.extensions
-    require(to_reach(own))
-    for name in {*own, *found.files} - {GRAPH, WEIGHTS}:
-        found.content(folder, name)
-    load_extensions([folder / name for name in own])
+    load_own_parts(folder, found)
     built = _architectures(folder, found)
     with without_numbers():  # what does not fit takes no memory
         wanted = _rebuilt(built, found).state_dict()
@@ -70,6 +66,20 @@ def load(folder: Path | str) -> LoadedModel:
     network = _rebuilt(built, found)
     network.load_state_dict(weights)
     return LoadedModel(network.eval(), found)
+
+
+def load_own_parts(folder: Path, manifest: Manifest) -> None:
+    """Load the files with blocks and inputs of a user's own that an export has.
+
+    Raises:
+        ExportError: A file is missing or is not what was exported.
+        Untrusted: The user has not agreed to run them.
+    """
+    own = manifest.provenance.extensions
+    require(to_reach(own))
+    for name in {*own, *manifest.files} - {GRAPH, WEIGHTS}:
+        manifest.content(folder, name)
+    load_extensions([folder / name for name in own])
 
 
 def _architectures(folder: Path, found: Manifest) -> list[Architecture]:

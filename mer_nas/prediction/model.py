@@ -8,13 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_nas.data.clips import divided
+from mer_nas.data.own_inputs import OWN_INPUTS
 from mer_nas.data.preprocess.pipeline import Clip, prepare
 from mer_nas.data.sources.precomputed import read_flow
-from mer_nas.errors import DataError, ExportError
+from mer_nas.errors import DataError, ExportError, unknown
 from mer_nas.export.graph import Graph, open_graph
-from mer_nas.export.manifest import GRAPH, InputSpec, Manifest, exports_in, read_manifest
+from mer_nas.export.manifest import (
+    AGAIN,
+    GRAPH,
+    InputSpec,
+    Manifest,
+    exports_in,
+    read_manifest,
+)
 from mer_nas.files import place
-from mer_nas.inputs import DYNAMIC_IMAGE
+from mer_nas.inputs import DYNAMIC_IMAGE, INPUTS
 from mer_nas.prediction.clip_input import ClipInput
 from mer_nas.shell import command_line
 from mer_nas.wording import brief, some
@@ -46,9 +54,11 @@ class Model:
             ExportError: The folder holds no export, or its graph is not the one that was
                 exported, or cannot be run.
             ConfigError: Its manifest is none.
+            Untrusted: It reads inputs of a user's own, and the user has not agreed to run them.
         """
         folder = _export_in(folder)
         found = read_manifest(folder)
+        _know_inputs(folder, found)
         shapes = {spec.name: spec.shape for spec in found.inputs}
         content = found.content(folder, GRAPH)
         return cls(folder, found, open_graph(content, shapes, len(found.classes), folder / GRAPH))
@@ -122,6 +132,19 @@ class Model:
                 f"{clip.name}: the network in {self.folder} reads {', '.join(more)}, which takes "
                 "more than an onset and an apex; a video or a folder of frames would be right"
             )
+
+
+def _know_inputs(folder: Path, found: Manifest) -> None:
+    """Load what inputs of a user's own are made by, where an export reads any."""
+    names = [spec.name for spec in found.inputs]
+    if all(name in INPUTS and name not in OWN_INPUTS for name in names):
+        return
+    from mer_nas.export.rebuild import load_own_parts  # with torch, which the graph needs not
+
+    load_own_parts(folder, found)
+    for name in names:
+        if name not in INPUTS:
+            raise ExportError(f"{folder}: {unknown('input', name, INPUTS)}; {AGAIN}")
 
 
 def _export_in(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """Samplers and pruners of Optuna, and of whoever extends it, by the path of their class.
 
-    study: {sampler: optuna.samplers.CmaEsSampler, pruner: my_package.pruners.Mine}
+    study: {sampler: optuna.samplers.QMCSampler, pruner: my_package.pruners.Mine}
 
 To import a class runs the module that it lies in: of somebody else's study it is asked for.
 """
@@ -19,9 +19,9 @@ def made(key: str, path: str, base: type[T], **given: Any) -> T:
 
     Args:
         key: Which setting names it, for messages: "study.sampler".
-        path: Of the class: "optuna.samplers.CmaEsSampler".
+        path: Of the class: "optuna.samplers.QMCSampler".
         base: What it must be a subclass of.
-        **given: Arguments that it gets where it has them.
+        **given: Arguments that it gets where it has them, or takes any.
 
     Raises:
         ConfigError: There is no such class, it is another kind of thing, or cannot be made so.
@@ -32,7 +32,8 @@ def made(key: str, path: str, base: type[T], **given: Any) -> T:
         raise ConfigError(f"{key}: {path} is {found!r}; a subclass of {right} would be right")
     try:
         taken = inspect.signature(found).parameters
-        return found(**{name: value for name, value in given.items() if name in taken})
+        every = any(each.kind is each.VAR_KEYWORD for each in taken.values())
+        return found(**{name: value for name, value in given.items() if every or name in taken})
     except Exception as error:  # a class of the user's own may fail of anything
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ConfigError(

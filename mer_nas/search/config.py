@@ -41,7 +41,7 @@ PrunerName = Literal[
 ]
 TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 ClassPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
-"""The path of a class: "optuna.samplers.CmaEsSampler"."""
+"""The path of a class: "optuna.samplers.QMCSampler"."""
 
 
 def _form(name: object) -> str:
@@ -189,7 +189,7 @@ class StudyConfig(Config):
     sampler: Sampler = "tpe"
     """tpe, random, gp and evolutionary: how Optuna proposes candidates. grid: every combination of
     the choices of the space, once. points: the points of the space, each once. Any other of
-    Optuna's by the path of its class, such as optuna.samplers.CmaEsSampler."""
+    Optuna's by the path of its class, such as optuna.samplers.QMCSampler."""
     pruner: PrunerChoice = "bootstrap"
     """When a trial is stopped before its last fold; never with several objectives, nor in a closed
     list of candidates (grid, points). Any other of Optuna's by the path of its class."""

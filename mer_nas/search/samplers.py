@@ -92,6 +92,10 @@ class RepeatableSampler(BaseSampler):
         self._grouped: tuple[str, dict[str, Any]] = ("", {})
         """What was drawn in groups for the alternative of a trial that `_which` names."""
 
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Let the sampler prepare what it has to."""
+        self._sampler(_which(trial), "before").before_trial(study, trial)
+
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:

@@ -25,7 +25,7 @@ from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.metrics import Scores
-from mer_nas.evaluation.own_metrics import own_scores
+from mer_nas.evaluation.own_metrics import own_scores, try_metrics
 from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
@@ -35,6 +35,7 @@ from mer_nas.search.patience import Patience
 from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings
 from mer_nas.space import FIDELITY, Fidelity
+from mer_nas.training.own_losses import try_loss
 from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
@@ -212,6 +213,8 @@ def measured(
         TrainingFailed: A fold cannot be trained; those that can are kept.
     """
     study, files = settings.study, settings.space.extensions
+    try_loss(candidate.trainer.loss, len(clips.classes))
+    try_metrics(files, len(clips.classes))
     protocol = plan(clips, study.folds, study.seed, study.block)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     evaluator = Evaluator(clips, protocol, study.seed, files)

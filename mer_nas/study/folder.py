@@ -56,6 +56,7 @@ from mer_nas.study.plans.forecast import decided
 from mer_nas.study.what_lies import what_lies
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
+from mer_nas.vetting.own import Noise
 
 RUNS = Path("runs")
 OWN = "the settings of a study of my own"
@@ -325,7 +326,8 @@ def create(
             stands in no draw.
     """
     study = settings.study
-    for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
+    noise, drawn = Noise.like(settings.data, len(clips.classes)), study.sampler != "points"
+    for line in vet(settings.space, settings.trainer, noise, drawn=drawn):
         on_event(Note(line))
     grid(settings.space, study.sampler)  # or there is nothing to make a folder for
     build_sampler(study.sampler, study.startup, study.seed)

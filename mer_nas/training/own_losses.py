@@ -37,10 +37,8 @@ def own_loss(name: str, logits: Tensor, target: Tensor, rarity: Tensor) -> Tenso
     Raises:
         ConfigError: There is no such loss, or it gives no single number.
     """
-    known = {f"{OWN}{each}": function for each, function in LOSSES.items()}
-    if name not in known:
-        raise ConfigError(f"trainer.loss: {unknown('loss', name, known)}")
-    function = known[name]
+    refuse_unknown_loss(name)
+    function = LOSSES[name.removeprefix(OWN)]
     found = function(*(logits, target, rarity)[: LOSSES.taken_by(name.removeprefix(OWN))])
     if isinstance(found, Tensor) and not found.ndim:
         return found
@@ -50,18 +48,33 @@ def own_loss(name: str, logits: Tensor, target: Tensor, rarity: Tensor) -> Tenso
     )
 
 
-def try_loss(name: str) -> None:
+def refuse_unknown_loss(name: str) -> None:
+    """Refuse the name of a user's loss that there is not.
+
+    Raises:
+        ConfigError: There is no such loss.
+    """
+    known = [f"{OWN}{each}" for each in LOSSES]
+    if name.startswith(OWN) and name not in known:
+        raise ConfigError(f"trainer.loss: {unknown('loss', name, known)}")
+
+
+def try_loss(name: str, classes: int) -> None:
     """Ask a user's loss about a few clips, and for its slope; other losses need no trial.
+
+    Args:
+        name: As YAML has it.
+        classes: K.
 
     Raises:
         ConfigError: It fails, or gives no number; with the line where it is.
     """
     if not name.startswith(OWN):
         return
-    logits = torch.linspace(-1, 1, 12).view(4, 3).requires_grad_()
+    logits = torch.linspace(-1, 1, 4 * classes).view(4, classes).requires_grad_()
     said = ""
     try:
-        found = own_loss(name, logits, torch.arange(4) % 3, torch.ones(3))
+        found = own_loss(name, logits, torch.arange(4) % classes, torch.ones(classes))
         (slope,) = torch.autograd.grad(found, [logits])
         if not (found.isfinite() and slope.isfinite().all()):
             said = f"gives {float(found.detach())}, or a slope that is no number"

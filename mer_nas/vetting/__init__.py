@@ -24,7 +24,15 @@ from mer_nas.space.domains import BlockNode
 from mer_nas.space.settings import Setting
 from mer_nas.systems import System, draws, parsed, published_systems
 from mer_nas.training.config import TrainerConfig
-from mer_nas.vetting.own import idle_note, own_parts, refuse_unnamed, try_own, try_recipe
+from mer_nas.vetting.own import (
+    NOISE,
+    Noise,
+    idle_note,
+    own_parts,
+    refuse_unnamed,
+    try_own,
+    try_recipe,
+)
 from mer_nas.vetting.values import MAX_LOST, Asked, Values
 from mer_nas.wording import brief
 
@@ -60,19 +68,22 @@ class CheckedSpace:
         return 1 - sum(self.reasons.values()) / self.draws
 
 
-def check(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> CheckedSpace:
+def check(
+    space: SearchSpace, trainer: TrainerConfig, noise: Noise = NOISE, *, drawn: bool = True
+) -> CheckedSpace:
     """Vet a space, build its points and references, and draw from it.
 
     Args:
         space: The space.
         trainer: What it does not draw of the training recipe.
+        noise: What parts of the user's own are asked about.
         drawn: Whether the search will draw from it, and not only try its points.
 
     Raises:
         ConfigError: An unknown block or setting, or a value of a wrong type or range.
         Infeasible: A point breaks a rule of the grammar, or no draw is feasible.
     """
-    notes = tuple(vet(space, trainer, drawn=drawn))
+    notes = tuple(vet(space, trainer, noise, drawn=drawn))
     found = tuple(published_systems(space))
     lost = [draw.reason for draw in draws(space, MAX_DRAWS) if draw.reason]
     kinds = Counter(map(_kind, lost))
@@ -86,12 +97,15 @@ def _kind(reason: str) -> str:
     return re.sub(r"\d[\d,.]*", "#", reason)
 
 
-def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> list[str]:
+def vet(
+    space: SearchSpace, trainer: TrainerConfig, noise: Noise = NOISE, *, drawn: bool = True
+) -> list[str]:
     """Refuse a space whose search would not mean what its file says.
 
     Args:
         space: The space.
         trainer: What it does not draw of the training recipe.
+        noise: What parts of the user's own are asked about.
         drawn: Whether the search will draw from it, and not only try its points.
 
     Returns:
@@ -103,20 +117,20 @@ def vet(space: SearchSpace, trainer: TrainerConfig, *, drawn: bool = True) -> li
             file stands in no draw; the message names the places.
     """
     load_extensions(space.extensions)
-    try_recipe(space, trainer)
-    try_metrics(space.extensions)
-    try_inputs()
+    try_recipe(space, trainer, noise.classes)
+    try_metrics(space.extensions, noise.classes)
+    try_inputs(noise.frames, noise.face)
     notes = list(_costly(space))
     for point in space.file.points:
         network = parsed(point, place := f"{space.place}: {point.name}")
         refuse_unnamed(space, own := own_parts(network))
-        if (own or trainer.augment.own) and (idle := try_own(network, trainer)):
+        if (own or trainer.augment.own) and (idle := try_own(network, trainer, noise.classes)):
             notes.append(idle_note(place, idle))
     if not drawn:
         return notes
-    _train(space, trainer)
+    _train(space, trainer, noise.classes)
     few = list(_scarce(space))
-    found = Values(space, trainer)
+    found = Values(space, trainer, noise.classes)
     lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
         raise Infeasible("\n".join(lost))
@@ -156,7 +170,7 @@ def _scarce(space: SearchSpace) -> Iterator[str]:
         yield f"{space.place}: {feasible} of {number} draws feasible: {often}"
 
 
-def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
+def _train(space: SearchSpace, trainer: TrainerConfig, classes: int) -> None:
     """Refuse a training recipe that some draw would not be.
 
     Raises:
@@ -171,7 +185,7 @@ def _train(space: SearchSpace, trainer: TrainerConfig) -> None:
                 tree = part.draw({setting.written: value, **dict(setting.within)}).tree
                 recipe = merge(trainer.model_dump(mode="json"), tree.get("trainer", {}))
                 drawn = validate(TrainerConfig, recipe, f"{space.place}: trainer")
-                try_recipe(space, drawn)
+                try_recipe(space, drawn, classes)
             except Infeasible:
                 continue  # a relation keeps it out
             except ConfigError as error:

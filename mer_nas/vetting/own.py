@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from mer_nas.architectures import Architecture, Cost, Network, parse_drawn
 from mer_nas.architectures.extensions import counts_for
 from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
 from mer_nas.architectures.walk import walk
+from mer_nas.data import classes_of
+from mer_nas.data.config import DataConfig, OwnData, RecordedData
 from mer_nas.data.own_inputs import OWN_INPUTS
 from mer_nas.errors import ConfigError, MerNasError
 from mer_nas.evaluation.deterministic import deterministic
@@ -26,19 +29,46 @@ from mer_nas.training.own_augmentations import AUGMENTATIONS, refuse_unknown
 from mer_nas.training.own_losses import LOSSES, OWN, try_loss
 from mer_nas.wording import some
 
-_CLASSES, _CLIPS = 3, 4
+_CLIPS = 4
 """Of the step that a network with blocks of the user's own is tried with."""
 _DRAWS = 24
 """Draws among which networks with blocks of the user's own are looked for."""
 
 
-def try_recipe(space: SearchSpace, trainer: TrainerConfig) -> None:
+class Noise(NamedTuple):
+    """What parts of the user's own are asked about before a search, of the form of its data."""
+
+    classes: int = 3
+    frames: int = 15
+    """From onset to offset, as an input of the user's own gets them."""
+    face: int = 128
+    """Height and width of a face in pixels."""
+
+    @classmethod
+    def like(cls, data: DataConfig, classes: int = 0) -> Noise:
+        """Return noise of the form of some data.
+
+        Args:
+            data: Which.
+            classes: How many they have, where that is known.
+        """
+        noise = cls(classes or len(classes_of(data)) or 3)
+        if isinstance(data, RecordedData | OwnData):
+            return noise._replace(face=data.pipeline.face)
+        return noise
+
+
+NOISE = Noise()
+"""For whoever knows nothing of the data."""
+
+
+def try_recipe(space: SearchSpace, trainer: TrainerConfig, classes: int) -> None:
     """Ask what a recipe has of the user's own about a few clips.
 
     Raises:
         ConfigError: There is no such loss or augmentation, or the loss fails.
     """
-    try_loss(trainer.loss)
+    try_loss(trainer.loss, classes)
     refuse_unknown(trainer.augment.own)
     used: dict[str, Callable[..., object]] = {n: AUGMENTATIONS[n] for n in trainer.augment.own}
     if trainer.loss.startswith(OWN):
@@ -95,12 +125,13 @@ def idle_note(place: str, weights: Sequence[str]) -> str:
     return f"{place}: no loss depends on these weights, which therefore learn nothing: {names}"
 
 
-def try_own(network: Architecture, trainer: TrainerConfig) -> list[str]:
+def try_own(network: Architecture, trainer: TrainerConfig, classes: int) -> list[str]:
     """Count a network with blocks of the user's own, train it for a step and ask it, on the CPU.
 
     Args:
         network: Of whatever blocks.
         trainer: The recipe.
+        classes: K.
 
     Returns:
         Names of its weights that no loss depends on.
@@ -113,8 +144,8 @@ def try_own(network: Architecture, trainer: TrainerConfig) -> list[str]:
     own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
     kinds = ", ".join(sorted(own)) or "the network"
     try:
-        Cost.of(network, _CLASSES)
-        same, idle = _after_a_step(network, trainer)
+        Cost.of(network, classes)
+        same, idle = _after_a_step(network, trainer, classes)
     except MerNasError:
         raise
     except (Exception, SystemExit) as error:  # code of the user's may fail of anything
@@ -129,7 +160,9 @@ def try_own(network: Architecture, trainer: TrainerConfig) -> list[str]:
     return idle
 
 
-def _after_a_step(network: Architecture, trainer: TrainerConfig) -> tuple[bool, list[str]]:
+def _after_a_step(
+    network: Architecture, trainer: TrainerConfig, classes: int
+) -> tuple[bool, list[str]]:
     """Train a network for a step.
 
     Returns:
@@ -137,9 +170,9 @@ def _after_a_step(network: Architecture, trainer: TrainerConfig) -> tuple[bool, 
     """
     step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
     with deterministic(0, torch.device("cpu")), record_built() as own:
-        built = Network(network, _CLASSES).train()
+        built = Network(network, classes).train()
         clips = {name: torch.rand(_CLIPS, *network.shapes[name]) for name in network.inputs}
-        targets = Targets(torch.arange(_CLIPS) % _CLASSES, torch.zeros(_CLIPS, len(ACTION_UNITS)))
+        targets = Targets(torch.arange(_CLIPS) % classes, torch.zeros(_CLIPS, len(ACTION_UNITS)))
         moved: set[Tensor] = set()  # by identity
         for _, weight, _ in trained(built):
             weight.register_post_accumulate_grad_hook(moved.add)  # type: ignore[no-untyped-call]
@@ -152,6 +185,6 @@ def _after_a_step(network: Architecture, trainer: TrainerConfig) -> tuple[bool, 
             answers = built.eval()(*clips.values())
         idle = [name for name, weight, _ in trained(built) if weight not in moved]
         torch.manual_seed(1)
-        other = Network(network, _CLASSES).eval()
+        other = Network(network, classes).eval()
         other.load_state_dict(built.state_dict())
         return torch.allclose(other(*clips.values()), answers, equal_nan=True), idle

@@ -81,6 +81,8 @@ class Values:
 
     space: SearchSpace
     trainer: TrainerConfig
+    classes: int
+    """K of the networks that are tried."""
     kept: set[tuple[str, str]] = field(default_factory=set)
     """Settings with a value that a draw kept."""
     changed: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -178,7 +180,7 @@ class Values:
         own |= {f"augment.own.{name}" for name in self.trainer.augment.own}
         if own - self.tried_own:
             self.tried_own |= own
-            self.idle |= dict.fromkeys(try_own(network, self.trainer))
+            self.idle |= dict.fromkeys(try_own(network, self.trainer, self.classes))
 
     def _weigh(
         self, setting: Setting, params: Mapping[str, Any], network: Architecture, tree: Tree

@@ -97,7 +97,7 @@ def test_what_is_no_loss_is_refused_with_its_line(
 ) -> None:
     def asked() -> None:
         load(*change)
-        try_loss("own.plain")
+        try_loss("own.plain", 3)
 
     with pytest.raises(ConfigError, match=message):
         asked()
@@ -121,7 +121,7 @@ def test_a_loss_that_there_is_not_is_told(
     name: Any, message: str, load: Callable[..., None]
 ) -> None:
     def asked() -> None:
-        try_loss(validate(TrainerConfig, {"loss": name}, "trainer").loss)
+        try_loss(validate(TrainerConfig, {"loss": name}, "trainer").loss, 3)
 
     load()
     with pytest.raises(ConfigError, match=message):

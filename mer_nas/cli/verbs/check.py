@@ -14,7 +14,9 @@ from mer_nas.wording import count
 @words
 @as_json
 def verb(words: tuple[str, ...], as_json: bool) -> None:
-    """Read a space, build its points and references, draw from it; train nothing.
+    """Read a space, build its points and references, draw from it; search nothing.
+
+    Parts of your own are asked about noise, their networks trained on it for one step.
 
     \b
     mer-nas check space=moe.yaml

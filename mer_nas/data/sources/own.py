@@ -3,11 +3,13 @@
 import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from mer_nas.data.annotations.identity import Names
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import OwnData
 from mer_nas.data.needs import Needs
@@ -55,13 +57,18 @@ def load_own(config: OwnData, needs: Needs) -> ClipSet:
         records[-1] = replace(record, apex=made[-1].apex, apex_source=made[-1].apex_source)
     if not records:
         raise DataError(f"{_where(config)} yields no clip")
+    people = Names.settled((record.subject, record.name) for record in records)
+    if people.unsure:
+        unsure = "\n  ".join(people.unsure)
+        raise DataError(f"{_where(config)}: it cannot be told who is one person:\n  {unsure}")
     measured = [name for name in needs.inputs if name in MEASURED]
     return ClipSet(
         name=config.name,
         classes=config.classes,
-        records=tuple(records),
+        records=tuple(replace(record, subject=people.of[record.subject]) for record in records),
         inputs={name: np.stack([clip.inputs[name] for clip in made]) for name in needs.inputs},
         scaling={name: scaling_of(name, config.pipeline) for name in needs.inputs},
+        findings=tuple(people.joined_findings("subjects")),
         how=how,
         by_fold=frozenset(measured if config.pipeline.values == "magnitude" else ()),
     )
@@ -73,7 +80,10 @@ def _prepared(
     last = len(clip.frames) - 1
     keyframes = Keyframes(clip.onset, last if clip.offset is None else clip.offset, clip.apex)
     reader = _Frames(record.id, clip.fps, clip.frames)
-    return prepare(reader, keyframes, how, needs.inputs, config.frames == "cropped")
+    try:
+        return prepare(reader, keyframes, how, needs.inputs, config.frames == "cropped")
+    except DataError as error:
+        raise DataError(f"{_where(config)}: {error}") from error
 
 
 def _record(config: OwnData, clip: OwnClip) -> Record:
@@ -86,11 +96,20 @@ def _record(config: OwnData, clip: OwnClip) -> Record:
             f"{where} has frames {form} of {kind}; (T, H, W, 3) or (T, H, W) of uint8 would be "
             "right"
         )
+    for name, place in (("onset", clip.onset), ("apex", clip.apex), ("offset", clip.offset)):
+        if not isinstance(place, Integral) and (place is not None or name == "onset"):
+            right = "the place of a frame" if name == "onset" else "the place of a frame, or None,"
+            raise DataError(f"{where} has the {name} {place!r}; {right} would be right")
     return Record(config.name, clip.subject, clip.name, config.classes.index(clip.label))
 
 
 def _yielded(config: OwnData) -> Iterator[OwnClip]:
     """Yield what the function yields, each of them a clip."""
+    if config.function not in DATA_SETS:
+        raise ConfigError(
+            f"data.function: {unknown('data set', config.function, DATA_SETS)}; a file among the "
+            "extensions of the space (space=FILE) would define it"
+        )
     arguments = _arguments(config)
     if config.root is None or not (root := config.root.expanduser()).is_dir():
         raise DataError(f"data.root: there is no folder {config.root}; data.root=DIR names it")

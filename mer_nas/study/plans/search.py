@@ -16,6 +16,7 @@ from mer_nas.study.plans.plan import Plan
 from mer_nas.study.state import StudyState
 from mer_nas.systems import grid
 from mer_nas.vetting import vet
+from mer_nas.vetting.own import Noise
 from mer_nas.wording import count, duration
 
 
@@ -32,7 +33,8 @@ def plan_search(settings: Settings, clips: ClipSet, on_event: Listener = ignore)
         Infeasible: A point, or every draw, breaks a rule of the grammar.
     """
     study = settings.study
-    for line in vet(settings.space, settings.trainer, drawn=study.sampler != "points"):
+    noise, drawn = Noise.like(settings.data, len(clips.classes)), study.sampler != "points"
+    for line in vet(settings.space, settings.trainer, noise, drawn=drawn):
         on_event(Note(line))
     settings, planned = Forecast.of(settings, clips).decide(settings)
     study = settings.study
