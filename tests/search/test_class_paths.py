@@ -15,7 +15,7 @@ from mer_nas.config.base import validate
 from mer_nas.errors import ConfigError, Untrusted
 from mer_nas.search import pruners
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.samplers import build_sampler
+from mer_nas.search.samplers import RepeatableSampler, build_sampler
 from mer_nas.study.folder import StudyFolder
 
 MINE = """
@@ -29,6 +29,17 @@ class First(optuna.samplers.RandomSampler):
         if isinstance(distribution, optuna.distributions.CategoricalDistribution):
             return distribution.choices[0]
         return super().sample_independent(study, trial, name, distribution)
+
+
+class Notes(optuna.samplers.RandomSampler):
+    '''Notes in the study with which seed it was made before each trial.'''
+
+    def __init__(self, **given):
+        super().__init__(given["seed"])
+        self.given = given
+
+    def before_trial(self, study, trial):
+        study.set_user_attr(str(trial.number), self.given)
 
 
 class Late(optuna.pruners.BasePruner):
@@ -73,6 +84,16 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_sampler_is_refused(path: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_sampler(path, 0, 0)
+
+
+def test_a_sampler_of_ones_own_prepares_each_trial_with_a_seed_of_its_own() -> None:
+    seeds = []
+    for _ in range(2):  # a search that is begun again draws the same
+        study = optuna.create_study(sampler=RepeatableSampler("own_search.Notes", 0, seed=3))
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+        seeds.append([study.user_attrs[number]["seed"] for number in ("0", "1")])
+    assert seeds[0] == seeds[1]
+    assert len({*seeds[0]}) == 2
 
 
 def test_a_pruner_that_is_none_is_refused() -> None:
