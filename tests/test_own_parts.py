@@ -131,6 +131,19 @@ def test_all_of_them_serve_one_search_and_travel_with_the_study(
     assert sum(chances.values()) == pytest.approx(1)
 
 
+def test_a_metric_that_fails_after_hours_ends_no_report(
+    words: Callable[..., list[str]], call: Call
+) -> None:
+    # Of the six clips of noise that a metric is tried with it gives a number.
+    late = words("return float(probabilities.max(1).mean())", "return 1 / (len(labels) <= 6)")
+    one = ["study.trials=1", "study.final.candidates=1", "study.final.seeds=1", "study.name=own"]
+    made = call("search", *late, *one)
+    assert made.exit_code == 0, made.output
+    (why,) = json.loads(Path("runs/own/report.json").read_text())["answer"]["own_failed"]
+    assert why == "parts.py, line 35: the metric 'sure' fails: ZeroDivisionError: division by zero"
+    assert "A metric gave no number: parts.py, line 35" in Path("runs/own/report.md").read_text()
+
+
 def test_an_input_is_what_its_function_makes_of_the_frames(
     words: Callable[..., list[str]], call: Call
 ) -> None:
@@ -363,6 +376,6 @@ def test_a_metric_counts_for_the_spaces_that_name_its_file(here: Path) -> None:
         code="v", protocol="p", clips=("a:1/x",), labels=(0,), probabilities=((0.6, 0.4),),
         epochs=1, seconds=0.0,
     )  # fmt: skip
-    assert own_scores([fold], files) == {"one": 1.0, "two": 1.0}
-    assert own_scores([fold], files[:1]) == {"one": 1.0}
-    assert own_scores([fold], []) == {}
+    assert own_scores([fold], files).values == {"one": 1.0, "two": 1.0}
+    assert own_scores([fold], files[:1]).values == {"one": 1.0}
+    assert own_scores([fold], []).values == {}

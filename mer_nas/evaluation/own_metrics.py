@@ -11,6 +11,7 @@ speak of N clips and K classes.
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,21 +26,32 @@ metric = OWN_METRICS.named
 """Makes a function a metric: `@metric("kappa")`."""
 
 
-def own_scores(results: Sequence[FoldResult], extensions: Sequence[Path]) -> dict[str, float]:
+class OwnScores(NamedTuple):
+    """What metrics of the user's say of some predictions, by their names."""
+
+    values: dict[str, float]
+    failed: dict[str, str]
+    """Of those that gave no number, why, with the line."""
+
+
+def own_scores(results: Sequence[FoldResult], extensions: Sequence[Path]) -> OwnScores:
     """Return what each metric of the user's says of the pooled predictions of some folds.
+
+    One that fails decides nothing, and ends nothing that took hours.
 
     Args:
         results: The folds.
         extensions: The files of the space, whose metrics are asked; those of packages always are.
-
-    Raises:
-        ConfigError: One fails, or gives no number; with the line where it is.
     """
-    if not (names := _names(extensions)):
-        return {}
-    labels = np.array([label for result in results for label in result.labels])
-    rows = np.array([row for result in results for row in result.probabilities])
-    return {name: _asked(name, labels, rows) for name in names}
+    found = OwnScores({}, {})
+    for name in _names(extensions):
+        labels = np.array([label for result in results for label in result.labels])
+        rows = np.array([row for result in results for row in result.probabilities])
+        try:
+            found.values[name] = _asked(name, labels, rows)
+        except ConfigError as error:
+            found.failed[name] = str(error)
+    return found
 
 
 def try_metrics(extensions: Sequence[Path], classes: int) -> None:

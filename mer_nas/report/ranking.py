@@ -160,6 +160,8 @@ class Winner(RankedCandidate):
     """Mean over folds of the F1 of each; not pooled, so not to be compared with `uf1`."""
     own: dict[str, OwnSpread] = Field(default_factory=dict)
     """Metrics of the user's own, by their names."""
+    own_failed: tuple[str, ...] = ()
+    """Why others of them gave no number, each once."""
     honesty: str
     """How far the scores can be trusted, in a sentence."""
     against: _Margin | None
@@ -185,6 +187,11 @@ class Winner(RankedCandidate):
             "accuracy": None,
             **spreads(found.repetitions, ALL_SCORES),
             "own": own_spreads(found.repetitions),
+            "own_failed": tuple(
+                dict.fromkeys(
+                    why for each in found.repetitions for why in each.own_failed.values()
+                )
+            ),
             "key": found.key,
             "honesty": CORRECTED if known else HONESTY,
             "alternative": Alternative.of(summary),

@@ -38,6 +38,8 @@ class SeedScores(Scores):
     """Mean over folds of the F1 of each, of the classes that occur in it; not pooled."""
     own: dict[str, float] = Field(default_factory=dict)
     """What metrics of the user's own say of the pooled predictions, by their names."""
+    own_failed: dict[str, str] = Field(default_factory=dict)
+    """Of those that gave no number, why."""
     datasets: tuple[DatasetScores, ...] = ()
     """The same predictions by data set, where there are several."""
 
@@ -58,12 +60,14 @@ class SeedScores(Scores):
             extensions: Files of the space, whose metrics are asked too.
         """
         found = by_subject(results, subjects, len(results[0].probabilities[0]))
+        own = own_scores(results, extensions)
         return cls.of(
             found.sum(0),
             repetition=repetition,
             subjects=found.tolist(),
             fold_f1=fold_average(results),
-            own=own_scores(results, extensions),
+            own=own.values,
+            own_failed=own.failed,
             datasets=tuple(
                 DatasetScores.of(counts, name=name)
                 for name, counts in _by_dataset(found, subjects)

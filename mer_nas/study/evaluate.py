@@ -30,7 +30,7 @@ from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.files import write
 from mer_nas.provenance import code_version
 from mer_nas.report import CandidateSummary, DataSummary, SeedScores, read_document
-from mer_nas.search.events import Listener, ignore
+from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.patience import Patience
 from mer_nas.search.workers import measure_in
 from mer_nas.settings import Settings
@@ -225,6 +225,9 @@ def measured(
     for label, reason in done.failures.items():
         raise TrainingFailed(f"{label} cannot be trained: {reason}")
     own = [own_scores(results, files) for results in done.results.values()]
+    for why in dict.fromkeys(why for each in own for why in each.failed.values()):
+        on_event(Note(f"a metric gave no number: {why}"))
+    told = [name for name in own[0].values if all(name in each.values for each in own)]
     entry = settings.space.point(point) if point is not None else None
     found = Evaluated(
         name,
@@ -238,7 +241,7 @@ def measured(
         source=entry.source if entry is not None else "",
         fidelity=entry.fidelity if entry is not None else None,
         differs=entry.differs if entry is not None else "",
-        own={name: tuple(each[name] for each in own) for name in own[0]},
+        own={name: tuple(each.values[name] for each in own) for name in told},
     )
     _keep(_written(found, settings, clips, list(done.results.values())), folder / FILE)
     return found
