@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -157,9 +158,11 @@ def _focal_loss(logits: Tensor, target: Tensor, power: float, smoothing: float =
     Source: Lin et al. 2017 (arXiv:1708.02002), without class weights.
     """
     log = logits.log_softmax(-1)
+    # A power below 1 has an infinite slope at 0, which is where p has been rounded to 1.
+    unsure = (1 - log.exp()).clamp(min=torch.finfo(log.dtype).tiny)
     wanted = functional.one_hot(target, logits.shape[-1]).to(log)
     wanted = (1 - smoothing) * wanted + smoothing / logits.shape[-1]
-    return -(wanted * (1 - log.exp()) ** power * log).sum(-1).mean()
+    return -(wanted * unsure**power * log).sum(-1).mean()
 
 
 def _action_unit_loss(answers: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:

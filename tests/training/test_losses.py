@@ -56,6 +56,19 @@ def test_focal_loss_of_two_clips_by_hand() -> None:
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_focal_loss_of_a_clip_that_is_surely_told_wrong_pulls_as_cross_entropy(
+    power: float,
+) -> None:
+    # Of e^-18 for the right class: 1 - p is 1, and the slopes are p - 1 there and p elsewhere.
+    # What is told instead has 1 - 2e-18 in truth, and 1 in float32.
+    logits = torch.tensor([[18.0, 0.0, 0.0]], requires_grad=True)
+    target, trainer = torch.tensor([1]), TrainerConfig(loss="focal", focal_power=power)
+    class_loss(logits, target, target, trainer).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx([1, -1, math.exp(-18)], rel=1e-5)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_without_focus_or_adjustment_both_are_cross_entropy(smoothing: float) -> None:
     generator = torch.Generator().manual_seed(0)
