@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, Protocol, Self
@@ -21,7 +19,7 @@ from mer_nas.space.domains import BlockNode, Choice, Constant, Float, Int, Leaf,
 from mer_nas.space.published import PublishedTable
 from mer_nas.space.reader import Reader
 from mer_nas.space.settings import Setting
-from mer_nas.space.walks import completed, encode, fill, narrow, values
+from mer_nas.space.walks import completed, encode, fill, fitting, narrow, values
 from mer_nas.wording import brief
 
 Fidelity = Literal["code", "paper", "reading", "own"]
@@ -414,13 +412,11 @@ class SearchSpace:
         return replace(self, points=tuple(points))
 
     def _with_recipe(self, point: WarmStart, trainer: Tree) -> WarmStart:
-        params: dict[str, Any] = {}
-        for name, leaf in self.parameters().items():
-            part, *keys = name.split(".")
-            if part == "trainer":
-                with suppress(ConfigError):  # outside of the range
-                    params |= encode(leaf, reduce(getitem, keys, trainer), name)
-        return replace(point, params={**params, **point.params})
+        block = self.tree.entries.get("trainer", BlockNode({}))
+        params = {**point.params, **fitting(block, trainer, "trainer")}
+        # Of `either` the recipe may have decided for another option than the point alone.
+        there = {setting.name for setting in Setting.of(self.tree, params)}
+        return replace(point, params={k: v for k, v in params.items() if k in there})
 
     def point(self, name: str) -> Point | Reference:
         """Return the point or reference called `name`.

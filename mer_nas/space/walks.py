@@ -6,6 +6,7 @@ which Optuna refuses.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mer_nas.errors import ConfigError, Infeasible, shown, unknown
@@ -174,6 +175,40 @@ def _option(block: BlockNode, rest: dict[str, Any], path: str) -> tuple[str, dic
         except ConfigError as error:
             misfits.append(str(error))
     raise ConfigError(f"{path}: fits none of {_list(block.either)}: " + "; ".join(misfits))
+
+
+def fitting(node: Node, value: Any, path: str) -> dict[str, Any]:
+    """Return the parameters of what lies inside of a value that may say more than the space asks.
+
+    The rest stays open, and so does `either` where no option lies inside as a whole.
+    """
+    match node:
+        case Items(nodes) if isinstance(value, list) and len(value) == len(nodes):
+            pairs = zip(nodes, value, strict=True)
+            return _merge(fitting(n, v, f"{path}.{i}") for i, (n, v) in enumerate(pairs))
+        case BlockNode(entries, either) if isinstance(value, dict):
+            known = ((key, child) for key, child in entries.items() if key in value)
+            own = _merge(fitting(child, value[key], f"{path}.{key}") for key, child in known)
+            for name, option in either.items():
+                with suppress(ConfigError, KeyError):
+                    inner = encode(option, _asked(option, value), f"{path}.{name}")
+                    chosen = {f"{path}.either": name} if len(either) > 1 else {}
+                    return own | chosen | inner
+            return own
+    with suppress(ConfigError):
+        return encode(node, value, path)
+    return {}
+
+
+def _asked(node: Node, value: Any) -> Any:
+    """Return of a value what a part of the space speaks of.
+
+    Raises:
+        KeyError: It says nothing of a setting.
+    """
+    if isinstance(node, BlockNode) and isinstance(value, dict):
+        return {key: _asked(child, value[key]) for key, child in node.entries.items()}
+    return value
 
 
 def completed(node: Node, value: Any, path: str) -> Any:

@@ -312,6 +312,56 @@ def test_a_point_outside_of_a_narrowed_space_is_no_warm_start() -> None:
     assert space.narrowed({"architecture.w": 32}).points == ()
 
 
+# Recipes
+
+GENTLE_OR_ROUGH = {
+    "either": {
+        "gentle": {"optimizer": "adam", "lr": {"float": [1e-4, 1e-2]}},
+        "rough": {"optimizer": "sgd", "lr": {"float": [1e-2, 1e-1]}},
+    }
+}
+SCALE = {"augment": {"scale": [{"float": [0.5, 1]}, 2.0]}}
+DIM = {"augment": {"own": {"dim": {"float": [0, 0.5]}}}}
+
+
+@pytest.mark.parametrize(
+    ("searched", "recipe", "taken"),
+    [
+        ({"lr": {"float": [0.1, 1]}}, {"lr": 0.5}, {"lr": 0.5}),
+        ({"lr": {"float": [0.1, 1]}}, {"lr": 0.01}, {}),
+        ({"epoch": {"int": [10, 30]}}, {"epochs": 20}, {}),
+        (DIM, {"augment": {"flip": True}}, {}),
+        (DIM, {"augment": {"flip": True, "own": {"dim": 0.3}}}, {"augment.own.dim": 0.3}),
+        (SCALE, {"augment": {"scale": 0.2}}, {}),
+        (SCALE, {"augment": {"scale": [0.5, 2.0]}}, {"augment.scale.0": 0.5}),
+        (
+            GENTLE_OR_ROUGH,
+            {"optimizer": "sgd", "lr": 0.01, "epochs": 20},
+            {"either": "rough", "rough.lr": 0.01},
+        ),
+        (GENTLE_OR_ROUGH, {"optimizer": "adamw", "lr": 0.01}, {}),
+        (
+            {"either": {"a": {"lrr": {"int": [1, 2]}}, "b": {"epochs": 5}}},
+            {"epochs": 5},
+            {"either": "b"},
+        ),
+    ],
+)
+def test_a_point_takes_from_the_recipe_what_is_searched_and_in_range(
+    searched: dict[str, Any], recipe: dict[str, Any], taken: dict[str, Any]
+) -> None:
+    space = read(SPACE, trainer=searched, points=[{**POINT, "values": {}}]).trained_with(recipe)
+    assert space.points[0].params == {f"trainer.{name}": value for name, value in taken.items()}
+
+
+def test_of_two_options_that_a_point_may_mean_its_recipe_says_which() -> None:
+    point = {**POINT, "values": {"trainer": {"lr": 0.01}}}
+    space = read(SPACE, trainer=GENTLE_OR_ROUGH, points=[point])
+    assert space.points[0].params == {"trainer.either": "gentle", "trainer.gentle.lr": 0.01}
+    space = space.trained_with({"optimizer": "sgd", "lr": 0.05})
+    assert space.points[0].params == {"trainer.either": "rough", "trainer.rough.lr": 0.01}
+
+
 # Grids
 
 

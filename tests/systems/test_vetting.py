@@ -1,5 +1,6 @@
 """What is wrong with a space although it is well formed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +178,18 @@ def test_a_value_of_a_wrong_type_or_range_is_found_wherever_it_stands(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         said(experts({"kind": "mhsa"}, **rest))
+
+
+def test_a_misspelt_setting_of_the_trainer_is_said_once_where_there_are_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tree = presets.read("space", "shallow")
+    tree["trainer"] = {"epoch": {"int": [10, 30]}}
+    Path("mine.yaml").write_text(presets.dump(tree))
+    settings = resolve(["space=mine.yaml"])
+    with pytest.raises(ConfigError) as refused:
+        vet(settings.space, settings.trainer)
+    assert len(str(refused.value).splitlines()) == 1
+    assert "trainer: no setting is called 'epoch'; " in str(refused.value)
+    assert str(refused.value).endswith("Did you mean 'epochs'?")
