@@ -119,6 +119,11 @@ class EnsembleConfig(Config):
     params: PositiveInt | None = None
     """Weights that all members together may have; null: no limit."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether members are chosen by what they cost, too."""
+        return self.macs is not None or self.params is not None
+
 
 class FinalConfig(Config):
     """The final stage: the best candidates under full LOSO with several seeds."""
@@ -150,11 +155,6 @@ class FinalConfig(Config):
     """Whether each fold that the stage trains is looked back at, once its result is kept: what the
     scores would have been had the epoch been chosen on the held-out clips, as much public code
     does. Leaky, told apart in the report, and used for nothing else."""
-
-    def jobs(self, points: int) -> int:
-        """Return how many repetitions there are at most, of a space with so many points."""
-        members = self.ensemble.members if self.ensemble else 0
-        return (max(self.candidates, members) + min(self.warm_starts, points)) * self.seeds
 
 
 class StudyConfig(Config):
@@ -266,6 +266,21 @@ class StudyConfig(Config):
         if self.closed:
             return f"a {self.sampler} study compares its rows"
         return "none was asked for" if self.final and self.final.ensemble is None else ""
+
+    def final_jobs(self, points: int) -> int:
+        """Return how many repetitions the final stage has at most.
+
+        Args:
+            points: How many the space has.
+        """
+        if self.final is None:
+            return 0
+        finalists, ensemble = self.final.candidates, self.ensemble
+        if ensemble is not None and (ensemble.rule == "greedy" or ensemble.limited):
+            finalists += ensemble.members  # any complete candidates, not only the best ones
+        elif ensemble is not None:
+            finalists = max(finalists, ensemble.members)
+        return (finalists + min(self.final.warm_starts, points)) * self.final.seeds
 
     @property
     def spares(self) -> bool:

@@ -91,7 +91,7 @@ def choose_ensemble(
     if not order:
         return None, f"no complete trial costs as little as {_limits(config)}"
     if len(order) == 1:
-        within = f" within {_limits(config)}" if _limited(config) else ""
+        within = f" within {_limits(config)}" if config.limited else ""
         return None, f"the rule {config.rule} took {complete[order[0]].label} alone{within}"
     members = tuple(complete[place] for place in order)
     return Ensemble(config.rule, members, tuple(float(weights[place]) for place in order)), ""
@@ -108,10 +108,6 @@ def rule_of(config: EnsembleConfig, complete: Sequence[Trial], classes: int) -> 
         [[float(getattr(cost, name)) for name in known] for cost in costs],
         tuple(known.values()),
     )
-
-
-def _limited(config: EnsembleConfig) -> bool:
-    return config.macs is not None or config.params is not None
 
 
 def _limits(config: EnsembleConfig) -> str:

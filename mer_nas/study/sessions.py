@@ -157,7 +157,7 @@ def _room(folder: StudyFolder) -> str:
         return ""
     folds = study.trials * len(origin.search.folds)
     if study.final is not None and origin.final is not None:
-        folds += study.final.jobs(study.final.warm_starts) * len(origin.final.folds)
+        folds += study.final_jobs(study.final.warm_starts) * len(origin.final.folds)
     growing = [path for path in folder.path.iterdir() if path.name.startswith(IN_PLACE)]
     each = sum(path.stat().st_size for path in growing) / done
     most = max(0, folds - done) * each + AROUND

@@ -96,12 +96,34 @@ def test_the_final_stage_takes_a_third_of_the_whole_where_minutes_decide() -> No
     assert settings.open_final
     planned = replace(by_hand(), final_jobs=12, final_seconds=600.0)
     changed, then = planned.decide(settings)
-    final = changed.study.final
-    assert final is not None
-    assert final.jobs(points=3) == then.final_jobs <= 6
+    assert changed.study.final_jobs(points=3) == then.final_jobs <= 6
     assert then.final_seconds == pytest.approx(50 * then.final_jobs)
     assert then.final_share(10) == pytest.approx(200 / 800)
     assert changed.study.pace == PACE
+
+
+@pytest.mark.parametrize(
+    ("words", "finalists"),
+    [
+        ([], 5 + 1),  # the 5 members, of whom the 2 candidates are the best, and a warm start
+        (["study.final.ensemble.rule=mean"], 5 + 1),
+        (["study.final.candidates=7"], 7 + 1),
+        (["study.final.ensemble=none"], 2 + 1),
+        (["study.objectives=[uf1, macs]"], 2 + 1),
+        (["study.sampler=points"], 2 + 1),
+        (["study.sampler=grid"], 2 + 1),
+        (["study.final.ensemble.rule=greedy"], 2 + 5 + 1),  # who is no good alone may be taken
+        (["study.final.ensemble.macs=10_000_000"], 2 + 5 + 1),  # the best may cost too much
+        (["study.final.ensemble.params=10_000"], 2 + 5 + 1),
+        (["study.final=none"], 0),
+    ],
+)
+def test_the_final_stage_has_two_seeds_of_candidates_members_and_warm_starts_at_most(
+    words: list[str], finalists: int
+) -> None:
+    study = resolve(["study=standard", *words]).study
+    assert study.final_jobs(points=1) == 2 * finalists
+    assert study.final_jobs(points=0) == 2 * max(0, finalists - 1)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ class Forecast:
             trainer = trained_by(
                 settings.trainer, final.trainer, settings.trainer_words, "study.final"
             )
-            jobs = final.jobs(len(points))
+            jobs = study.final_jobs(len(points))
             clip = _mean_clip(typical, through, trials or ENOUGH)
             seconds = jobs * clip * visits(shape, trainer)
         return cls(
@@ -185,10 +185,9 @@ class Forecast:
         if study.weighs_cost:
             study = study.model_copy(update={"pace": self.pace})
         if _is_shared(settings):
-            final = _affordable(self, settings)
-            jobs = final.jobs(len(settings.space.points))
+            study = study.model_copy(update={"final": _affordable(self, settings)})
+            jobs = study.final_jobs(len(settings.space.points))
             seconds = self.final_seconds / max(1, self.final_jobs) * jobs
-            study = study.model_copy(update={"final": final})
             planned = replace(self, final_jobs=jobs, final_seconds=seconds)
         return replace(settings, study=study), planned
 
@@ -242,7 +241,7 @@ def _affordable(planned: Forecast, settings: Settings) -> FinalConfig:
     most, each = search * SHARE / (1 - SHARE), planned.final_seconds / max(1, planned.final_jobs)
     final = study.final
     for final in _smaller(study.final):
-        if final.jobs(points) * each <= most:
+        if study.model_copy(update={"final": final}).final_jobs(points) * each <= most:
             break
     return final
 

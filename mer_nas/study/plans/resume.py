@@ -185,7 +185,7 @@ def _final_left(state: StudyState, *, over: bool) -> tuple[int, float | None]:
     if final is None or protocol is None:
         return 0, 0.0
     if not over:
-        jobs = final.jobs(len(settings.space.points))
+        jobs = settings.study.final_jobs(len(settings.space.points))
         trainer = trained_by(
             settings.trainer, final.trainer, settings.trainer_words, "study.final"
         )

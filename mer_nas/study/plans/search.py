@@ -107,7 +107,7 @@ def opened(past: StudyState, settings: Settings, clips: ClipSet) -> Opened:
         settings: As they hold from now on.
         clips: Its data.
     """
-    folder, final = past.folder, settings.study.final
+    folder = past.folder
     text = _opening(folder, settings, clips)
     if settings.study.minutes is not None and not past.begun:
         text += _too_little(settings, clips)
@@ -116,7 +116,7 @@ def opened(past: StudyState, settings: Settings, clips: ClipSet) -> Opened:
         resume=folder.resume,
         trials=settings.study.trials,
         minutes=settings.study.minutes,
-        final_jobs=final.jobs(len(settings.space.points)) if final else 0,
+        final_jobs=settings.study.final_jobs(len(settings.space.points)),
         past=tuple(past.events()),
         seconds=past.search_seconds,
         text=text,
