@@ -24,7 +24,7 @@ from mer_nas.search.failures import Failure
 from mer_nas.search.jobs import Job, ending, told_once
 from mer_nas.search.ledger import FoldStore, Ledger
 from mer_nas.search.patience import PATIENT, Patience
-from mer_nas.search.race import Race
+from mer_nas.search.race import FAILED_SEED, Race
 
 
 @dataclass
@@ -279,8 +279,12 @@ class Measurement:
         for earlier in self._repetitions:
             if earlier.candidate.key == key and earlier.left:
                 return earlier.left
+        if key in self._stay or not before:
+            return ""
+        if key not in before:  # those before are over, and one of its has come to nothing
+            return FAILED_SEED
         leader, led = self._leader(each.repetition), self._of_leader(each.repetition)
-        if not led or key == leader or key in self._stay or key not in before:
+        if not led or key == leader:
             return ""
         ours = [*before[key], self._race.so_far(each.done)]
         return self._race.leaves(ours, [*before[leader], led])

@@ -6,7 +6,8 @@ the mean over its seeds so far, goes first and through all folds; another finali
 long as it is as good as the leader in enough draws of the subjects, and is asked after each block.
 This is racing (Maron & Moore 1994, "Hoeffding races", NIPS), with the bootstrap over subjects that
 prunes a search in place of a bound (see `pruners.Bootstrap`). Members of an ensemble that is
-handed over stay: it is scored by the seeds that all of them have.
+handed over stay: it is scored by the seeds that all of them have. Who fails with a seed cannot be
+compared by as many as the others, and gets no further ones.
 
 Everything follows from the results alone: whoever finds them in the ledger decides the same, in
 whatever order and by how many workers they were trained.
@@ -24,6 +25,8 @@ from mer_nas.wording import count
 
 MIN_ANSWERED = 6
 """Subjects of a repetition below which nobody leaves in it."""
+FAILED_SEED = "a seed of it failed"
+"""Why a finalist leaves that could not be compared; what failed is trained again by a `resume`."""
 
 Repetitions = Sequence[Sequence[FoldResult]]
 """The folds of each, in the order of the protocol; the last one may be on its way."""

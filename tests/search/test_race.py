@@ -178,6 +178,68 @@ def test_whoever_goes_on_with_a_race_decides_as_before_and_trains_nothing_twice(
     assert (again.left, len(read(tmp_path / "ledger"))) == (first.left, trained)
 
 
+class Failing(ScriptedEvaluator):
+    """Candidates fail of some of their seeds."""
+
+    of: frozenset[tuple[str, int]] = frozenset()
+
+    def fold(self, candidate: Any, index: int, repetition: int = 0) -> Any:
+        if (candidate.key, repetition) in self.of:
+            raise MemoryError("out of memory")
+        return super().fold(candidate, index, repetition)
+
+
+def failing(*of: tuple[Sketch, int]) -> Failing:
+    base = evaluator()
+    found = Failing(base.clips, base.protocol)
+    found.of = frozenset((who.key, seed) for who, seed in of)
+    return found
+
+
+@pytest.mark.parametrize(("seed", "whole"), [(0, {GOOD.key: 3}), (1, {CLOSE.key: 1, GOOD.key: 3})])
+def test_who_fails_with_a_seed_gets_no_further_ones(
+    tmp_path: Path, seed: int, whole: dict[str, int]
+) -> None:
+    scripted = failing((CLOSE, seed))
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(scripted, ledger, CLOSE, GOOD)
+        local.run(final, scripted)
+    assert final.left == {CLOSE.key: "a seed of it failed"}
+    assert final.failures == {f"trial 0, seed {seed + 1} of 3": "MemoryError: out of memory"}
+    assert repetitions(final) == whole
+
+
+def test_a_member_that_fails_with_a_seed_gets_the_others(tmp_path: Path) -> None:
+    scripted = failing((CLOSE, 0))
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(scripted, ledger, CLOSE, GOOD, stay={CLOSE.key})
+        local.run(final, scripted)
+    assert not final.left
+    assert repetitions(final) == {CLOSE.key: 2, GOOD.key: 3}
+
+
+def test_where_everybody_fails_alike_nobody_leaves(tmp_path: Path) -> None:
+    scripted = failing((CLOSE, 0), (GOOD, 0))
+    with Ledger(tmp_path / "ledger") as ledger:
+        final = stage(scripted, ledger, CLOSE, GOOD)
+        local.run(final, scripted)
+    assert not final.left
+    assert repetitions(final) == {CLOSE.key: 2, GOOD.key: 2}
+
+
+def test_whoever_goes_on_with_a_race_tries_again_what_failed(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger") as ledger:
+        scripted = failing((CLOSE, 1))
+        local.run(stage(scripted, ledger, CLOSE, GOOD), scripted)
+    mended = failing()
+    with Ledger(tmp_path / "ledger") as ledger:
+        again = stage(mended, ledger, CLOSE, GOOD)
+        assert again.missing == 2 * 12
+        local.run(again, mended)
+    assert not again.left
+    assert repetitions(again) == {CLOSE.key: 3, GOOD.key: 3}
+
+
 def test_the_winner_is_the_one_without_a_race(tmp_path: Path) -> None:
     base = evaluator()
     who = [sketch(x) for x in (1.5, 1.8, 0.3, 1.0)]

@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
+from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.report import read_report
 from mer_nas.study.folder import StudyFolder
@@ -58,6 +60,34 @@ def test_a_final_stage_that_fails_is_told_by_the_report_in_all_its_forms(
         assert "of the final stage failed, so there is no finalist and no export." in text
         assert "trial 0, seed 2 of 2: TrainingDiverged: " in text
     assert "there was no final stage" not in (folder.path / "report.html").read_text()
+
+
+def test_a_finalist_that_failed_ranks_last_and_a_resume_tries_it_again(
+    call: Call, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two finalists the better one fails with its second seed of three, and so gets no third."""
+    fold = Evaluator.fold
+    failed: list[str] = []
+
+    def unlucky(self: Evaluator, candidate: Candidate, index: int, seed: int, *rest: Any) -> Any:
+        if seed == 1 and candidate.key in (failed or [candidate.key]):
+            failed.append(candidate.key)
+            raise RuntimeError("no such luck")
+        return fold(self, candidate, index, seed, *rest)
+
+    monkeypatch.setattr(Evaluator, "fold", unlucky)
+    words = ["study.final.seeds=3", "study.final.ensemble=none", "study.name=mine"]
+    ended = call("search", *tiny, *words)
+    assert ended.exit_code == 1, ended.output
+    first, last = read_report(Path("runs/mine/report.json")).study.finalists
+    assert (len(first.scores), first.left) == (3, "")
+    assert (len(last.scores), last.left) == (1, "a seed of it failed")
+    plan = json.loads(call("resume", "mine", "--plan", "--json").stdout)
+    assert plan["final_repetitions"] == 2
+    monkeypatch.setattr(Evaluator, "fold", fold)
+    assert call("resume", "mine").exit_code == 0
+    found = read_report(Path("runs/mine/report.json")).study.finalists
+    assert [len(each.scores) for each in found if not each.left] == [3, 3]
 
 
 def test_an_evaluation_that_cannot_be_trained_says_which_fold_and_ends_with_1(

@@ -20,6 +20,7 @@ from mer_nas.provenance import code_version
 from mer_nas.search.budget import COUNTED
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.lock import refuse_driven
+from mer_nas.search.race import FAILED_SEED
 from mer_nas.search.trials import TRIALS
 from mer_nas.settings import Settings
 from mer_nas.study.folder import StudyFolder, going_on
@@ -201,7 +202,7 @@ def _final_left(state: StudyState, *, over: bool) -> tuple[int, float | None]:
         for seed in range(final.seeds):
             done = {result.fold for result in state.under(protocol, key, seed)}
             missing = [fold for fold in protocol.folds if fold.key not in done]
-            if missing and key not in state.left:
+            if missing and state.left.get(key, FAILED_SEED) == FAILED_SEED:
                 repetitions += 1
                 clips = sum(protocol.clips - fold.clips for fold in missing)
                 seconds += clip_seconds(state, entry) * trainer.visits(clips, len(missing))
