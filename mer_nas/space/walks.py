@@ -352,8 +352,8 @@ def _narrow_leaf(node: Node, value: Any, place: str) -> Node:
             raise ConfigError(
                 f"{place}: a block cannot be replaced by {shown(value)}; name a setting in it"
             )
-    encode(node, value, place)
-    return Constant(value)
+    drawn = encode(node, value, place)
+    return Constant(fill(node, lambda name, _: drawn[name], place))  # 2, where 2.0 was given
 
 
 def _names(value: Any, options: Mapping[str, BlockNode], place: str) -> list[str]:

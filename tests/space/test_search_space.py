@@ -251,6 +251,25 @@ def test_an_override_fixes_a_leaf(key: str, value: Any, gone: set[str]) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "drawn"),
+    [
+        ("w", 16.0, {"w": 16}),
+        ("k", [3.0, 5.0], {"k": [3, 5]}),
+        ("m.mhsa.heads", 2.0, {"m": {"kind": "mhsa", "heads": 2}}),
+        ("n.repeat", 2.0, {"n": [{"d": 1}, {"d": 1}]}),
+        ("r", 1, {"r": 1.0}),
+        ("f", 28.0, {"f": 28}),
+    ],
+)
+def test_a_number_is_fixed_in_the_form_that_the_space_gives_it(
+    key: str, value: Any, drawn: dict[str, Any]
+) -> None:
+    words = {"architecture.m": "mhsa", f"architecture.{key}": value}
+    tree = first(read({**SPACE, "r": {"float": [0, 2]}}).narrowed(words))
+    assert repr({name: tree[name] for name in drawn}) == repr(drawn)
+
+
 def test_a_list_narrows_a_choice_to_its_options_and_a_range_to_its_bounds() -> None:
     space = read(SPACE).narrowed({"architecture.n.each.d": [2, 4], "architecture.k": [[3]]})
     assert space.parameters()["architecture.n.0.d"].low == 2
