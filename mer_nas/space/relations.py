@@ -67,11 +67,12 @@ class Relation:
     def broken(self, block: Mapping[str, Any]) -> str:
         """Return what a drawn block has against the relation; empty where it satisfies it."""
         try:
-            return "" if _value(_tree(self.text), block) else "does not hold"
+            found = {name: _value(_tree(name), block) for name in self.names}
         except _Inactive:
             return ""
+        try:
+            return "" if _value(_tree(self.text), block) else "does not hold"
         except (TypeError, ArithmeticError):  # a comparison without an answer does not hold
-            found = {name: _value(_tree(name), block) for name in self.names}
             values = " and ".join(f"{name} = {shown(value)}" for name, value in found.items())
             return f"has no answer for {values}"
 
@@ -101,6 +102,8 @@ def _names(tree: ast.expr, text: str) -> list[str]:
             return [ast.unparse(tree)]
         case ast.Constant(value=str()):
             return []
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float()) as number):
+            return _names(number, text)
         case ast.Constant(value=int() | float() as number) if isfinite(number):
             return []
     raise ValueError(
@@ -119,6 +122,8 @@ def _value(tree: ast.expr, block: Mapping[str, Any]) -> Any:
             if not all(isinstance(number, int | float) for number in numbers):
                 raise TypeError("texts are compared, and not reckoned with")
             return _ARITHMETIC[type(op)](*numbers)
+        case ast.UnaryOp(operand=number):
+            return -_value(number, block)
         case ast.Constant(value=number):
             return number
     found: Any = block

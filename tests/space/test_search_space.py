@@ -121,6 +121,27 @@ def test_a_relation_about_an_option_that_was_not_chosen_holds() -> None:
     assert first(space)["m"] == {"kind": "conv"}
 
 
+def test_it_holds_whatever_its_other_side_is() -> None:
+    options = {"conv": {}, "mhsa": {"w": 3}}
+    tree = {"a": {"choice": [None, 2]}, "m": {"choice": options}, "require": ["a * 2 <= m.w"]}
+    space = read(tree)
+    assert first(space) == {"a": None, "m": {"kind": "conv"}}
+    with pytest.raises(
+        Infeasible, match=r"'a \* 2 <= m\.w' has no answer for a = None and m.w = 3"
+    ):
+        first(space.narrowed({"architecture.m": "mhsa"}))
+    with pytest.raises(Infeasible, match="does not hold"):
+        first(space.narrowed({"architecture.m": "mhsa", "architecture.a": 2}))
+
+
+@pytest.mark.parametrize(
+    ("relation", "holds"), [("a > -3", True), ("a < -2", False), ("-1 * a == 5 - 3", True)]
+)
+def test_numbers_of_a_relation_may_be_below_zero(relation: str, holds: bool) -> None:
+    space = read({"a": -2, "require": [relation]})
+    assert len(list(space.combinations())) == holds
+
+
 def test_every_mistake_of_a_file_is_said_at_once() -> None:
     tree = {
         "name": "x",
