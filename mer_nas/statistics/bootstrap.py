@@ -4,9 +4,9 @@ Percentiles of the bootstrap are too narrow where subjects are few or of unlike 
 2015, The American Statistician 69, on narrowness bias and expanded percentiles). They are widened
 by sqrt(n / (n - 1)) times the ratio of the t to the normal quantile, with n the effective number
 of subjects by their clips, (sum of clips)^2 / sum of clips^2 (Kish 1965, Survey Sampling). Where
-every draw gives the same score, because nobody was told wrong, draws say nothing of the next
-people: as many as q^(1/n) of them may be told wrong unseen (Clopper & Pearson 1934, Biometrika 26,
-for n of n), with q the share below an interval.
+every draw gives the same score, because nobody was told wrong or nobody right, draws say nothing
+of the next people: as many as 1 - q^(1/n) of them may be told otherwise unseen (Clopper & Pearson
+1934, Biometrika 26, for n of n and none of n), with q the share below an interval.
 """
 
 from collections.abc import Iterable, Sequence
@@ -106,7 +106,7 @@ def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Esti
 
 
 def interval(value: float, draws: Values, counts: Counts) -> tuple[float, float]:
-    """Return the interval of a score.
+    """Return the interval of a score, which may reach beyond [0, 1].
 
     Args:
         value: The score.
@@ -115,7 +115,8 @@ def interval(value: float, draws: Values, counts: Counts) -> tuple[float, float]
     """
     low, high = around(value, draws, widening(counts))
     if low == high:
-        low -= 1 - (_TAILS[0] / 100) ** (1 / _effective_subjects(counts))
+        unseen = 1 - (_TAILS[0] / 100) ** (1 / _effective_subjects(counts))
+        return (low - unseen, high) if draws.any() else (low, high + unseen)
     return low, high
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from mer_nas.evaluation.metrics import accuracy, uf1
+from mer_nas.evaluation.metrics import Metric, accuracy, uar, uf1
 from mer_nas.statistics import bootstrap_weights, compare_pairs, estimate, resampled_counts
 from mer_nas.statistics.bootstrap import widening
 
@@ -40,6 +40,14 @@ def test_where_nobody_is_told_wrong_the_interval_is_the_exact_one_of_as_many_suc
     exact = binomtest(12, 12).proportion_ci(0.95, "exact")
     assert found.low == pytest.approx(exact.low)
     assert (found.value, found.high) == (1.0, exact.high)
+
+
+@pytest.mark.parametrize("metric", [uf1, uar, accuracy])
+def test_where_everybody_is_told_wrong_it_is_the_exact_one_of_no_success(metric: Metric) -> None:
+    found = estimate(of_shares([0.0] * 12), metric)
+    exact = binomtest(0, 12).proportion_ci(0.95, "exact")
+    assert (found.value, found.low) == (0.0, exact.low)
+    assert found.high == pytest.approx(exact.high)
 
 
 def test_repetitions_are_averaged_and_an_optimism_is_taken_off_all_three() -> None:
