@@ -55,10 +55,6 @@ class Ledger(Journal[FoldResult]):
         """Return the result of a fold if it was ever finished under just these conditions."""
         return self.at((candidate, fold, repetition, seed, data, code))
 
-    def of(self, candidate: str) -> tuple[FoldResult, ...]:
-        """Return all results of a candidate, in the order in which they were written."""
-        return tuple(result for result in self if result.candidate == candidate)
-
 
 def read(path: Path) -> tuple[FoldResult, ...]:
     """Return the results in a ledger that another process may be writing to; change nothing.

@@ -44,7 +44,6 @@ def test_a_fold_is_found_under_its_own_conditions_only(path: Path) -> None:
     with Ledger(path) as ledger:
         assert ledger.find(*same) == one
         assert [ledger.find(*other) for other in others] == [None] * 6
-        assert ledger.of(one.candidate) == tuple(results())
 
 
 def test_a_fold_that_is_there_already_is_not_written_twice(path: Path) -> None:
