@@ -53,6 +53,15 @@ class Untrusted(MerNasError):
     """A file of somebody's wants to run code or to write elsewhere, and nobody agreed to it."""
 
 
+def told(error: BaseException) -> str:
+    """Return an exception of somebody's code in a line.
+
+    >>> told(KeyError("late")), told(ZeroDivisionError())
+    ("KeyError: 'late'", 'ZeroDivisionError')
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+
+
 def shown(value: object, most: int = 100) -> str:
     """Return a value as a message shows it: what is longer than `most` characters, cut.
 

@@ -1,5 +1,6 @@
 """How quantities are said to people, and things to whoever looks at them in a notebook."""
 
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -37,6 +38,15 @@ def some(names: Iterable[str], most: int = 10) -> str:
     """
     listed = list(names)
     return ", ".join(listed[:most] + ["..."] * (len(listed) > most))
+
+
+def numberless(reason: str) -> str:
+    """Return a reason without its numbers, so that like reasons count together.
+
+    >>> numberless("1,683 weights, at most 1,000")
+    '# weights, at most #'
+    """
+    return re.sub(r"\d[\d,.]*", "#", reason)
 
 
 def lines(texts: Iterable[str], most: int = 10) -> str:

@@ -25,7 +25,7 @@ from mer_nas.architectures.beside import (
     root_of,
 )
 from mer_nas.architectures.canonical import refresh
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, told
 from mer_nas.sources import Sources, meaning, sources
 from mer_nas.trust import Wish, asking, require
 
@@ -196,7 +196,7 @@ def _load_files(new: Mapping[Path, Texts]) -> None:
         refresh()
     except Exception as error:
         where = f"extensions: the blocks of {', '.join(map(str, new))} cannot be registered"
-        raise ConfigError(f"{where}: {_said(error)}") from error
+        raise ConfigError(f"{where}: {told(error)}") from error
 
 
 def _means(texts: Texts) -> object:
@@ -232,7 +232,7 @@ def _load_package(entry: EntryPoint) -> Sources:
         entry.load()
     except Exception as error:
         where = f"blocks of the installed package {entry.value!r}"
-        raise ConfigError(f"{where} cannot be loaded: {_said(error)}") from error
+        raise ConfigError(f"{where} cannot be loaded: {told(error)}") from error
     file = getattr(sys.modules[entry.module], "__file__", None)
     return sources(entry.module, Path(file)) if file and file.endswith(".py") else {}
 
@@ -243,7 +243,7 @@ def _load_file(path: Path, texts: Texts) -> Loaded:
         package = imported(texts).__name__.partition(".")[0]
         return Loaded(texts, _behind(package, texts))
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"extensions: {path} cannot be loaded: {_said(error)}") from error
+        raise ConfigError(f"extensions: {path} cannot be loaded: {told(error)}") from error
 
 
 def _behind(package: str, texts: Texts) -> Sources:
@@ -256,7 +256,3 @@ def _behind(package: str, texts: Texts) -> Sources:
     tops = {name.partition("/")[0].removesuffix(".py") for name in own} | {package}
     others = {name: is_ for name, is_ in elsewhere.items() if name.partition(".")[0] not in tops}
     return {name: meaning(texts[file]) for name, file in own.items()} | others
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

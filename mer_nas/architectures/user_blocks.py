@@ -18,7 +18,7 @@ from mer_nas.architectures.beside import PREFIX
 from mer_nas.architectures.blocks.base import SLOTS, Block, BuildContext, Shape
 from mer_nas.architectures.blocks.network import WholeNetwork
 from mer_nas.architectures.shapes import constructed
-from mer_nas.errors import ConfigError, MerNasError, shown
+from mer_nas.errors import ConfigError, MerNasError, shown, told
 
 
 class BlockError(ConfigError):
@@ -78,7 +78,7 @@ class _OwnModules(list[_Built]):
                 raise
             if not running:
                 first, *_ = self
-                said = f"{where}: {type(error).__name__}: {' '.join(str(error).split())}"
+                said = f"{where}: {told(error)}"
                 raise _error(first.block, first.context, said) from error
             each, given = running[-1]
             raise _error(each.block, each.context, _failed(error, "forward", given)) from error
@@ -183,10 +183,8 @@ def describe(error: BaseException) -> str:
 
     Of one in a user's own block it names the file and the line.
     """
-    text = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     own = block_line(error)
-    return f"{own}: {said}" if own else said
+    return f"{own}: {told(error)}" if own else told(error)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mer_nas.errors import ConfigError, shown
+from mer_nas.errors import ConfigError, shown, told
 from mer_nas.inputs import INPUTS, READABLE, Input
 from mer_nas.registry import Functions, place_of
 from mer_nas.sources import sources
@@ -61,8 +61,7 @@ def make_own(name: str, frames: np.ndarray, size: int) -> np.ndarray:
     try:
         found = function(frames, size)
     except Exception as error:  # a user's function may fail of anything
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{where} fails: {said}") from error
+        raise ConfigError(f"{where} fails: {told(error)}") from error
     if not isinstance(found, np.ndarray) or found.shape != right:
         gives = found.shape if isinstance(found, np.ndarray) else shown(found)
         raise ConfigError(f"{where} gives {gives}; an array {right} would be right")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mer_nas.architectures.extensions import counts_for
-from mer_nas.errors import ConfigError, shown
+from mer_nas.errors import ConfigError, shown, told
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.registry import Functions, place_of
 
@@ -84,7 +84,7 @@ def _asked(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
     except ConfigError:
         raise
     except Exception as error:  # a user's function may fail of anything
-        said = f"fails: {type(error).__name__}: {' '.join(str(error).split())}"
+        said = f"fails: {told(error)}"
         raise ConfigError(f"{place_of(function)}: the metric {name!r} {said}") from error
     if not math.isfinite(found):
         raise ConfigError(f"{place_of(function)}: the metric {name!r} {said}")

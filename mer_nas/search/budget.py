@@ -1,6 +1,5 @@
 """What a search may spend over all its sessions: trials, minutes, and patience with its space."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ import optuna
 
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Outcome
-from mer_nas.wording import count
+from mer_nas.wording import count, numberless
 
 PATIENCE = 100
 """Infeasible and duplicate proposals in a row after which the space counts as empty."""
@@ -101,7 +100,7 @@ class Budget:
     def failing(self) -> str:
         """What all trials fail of, once that is sure; empty while it is not."""
         many = len(self._failed)
-        alike = len({_kind(reason) for reason in self._failed[-ROW:]}) == 1
+        alike = len({numberless(reason) for reason in self._failed[-ROW:]}) == 1
         first = many == sum(self._counts[outcome] for outcome in COUNTED) >= FIRST
         if not alike or not (first or many >= ROW):
             return ""
@@ -128,9 +127,9 @@ class Budget:
     @property
     def rejection_summary(self) -> str:
         """What the rejected proposals had in common."""
-        kinds = Counter(map(_kind, self._rejections))
+        kinds = Counter(map(numberless, self._rejections))
         kind, times = kinds.most_common(1)[0]
-        example = next(reason for reason in self._rejections if _kind(reason) == kind)
+        example = next(reason for reason in self._rejections if numberless(reason) == kind)
         return (
             f"{len(self._rejections)} proposals in a row were no new candidates; "
             f"{times} of them because: {example}"
@@ -153,8 +152,3 @@ class Budget:
         if self._began is not None and (force or self.seconds - self._saved > 1):
             self._saved = self.seconds
             self._study.set_user_attr("seconds", self._saved)
-
-
-def _kind(reason: str) -> str:
-    """Return a reason without its numbers, so that like reasons count together."""
-    return re.sub(r"\d[\d,.]*", "#", reason)

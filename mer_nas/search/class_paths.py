@@ -9,7 +9,7 @@ import importlib
 import inspect
 from typing import Any, TypeVar
 
-from mer_nas.errors import ConfigError
+from mer_nas.errors import ConfigError, told
 
 T = TypeVar("T")
 
@@ -35,10 +35,9 @@ def made(key: str, path: str, base: type[T], **given: Any) -> T:
         every = any(each.kind is each.VAR_KEYWORD for each in taken.values())
         return found(**{name: value for name, value in given.items() if every or name in taken})
     except Exception as error:  # a class of the user's own may fail of anything
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ConfigError(
-            f"{key}: {path} cannot be made without arguments ({said}); a subclass that gives them "
-            "would be right"
+            f"{key}: {path} cannot be made without arguments ({told(error)}); a subclass that "
+            "gives them would be right"
         ) from error
 
 
@@ -47,5 +46,4 @@ def _found(key: str, path: str) -> object:
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{key}: {path} cannot be imported: {said}") from error
+        raise ConfigError(f"{key}: {path} cannot be imported: {told(error)}") from error

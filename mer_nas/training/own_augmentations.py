@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mer_nas.errors import ConfigError, shown
+from mer_nas.errors import ConfigError, shown, told
 from mer_nas.registry import Functions, place_of
 
 Inputs = dict[str, Tensor]
@@ -65,8 +65,7 @@ def _asked(name: str, inputs: Inputs, amount: float, chance: torch.Generator) ->
     try:
         found = function(dict(inputs), amount, chance)
     except Exception as error:  # a user's function may fail of anything
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{where} fails: {said}") from error
+        raise ConfigError(f"{where} fails: {told(error)}") from error
     right = {each: tuple(clips.shape) for each, clips in inputs.items()}
     if not isinstance(found, dict) or not all(isinstance(x, Tensor) for x in found.values()):
         raise ConfigError(f"{where} gives {shown(found)}; a dict of tensors would be right")

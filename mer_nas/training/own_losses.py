@@ -10,7 +10,7 @@ Shapes speak of B clips and K classes.
 import torch
 from torch import Tensor
 
-from mer_nas.errors import ConfigError, shown, unknown
+from mer_nas.errors import ConfigError, shown, told, unknown
 from mer_nas.registry import Functions, place_of
 
 OWN = "own."
@@ -81,6 +81,6 @@ def try_loss(name: str, classes: int) -> None:
     except ConfigError:
         raise
     except Exception as error:  # a user's function may fail of anything
-        said = f"fails: {type(error).__name__}: {' '.join(str(error).split())}"
+        said = f"fails: {told(error)}"
     if said:
         raise ConfigError(f"{place_of(LOSSES[name.removeprefix(OWN)])}: the loss {name!r} {said}")

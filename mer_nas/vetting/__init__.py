@@ -7,7 +7,6 @@ feasible draw, or a value that every draw turns into another.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ from mer_nas.vetting.own import (
     try_recipe,
 )
 from mer_nas.vetting.values import MAX_LOST, Asked, Values
-from mer_nas.wording import brief
+from mer_nas.wording import brief, numberless
 
 MAX_DRAWS = 100
 """Draws after which a space without a feasible one counts as empty."""
@@ -86,15 +85,10 @@ def check(
     notes = tuple(vet(space, trainer, noise, drawn=drawn))
     found = tuple(published_systems(space))
     lost = [draw.reason for draw in draws(space, MAX_DRAWS) if draw.reason]
-    kinds = Counter(map(_kind, lost))
-    examples = {_kind(reason): reason for reason in reversed(lost)}
+    kinds = Counter(map(numberless, lost))
+    examples = {numberless(reason): reason for reason in reversed(lost)}
     reasons = {examples[kind]: times for kind, times in kinds.most_common()}
     return CheckedSpace(space, found, MAX_DRAWS, reasons, notes)
-
-
-def _kind(reason: str) -> str:
-    """Return why a draw is infeasible without the numbers, so that like reasons count together."""
-    return re.sub(r"\d[\d,.]*", "#", reason)
 
 
 def vet(

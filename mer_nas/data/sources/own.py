@@ -20,7 +20,7 @@ from mer_nas.data.preprocess.make_inputs import MEASURED
 from mer_nas.data.preprocess.pipeline import Clip, Keyframes, prepare
 from mer_nas.data.records import Record
 from mer_nas.data.sources.recorded import frames_asked, scaling_of, size_asked
-from mer_nas.errors import ConfigError, DataError, shown, unknown
+from mer_nas.errors import ConfigError, DataError, shown, told, unknown
 from mer_nas.registry import place_of
 
 
@@ -121,8 +121,7 @@ def _yielded(config: OwnData) -> Iterator[OwnClip]:
     except DataError:
         raise
     except Exception as error:  # a user's function may fail of anything
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise DataError(f"{_where(config)} fails: {said}") from error
+        raise DataError(f"{_where(config)} fails: {told(error)}") from error
 
 
 def _arguments(config: OwnData) -> dict[str, Any]:
