@@ -40,7 +40,7 @@ from mer_nas.report import (
     TrialSummary,
 )
 from mer_nas.search.storage import dashboard
-from mer_nas.shell import command_line
+from mer_nas.shell import TYPED, command_line
 from mer_nas.statistics import Choose, Correction, correct_choice
 from mer_nas.study.nested import nested_estimate
 from mer_nas.study.selection_bias import assessed
@@ -317,7 +317,8 @@ def _importance(state: StudyState) -> tuple[dict[str, float] | None, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = optuna.importance.get_param_importances(
-                state.optuna, target=lambda trial: trial.values[0]
+                state.optuna,
+                target=lambda trial: -trial.values[0],  # what is low counts as good there
             )
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         return None, f"Optuna could not estimate it: {error}"
@@ -347,7 +348,7 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     return tuple(
         NextStep(command=command_line(*words), purpose=why)
         for words, why in steps
-        if _names_what_is_there(words)
+        if _names_what_is_there(words) and not any(TYPED in str(word) for word in words)
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from click.testing import Result
 
@@ -27,6 +28,7 @@ from mer_nas.study.reproduction.consistency import (
     why_taken,
 )
 from mer_nas.study.reproduction.followed import followed
+from mer_nas.study.summary import _importance
 
 PUBLISHED = Path(__file__).parents[2] / "studies" / "gates" / "report.json"
 OPEN = re.compile(
@@ -171,3 +173,26 @@ def test_a_forged_headline_ends_with_both_values_before_anything_is_trained(
         ("answer.uf1.mean", 0.99, stored)
     ]
     assert not list(here.glob("runs/**/ledger.jsonl"))
+
+
+class Asked:
+    """What is asked of a study's state about its trials."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.optuna, self.trials = study, study.trials
+
+
+def test_what_mattered_is_what_the_best_trials_have_and_not_the_worst() -> None:
+    def score(trial: optuna.Trial) -> float:
+        best = trial.suggest_float("makes the best", 0, 1) > 0.8
+        worst = trial.suggest_float("makes the worst", 0, 1) < 0.2
+        return 0.6 + 0.3 * best - (0.5 * worst if not best else 0.0)
+
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    study.optimize(score, n_trials=200)
+    found, how = _importance(Asked(study))  # type: ignore[arg-type]
+    assert found is not None
+    assert found["makes the best"] > 2 * found["makes the worst"]
+    assert how == "PED-ANOVA over 200 complete trials"
