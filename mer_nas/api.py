@@ -31,7 +31,7 @@ from mer_nas.config.arguments import argument
 from mer_nas.errors import ConfigError, ExportError, MerNasError, StudyError, shown, unknown
 from mer_nas.files import ensure_folder, place
 from mer_nas.search.events import Listener, Note, listening
-from mer_nas.shell import command_line
+from mer_nas.shell import TYPED, command_line
 from mer_nas.trust import asking
 from mer_nas.turns import one_at_a_time
 
@@ -1079,7 +1079,7 @@ def _resolved(
         known = with_space_of(point, known)
     resolved = resolve(known, also, given)
     _refuse_stale(resolved)
-    return resolved, (*known, *(f"{group}=(given from Python)" for group in given))
+    return resolved, (*known, *(f"{group}={TYPED}" for group in given))
 
 
 def _refuse_stale(settings: Settings) -> None:

@@ -3,6 +3,9 @@
 import shlex
 from pathlib import PurePath
 
+TYPED = "(given from Python)"
+"""What stands in a command for settings that no word can say."""
+
 
 def command_line(*words: str | PurePath) -> str:
     """Return a line of a shell, in which a path is no option, whatever it is called.

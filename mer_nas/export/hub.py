@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_nas.errors import ExportError
-from mer_nas.export.manifest import FILE, Manifest, read_manifest
-from mer_nas.files import ensure_folder
+from mer_nas.errors import ExportError, shown
+from mer_nas.export.manifest import AGAIN, FILE, Manifest, read_manifest
+from mer_nas.files import ensure_folder, read_text
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -31,19 +31,34 @@ def write_hub_folder(export: Path, folder: Path) -> Path:
         folder: Is made; it must not exist, or be empty.
 
     Raises:
-        ExportError: `export` is none, or `folder` holds something.
+        ExportError: `export` is none, names files that are not what was exported or lie elsewhere,
+            or `folder` holds something.
     """
     manifest = read_manifest(export)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportError(f"{folder}: holds something already; a new folder would be right")
-    text = (export / CARD).read_text(encoding="utf-8")
-    for name in [FILE, *manifest.files]:
-        target = folder / name
-        ensure_folder(target.parent)
-        shutil.copyfile(export / name, target)
+    text = read_text(export / _within(export, CARD), ExportError)
+    parts = {_within(export, name): manifest.content(export, name) for name in manifest.files}
     head = _head(manifest)
+    ensure_folder(folder)
+    shutil.copyfile(export / FILE, folder / FILE)
+    for name, content in parts.items():
+        ensure_folder((folder / name).parent)
+        (folder / name).write_bytes(content)
     (folder / README).write_text(f"---\n{head}\n---\n{text}", encoding="utf-8")
     return folder
+
+
+def _within(export: Path, name: str) -> Path:
+    """Return where a file of an export lies in it, whoever wrote its name.
+
+    Raises:
+        ExportError: It lies elsewhere, or is a link that leads there.
+    """
+    there, root = (export / name).resolve(), export.resolve()
+    if not there.is_relative_to(root):
+        raise ExportError(f"{export}: {shown(name)} leads out of this folder; {AGAIN}")
+    return there.relative_to(root)
 
 
 def _head(manifest: Manifest) -> str:

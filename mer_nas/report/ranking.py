@@ -60,7 +60,7 @@ class RankedCandidate(CandidateSummary):
         """Return the finalists by rank; without a final stage the best complete trials."""
         if summary.finalists:
             return tuple(cls.of(each, each.rank) for each in summary.ranked)
-        best = summary.complete[:MAX_ROWS]
+        best = summary.eligible[:MAX_ROWS]
         return tuple(cls.of(trial, rank) for rank, trial in enumerate(best, start=1))
 
 

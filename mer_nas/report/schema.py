@@ -138,7 +138,7 @@ def build_report(summary: StudySummary) -> Report:
         stages=StageRow.of_network(architecture, classes) if summary.best is not None else (),
         tables=ComparedTable.of_study(summary),
         literature=Literature.beside(
-            data.counts["clips"], data.counts["subjects"], classes, summary.protocol
+            data.counts["clips"], data.counts["subjects"], classes, protocol
         ),
         subject_sizes=SubjectSizes.of(list(data.subjects.values())),
         datasets=DatasetPart.of_scores(data, scores, protocol),

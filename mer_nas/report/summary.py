@@ -287,6 +287,11 @@ class StudySummary(Config):
         return [trial for trial, _ in sorted(known, key=lambda pair: (-pair[1], pair[0].number))]
 
     @property
+    def eligible(self) -> list[TrialSummary]:
+        """Complete trials that may be handed over, best first: of several objectives the front."""
+        return self.front if len(self.objectives) > 1 else self.complete
+
+    @property
     def by_number(self) -> list[TrialSummary]:
         """The complete trials, the earliest first."""
         return sorted(self.complete, key=lambda trial: trial.number)
@@ -294,8 +299,8 @@ class StudySummary(Config):
     @property
     def best(self) -> FinalistSummary | TrialSummary | None:
         """The best finalist, or else the best complete trial; none where none is complete."""
-        finalists, complete = self.ranked, self.complete
-        return finalists[0] if finalists else complete[0] if complete else None
+        finalists, eligible = self.ranked, self.eligible
+        return finalists[0] if finalists else eligible[0] if eligible else None
 
     @property
     def handed_over(self) -> FinalistSummary | TrialSummary | EnsembleSummary | None:
@@ -318,7 +323,7 @@ class StudySummary(Config):
         names = ["value", *(costs[name] for name in self.objectives[1:])]
         complete = self.complete
         points = [tuple(float(getattr(t, name) or 0) for name in names) for t in complete]
-        return [complete[index] for index in front(points)]
+        return [complete[index] for index in sorted(front(points))]
 
     @model_validator(mode="after")
     def _of_its_data(self) -> Self:

@@ -270,12 +270,13 @@ def _candidate(word: str, source: _ResultFile, name: str) -> NamedCandidate:
             why = study.ensemble_note or "none was asked for"
             raise StudyError(f"{word}: {source.name} has no ensemble: {why}")
         return _ensemble(word, source, study.ensemble)
-    known = []
+    known, eligible = [], study.eligible
     for place, candidate in enumerate(_candidates(word, source), start=1):
         facts = candidate.facts
         assert isinstance(facts, FinalistSummary | TrialSummary)
         number = facts.trial if isinstance(facts, FinalistSummary) else facts.number
-        ranked = isinstance(facts, FinalistSummary) or not study.finalists
+        trial = not study.finalists and facts in eligible
+        ranked = isinstance(facts, FinalistSummary) or trial
         rank = f"rank{place}" if ranked else ""
         if name in {candidate.label, f"trial {number}", str(number), rank} - {"", "None"}:
             return replace(candidate, chosen=name == rank or not facts.warm_start)
@@ -284,13 +285,13 @@ def _candidate(word: str, source: _ResultFile, name: str) -> NamedCandidate:
 
 
 def _candidates(word: str, source: _ResultFile) -> Iterator[NamedCandidate]:
-    """Yield the finalists by rank, then the other complete trials, the best first."""
+    """Yield the finalists, or else who may be handed over, by rank; then other complete trials."""
     assert source.report is not None
     study = source.report.study
     by_search = folds_of(study.search_protocol, study.seed)
     searched: dict[int | None, tuple[TrialSummary, Measured]] = {
         trial.number: (trial, Measured("search", by_search, trial.repetitions))
-        for trial in study.complete
+        for trial in [*study.eligible, *study.complete]
         if trial.repetitions
     }
     found: list[tuple[FinalistSummary | TrialSummary, tuple[Measured, ...]]] = []

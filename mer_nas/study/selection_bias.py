@@ -149,8 +149,7 @@ def _comparisons(facts: StudySummary) -> tuple[Comparison, ...]:
 
 def _ranked(facts: StudySummary, *, final: bool) -> Sequence[FinalistSummary | TrialSummary]:
     """Return the finalists, or else the complete trials, with known confusions, best first."""
-    trials = facts.front if len(facts.objectives) > 1 else facts.complete
-    known = facts.ranked if final else trials
+    known = facts.ranked if final else facts.eligible
     return [
         each for each in known if each.repetitions and all(s.subjects for s in each.repetitions)
     ]

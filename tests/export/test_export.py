@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -353,6 +354,25 @@ def test_a_folder_for_the_hub_takes_the_place_of_nothing(
             api.hub_folder(original.folder, taken)
     with pytest.raises(ExportError, match=r"no model\.yaml here"):
         api.hub_folder(tmp_path, tmp_path / "hub")
+
+
+@pytest.mark.parametrize("way", ["../note", "card.md"])
+def test_no_export_puts_other_files_into_a_folder_for_the_hub(
+    original: Exported, tmp_path: Path, way: str
+) -> None:
+    theirs = tmp_path / "theirs" / "export"
+    shutil.copytree(original.folder, theirs)
+    (theirs.parent / "note").write_text("private")
+    if way == "card.md":
+        (theirs / way).unlink()
+        (theirs / way).symlink_to(theirs.parent / "note")
+    else:
+        manifest = read_manifest(theirs)
+        named = {**manifest.files, way: files.digest("private")}
+        manifest.model_copy(update={"files": named}).write(theirs)
+    with pytest.raises(ExportError, match=f"'{way}' leads out of this folder"):
+        api.hub_folder(theirs, tmp_path / "mine" / "hub")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_the_card_names_intended_and_unsupported_uses_and_the_bias_of_the_data(

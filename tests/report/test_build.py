@@ -26,6 +26,30 @@ def test_spread_is_mean_deviation_and_range() -> None:
     assert (found.low, found.high, found.seeds) == (0.5, 0.7, 3)
 
 
+def test_of_several_objectives_the_front_is_ranked_and_of_equals_the_cheapest_wins(
+    facts: StudySummary,
+) -> None:
+    costs = [(0.50, 30), (0.50, 10), (0.49, 40), (0.45, 5)]
+    trials = tuple(
+        facts.trials[0].model_copy(update={"number": number, "value": uf1, "macs": macs})
+        for number, (uf1, macs) in enumerate(costs)
+    )
+    report = build_report(
+        changed(without_winners(facts), trials=trials, objectives=("uf1", "macs"))
+    )
+    # The first costs more than the second, which is as good; the third is worse than both.
+    assert [(row.search_score, row.macs) for row in report.ranking] == [(0.50, 10), (0.45, 5)]
+    assert report.study.best == trials[1]
+
+
+def test_the_literature_stands_beside_scores_of_its_protocol_alone(facts: StudySummary) -> None:
+    counts = {**facts.data.counts, "clips": 442, "subjects": 68}
+    composite = changed(facts, data=facts.data.model_copy(update={"counts": counts}))
+    assert build_report(composite).literature is not None
+    # Before the final stage under LOSO there are scores of four groups.
+    assert build_report(changed(composite, finalists=())).literature is None
+
+
 def test_one_seed_has_no_deviation() -> None:
     assert Spread.of([0.5]).deviation is None
 
