@@ -202,6 +202,10 @@ def test_an_augmentation_draws_from_its_generator_alone_and_amount_zero_asks_not
             "it cannot be told who is one person:\n  's1' (c0); 'sub1' (c3,",
         ),
         (
+            ("(subject, name, label,", "(int(subject[1]), name, label,"),
+            "the clip 0/c0 has the subject 0; a text would be right",
+        ),
+        (
             ("(file)[::step])", "(file)[::step], onset=None)"),
             "the clip s0/c0 has the onset None; the place of a frame would be right",
         ),

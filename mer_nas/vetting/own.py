@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mer_nas.architectures import Architecture, Cost, Network, parse_drawn
+from mer_nas.architectures import Architecture, Block, Cost, Network, parse_drawn
 from mer_nas.architectures.extensions import counts_for
 from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
-from mer_nas.architectures.walk import walk
+from mer_nas.config.base import Config
 from mer_nas.data import classes_of
 from mer_nas.data.config import DataConfig, OwnData, RecordedData
 from mer_nas.data.own_inputs import OWN_INPUTS
@@ -79,8 +79,16 @@ def try_recipe(space: SearchSpace, trainer: TrainerConfig, classes: int) -> None
 def own_parts(network: Architecture) -> dict[str, Callable[..., object]]:
     """Return what a network has and reads of the user's own, by name."""
     inputs = {name: OWN_INPUTS[name] for name in network.inputs if name in OWN_INPUTS}
-    blocks = (visit.part for visit in walk(network))
-    return inputs | {part.kind: type(part) for part in blocks if is_user_block(part)}
+    return inputs | {block.kind: type(block) for block in _own_blocks(network)}
+
+
+def _own_blocks(part: object) -> Iterator[Block]:
+    """Yield the blocks of the user's own in a part of an architecture, wherever they stand."""
+    if isinstance(part, Block) and is_user_block(part):
+        yield part
+    if isinstance(part, Config | tuple):
+        for _, inner in part if isinstance(part, Config) else enumerate(part):
+            yield from _own_blocks(inner)
 
 
 def own_networks(space: SearchSpace) -> dict[str, Architecture]:
@@ -94,7 +102,7 @@ def own_networks(space: SearchSpace) -> dict[str, Architecture]:
     networks = [*points, *(parse_drawn(draw.tree["architecture"], place) for draw in drawn)]
     found: dict[str, Architecture] = {}
     for network in networks:
-        own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+        own = {block.kind for block in _own_blocks(network)}
         if own:
             found.setdefault(", ".join(sorted(own)), network)
     return found
@@ -141,7 +149,7 @@ def try_own(network: Architecture, trainer: TrainerConfig, classes: int) -> list
         ConfigError: The loss is none, the training step fails, or a network that is given the
             state of another does not answer as that one does.
     """
-    own = {visit.part.kind for visit in walk(network) if is_user_block(visit.part)}
+    own = {block.kind for block in _own_blocks(network)}
     kinds = ", ".join(sorted(own)) or "the network"
     try:
         Cost.of(network, classes)

@@ -25,6 +25,7 @@ from mer_nas.errors import ConfigError, Untrusted
 from mer_nas.search.jobs import describe
 from mer_nas.sources import meaning
 from mer_nas.trust import asking
+from mer_nas.vetting.own import own_parts
 
 Tree = dict[str, Any]
 
@@ -277,6 +278,48 @@ def test_what_a_trial_fails_of_names_the_line_of_a_block(
     assert describe(failed.value) == (
         f"mine.py, line {line_of('raise KeyError', text)}: KeyError: 'no'"
     )
+
+
+SCALES = """
+from typing import Literal
+
+from torch import nn
+
+from mer_nas.architectures import MULTI_SCALES, Block, BuildContext
+
+
+@MULTI_SCALES.register
+class Own(Block):
+    '''Nothing, at any strength.'''
+
+    kind: Literal["own_scales"] = "own_scales"
+    strength: int = 2
+
+    def build(self, context: BuildContext) -> nn.Module:
+        return nn.Identity()
+
+    def check(self, context: BuildContext) -> None:
+        if self.strength > 8:
+            raise ValueError("too strong")
+
+    def canonical(self, context: BuildContext) -> "Own":
+        return self.model_copy(update={"strength": 1}) if self.strength < 8 else self
+"""
+
+
+def test_what_stands_within_a_stem_is_asked_as_every_block(
+    tmp_path: Path, small: Callable[..., Tree]
+) -> None:
+    (tmp_path / "scales.py").write_text(SCALES)
+    load_extensions([tmp_path / "scales.py"], trust=True)
+    tree = small({"local": {"kind": "res_basic"}})
+    tree["paths"][0]["stem"]["multi_scale"] = {"kind": "own_scales", "strength": 3}
+    found = parse(tree)
+    assert found.paths[0].stem.multi_scale.strength == 1  # type: ignore[attr-defined]
+    assert [*own_parts(found)] == ["own_scales"]
+    tree["paths"][0]["stem"]["multi_scale"]["strength"] = 9
+    with pytest.raises(BlockError, match=r"scales\.py, line 21: check fails .*: too strong"):
+        parse(tree)
 
 
 def test_a_file_is_loaded_once(gate: Path) -> None:

@@ -1,16 +1,19 @@
 """Attention over channels and positions, computed by hand on maps of four numbers."""
 
 from math import exp
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from mer_nas.architectures import Cost, Network, parse
 from mer_nas.architectures.layers.recalibration import (
     CBAM,
     CoordinateAttention,
     SqueezeExcite,
     efficient_channel_attention,
+    max_pool_to,
 )
 
 # One clip of two channels, a row of two positions: means 2 and -1, maxima 3 and 0.
@@ -104,6 +107,31 @@ def test_coordinate_attention_scales_by_rows_and_by_columns() -> None:
     rows = torch.tensor([2.0, -2.0]).view(1, 2, 1, 1)
     columns = torch.tensor([[-1.0, 9.0], [-2.0, 18.0]]).view(1, 2, 1, 2)
     assert torch.allclose(module(X), X * rows.sigmoid() * columns.sigmoid(), atol=1e-6)
+
+
+def test_an_earlier_map_reaches_the_size_of_its_path_whatever_led_there() -> None:
+    rows = torch.arange(36.0).view(1, 1, 6, 6)
+    assert max_pool_to(rows, (3, 3))[0, 0, 0].tolist() == [7, 9, 11]  # halves
+    # From 6 to 4 no halves lead: windows of 3, a step apart.
+    assert max_pool_to(rows, (4, 4))[0, 0, :, 0].tolist() == [14, 20, 26, 32]
+    assert max_pool_to(rows, (12, 12))[0, 0, 0, :4].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "narrowing", [{"pool": "max", "window": 3}, {"padding": 0}, {"padding": 2}]
+)
+def test_a_gate_sees_the_earlier_map_behind_a_layer_that_does_not_halve(
+    narrowing: dict[str, Any],
+) -> None:
+    stages = [
+        {"local": {"kind": "conv"}, "gate": {"kind": "prog"}},
+        {"local": {"kind": "conv", **narrowing}, "gate": {"kind": "prog"}},
+    ]
+    path = {"size": 28, "stem": {"kind": "conv", "width": 8}, "stages": stages}
+    architecture = parse({"paths": [path]})
+    assert Cost.of(architecture, 3).deployed > 0
+    clip = torch.rand(2, *architecture.shapes["flow_uvs"])
+    assert Network(architecture, 3).eval()(clip).shape == (2, 3)
 
 
 def test_efficient_channel_attention_mixes_the_means_of_neighbours() -> None:

@@ -294,3 +294,19 @@ def test_rates_are_a_set_and_one_alone_has_no_order(clips: Make) -> None:
     assert parse(clips(sparse(rates=[0.5], rate_mode="progressive"))) == parse(
         clips(sparse(rates=[0.5]))
     )
+
+
+def test_rates_one_after_another_keep_their_order_and_how_often(clips: Make) -> None:
+    forms = [
+        parse(clips(sparse(rates=rates, blocks=3, rate_mode="progressive"), patch=4))
+        for rates in ([0.3, 0.3, 0.3], [0.3], [0.25, 0.5], [0.5, 0.25])
+    ]
+    said = [
+        (f.paths[0].stages[0].global_.rates, f.paths[0].stages[0].global_.rate_mode) for f in forms
+    ]  # type: ignore[attr-defined]
+    assert said == [
+        ((0.3, 0.3, 0.3), "progressive"),
+        ((0.3,), "parallel"),
+        ((0.25, 0.5), "progressive"),
+        ((0.5, 0.25), "progressive"),
+    ]

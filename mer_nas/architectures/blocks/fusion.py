@@ -19,7 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures.blocks.base import FUSIONS, Block, BuildContext, Identity, Shape, Size
-from mer_nas.architectures.layers.basic import ConvNorm, conv, linear, mean_over_map
+from mer_nas.architectures.layers.basic import (
+    ConvNorm,
+    conv,
+    even_windows,
+    linear,
+    mean_over_map,
+)
 from mer_nas.architectures.layers.recalibration import CBAM
 
 
@@ -317,14 +323,6 @@ class _Attended(nn.Module):
 
 
 def _averaged_to(x: Tensor, size: Size) -> Tensor:
-    """Return a map (B, C, H, W) averaged to a smaller `size` over windows that cover all of it.
-
-    Windows are alike and evenly spaced, and overlap where `size` is no divisor: unlike those of
-    adaptive pooling, which ONNX does not have.
-    """
-    height, width = x.shape[2], x.shape[3]
-    if (height, width) == size:
-        return x
-    stride = height // size[0], width // size[1]
-    kernel = height - (size[0] - 1) * stride[0], width - (size[1] - 1) * stride[1]
-    return functional.avg_pool2d(x, kernel, stride)
+    """Return a map (B, C, H, W) averaged to a smaller `size` over windows that cover all of it."""
+    given = x.shape[2], x.shape[3]
+    return x if given == size else functional.avg_pool2d(x, *even_windows(given, size))

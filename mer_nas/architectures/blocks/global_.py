@@ -382,14 +382,9 @@ _MIN_TOKENS = 4
 """Fewest tokens that a rate may leave of a clip."""
 
 
-def _ascending_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(sorted(set(rates)))
-
-
 _Rates = Annotated[
     tuple[Annotated[float, Interval(ge=0, lt=1)], ...],
     AfterValidator(non_empty),
-    AfterValidator(_ascending_rates),
 ]
 
 
@@ -475,14 +470,16 @@ class SparseViT(_Layers):
             "heads": _fitting_heads(self.heads, context.channels),
             "rates": rates or (0.0,),
         }
-        if self.blocks < len(rates):
+        if self.rate_mode == "progressive" and self.blocks < len(rates):
             repaired["rate_mode"] = "parallel"
         return self.model_copy(update=repaired)
 
     def canonical(self, context: BuildContext) -> "SparseViT":
-        """A single rate follows no other."""
-        alone = len(self.rates) == 1
-        return self.model_copy(update={"rate_mode": "parallel"}) if alone else self
+        """A single rate follows no other; side by side they are a set."""
+        if self.rate_mode == "progressive" and len(self.rates) > 1:
+            return self
+        rates = tuple(sorted(set(self.rates)))
+        return self.model_copy(update={"rates": rates, "rate_mode": "parallel"})
 
 
 def _kept_count(positions: int, rate: float) -> int:

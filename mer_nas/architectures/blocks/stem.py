@@ -75,7 +75,7 @@ class ConvStem(Stem):
 
     def check(self, context: BuildContext) -> None:
         """Pass on what the multi-scale module says."""
-        self.multi_scale.check(self._inside(context))
+        ask_block(self.multi_scale, self._inside(context), "check")
 
     def repair(self, context: BuildContext) -> "ConvStem":
         """Round the width to whole branches, and let the multi-scale module repair itself."""
@@ -85,16 +85,15 @@ class ConvStem(Stem):
             step = lcm(8, len(kernels))
             width = max(step, step * round(self.width / step))
             return self.model_copy(update={"width": width}).repair(context)
-        return self.model_copy(
-            update={"multi_scale": self.multi_scale.repair(self._inside(context))}
-        )
+        scales = ask_block(self.multi_scale, self._inside(context), "repair")
+        return self.model_copy(update={"multi_scale": scales})
 
     def canonical(self, context: BuildContext) -> "ConvStem":
         """Without a pool, the multi-scale module stands before none."""
+        scales = ask_block(self.multi_scale, self._inside(context), "canonical")
         if self._pool_first and not self.pool:
-            scales = self.multi_scale.model_copy(update={"place": "before"})
-            return self.model_copy(update={"multi_scale": scales})
-        return self
+            scales = scales.model_copy(update={"place": "before"})
+        return self.model_copy(update={"multi_scale": scales})
 
     @property
     def _pool_first(self) -> bool:

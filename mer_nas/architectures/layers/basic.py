@@ -16,6 +16,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mer_nas.architectures.blocks.base import Size
+
 
 def init_(parameter: Tensor) -> None:
     """Fill a matrix or table with small numbers, as `timm.layers.trunc_normal_` does."""
@@ -138,6 +140,17 @@ class ChannelNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def even_windows(size: Size, wanted: Size) -> tuple[Size, Size]:
+    """Return kernel and stride of a pool from a map of a size to a smaller one.
+
+    Windows are alike and evenly spaced, and overlap where `wanted` is no divisor: unlike those of
+    adaptive pooling, which ONNX does not have.
+    """
+    (height, width), (rows, columns) = size, wanted
+    stride = height // rows, width // columns
+    return (height - (rows - 1) * stride[0], width - (columns - 1) * stride[1]), stride
 
 
 def mean_over_map(x: Tensor) -> Tensor:

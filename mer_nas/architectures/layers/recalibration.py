@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mer_nas.architectures.blocks.base import Size, shrink
-from mer_nas.architectures.layers.basic import conv, linear, mean_over_map
+from mer_nas.architectures.layers.basic import conv, even_windows, linear, mean_over_map
 from mer_nas.architectures.state import State, Stateful
 
 
@@ -169,13 +169,18 @@ class ProgressiveAttention(Stateful):
 
 
 def max_pool_to(attention: Tensor, size: Size) -> Tensor:
-    """Return a map (B, 1, H, W) max-pooled by halves, as its path was, to a smaller `size`.
+    """Return a map (B, 1, H, W) brought to the `size` that its path has by now.
 
-    Halves of odd sides are rounded up, except where only rounding down meets `size`: fixed pools
-    rather than adaptive ones, which ONNX does not have.
+    It is max-pooled by halves, those of odd sides rounded up, except where only rounding down
+    meets `size`; over even windows where halves do not; and repeated where the path has grown.
     """
-    height = attention.shape[2]
-    up = any(shrink((height, height), 2**n)[0] == size[0] for n in range(height.bit_length() + 1))
-    while attention.shape[2] > size[0]:
-        attention = functional.max_pool2d(attention, 2, 2, ceil_mode=up)
-    return attention
+    given = attention.shape[2], attention.shape[3]
+    up = any(shrink(given, 2**n)[0] == size[0] for n in range(given[0].bit_length() + 1))
+    pooled = attention
+    while pooled.shape[2] > size[0]:
+        pooled = functional.max_pool2d(pooled, 2, 2, ceil_mode=up)
+    if pooled.shape[2:] == size:
+        return pooled
+    if given[0] < size[0] or given[1] < size[1]:
+        return functional.interpolate(attention, size)
+    return functional.max_pool2d(attention, *even_windows(given, size))

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from mer_nas.data.annotations.identity import Names
+from mer_nas.data.annotations.identity import Names, plain
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import OwnData
 from mer_nas.data.needs import Needs
@@ -88,6 +88,9 @@ def _prepared(
 
 def _record(config: OwnData, clip: OwnClip) -> Record:
     where = f"{_where(config)}: the clip {clip.subject}/{clip.name}"
+    for what, name in (("subject", clip.subject), ("name", clip.name)):
+        if not isinstance(name, str) or not plain(name):
+            raise DataError(f"{where} has the {what} {name!r}; a text would be right")
     if clip.label not in config.classes:
         raise DataError(f"{where}: {unknown('class', clip.label, config.classes)}")
     form, kind = np.shape(clip.frames), getattr(clip.frames, "dtype", None)
