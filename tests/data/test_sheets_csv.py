@@ -62,3 +62,25 @@ def test_a_quotation_mark_that_is_never_closed_is_refused_with_its_line(tmp_path
         "line 3: a cell of more than 131,072 characters begins here; is a quotation mark not "
         "closed?"
     )
+
+
+@pytest.mark.parametrize(
+    ("third", "line"),
+    [
+        (b'b,s2,sad,"4+7\nc,s3,happy,12\nd,s4,sad,4\n', 3),
+        (b'b,s2,sad,"4+7\nc,s3,happy,"12"\nd,s4,sad,4\n', 3),
+        (b'b,s2,sad,4\nc,s3,"happy\n', 4),
+        (b'b,s2,sad,4\nc,s3,"happy', 4),
+    ],
+)
+def test_a_quotation_mark_takes_no_rows_into_its_cell(
+    tmp_path: Path, third: bytes, line: int
+) -> None:
+    told = "a quotation mark of the row that begins here is not closed at the end of its cell"
+    head = b"path,subject,label,aus\na,s1,happy,12\n"
+    assert refused(tmp_path, head + third) == f"line {line}: {told}"
+    assert refused(tmp_path, b"sep=,\n" + head + third) == f"line {line + 1}: {told}"
+
+
+def test_letters_behind_a_quotation_mark_belong_to_the_cell_of_its_line(tmp_path: Path) -> None:
+    assert grid(tmp_path, b'a,b\n"x"y,"z" \n') == (("a", "b"), ("xy", "z"))

@@ -82,16 +82,23 @@ class Sheet:
         excels = _EXCELS.match(text)
         separator = excels[1] if excels else _separator(text)
         rows, places = [], []
-        reader = csv.reader(_lines(text[excels.end() :] if excels else text), delimiter=separator)
-        begun = before = 1 if excels else 0
+        skipped = 1 if excels else 0
+        lines = _lines(text[excels.end() :] if excels else text)
+        # An empty line more, so that a cell still open at the end takes one that is not its own.
+        reader = csv.reader([*lines, ""], delimiter=separator)
+        before = 0
         try:
             for row in reader:
-                begun, before = before + 1, reader.line_num + (1 if excels else 0)
+                if reader.line_num > before + 1:
+                    # A stray quotation mark takes whole rows into its cell: nothing is lenient.
+                    taken = lines[before : reader.line_num]
+                    next(csv.reader(taken, delimiter=separator, strict=True))
                 if any(cell.strip() for cell in row):
                     rows.append(tuple(cell.strip() for cell in row))
-                    places.append(f"line {begun}")
+                    places.append(f"line {before + 1 + skipped}")
+                before = reader.line_num
         except csv.Error as error:
-            raise DataError(f"{path}: line {before + 1}: {_reason(error)}") from None
+            raise DataError(f"{path}: line {before + 1 + skipped}: {_reason(error)}") from None
         said = "" if separator == "," else f"separated by {_SEPARATORS.get(separator, separator)}"
         return cls(tuple(rows), tuple(places), said, closed=True)
 
@@ -229,6 +236,8 @@ def _reason(error: csv.Error) -> str:
             f"a cell of more than {csv.field_size_limit():,} characters begins here; is a "
             "quotation mark not closed?"
         )
+    if "end of data" in str(error) or "expected after" in str(error):
+        return "a quotation mark of the row that begins here is not closed at the end of its cell"
     return f"this is no row of a csv: {error}"
 
 
