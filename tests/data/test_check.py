@@ -54,6 +54,14 @@ def kinds(report: CheckReport, severity: str) -> list[str]:
     return [finding.kind for finding in report.findings if finding.severity == severity]
 
 
+def test_a_part_of_a_set_may_lack_what_a_map_of_ours_excludes(casme2: Path) -> None:
+    report = looked(casme2, labels="megc2019")
+    # sub04/EP12_01f is there, and sub05/EP09_05f is not.
+    (told,) = [f for f in report.findings if f.kind == "an exclusion of no clip"]
+    assert (told.severity, told.where) == ("warning", "data.labels=megc2019")
+    assert told.text.startswith("casme2: no annotated clip is called 'sub05/EP09_05f'; known: ")
+
+
 def test_a_part_of_a_set_has_warnings_about_counts_and_no_errors(casme2: Path) -> None:
     report = looked(casme2)
     assert report.errors == 0

@@ -344,6 +344,34 @@ def test_a_misspelt_emotion_of_a_label_map_is_refused(casme2: Path, tmp_path: Pa
     assert message.endswith("Did you mean 'happiness'?")
 
 
+def test_a_misspelt_exclusion_of_a_label_map_is_refused(casme2: Path, tmp_path: Path) -> None:
+    mine, classes = tmp_path / "mine.yaml", "emotions: {casme2: {good: [happiness], bad: [fear]}}"
+    mine.write_text(f"{classes}\nexclude: {{casme2: {{sub1/EP02_01f: it blinks}}}}\n")
+    assert refused(casme2, labels=str(mine)) == (
+        f"data.labels={mine}: exclude: casme2: no annotated clip is called 'sub1/EP02_01f'; known: "
+        "sub01/EP02_01f. Did you mean 'sub01/EP02_01f'?"
+    )
+    mine.write_text(f"{classes}\nexclude: {{casme: {{sub01/EP02_01f: it blinks}}}}\n")
+    assert refused(casme2, labels=str(mine)) == (
+        f"data.labels={mine}: exclude: no data set is called 'casme'; known: casme2. Did you mean "
+        "'casme2'?"
+    )
+
+
+def test_an_exclusion_may_name_a_clip_that_cannot_be_used(casme2: Path, tmp_path: Path) -> None:
+    lost = ("02", "EP01_01f", None, 1, 2, 3, None, 4, "disgust")
+    workbook(casme2 / TABLE, Sheet1=[CASME2_HEADER, ROW, lost])
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "emotions: {casme2: {good: [happiness], bad: [disgust]}}\n"
+        "exclude: {casme2: {sub02/EP01_01f: its frames are lost}}\n"
+    )
+    words = {"root": casme2, "labels": str(mine), "skip_missing": True}
+    found = labelled(RecordedData.model_validate({"layouts": ["casme2"], **words}))
+    assert [record.name for record in found.records] == ["EP02_01f"]
+    assert found.findings == ()
+
+
 def test_two_sets_of_the_same_people() -> None:
     assert refused(None, "smic", "smic_e") == (
         "data.layouts: smic and smic_e show the same people, who would be learned from and held out "

@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from mer_nas.data.annotations import identity
 from mer_nas.data.annotations.annotation import Annotation, read_annotations
@@ -28,6 +29,9 @@ UNKNOWN = ("no emotion", "an unknown emotion", "several emotions")
 
 _AND = re.compile(r"\s*(?:[,;/+&|]|\band\b)\s*")
 """Between two emotions of one clip."""
+
+_NEAR = 5
+"""Of the clips of a data set, which are hundreds, those named where one is unknown."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
     without = [finding for one in sets for finding in one.without_class(labels)]
     errors = [error for one in sets for error in one.errors]
     warnings = [f for one in sets for f in one.findings if f.severity == "warning"]
-    warnings += [finding for one in sets for finding in _never_met(one, labels)]
+    warnings += [finding for one in sets for finding in never_met(one, labels)]
     return ClipSet(
         config.name,
         classes,
@@ -165,20 +169,30 @@ def classified(config: RecordedData, sets: Sequence[DataSet]) -> ClipSet:
     )
 
 
-def _never_met(one: DataSet, labels: LabelMap) -> Iterator[Finding]:
-    """Yield the emotions of a label map that no clip of a data set has, where it may have any.
+def never_met(one: DataSet, labels: LabelMap) -> Iterator[Finding]:
+    """Yield the emotions and the clips that a label map names and a data set may lack, and does.
 
     Raises:
-        ConfigError: Its coders use no such emotion, nor does any clip have it.
+        ConfigError: Its coders use no such emotion, nor does any clip have it, or a map of the
+            user's excludes a clip that is not annotated.
     """
     name, met = one.layout.name, {record.emotion for record in one.records if record.emotion}
+    where = f"data.labels={labels.name}"
     for emotions in labels.emotions.get(name, {}).values():
         for emotion in set(emotions) - met - set(one.layout.emotions):
             known = unknown("emotion", emotion, one.layout.emotions or met)
             if one.layout.emotions:
-                raise ConfigError(f"data.labels={labels.name}: {name}: {known}")
-            where = f"data.labels={labels.name}"
+                raise ConfigError(f"{where}: {name}: {known}")
             yield Finding("warning", "an emotion that no clip has", where, f"{name}: {known}")
+    clips = [annotation.id for annotation in one.annotations]
+    excluded = labels.exclude.get(name, {}) if clips else {}
+    for clip in sorted(excluded.keys() - set(clips)):
+        near = get_close_matches(clip, clips, n=_NEAR, cutoff=0)
+        known = unknown("annotated clip", clip, near)
+        if labels.name not in LabelMap.names():
+            raise ConfigError(f"{where}: exclude: {name}: {known}")
+        # Maps of ours are about whole releases, and a copy may hold a part.
+        yield Finding("warning", "an exclusion of no clip", where, f"{name}: {known}")
 
 
 def _by_person(

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from mer_nas.data import load
 from mer_nas.data.annotations.label_maps import LabelMap
 from mer_nas.data.annotations.locate import Location
-from mer_nas.data.annotations.read_records import UNKNOWN, DataSet, chosen_layouts, classified
+from mer_nas.data.annotations.read_records import (
+    UNKNOWN,
+    DataSet,
+    chosen_layouts,
+    classified,
+    never_met,
+)
 from mer_nas.data.checks.duplicates import ClipView, shared_frames
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import DataConfig, RecordedData
@@ -126,6 +132,7 @@ def check_data(
     findings += _frames(records, config.pipeline, progress)
     for one in sets:
         findings += [f for f in one.without_class(labels) if f.kind in UNKNOWN]
+        findings += never_met(one, labels)
     counts = [count for one in sets for count in _counts(one, labels)]
     if len(sets) == len(layouts):
         findings += _unfit(classified(config, sets), folds, seed)

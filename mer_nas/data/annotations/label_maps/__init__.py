@@ -129,6 +129,9 @@ def _shipped(name: str) -> LabelMap:
 def _checked(text: str, word: str) -> LabelMap:
     tree: Tree = {"name": word, **presets.parse(text, f"data.labels={word}")}
     found = validate(LabelMap, tree, f"data.labels={word}")
+    for dataset in sorted(found.exclude.keys() - found.emotions.keys()):
+        known = unknown("data set", dataset, found.emotions)
+        raise ConfigError(f"data.labels={word}: exclude: {known}")
     for dataset, classes in found.emotions.items():
         taken = [emotion for emotions in classes.values() for emotion in emotions]
         twice = sorted({emotion for emotion in taken if taken.count(emotion) > 1})
