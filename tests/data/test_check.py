@@ -257,6 +257,19 @@ def test_that_no_face_can_be_looked_for_is_one_error(
     assert kinds(report, "error") == ["cannot be prepared"]
 
 
+def test_a_frame_that_stands_in_for_two_key_frames_is_an_error_as_in_a_search(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "manifest.csv").write_text(
+        "path,subject,label,onset,apex,offset\na,anna,smile,10,11,20\nb,bo,frown,11,12,20\n"
+    )
+    images(tmp_path, "a/11..20.png", "b/11..20.png")
+    report = looked(tmp_path, "manifest", labels="as_annotated")
+    (told,) = [finding for finding in report.findings if finding.severity == "error"]
+    assert (told.kind, told.where) == ("cannot be prepared", "manifest:anna/a")
+    assert told.text.startswith("the apex 0 is not after the onset 0 and up to the offset 9")
+
+
 def test_an_apex_that_is_not_annotated_and_may_not_be_found_is_an_error(casme2: Path) -> None:
     file = casme2 / "CASME2-coding-20140508.xlsx"
     workbook(file, Sheet1=[CASME2_HEADER, ("01", "EP02_01f", None, 46, "/", 56, None, 4, "fear")])

@@ -73,20 +73,10 @@ def prepare(
         cropped: Whether the frames show nothing but the face, so that alignment is skipped.
 
     Raises:
-        DataError: A frame is missing or unreadable, there is no face, or the apex is unknown
-            though an input needs it.
+        DataError: A frame is missing or unreadable, key frames are not in order, there is no face,
+            or the apex is unknown though an input needs it.
     """
-    if not 0 <= keyframes.onset < keyframes.offset < len(reader):
-        raise DataError(
-            f"{reader.name}: onset {keyframes.onset} and offset {keyframes.offset} are no stretch "
-            f"of {len(reader)} frames, counted from 0; onset < offset < {len(reader)} would be "
-            "right"
-        )
-    if keyframes.apex is not None and not keyframes.onset < keyframes.apex <= keyframes.offset:
-        raise DataError(
-            f"{reader.name}: the apex {keyframes.apex} is not after the onset {keyframes.onset} "
-            f"and up to the offset {keyframes.offset}, counted from 0"
-        )
+    _refuse_unordered(reader, keyframes)
     with one_thread():
         faces = _Faces(reader, keyframes, how.pipeline, cropped)
         apex, source = _apex(faces) if needs_apex(names) else _apex_or_middle(keyframes)
@@ -104,12 +94,35 @@ def refuse_unready(
     """Refuse what `prepare` would refuse of a clip whose frames can be read.
 
     Raises:
-        DataError: There is no face, the apex is unknown, or the frame rate that is needed.
+        DataError: Key frames are not in order, there is no face, the apex is unknown, or the frame
+            rate that is needed.
     """
+    _refuse_unordered(reader, keyframes)
     faces = _Faces(reader, keyframes, pipeline, cropped)
     if set(pipeline.apex) == {"annotated"}:
         _apex(faces)
     faces.read([keyframes.onset])
+
+
+def _refuse_unordered(reader: FrameReader, keyframes: Keyframes) -> None:
+    """Refuse key frames that are not in order by their places.
+
+    By their numbers they are, but one key frame may stand in for another that is missing.
+
+    Raises:
+        DataError: They are not.
+    """
+    if not 0 <= keyframes.onset < keyframes.offset < len(reader):
+        raise DataError(
+            f"{reader.name}: onset {keyframes.onset} and offset {keyframes.offset} are no stretch "
+            f"of {len(reader)} frames, counted from 0; onset < offset < {len(reader)} would be "
+            "right"
+        )
+    if keyframes.apex is not None and not keyframes.onset < keyframes.apex <= keyframes.offset:
+        raise DataError(
+            f"{reader.name}: the apex {keyframes.apex} is not after the onset {keyframes.onset} "
+            f"and up to the offset {keyframes.offset}, counted from 0"
+        )
 
 
 class _Faces:
