@@ -12,7 +12,8 @@ import pytest
 
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.preprocess import frame_readers
-from mer_nas.data.preprocess.config import Farneback, Pipeline, Preparation
+from mer_nas.data.preprocess.alignment import Crop
+from mer_nas.data.preprocess.config import Alignment, Farneback, Pipeline, Preparation
 from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources import recorded
 from mer_nas.data.sources.recorded import Work, one_by_one, prepared
@@ -268,3 +269,43 @@ def test_the_code_that_prepares_is_part_of_the_key(
     run = Counted()
     load(records, run=run)
     assert len(run.ids) == 4
+
+
+@pytest.mark.parametrize("name", ["rank_pooling.py", "own_inputs.py", "records.py", "flow.py"])
+def test_a_file_that_decides_what_is_kept_is_part_of_the_key(
+    records: ClipSet, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    load(records)
+    sums = recorded.digest
+    with monkeypatch.context() as patched:
+        patched.setattr(recorded, "digest", lambda f: "edited" if f.name == name else sums(f))
+        recorded._code.cache_clear()
+        run = Counted()
+        load(records, run=run)
+    recorded._code.cache_clear()
+    assert len(run.ids) == 4
+
+
+def test_what_finds_faces_is_part_of_the_key_where_one_is_looked_for(
+    tmp_path: Path, load: Callable[..., ClipSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Crop(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), 32)
+    monkeypatch.setattr(Crop, "of", lambda *_: whole)
+    aligned = HOW.model_copy(
+        update={"pipeline": HOW.pipeline.model_copy(update={"align": Alignment()})}
+    )
+    made = record(tmp_path / "data", 0)
+    cropped = replace(made, cropped=True)
+
+    def anew(changed: Record, how: Preparation) -> bool:
+        run = Counted()
+        load(ClipSet("demo", ("no",), (changed,), {}), how=how, run=run)
+        return bool(run.ids)
+
+    cases = [(made, aligned), (made, HOW), (cropped, aligned)]
+    assert [anew(*case) for case in cases] == [True, True, True]
+    monkeypatch.setattr(recorded, "version", lambda name: f"21.0 of {name}")
+    recorded._aligners.cache_clear()
+    updated = [anew(*case) for case in cases]
+    recorded._aligners.cache_clear()
+    assert updated == [True, False, False]

@@ -7,10 +7,11 @@ nothing has to be done again when the work is interrupted.
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache as once
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import get_args
 
@@ -43,6 +44,9 @@ _FRAMES = 8
 APEX = "apex"
 """Kept like an input: the place of a clip's apex, and which of `WAYS` found it."""
 WAYS: tuple[str, ...] = get_args(ApexBy)
+
+_ALIGNERS = ("dlib", "dlib-bin", "face_recognition_models")
+"""What finds faces and their landmarks, as pip calls it; dlib has two names."""
 
 UNPREPARED = "cannot be prepared"
 """The kind of finding about a clip whose frames make no inputs."""
@@ -179,8 +183,9 @@ def frame_reader(record: Record) -> FrameReader:
 def _entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[str, str]:
     """Return under which key each input of a clip is kept.
 
-    It follows from the names, sizes and times of the clip's files, its annotation, the pipeline
-    and the code; not from the folder in which the data set lies.
+    It follows from the names, sizes and times of the clip's files, its annotation, the pipeline,
+    the code, and what finds the face where one is looked for; not from the folder in which the
+    data set lies.
     """
     facts = [
         (frame.number, frame.path.name, *_state(frame.path)) for frame in sorted(record.frames)
@@ -189,6 +194,8 @@ def _entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[
     text = json.dumps([record.id, facts, keyframes, record.cropped])
     own = {name: code_of(name) for name in names if name in OWN_INPUTS}
     text += how.model_dump_json()
+    if how.pipeline.align is not None and not record.cropped:
+        text += _aligners()
     return {name: Cache.key([name, text, own.get(name, ""), _code()]) for name in names}
 
 
@@ -196,9 +203,21 @@ def _entry_keys(record: Record, how: Preparation, names: Sequence[str]) -> dict[
 def _code() -> str:
     """Return what stands for the code that prepares clips, and the libraries that it uses."""
     here = Path(__file__)
-    files = [here, *sorted((here.parents[1] / "preprocess").glob("*.py"))]
+    data = here.parents[1]
+    beside = (data / "own_inputs.py", data / "records.py", data.parent / "rank_pooling.py")
+    files = [here, *beside, *sorted((data / "preprocess").glob("*.py"))]
     sums = [digest(file) for file in files]
     return Cache.key([*sums, cv2.__version__, version("scikit-image")])
+
+
+@once
+def _aligners() -> str:
+    """Return the versions of what aligns faces, as far as it is installed."""
+    found = []
+    for name in _ALIGNERS:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
 
 
 def _state(path: Path) -> tuple[int, int]:
