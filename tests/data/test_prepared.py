@@ -160,6 +160,20 @@ def test_only_the_damaged_entry_is_made_anew(
     assert again.fingerprint == before.fingerprint
 
 
+def test_an_apex_that_was_lost_with_the_frames_of_the_clip_is_found_again(
+    records: ClipSet, load: Callable[..., ClipSet], tmp_path: Path
+) -> None:
+    names = ("flow_uvs", "clip_frames")
+    spotted = HOW.pipeline.model_copy(update={"apex": ("spotted",)})
+    how = HOW.model_copy(update={"pipeline": spotted})
+    before = load(records, names=names, how=how)
+    assert {clip.apex_source for clip in before.records} == {"spotted"}
+    for file in (tmp_path / "cache").rglob("*.npy"):
+        if file.parent.name == "sets" or np.load(file).shape != (3, 8, 8):
+            file.unlink()
+    assert load(records, names=names, how=how).records == before.records
+
+
 def test_a_clip_more_is_one_task_more(
     records: ClipSet, load: Callable[..., ClipSet], tmp_path: Path
 ) -> None:

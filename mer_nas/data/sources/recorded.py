@@ -135,6 +135,8 @@ def _keep(record: Record, how: Preparation, names: Sequence[str], cache: Cache) 
     apex = _apex_key(names)
     keys = _entry_keys(record, how, (*names, apex))
     lacking = [name for name in names if cache.entry(keys[name]) is None]
+    if needs_apex(names) and not needs_apex(lacking) and cache.entry(keys[apex]) is None:
+        lacking = list(names)  # what needs no apex would not have it found
     try:
         reader, keyframes = frame_reader(record), _keyframes(record)
         found = prepare(reader, keyframes, how, lacking, record.cropped)
@@ -142,7 +144,7 @@ def _keep(record: Record, how: Preparation, names: Sequence[str], cache: Cache) 
         return str(error)
     for name, array in found.inputs.items():
         cache.keep(keys[name], array)
-    if needs_apex(lacking) or not needs_apex(names) or cache.entry(keys[apex]) is None:
+    if needs_apex(lacking) or not needs_apex(names):
         cache.keep(keys[apex], np.array([found.apex, WAYS.index(found.apex_source)]))
     return ""
 
