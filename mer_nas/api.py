@@ -903,7 +903,7 @@ def reproduce(
     Raises:
         StudyError: There is no report, another version wrote it, or it names no winner.
         DataError: The clips here are others than the report's.
-        TrainingFailed: A fold cannot be trained here, so that nothing can be compared.
+        TrainingFailed: A fold of which the report holds a score cannot be trained here.
         Untrusted: It names Python files, and you have not agreed to run them.
     """
     from mer_nas.study.clips import load_clips

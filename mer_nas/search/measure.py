@@ -130,6 +130,15 @@ class Measurement:
             if each.failure is not None
         }
 
+    @property
+    def failed(self) -> Mapping[tuple[str, int], str]:
+        """The labels of repetitions that failed, by candidate's key and repetition."""
+        return {
+            (each.candidate.key, each.repetition): each.label
+            for each in self._repetitions
+            if each.failure is not None
+        }
+
     def divide(
         self, workers: int, together: Callable[[Candidate], bool] = lambda _: False
     ) -> None:

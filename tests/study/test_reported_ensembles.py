@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from mer_nas.data.clips import ClipSet
+from mer_nas.errors import TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.report import Report, build_report, read_report
 from mer_nas.report.files import as_markdown
-from mer_nas.search.events import ignore
+from mer_nas.search.events import Event, Note, ignore
 from mer_nas.settings import resolve
 from mer_nas.study.clips import load_clips
 from mer_nas.study.compare import compare_candidates
@@ -38,7 +39,6 @@ WORDS = (
     "data.clips=60",
     "ray.workers=0",
     "study.trials=6",
-    "study.final={candidates: 1, seeds: 2, warm_starts: 0, best_epoch: false}",
 )
 
 
@@ -96,23 +96,31 @@ def answering(places: dict[str, int]) -> Callable[..., FoldResult]:
     return fold
 
 
+def searched(folder: Path, tiny: list[str], fold: Callable[..., FoldResult], seeds: int) -> Made:
+    """Make a study whose folds are `fold`'s."""
+    words = [word.replace("./", f"{folder}/") for word in tiny]
+    final = f"study.final={{candidates: 1, seeds: {seeds}, warm_starts: 0, best_epoch: false}}"
+    settings = resolve([*words, *WORDS, final, f"study.folder={folder / 'study'}"])
+    found = load_clips(settings)
+    records = tuple(replace(r, label=n % len(CLASSES)) for n, r in enumerate(found.records))
+    clips = replace(found, classes=CLASSES, records=records, official=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Evaluator, "fold", fold)
+        patch.setattr(import_module("mer_nas.study.run"), "export_winner", lambda *_: None)
+        create(settings, clips, "mer-nas search")
+        run(StudyFolder(folder / "study"), clips, ignore)
+    return Made(StudyFolder(folder / "study"), clips)
+
+
 @pytest.fixture(scope="module")
 def made(
     tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[[Path], list[str]]
 ) -> Iterator[Made]:
-    folder = tmp_path_factory.mktemp("together")
-    words = [word.replace("./", f"{folder}/") for word in write_tiny(folder)]
-    settings = resolve([*words, *WORDS, f"study.folder={folder / 'study'}"])
-    found = load_clips(settings)
-    records = tuple(replace(r, label=n % len(CLASSES)) for n, r in enumerate(found.records))
-    clips = replace(found, classes=CLASSES, records=records, official=None)
-    module = import_module("mer_nas.study.run")
+    folder, fold = tmp_path_factory.mktemp("together"), answering({})
+    study = searched(folder, write_tiny(folder), fold, SEEDS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Evaluator, "fold", answering({}))
-        patch.setattr(module, "export_winner", lambda *_: None)
-        create(settings, clips, "mer-nas search")
-        run(StudyFolder(folder / "study"), clips, ignore)
-        yield Made(StudyFolder(folder / "study"), clips)
+        patch.setattr(Evaluator, "fold", fold)
+        yield study
 
 
 def test_an_ensemble_that_is_always_right_is_handed_over_and_says_so(made: Made) -> None:
@@ -155,6 +163,39 @@ def test_to_reproduce_an_ensemble_its_members_are_trained_and_combined_seed_by_s
     assert done.folder is not None
     lines = (done.folder / "ledger.jsonl").read_text().splitlines()
     assert len(lines) == 1 + MEMBERS * SEEDS * SUBJECTS
+
+
+def test_a_seed_that_the_report_holds_no_score_of_may_fail_again_and_no_other(
+    write_tiny: Callable[[Path], list[str]], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first candidate that comes to a second seed of three fails with it, then and now."""
+    right, failing, seeds = answering({}), dict[str, int](), [1]
+
+    def unlucky(self: Evaluator, candidate: Candidate, index: int, seed: int, *rest: Any) -> Any:
+        if seed in seeds and candidate.key in (failing or [candidate.key]):
+            failing[candidate.key] = seed
+            raise RuntimeError("no such luck")
+        return right(self, candidate, index, seed, *rest)
+
+    study = searched(here, write_tiny(here), unlucky, 3)
+    answer = study.report.answer
+    assert answer is not None
+    assert (answer.label, answer.uf1.seeds) == ("ensemble of 5", 2)
+    monkeypatch.setattr(Evaluator, "fold", unlucky)
+    reported, heard = read_reported_result(str(study.file), ["ray.workers=0"]), list[Event]()
+    done = reproduce(reported, study.clips, heard.append, here / "again")
+    assert done.verdict == "identical"
+    found = {number.name for number in done.numbers}
+    assert {"UF1, seed 1", "UF1, seed 2"} <= found
+    assert "UF1, seed 3" not in found
+    (said,) = [event.text for event in heard if isinstance(event, Note) and "luck" in event.text]
+    assert said.endswith(
+        ", seed 2 of 3 cannot be trained here: RuntimeError: no such luck; the report holds no "
+        "score of it"
+    )
+    seeds[:] = [2]
+    with pytest.raises(TrainingFailed, match=r", seed 3 of 3 cannot be trained here: Runtime"):
+        reproduce(reported, study.clips, ignore, here / "other")
 
 
 def test_a_forged_score_of_an_ensemble_is_found_even_where_all_else_agrees_with_it(

@@ -61,6 +61,15 @@ class ReportedResult:
         return 1 + max(score.repetition for score in self.scores)
 
     @property
+    def needed(self) -> frozenset[tuple[str, int]]:
+        """Whom the scores of the report are of, by candidate's key and repetition."""
+        return frozenset(
+            (member.candidate.key, score.repetition)
+            for member in self.members
+            for score in (*self.scores, *member.scores)
+        )
+
+    @property
     def together(self) -> int:
         """How many folds were trained as one computation then; rounding follows from it."""
         compute = self.report.study.compute
