@@ -822,6 +822,8 @@ def leaderboard(
     """
     from pydantic import PositiveFloat
 
+    from mer_nas.config import overrides
+
     on_event, at = listening(on_event), place(folder, "folder", ConfigError)
     hours = argument(PositiveFloat, hours, "leaderboard.hours")
     planned = argument(bool, plan, "leaderboard.plan")
@@ -831,7 +833,8 @@ def leaderboard(
     one = "space" in settings or any(word.startswith("space=") for word in words)
     each = [{}] if one else [{"space": name} for name in presets("space")]
     spaces = [_resolved(words, settings | space, also=("seeds",))[0] for space in each]
-    told = [word for word in words if not word.startswith(("data.root=", "ray."))]
+    here = (*overrides.PLACE_KEYS, "ray")  # is no matter of whoever reads the leaderboard
+    told = [word for word in words if not overrides.below(word.partition("=")[0], here)]
     board = command_line("mer-nas", "evaluate", "--leaderboard", at, *told, f"seeds={seeds}")
     command = f"{board} --hours {hours:g}"
     from mer_nas.study.leaderboard_run import measure_leaderboard  # who errs waits for no torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mer_nas.config import reader
 from mer_nas.config.arguments import scalar
@@ -13,6 +13,11 @@ from mer_nas.files import MAX_DEPTH
 
 if TYPE_CHECKING:
     from mer_nas.config.base import Tree
+
+PLACES: Final = ("root", "roots", "cache")
+"""Settings of data that say where they lie on one machine: no part of what they are."""
+PLACE_KEYS: Final = tuple(f"data.{name}" for name in PLACES)
+"""The same as words have them; below one may lie a key for each data set."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,15 @@ def _parents(key: str) -> list[str]:
     ['study', 'study.final']
     """
     return [key[:place] for place, letter in enumerate(key) if letter == "."]
+
+
+def below(key: str, names: Iterable[str]) -> bool:
+    """Return whether a dotted key is one of some, or lies below one.
+
+    >>> below("data.roots.samm", ["data.roots"]), below("data.roots", ["data.root"])
+    (True, False)
+    """
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def value(text: str, key: str) -> Any:

@@ -21,12 +21,12 @@ import numpy as np
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Tree
+from mer_nas.config.overrides import PLACES
 from mer_nas.errors import DataError, StudyError
 from mer_nas.evaluation.metrics import Counts, accuracy, uar, uf1
 from mer_nas.report import CandidateSummary
 from mer_nas.shell import command_line
 from mer_nas.statistics import Estimate, PairedComparison, check_counts, compare_pairs, estimate
-from mer_nas.study.evaluate import PLACES
 from mer_nas.study.named_candidates import Measured, MeasuredIn, NamedCandidate, named_candidates
 from mer_nas.wording import brief, count
 

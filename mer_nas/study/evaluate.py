@@ -40,8 +40,6 @@ from mer_nas.wording import brief, count
 
 FILE: Final = "evaluation.json"
 SCHEMA: Final = "mer-nas evaluation 1"
-PLACES: Final = frozenset({"root", "roots", "cache"})
-"""Settings of data that say where they lie on one machine: no part of what they are."""
 BY_DATA = ("LOSO", "LODO")
 """Protocols whose folds follow from the data; the others also depend on the seed of the study."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from mer_nas import data, systems
 from mer_nas.architectures import Cost
 from mer_nas.architectures.cost import counted
+from mer_nas.config.overrides import PLACES
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.needs import Needs
 from mer_nas.data.protocols import plan
@@ -28,7 +29,7 @@ from mer_nas.search.probes import measured_pace
 from mer_nas.settings import Settings
 from mer_nas.space import Point, Reference
 from mer_nas.study.evaluate import FILE as EVALUATION
-from mer_nas.study.evaluate import PLACES, Evaluated, measured, read_evaluation
+from mer_nas.study.evaluate import Evaluated, measured, read_evaluation
 from mer_nas.study.leaderboard import FILE, OWN, Entry, Leaderboard, read_leaderboard
 from mer_nas.study.leaderboard_table import write_table
 from mer_nas.study.predictions import write_predictions

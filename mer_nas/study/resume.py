@@ -29,7 +29,7 @@ MAY_CHANGE = (
     "study.final",
     "study.outer",
     "study.track",
-    "data.root",
+    *overrides.PLACE_KEYS,
     "ray",
 )
 """Keys, with everything below them, whose change leaves all finished folds valid."""
@@ -114,8 +114,8 @@ def refuse_other_clips(folder: StudyFolder, origin: Origin, clips: ClipSet) -> N
     if clips.inputs and clips.fingerprint != origin.data.fingerprint:
         raise StudyError(
             f"{folder.path}: the study was made with other clips: {origin.data.name} with "
-            f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= should "
-            "name the same set"
+            f"fingerprint {origin.data.fingerprint}, not {clips.fingerprint}; data.root= or "
+            "data.roots= should name the same set"
         )
 
 
@@ -167,13 +167,9 @@ def refuse_edited(folder: StudyFolder, origin: Origin, settings: Settings) -> No
 
 def _decides(key: str, began: Tree, now: Tree) -> bool:
     """Return whether a leaf decides scores, and is no setting that one of two versions lacks."""
-    if _below(key, (*MAY_CHANGE, *ELSEWHERE)):
+    if overrides.below(key, (*MAY_CHANGE, *ELSEWHERE)):
         return False
-    return _below(key, ("space", "trainer_words")) or (key in began and key in now)
-
-
-def _below(key: str, names: Iterable[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in names)
+    return overrides.below(key, ("space", "trainer_words")) or (key in began and key in now)
 
 
 def leaves(tree: Tree, place: str = "") -> Tree:
@@ -234,7 +230,7 @@ def _changed_files(then: Sources, now: Sources) -> str:
 
 
 def _refusal(settings: Settings, key: str, value: Any) -> str:
-    if _below(key, MAY_CHANGE):
+    if overrides.below(key, MAY_CHANGE):
         return ""
     only = _only()
     group = key.partition(".")[0]

@@ -10,6 +10,7 @@ from click.testing import Result
 from pyarrow import parquet
 from sklearn.metrics import f1_score
 
+from mer_nas import api
 from mer_nas.config import presets
 
 Call = Callable[..., Result]
@@ -73,6 +74,20 @@ def test_a_row_that_takes_too_long_has_a_cost_and_no_score(words: list[str], cal
         assert refused.exit_code == 2
         assert refused.stderr.startswith("mer-nas: board: ")
         assert said in refused.stderr
+
+
+def test_the_command_of_a_leaderboard_says_nothing_of_where_the_clips_lay(
+    words: list[str], call: Call
+) -> None:
+    api.synthesize(layout="casme2", out="mine/set", size=32, frames=3)
+    data = ["data=casme2", "data.pipeline.align=none"]
+    here = ["data.roots.casme2=mine/set", "data.cache=mine/kept"]
+    pace = "study.pace={per_operation: 1000, per_mac: 0, per_value: 0}"  # a step takes hours
+    made = call(*words, *data, *here, pace)
+    assert made.exit_code == 0, made.output
+    command = json.loads(Path("board/leaderboard.json").read_text())["command"]
+    assert " data=casme2 data.pipeline.align=none " in command
+    assert "mine" not in command
 
 
 def test_a_leaderboard_is_of_no_single_network_and_of_clips_that_some_can_read(

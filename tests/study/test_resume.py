@@ -18,7 +18,7 @@ from mer_nas.search.ledger import Ledger, read
 from mer_nas.search.trials import TRIALS
 
 Call = Callable[..., Result]
-ONLY = "on resume only study.trials, study.minutes, study.fold_minutes, study.final, study.outer, study.track, data.root, ray may change"
+ONLY = "on resume only study.trials, study.minutes, study.fold_minutes, study.final, study.outer, study.track, data.root, data.roots, data.cache, ray may change"
 
 
 def lines(study: Path) -> list[str]:
@@ -205,7 +205,7 @@ def test_what_would_change_old_scores_is_refused_with_the_stored_value(
 
 def test_what_is_no_key_is_refused_with_a_guess(refused: Callable[..., str]) -> None:
     assert refused("study.trails=5") == (
-        "no key to change on resume is called 'study.trails'; known: data.root, ray, study.final, "
+        "no key to change on resume is called 'study.trails'; known: data.cache, data.root, data.roots, ray, study.final, "
         "study.fold_minutes, study.minutes, study.outer, study.track, study.trials. Did you mean 'study.trials'?"
     )
     assert refused("study.trials=0") == "study.trials: input should be greater than 0, not 0"
@@ -240,7 +240,7 @@ def test_other_data_are_refused_with_both_fingerprints(
         f"{study}: the study was made with other clips: faces with fingerprint "
         f"{origin['fingerprint']}"
     )
-    assert end.endswith("; data.root= should name the same set")
+    assert end.endswith("; data.root= or data.roots= should name the same set")
 
 
 def test_other_code_is_refused_with_both_versions(

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from click.testing import Result
 
 from mer_nas import api
@@ -91,10 +92,13 @@ def test_export_of_another_rank_and_of_one_that_there_is_not(call: Call, study: 
     for word, message in [
         ("rank=first", "rank=first: a whole number of 1 or more would be right"),
         ("rank=", "rank=: a whole number of 1 or more would be right"),
-        ("rnk=2", "no key is called 'rnk'; known: data.root, rank. Did you mean 'rank'?"),
+        (
+            "rnk=2",
+            "no key is called 'rnk'; known: data.cache, data.root, data.roots, rank. Did you mean 'rank'?",
+        ),
         (
             "trainer.lr=1",
-            "no key is called 'trainer.lr'; known: data.root, rank",
+            "no key is called 'trainer.lr'; known: data.cache, data.root, data.roots, rank",
         ),
     ]:
         result = call("export", str(study), word)
@@ -310,3 +314,37 @@ def test_a_study_whose_data_root_is_gone_is_told_where_to_look(
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == "mer-nas: data.root: there is no folder faces\n"
     assert call("resume", "gone", "data.root=moved").exit_code == 130
+
+
+def test_a_study_on_several_data_sets_goes_on_where_they_and_their_cache_have_moved(
+    call: Call, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def named(folder: str, samm: str = "samm") -> list[str]:
+        places = {"casme2": "casme2", "samm": samm, "smic": "smic"}
+        roots = [f"data.roots.{name}={folder}/{place}" for name, place in places.items()]
+        return [*roots, f"data.cache={folder}/kept"]
+
+    monkeypatch.setattr("mer_nas.search.local.run", interrupted)
+    for layout in ("casme2", "samm", "smic"):
+        api.synthesize(layout=layout, out=f"old/{layout}", size=32, frames=3)
+    api.synthesize(layout="samm", out="old/other", size=32, frames=3, seed=1)
+    words = ["data=megc2019", "data.pipeline.align=none", "study.name=gone"]
+    assert call("search", *tiny, *words, *named("old")).exit_code == 130
+    Path("old").rename("new")
+    for verb in ("resume", "export"):
+        refused = call(verb, "gone")
+        assert refused.stderr == "mer-nas: data.roots.casme2: there is no folder old/casme2\n"
+    assert call("resume", "gone", *named("new"), "--plan").exit_code == 0
+    exported = call("export", "gone", *named("new"))
+    assert exported.stderr == (
+        "mer-nas: runs/gone: no trial is complete, so there is nothing to export\n"
+    )
+    other = call("resume", "gone", *named("new", samm="other"))
+    assert other.exit_code == 2
+    assert "the study was made with other clips: " in other.stderr
+    assert call("resume", "gone", *named("new")).exit_code == 130
+    data = yaml.safe_load(Path("runs/gone/settings.yaml").read_text())["data"]
+    assert (data["roots"]["samm"], data["cache"]) == ("new/samm", "new/kept")

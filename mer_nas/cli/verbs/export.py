@@ -70,12 +70,12 @@ def _named(words: tuple[str, ...]) -> tuple[int | str, list[str]]:
     rest = [word for word in words if word != ENSEMBLE]
     if strange := [word for word in rest if "=" not in word]:
         raise ConfigError(unknown("export", strange[0], [ENSEMBLE, "rank=1"]))
-    read, known = overrides.parse(rest), ["rank", "data.root"]
+    read = overrides.parse(rest)
     for key in (*read.plain, *read.dotted):
-        if key not in known:
-            raise ConfigError(unknown("key", key, known))
+        if key != "rank" and not overrides.below(key, overrides.PLACE_KEYS):
+            raise ConfigError(unknown("key", key, ["rank", *overrides.PLACE_KEYS]))
     if "rank" in read.plain and len(rest) < len(words):
         raise ConfigError(f"{ENSEMBLE} rank={read.plain['rank']}: one of them would be right")
     rank = overrides.whole(read, "rank", 1)
     place = rank if len(rest) == len(words) else ENSEMBLE
-    return place, [word for word in words if word.startswith("data.root")]
+    return place, [word for word in rest if word.startswith("data.")]

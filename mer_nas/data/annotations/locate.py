@@ -54,7 +54,8 @@ class Location:
         root, table = config.roots.get(layout.name), config.annotations.get(layout.name)
         if root is None and config.root is not None and len(config.layouts) > 1:
             root = _find_root(layout, config.root, config.frames)
-        return _locate(layout, root or config.root, config.frames, table)
+        key = f"data.roots.{layout.name}" if layout.name in config.roots else "data.root"
+        return _locate(layout, root or config.root, config.frames, table, key)
 
     def matching_folders(self, folders: Folders) -> Iterator[tuple[dict[str, str], Path]]:
         """Yield every folder that fits a pattern of the release, with what it stood for."""
@@ -74,9 +75,9 @@ class Location:
 
 
 def _locate(
-    layout: Layout, root: Path | None, frames: ReleaseKind = "raw", table: str | None = None
+    layout: Layout, root: Path | None, frames: ReleaseKind, table: str | None, key: str
 ) -> Location:
-    """Find a data set below the folder that the user named."""
+    """Find a data set below the folder that the user named by a key."""
     releases = layout.released(frames)
     if root is None:
         raise DataError(
@@ -85,7 +86,7 @@ def _locate(
         )
     root = spelled(root.expanduser())
     if not root.is_dir():
-        raise DataError(f"data.root: there is no folder {root}")
+        raise DataError(f"{key}: there is no folder {root}")
     search = _Search(layout, releases, Folders())
     return search.location(root, table)
 

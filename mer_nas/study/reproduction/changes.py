@@ -122,7 +122,7 @@ def held_against(reported: ReportedResult, clips: ClipSet) -> tuple[Change, ...]
             before, here = (list(v) if isinstance(v, tuple) else v for v in (before, here))
             raise DataError(
                 f"{reported.path}: the report was made with other clips: {what} {before}, here "
-                f"{here}; data.root= should name the same set"
+                f"{here}; data.root= or data.roots= should name the same set"
             )
     old, new = then.model_dump(mode="json"), now.model_dump(mode="json")
     pairs = {"name": "name of the clips", "official": "counts of the full set"}

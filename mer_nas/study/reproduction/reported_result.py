@@ -29,7 +29,7 @@ from mer_nas.study.reproduction.members import ReportedMember, members_of
 from mer_nas.study.reproduction.verdicts import Number
 from mer_nas.wording import brief
 
-WORDS = ("data.root", "data.roots", "data.cache", "trainer.device", "ray")
+WORDS = (*overrides.PLACE_KEYS, "trainer.device", "ray")
 """What may be another here than in the report, with everything below it."""
 
 
@@ -113,7 +113,7 @@ def read_reported_result(word: str | PathLike[str], words: Sequence[str] = ()) -
         raise StudyError(f"{path}: no trial was complete, so there is no winner to train again")
     read = overrides.parse(words)
     for key in (*read.plain, *read.dotted):
-        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in WORDS):
+        if not overrides.below(key, WORDS):
             raise ConfigError(unknown("key to change", key, WORDS))
     trust.require(trust.to_reach(report.study.settings))
     settings = Settings.load(report.study.settings, f"{path}: study.settings")
