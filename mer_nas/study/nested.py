@@ -38,7 +38,7 @@ from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.statistics import check_counts
 from mer_nas.study.ensemble import Ensemble
-from mer_nas.study.folder import StudyFolder, create, outer_plan, without_fold
+from mer_nas.study.folder import Origin, StudyFolder, create, outer_plan, without_fold
 from mer_nas.study.state import StudyState
 from mer_nas.study.trial import Trial
 from mer_nas.wording import count
@@ -100,10 +100,24 @@ def measure_outer_groups(
             workers.measure(question, Evaluator(clips, alone, study.seed, files))
 
 
-def unasked(folder: StudyFolder, groups: int) -> int:
-    """Return about how many outer groups nobody was asked about yet."""
+def unasked(folder: StudyFolder, origin: Origin, seed: int, code: str) -> int:
+    """Return about how many outer groups nobody was asked about yet.
+
+    Args:
+        folder: The study.
+        origin: What it goes on with, its outer groups among it.
+        seed: Of the study.
+        code: Version of the code that asks.
+    """
+    folds = origin.outer.folds if origin.outer else ()
+    of = (seed, origin.data.fingerprint, code)
     there = read(folder.answers) if folder.answers.is_file() else ()
-    return max(0, groups - len({result.fold for result in there}))
+    asked = {each.fold for each in there if (each.seed, each.data, each.code) == of}
+    # Another division may have a group of the same subjects, but not the search without them.
+    return sum(
+        fold.key not in asked or not folder.inner(number, len(folds)).settings_file.is_file()
+        for number, fold in enumerate(folds, start=1)
+    )
 
 
 def nested_estimate(state: StudyState) -> tuple[NestedEstimate | None, str]:

@@ -33,7 +33,7 @@ from mer_nas.search.workers import Workers
 from mer_nas.settings import Settings
 from mer_nas.study import nested
 from mer_nas.study.exports import Networks, export_ensemble, export_winner
-from mer_nas.study.folder import Origin, StudyFolder, keep_settings
+from mer_nas.study.folder import Origin, StudyFolder, going_on, keep_settings
 from mer_nas.study.plans.forecast import Forecast
 from mer_nas.study.plans.search import opened
 from mer_nas.study.predictions import write_predictions
@@ -170,7 +170,8 @@ def _trained(
 ) -> StudyState:
     """Do all that trains; return what is known once Ray has ended."""
     outer = settings.study.outer
-    if outer is not None and nested.unasked(folder, outer):
+    asks = going_on(folder.origin(), settings, clips)  # kept once the search may begin
+    if nested.unasked(folder, asks, settings.study.seed, asks.code):
         planned = Forecast.of(settings, clips)
         on_event(Note(planned.outlay(settings.study)))
     with workers:

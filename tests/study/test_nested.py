@@ -22,6 +22,7 @@ from mer_nas.search.events import Event, Note
 from mer_nas.settings import Settings, resolve
 from mer_nas.study.clips import load_clips
 from mer_nas.study.folder import StudyFolder, create, outer_plan
+from mer_nas.study.plans.resume import plan_resume
 from mer_nas.study.run import run
 
 Call = Callable[..., Result]
@@ -223,6 +224,39 @@ def test_the_report_with_its_estimate_comes_back_byte_for_byte(
     copy = Path(shutil.copytree(nested.folder.path, tmp_path / "study"))
     assert nested.report["study"]["nested"] is not None
     assert written_anew(copy)
+
+
+def test_the_plan_counts_the_groups_of_the_division_that_holds_from_now_on(
+    nested: Nested, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(nested.folder.path, tmp_path / "study"))
+
+    def not_asked(groups: int | None, *, anew: bool = False) -> object:
+        study = nested.settings.study.model_copy(update={"outer": groups, "folder": copy})
+        settings = replace(nested.settings, study=study)
+        plan = plan_resume(StudyFolder(copy), settings, nested.clips, anew=anew)
+        return plan.tree["outer_groups"]
+
+    # Six subjects: what two groups of three were told says nothing of pairs, nor of single ones.
+    assert [not_asked(groups) for groups in (2, 3, 6, None)] == [0, 3, 6, 0]
+    with monkeypatch.context() as patch:
+        patch.setattr("mer_nas.study.plans.resume.code_version", lambda _: "0123456789ab")
+        assert not_asked(2, anew=True) == 2
+    shutil.rmtree(copy / "outer" / "1-of-2")
+    assert not_asked(2) == 1
+
+
+def test_what_the_estimate_takes_is_said_again_where_other_code_asks_anew(
+    nested: Nested, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hear(event: Event) -> None:
+        if isinstance(event, Note) and event.text.startswith("nested estimate: each of 2 outer"):
+            raise KeyboardInterrupt
+
+    copy = Path(shutil.copytree(nested.folder.path, tmp_path / "study"))
+    monkeypatch.setattr("mer_nas.study.resume.code", lambda _: {"mer_nas.training.fit": "0" * 64})
+    with pytest.raises(KeyboardInterrupt):
+        run(StudyFolder(copy), nested.clips, hear, anew=True)
 
 
 def test_the_last_lines_say_what_the_outer_groups_came_to(nested: Nested) -> None:

@@ -75,16 +75,25 @@ def plan_resume(
     if not anew:
         state.refuse_gaps()
         refuse_drift(state, clips)
-    other = anew and code_version(settings.space.extensions) != began.code
+    version = code_version(settings.space.extensions)
+    other = anew and version != began.code
     again = other or (anew and state.has_lost)
     if not again:
         kept = folder.settings().study
         refuse_less(kept, settings.study, state.counted, state.search_seconds)
-    return _plan(state, clips, again=again)
+    outer = unasked(folder, state.origin, settings.study.seed, version)
+    return _plan(state, clips, outer, again=again)
 
 
-def _plan(state: StudyState, clips: ClipSet, *, again: bool) -> Plan:
-    """Say what is left of a study; `again`: all that it has measured is measured anew."""
+def _plan(state: StudyState, clips: ClipSet, outer: int, *, again: bool) -> Plan:
+    """Say what is left of a study.
+
+    Args:
+        state: What it knows.
+        clips: Its data.
+        outer: How many outer groups are still to be asked.
+        again: Whether all that it has measured is measured anew.
+    """
     settings, study = state.settings, state.settings.study
     outcomes = Counter(str(trial.user_attrs["outcome"]) for trial in state.trials)
     workers = workers_here(settings.ray)
@@ -94,7 +103,6 @@ def _plan(state: StudyState, clips: ClipSet, *, again: bool) -> Plan:
     search = 0.0 if trials == 0 else min((b for b in bounds if b is not None), default=None)
     repetitions, final = _final_left(state, over=trials == 0)
     final = None if final is None else final / workers
-    outer = unasked(state.folder, study.outer) if study.outer else 0
     done = ", ".join(f"{outcomes[name]} {name}" for name in COUNTED if outcomes[name])
     lines = [
         f"{state.folder.name}: {settings.space.place} on {clips.describe()}",
