@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mer_nas import files
 from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
+from mer_nas.config.overrides import PLACE_KEYS, below
 from mer_nas.errors import DataError, MerNasError, StudyError
 from mer_nas.evaluation.metrics import Scores
 from mer_nas.evaluation.results import FoldResult, pool
@@ -359,15 +360,17 @@ def _names_what_is_there(words: Sequence[str | Path]) -> bool:
 
 
 def _data_words(state: StudyState) -> list[str]:
-    """Return the words that name the study's data, its root as it is now."""
+    """Return the words that name the study's data, where they lie by now."""
     words = shlex.split(state.origin.command)
     kept = [
         word
         for word in words
-        if word.startswith(("data=", "data.")) and not word.startswith("data.root=")
+        if word.startswith(("data=", "data.")) and not below(word.partition("=")[0], PLACE_KEYS)
     ]
-    root = getattr(state.settings.data, "root", None)
-    return kept + ([f"data.root={root}"] if root is not None else [])
+    data = state.settings.data
+    places = {name: getattr(data, name, None) for name in ("root", "cache")}
+    places |= {f"roots.{name}": root for name, root in getattr(data, "roots", {}).items()}
+    return kept + [f"data.{name}={place}" for name, place in places.items() if place is not None]
 
 
 def _seconds(results: Iterable[FoldResult]) -> float:
