@@ -88,6 +88,8 @@ def leads(
     for name in ("page.render", "files.as_markdown"):  # slow, and they write nothing
         monkeypatch.setattr(f"mer_nas.report.{name}", lambda _: "")
     monkeypatch.setenv("MER_NAS_CONFIG", str(here / "own"))
+    # What drivers left that other tests have killed meanwhile would be cleared away here.
+    monkeypatch.setattr("mer_nas.search.processes._places", lambda: [str(here / "own")])
     monkeypatch.setattr(trust, "_agreed", set())
     token = trust._answer.set(lambda _: False)
     code = here / "elsewhere" / "code.py"
