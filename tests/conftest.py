@@ -151,12 +151,15 @@ SLOW = (
     "test_api.py",
     "test_docs.py",
     "test_notebooks.py",
+    "test_own_mistakes.py",
     "test_own_parts.py",
     "test_packaging.py",
     "testing/",
     "training/test_devices.py",
     "training/test_layout.py",
+    "training/test_memory.py",
     "training/test_motion.py",
+    "training/test_stack.py",
 )
 """Files of tests, and folders of them, that `pytest -m quick` leaves out."""
 

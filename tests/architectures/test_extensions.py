@@ -125,6 +125,7 @@ def gate(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_block_of_a_file_is_written_built_counted_and_listed(
     gate: Path, small: Callable[..., Tree]
 ) -> None:
