@@ -308,6 +308,17 @@ def validate_data(tree: Tree, place: str) -> DataConfig:
         raise ConfigError(text) from None
 
 
+def changed_data(kept: DataConfig, changes: dict[str, Any]) -> DataConfig:
+    """Return the data of a study or report with what the words of a command say of them.
+
+    A root for all of them takes the place of the roots that were named one by one before.
+    """
+    tree = kept.model_dump(mode="json")
+    if "root" in changes and "roots" in tree:
+        tree["roots"] = {}
+    return validate_data(overrides.apply(tree, changes), "data")
+
+
 def _study(word: str | Config, changes: dict[str, Any]) -> StudyConfig:
     return validate(StudyConfig, _tree("study", word, changes), "study")
 

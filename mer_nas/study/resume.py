@@ -18,7 +18,7 @@ from mer_nas.errors import ConfigError, StudyError, unknown
 from mer_nas.files import write
 from mer_nas.provenance import code, version_of
 from mer_nas.search.config import RayConfig, StudyConfig
-from mer_nas.settings import Settings, validate_data
+from mer_nas.settings import Settings, changed_data
 from mer_nas.sources import Sources
 from mer_nas.study.folder import Origin, StudyFolder
 
@@ -67,9 +67,7 @@ def extended(settings: Settings, words: Iterable[str]) -> Settings:
         settings,
         study=_changed(settings.study, StudyConfig, "study", read.of("study")),
         ray=_changed(settings.ray, RayConfig, "ray", read.of("ray")),
-        data=validate_data(
-            overrides.apply(settings.data.model_dump(mode="json"), read.of("data")), "data"
-        ),
+        data=changed_data(settings.data, read.of("data")),
     )
 
 

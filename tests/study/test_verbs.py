@@ -1,6 +1,7 @@
 """What the command line does with studies: search in this process, export, report, exit status."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -348,3 +349,7 @@ def test_a_study_on_several_data_sets_goes_on_where_they_and_their_cache_have_mo
     assert call("resume", "gone", *named("new")).exit_code == 130
     data = yaml.safe_load(Path("runs/gone/settings.yaml").read_text())["data"]
     assert (data["roots"]["samm"], data["cache"]) == ("new/samm", "new/kept")
+    shutil.rmtree("new/other")
+    assert call("resume", "gone", "data.root=new").exit_code == 130
+    data = yaml.safe_load(Path("runs/gone/settings.yaml").read_text())["data"]
+    assert (data["root"], data["roots"], data["cache"]) == ("new", {}, "new/kept")

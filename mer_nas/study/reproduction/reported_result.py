@@ -22,7 +22,7 @@ from mer_nas.report import (
 )
 from mer_nas.report.files import JSON
 from mer_nas.search.config import Folds, RayConfig
-from mer_nas.settings import Settings, validate_data
+from mer_nas.settings import Settings, changed_data
 from mer_nas.study.folder import RUNS, refuse_other
 from mer_nas.study.reproduction.consistency import contradictions, numbers_of, why_taken
 from mer_nas.study.reproduction.members import ReportedMember, members_of
@@ -119,10 +119,9 @@ def read_reported_result(word: str | PathLike[str], words: Sequence[str] = ()) -
     settings = Settings.load(report.study.settings, f"{path}: study.settings")
     stand_in(settings.space.extensions, path.parent)
     load_extensions(settings.space.extensions)
-    data = settings.data.model_dump(mode="json")
-    if "cache" in data:
-        data["cache"] = None  # where the report's writer kept clips is no place here
-    data = overrides.apply(data, read.of("data"))
+    # Where the report's writer kept clips is no place here.
+    moved = {"cache": None} if hasattr(settings.data, "cache") else {}
+    data = changed_data(settings.data, moved | read.of("data"))
     final = settings.study.final
     members = members_of(path, report, answer, read.of("trainer"))
     ensemble = report.study.ensemble
@@ -131,7 +130,7 @@ def read_reported_result(word: str | PathLike[str], words: Sequence[str] = ()) -
         report,
         answer,
         ensemble.scores if answer.members and ensemble is not None else members[0].scores,
-        replace(settings, data=validate_data(data, "data")),
+        replace(settings, data=data),
         members,
         final.folds if answer.stage == "final" and final else settings.study.folds,
         validate(RayConfig, overrides.apply({}, read.of("ray")), "ray"),
