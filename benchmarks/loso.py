@@ -33,7 +33,7 @@ from mer_nas.config.base import Tree
 from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.provenance import cpu
@@ -59,10 +59,10 @@ FIRST = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from loso import clips, named
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.evaluation.evaluator import Evaluator
 data = clips(sys.argv[2])
-candidate, evaluator = named(sys.argv[2], 1), Evaluator(data, plan(data), seed=0)
+candidate, evaluator = named(sys.argv[2], 1), Evaluator(data, divide(data), seed=0)
 for index in (0, 1):
     began = time.process_time()
     evaluator.fold(candidate, index)
@@ -96,7 +96,7 @@ def clips(name: str) -> ClipSet:
 
 def script(candidate: Candidate, data: ClipSet, index: int) -> float:
     """Train and test a fold as public code does; return the accuracy after the last epoch."""
-    fold, trainer = plan(data).folds[index], candidate.trainer
+    fold, trainer = divide(data).folds[index], candidate.trainer
     parts = [fold.train(data), fold.test(data)]
     torch.manual_seed(0)
     model = Network(candidate.architecture, len(data.classes))
@@ -144,7 +144,7 @@ def seconds(work: Callable[[], object]) -> float:
 def compare(name: str, folds: int, rounds: int, epochs: int) -> str:
     """Return the row of a point."""
     data = clips(name)
-    evaluator = Evaluator(data, plan(data), seed=0)
+    evaluator = Evaluator(data, divide(data), seed=0)
     ours, bare = named(name, epochs), named(name, epochs, **BARE)
 
     def evaluated(candidate: Candidate) -> None:
@@ -162,7 +162,7 @@ def compare(name: str, folds: int, rounds: int, epochs: int) -> str:
     for _ in range(rounds):
         for side, work in sides.items():
             took[side].append(seconds(work))
-    steps = folds * ours.trainer.steps_for(len(plan(data).folds[0].train(data)))
+    steps = folds * ours.trainer.steps_for(len(divide(data).folds[0].train(data)))
     best = {side: min(each) for side, each in took.items()}
     milliseconds = "".join(f"{1000 * best[side] / steps:9.1f}" for side in sides)
     times = "".join(f"{best['script'] / best[side]:9.2f}" for side in ("bare", "ours"))

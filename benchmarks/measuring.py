@@ -17,7 +17,7 @@ import optuna
 from torch import nn
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol, Scheme, plan
+from mer_nas.data.protocols import Protocol, Scheme, divide
 from mer_nas.errors import DataError, Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -116,7 +116,7 @@ def _mend(file: Path) -> None:
 
 def protocol_of(clips: ClipSet, scheme: Scheme, seed: int) -> Protocol:
     """Return the folds of a scheme; every seed groups the subjects anew."""
-    return plan(clips, scheme, seed=seed)
+    return divide(clips, scheme, seed=seed)
 
 
 def _began(clips: ClipSet) -> Line:

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol, plan
+from mer_nas.data.protocols import Protocol, divide
 from mer_nas.data.records import Record
 from mer_nas.evaluation.metrics import Counts, uf1
 from mer_nas.search.config import PrunerName
@@ -328,7 +328,7 @@ def main(words: Sequence[str]) -> None:
     print(f"{clips.describe()}; {studies} studies of {candidates} candidates each")
     print("folds world  pruner         saved complete  naive corrected (se)   covered missed")
     folds = given.get("folds", "4,8,loso").split(",")
-    protocols = {word: plan(clips, "loso" if word == "loso" else int(word)) for word in folds}
+    protocols = {word: divide(clips, "loso" if word == "loso" else int(word)) for word in folds}
     cases = list(itertools.product(folds, PRUNERS))
     for world in WORLDS:
         found: dict[Any, list[Finished]] = {case: [] for case in cases}

@@ -38,7 +38,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from mer_nas import api, data
 from mer_nas.config import overrides
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -94,7 +94,7 @@ class Job:
     def evaluator(self) -> Evaluator:
         """Measures in the groups of the study."""
         study = self.settings.study
-        protocol = plan(self.clips, study.folds, self.seed, study.block)
+        protocol = divide(self.clips, study.folds, self.seed, study.block)
         return Evaluator(self.clips, protocol, self.seed)
 
     @property

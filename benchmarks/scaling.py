@@ -43,7 +43,7 @@ from scripted import ScriptedEvaluator, Sketch, clip_set, costing, result_of, se
 from mer_nas import data
 from mer_nas.cli import main as command
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult, pool
@@ -81,7 +81,7 @@ WORDS = (
 def searched(trials: int, folds: int) -> float:
     """Return the processor seconds of a search of trials that train nothing."""
     clips = clip_set(subjects=folds)
-    scripted = ScriptedEvaluator(clips, plan(clips, block=0.25))
+    scripted = ScriptedEvaluator(clips, divide(clips, block=0.25))
     began = time.process_time()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -105,7 +105,7 @@ def wide(trial: optuna.Trial) -> Proposal:
 def grow(trials: int) -> None:
     """Run one long search, and print what becomes of memory, proposals and disk."""
     clips = clip_set(subjects=12)
-    scripted = ScriptedEvaluator(clips, plan(clips, block=0.25))
+    scripted = ScriptedEvaluator(clips, divide(clips, block=0.25))
     words = {"trials": trials, "pruner": "none", "storage": sqlite_url, "propose": wide}
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -233,7 +233,7 @@ def main(trials: list[int]) -> None:
         began = time.process_time()
         clips = data.load(SyntheticData(subjects=68, clips=number))
         drawn = time.process_time()
-        plan(clips, "loso")
+        divide(clips, "loso")
         divided = time.process_time() - drawn
         print(f"{number:5} clips  {drawn - began:.2f} s to draw, {divided:.3f} s to divide")
 

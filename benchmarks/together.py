@@ -32,7 +32,7 @@ from mer_nas.architectures import Architecture, Cost, Network, parse, parse_draw
 from mer_nas.config import overrides, presets
 from mer_nas.data import load
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -233,7 +233,7 @@ def loso(name: str, epochs: int, indices: Sequence[int], *, together: bool = Fal
     size = max(path.size for path in candidate.architecture.paths)
     data = SyntheticData(subjects=24, clips=240, size=size)
     clips = load(data, candidate.needs(name))
-    evaluator = Evaluator(clips, plan(clips, block=1.0), seed=0)
+    evaluator = Evaluator(clips, divide(clips, block=1.0), seed=0)
     evaluator.fold(candidate, 0)
     began = time.perf_counter()
     if together:

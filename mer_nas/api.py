@@ -523,12 +523,16 @@ def check(*words: str, **settings: Any) -> CheckedSpace:
 def systems(space: str) -> list[System]:
     """Return the published systems of a space: its points and references, built and counted.
 
+    Points are counted for the classes of the embedded data, three as those of MEGC2019.
+
     >>> "prog_s" in [system.name for system in systems("moe")]
     True
     """
+    from mer_nas.data import number_of_classes
     from mer_nas.systems import published_systems
 
-    return published_systems(settings(space=space).space)
+    resolved = settings(space=space)
+    return published_systems(resolved.space, number_of_classes(resolved.data))
 
 
 def blocks(space: str | None = None) -> dict[str, dict[str, type[Any]]]:
@@ -562,11 +566,12 @@ def point(name: str, *words: str, **settings: Any) -> Candidate:
 
 @one_at_a_time
 def system(name: str, *words: str, **settings: Any) -> System:
-    """Return a published point or reference of a space, built and counted; see `point`."""
+    """Return a published point or reference, counted for the classes of the data; see `point`."""
+    from mer_nas.data import number_of_classes
     from mer_nas.systems import published_system
 
     resolved, _ = _resolved(words, settings, point=name)
-    return published_system(resolved.space, name)
+    return published_system(resolved.space, name, number_of_classes(resolved.data))
 
 
 @one_at_a_time

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -19,12 +20,12 @@ ROOT = "mer_nas.evaluation.evaluator"
 ASIDE = ("mer_nas.provenance", "mer_nas.evaluation.hindsight", "mer_nas.evaluation.timing")
 """What it imports to write down where a score comes from, to look back at it, and to time it."""
 
-PACKAGES = (
+PACKAGES: Final = (
     "mer-nas",
     "torch",
     "timm",
     "numpy",
-    "scikit-learn",
+    "scipy",
     "opencv-python",
     "opencv-python-headless",
     "optuna",
@@ -33,6 +34,7 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
 )
+"""Packages whose version can change a number of a report."""
 
 
 def code_version(extensions: Sequence[Path] = ()) -> str:

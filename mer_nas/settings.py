@@ -7,7 +7,7 @@ the quick search on the embedded data.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -202,7 +202,8 @@ def worded(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
         elif key == "space" and isinstance(value, Mapping):
             given[key] = SearchSpace.read(dict(value), "space", Path())
         elif isinstance(value, Mapping):
-            words += [f"{key}.{name}={text}" for name, text in _leaves(value)]
+            leaves = overrides.leaves(value).items()
+            words += [f"{key}.{name}={_as_word(leaf, name)}" for name, leaf in leaves]
         elif isinstance(value, str | Path) and key in presets.DEFAULTS:
             words.append(f"{key}={value}")
         else:
@@ -211,16 +212,6 @@ def worded(keywords: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
                 "configuration would be right"
             )
     return words, given
-
-
-def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the settings of a mapping by dotted name, each as a word has it."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            for name, text in _leaves(value):
-                yield f"{key}.{name}", text
-        else:
-            yield key, _as_word(value, key)
 
 
 def _as_word(value: Any, key: str) -> str:

@@ -71,7 +71,7 @@ class Draw(NamedTuple):
     """Why it is infeasible; empty for a feasible one."""
 
 
-def published_systems(space: SearchSpace, classes: int = 3) -> list[System]:
+def published_systems(space: SearchSpace, classes: int) -> list[System]:
     """Return the points and references of a space.
 
     Args:
@@ -85,7 +85,7 @@ def published_systems(space: SearchSpace, classes: int = 3) -> list[System]:
     return [_counted(space, entry, classes) for entry in space.systems]
 
 
-def published_system(space: SearchSpace, name: str, classes: int = 3) -> System:
+def published_system(space: SearchSpace, name: str, classes: int) -> System:
     """Return one point or reference of a space; the others are not built.
 
     Raises:
@@ -282,10 +282,10 @@ def grid(space: SearchSpace, sampler: str) -> list[dict[str, Any]] | None:
     return [row for row in found if row not in points]
 
 
-def draws(space: SearchSpace, times: int, seed: int = 0, classes: int = 3) -> Iterator[Draw]:
-    """Yield uniform random draws of the space, and which of them are feasible."""
+def draws(space: SearchSpace, times: int, classes: int) -> Iterator[Draw]:
+    """Yield uniform random draws of the space, the same each time, and which are feasible."""
     load_extensions(space.extensions)
-    chance = random.Random(seed)
+    chance = random.Random(0)
     for _ in range(times):
         yield _draw(space, chance, classes)
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from mer_nas.config import presets
+from mer_nas.config import overrides, presets
 from mer_nas.errors import ConfigError, unknown
 
 GROUPS = ("space", "trainer", "data", "study", "ray")
@@ -64,19 +64,11 @@ def _keys(group: str) -> tuple[Key, ...]:
     for key in _Reader(schema.get("$defs", {})).keys_of(schema, group):
         found[key.name] = _either(found.get(key.name, key), key)
     if group in presets.DEFAULTS and group != "space":
-        for name, value in _leaves(presets.read(group, presets.DEFAULTS[group]), group):
+        preset = presets.read(group, presets.DEFAULTS[group])
+        for name, value in overrides.leaves({group: preset}).items():
             if name in found:
                 found[name] = found[name]._replace(default=_text(value))
     return tuple(found.values())
-
-
-def _leaves(tree: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
-    """Yield what a plain tree sets, by key."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{place}.{name}")
-        else:
-            yield f"{place}.{name}", value
 
 
 def _text(value: Any) -> str:

@@ -155,6 +155,19 @@ def merge(tree: Tree, changes: Tree) -> Tree:
     return merged
 
 
+def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a tree holds by dotted keys, as `apply` takes it; a list is one value.
+
+    >>> leaves({"augment": {"flip": True, "shift": 1}, "own": {}})
+    {'augment.flip': True, 'augment.shift': 1, 'own': {}}
+    """
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        inner = leaves(value) if isinstance(value, Mapping) else {}
+        found |= {f"{key}.{name}": leaf for name, leaf in inner.items()} or {key: value}
+    return found
+
+
 def apply(tree: Tree, changes: dict[str, Any]) -> Tree:
     """Return `tree` with the settings that `changes` names by dotted keys.
 

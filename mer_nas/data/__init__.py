@@ -10,7 +10,7 @@ The way of a recorded clip, in three records:
                  cache and joins to the arrays of a `clips.ClipSet`
 
 A source returns a `ClipSet` with what is needed of it (`needs`) and nothing else;
-`protocols.plan` divides it by subject; nothing above this package knows which data set it works
+`protocols.divide` divides it by subject; nothing above this package knows which data set it works
 on. A new set of recorded clips is one YAML file in `annotations.layouts`; a new kind of data is
 one module of `sources` with one function, a configuration that says what it provides, and one line
 in `load`. What decides no score lies apart: `checks` of copies, and `synthesis`, which writes
@@ -72,7 +72,12 @@ def listed(config: DataConfig, needs: Needs = FLOW_ALONE) -> ClipSet:
     return labelled(config)
 
 
-def classes_of(config: DataConfig) -> tuple[str, ...]:
+def number_of_classes(config: DataConfig) -> int:
+    """Return K; three, as MEGC2019 has them, where only the annotation says."""
+    return len(_classes_of(config)) or 3
+
+
+def _classes_of(config: DataConfig) -> tuple[str, ...]:
     """Return the classes that clips will have; none where only their annotation says."""
     match config:
         case SyntheticData():

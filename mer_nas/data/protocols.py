@@ -79,7 +79,7 @@ class Protocol(Config):
         return self.clips * (len(self.folds) - 1)
 
 
-def plan(
+def divide(
     clips: ClipSet,
     folds: Scheme = "loso",
     seed: int = 0,

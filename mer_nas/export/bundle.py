@@ -119,7 +119,7 @@ def _exported(
 
 def unexportable(space: SearchSpace, classes: int) -> Iterator[str]:
     """Yield which networks with blocks of the user's own could not be exported, and why."""
-    for kinds, architecture in own_networks(space).items():
+    for kinds, architecture in own_networks(space, classes).items():
         try:
             with deterministic(0, torch.device("cpu")):
                 try_export(Network(architecture, classes), architecture)

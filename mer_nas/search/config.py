@@ -22,6 +22,8 @@ from pydantic import (
 )
 
 from mer_nas.config.base import Config, Name, Place, Share, Tree
+from mer_nas.data.clips import ClipSet
+from mer_nas.data.protocols import Protocol, Scheme, divide
 from mer_nas.errors import ConfigError, shown, unknown
 from mer_nas.search.objectives import Objectives
 from mer_nas.search.pace import Pace
@@ -228,6 +230,14 @@ class StudyConfig(Config):
     def fold_seconds(self) -> float | None:
         """Seconds that a fold may take; None where epochs are waited for."""
         return None if self.fold_minutes is None else 60 * self.fold_minutes
+
+    def divided(self, clips: ClipSet, folds: Scheme | None = None) -> Protocol:
+        """Return how clips are divided: as the search does it, or by other folds.
+
+        Raises:
+            DataError: They cannot be divided so.
+        """
+        return divide(clips, folds or self.folds, self.seed, self.block)
 
     @property
     def closed(self) -> bool:

@@ -20,7 +20,6 @@ from mer_nas import systems
 from mer_nas.architectures import Cost
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, MerNasError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -213,7 +212,7 @@ def measured(
     study, files = settings.study, settings.space.extensions
     try_loss(candidate.trainer.loss, len(clips.classes))
     try_metrics(files, len(clips.classes))
-    protocol = plan(clips, study.folds, study.seed, study.block)
+    protocol = study.divided(clips)
     folder = Path("runs") / "evaluations" / f"{name}-{clips.name}-{candidate.key}"
     evaluator = Evaluator(clips, protocol, study.seed, files)
     patience = Patience(study.fold_seconds)

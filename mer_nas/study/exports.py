@@ -14,7 +14,6 @@ from mer_nas.architectures.user_blocks import describe
 from mer_nas.config import presets
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
 from mer_nas.errors import (
     ConfigError,
     ExportError,
@@ -237,7 +236,7 @@ def _export(
 ) -> Exported:
     """Train the members one after another, each as it would be trained alone, and export them."""
     study, members = state.settings.study, exported.members
-    protocol = plan(clips, study.folds, study.seed, study.block)
+    protocol = study.divided(clips)
     evaluator = Evaluator(clips, protocol, study.seed, state.settings.space.extensions)
     evaluator.gpu_share = state.settings.ray.own_share
     for member in members:

@@ -37,7 +37,7 @@ from mer_nas.architectures.extensions import COPIES, copy_files, every_file, sta
 from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Fold, Protocol, plan
+from mer_nas.data.protocols import Fold, Protocol, divide
 from mer_nas.errors import DataError, MerNasError, StudyError, unknown
 from mer_nas.files import read_json, read_text, refused, write
 from mer_nas.provenance import code, code_version
@@ -340,7 +340,7 @@ def create(
         files=code(settings.space.extensions),
         data=DataSummary.of(clips),
         settings=settings.dump(),
-        search=plan(clips, study.folds, study.seed, study.block),
+        search=study.divided(clips),
         final=_final(settings, clips),
         outer=_outer(settings, clips),
     )
@@ -438,7 +438,7 @@ def _final(settings: Settings, clips: ClipSet) -> Protocol | None:
     study = settings.study
     if study.final is None:
         return None
-    return plan(clips, study.final.folds, study.seed, study.block)
+    return study.divided(clips, study.final.folds)
 
 
 def outer_plan(study: StudyConfig, clips: ClipSet) -> Protocol:
@@ -455,7 +455,7 @@ def outer_plan(study: StudyConfig, clips: ClipSet) -> Protocol:
             f"{clips.name}: study.outer={study.outer} asks for more groups than there are "
             f"subjects ({found}); at most {found}"
         )
-    return plan(clips, study.outer, study.seed, blind=True)
+    return divide(clips, study.outer, study.seed, blind=True)
 
 
 def without_fold(clips: ClipSet, fold: Fold) -> ClipSet:
@@ -473,9 +473,9 @@ def _outer(settings: Settings, clips: ClipSet) -> Protocol | None:
     protocol, bare = outer_plan(study, clips), replace(clips, inputs={})
     for fold in protocol.folds:
         inside = without_fold(bare, fold)
-        plan(inside, study.folds, study.seed, study.block)
+        study.divided(inside)
         if study.final is not None:
-            plan(inside, study.final.folds, study.seed, study.block)
+            study.divided(inside, study.final.folds)
     return protocol
 
 

@@ -17,7 +17,6 @@ from mer_nas.architectures.cost import counted
 from mer_nas.config.overrides import PLACES
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.needs import Needs
-from mer_nas.data.protocols import plan
 from mer_nas.errors import ConfigError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.files import ensure_folder, write
@@ -110,7 +109,7 @@ def measure_leaderboard(
         raise ConfigError(f"no named network fits: {why}")
     clips = fitting[0].clips(on_event)
     study = fitting[0].settings.study
-    protocol = plan(clips, study.folds, study.seed, study.block)
+    protocol = study.divided(clips)
     many = len(clips.classes)
     drafts = [Draft(e.candidate, counted(e.candidate.architecture, many)[1]) for e in named]
     pace = _pace(folder, named, drafts, many)

@@ -9,8 +9,8 @@ from random import Random
 import optuna
 from optuna.trial import FrozenTrial
 
+from mer_nas.config.overrides import leaves
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.search.draws import KnownDraw
 from mer_nas.search.events import Listener, Note
@@ -20,7 +20,6 @@ from mer_nas.search.storage import close_storage, open_study
 from mer_nas.search.trials import TRIALS, damage, drawn_by, restore
 from mer_nas.settings import Settings
 from mer_nas.study.folder import Origin, StudyFolder
-from mer_nas.study.resume import leaves
 from mer_nas.study.state import StudyState
 from mer_nas.wording import count
 
@@ -114,7 +113,7 @@ def refuse_drift(state: StudyState, clips: ClipSet) -> None:
     if origin.settings is not None:
         return
     place = f"{state.folder.settings_file}: "
-    if plan(clips, study.folds, study.seed, study.block) != origin.search:
+    if study.divided(clips) != origin.search:
         raise StudyError(
             f"{place}study.folds={study.folds}, study.block={study.block} and study.seed="
             f"{study.seed} make other folds than those of {origin.search.name} that the study "

@@ -152,7 +152,7 @@ def refuse_edited(folder: StudyFolder, origin: Origin, settings: Settings) -> No
     """
     if origin.settings is None:
         return  # a study of before; its trials and folds say it (see `restore`)
-    began, now = leaves(origin.settings), leaves(settings.dump())
+    began, now = overrides.leaves(origin.settings), overrides.leaves(settings.dump())
     other = [
         f"{folder.settings_file}: {key}={_word(now.get(key))}: the study was made with "
         f"{key}={_word(began.get(key))}; put that back: {_only()}"
@@ -168,15 +168,6 @@ def _decides(key: str, began: Tree, now: Tree) -> bool:
     if overrides.below(key, (*MAY_CHANGE, *ELSEWHERE)):
         return False
     return overrides.below(key, ("space", "trainer_words")) or (key in began and key in now)
-
-
-def leaves(tree: Tree, place: str = "") -> Tree:
-    """Return what a tree holds by dotted keys; a list is one value."""
-    found: Tree = {}
-    for key, value in tree.items():
-        name = f"{place}{key}"
-        found |= leaves(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return found
 
 
 def _only() -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from mer_nas import report
 from mer_nas.architectures.extensions import load_extensions
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol, plan
+from mer_nas.data.protocols import Protocol
 from mer_nas.errors import ExportError, MerNasError, TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.files import sweep
@@ -258,7 +258,7 @@ def _driver(
         points=settings.space.points,
         settings=study,
         clips=clips,
-        protocol=plan(clips, study.folds, study.seed, study.block),
+        protocol=study.divided(clips),
         ledger=ledger,
         code=origin.code,
         storage=folder.storage(study),
@@ -277,7 +277,7 @@ def _final(
     study = state.settings.study
     assert study.final is not None
     entries = state.for_final()
-    protocol = plan(clips, study.final.folds, study.seed, study.block)
+    protocol = study.divided(clips, study.final.folds)
     with ExitStack() as stack:
         back = None
         if study.final.best_epoch:

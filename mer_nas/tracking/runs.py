@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mer_nas.config.overrides import leaves
 from mer_nas.data.protocols import Protocol
 from mer_nas.evaluation.metrics import Counts, confusion_of, uf1
 from mer_nas.evaluation.results import FoldResult
@@ -212,18 +213,11 @@ class StudyRuns:
 def _settings(entry: KeptTrial) -> dict[str, Value]:
     known = entry.attributes
     recipe = known.get("tree", {}).get("trainer", {})
-    found: dict[str, Value] = dict(_leaves(recipe, "trainer"))
+    given = leaves({"trainer": recipe}).items()
+    found = {name: _plain(value) for name, value in given if value not in (None, {})}
     found |= {name: _plain(value) for name, value in entry.params.items()}
     names = ("candidate", "point", "parameters", "deployed", "macs")
     return found | {name: _plain(known[name]) for name in names if known.get(name) is not None}
-
-
-def _leaves(tree: Any, name: str) -> Iterator[tuple[str, Value]]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _leaves(value, f"{name}.{key}")
-    elif tree is not None:
-        yield name, _plain(tree)
 
 
 def _plain(value: Any) -> Value:

@@ -39,8 +39,6 @@ MAX_DRAWS = 100
 """Draws after which a space without a feasible one counts as empty."""
 _MIN_FEASIBLE = 5
 """Feasible draws of these below which a search would mostly draw in vain."""
-_CLASSES = 3
-"""Of the networks whose cost is held against the space's limits."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ def check(
         Infeasible: A point breaks a rule of the grammar, or no draw is feasible.
     """
     notes = tuple(vet(space, trainer, noise, drawn=drawn))
-    found = tuple(published_systems(space))
-    lost = [draw.reason for draw in draws(space, MAX_DRAWS) if draw.reason]
+    found = tuple(published_systems(space, noise.classes))
+    lost = [draw.reason for draw in draws(space, MAX_DRAWS, noise.classes) if draw.reason]
     kinds = Counter(map(numberless, lost))
     examples = {numberless(reason): reason for reason in reversed(lost)}
     reasons = {examples[kind]: times for kind, times in kinds.most_common()}
@@ -114,7 +112,7 @@ def vet(
     try_recipe(space, trainer, noise.classes)
     try_metrics(space.extensions, noise.classes)
     try_inputs(noise.frames, noise.face)
-    notes = list(_costly(space))
+    notes = list(_costly(space, noise.classes))
     for point in space.file.points:
         network = parsed(point, place := f"{space.place}: {point.name}")
         refuse_unnamed(space, own := own_parts(network))
@@ -123,7 +121,7 @@ def vet(
     if not drawn:
         return notes
     _train(space, trainer, noise.classes)
-    few = list(_scarce(space))
+    few = list(_scarce(space, noise.classes))
     found = Values(space, trainer, noise.classes)
     lost = found.look()
     if lost and not space.words:  # words may leave a space more than they use
@@ -134,17 +132,17 @@ def vet(
     return notes + (found.without_effect() if len(lost) < MAX_LOST else [])
 
 
-def _costly(space: SearchSpace) -> Iterator[str]:
+def _costly(space: SearchSpace, classes: int) -> Iterator[str]:
     """Yield which points cost more than the space allows, as a word may have it: none is tried."""
     for point in space.file.points:
-        cost = Cost.of(parsed(point, f"{space.place}: {point.name}"), _CLASSES)
+        cost = Cost.of(parsed(point, f"{space.place}: {point.name}"), classes)
         try:
             space.limits.hold(f"{space.place}: {point.name}", params=cost.deployed, macs=cost.macs)
         except Infeasible as reason:
             yield f"{reason}; this point is not tried"
 
 
-def _scarce(space: SearchSpace) -> Iterator[str]:
+def _scarce(space: SearchSpace, classes: int) -> Iterator[str]:
     """Yield that few draws are feasible, with the most frequent reasons, if so.
 
     Raises:
@@ -152,7 +150,7 @@ def _scarce(space: SearchSpace) -> Iterator[str]:
     """
     feasible, reasons = 0, Counter[str]()
     number = MAX_DRAWS if space.parameters() else 1
-    for draw in draws(space, number):
+    for draw in draws(space, number, classes):
         feasible += not draw.reason
         reasons.update([draw.reason] if draw.reason else [])
         if feasible == _MIN_FEASIBLE:

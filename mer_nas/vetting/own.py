@@ -14,7 +14,7 @@ from mer_nas.architectures import Architecture, Block, Cost, Network, parse_draw
 from mer_nas.architectures.extensions import counts_for
 from mer_nas.architectures.user_blocks import describe, is_user_block, record_built
 from mer_nas.config.base import Config
-from mer_nas.data import classes_of
+from mer_nas.data import number_of_classes
 from mer_nas.data.config import DataConfig, OwnData, RecordedData
 from mer_nas.data.own_inputs import OWN_INPUTS
 from mer_nas.errors import ConfigError, MerNasError
@@ -52,7 +52,7 @@ class Noise(NamedTuple):
             data: Which.
             classes: How many they have, where that is known.
         """
-        noise = cls(classes or len(classes_of(data)) or 3)
+        noise = cls(classes or number_of_classes(data))
         if isinstance(data, RecordedData | OwnData):
             return noise._replace(face=data.pipeline.face)
         return noise
@@ -91,14 +91,14 @@ def _own_blocks(part: object) -> Iterator[Block]:
             yield from _own_blocks(inner)
 
 
-def own_networks(space: SearchSpace) -> dict[str, Architecture]:
+def own_networks(space: SearchSpace, classes: int) -> dict[str, Architecture]:
     """Return a network of each choice of the user's own blocks, of points and of a few draws.
 
     They are named by these blocks.
     """
     place = f"{space.place}: architecture"
     points = (parsed(point, f"{space.place}: {point.name}") for point in space.file.points)
-    drawn = (draw for draw in draws(space, _DRAWS) if not draw.reason)
+    drawn = (draw for draw in draws(space, _DRAWS, classes) if not draw.reason)
     networks = [*points, *(parse_drawn(draw.tree["architecture"], place) for draw in drawn)]
     found: dict[str, Architecture] = {}
     for network in networks:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan, stratified_groups
+from mer_nas.data.protocols import divide, stratified_groups
 from mer_nas.data.records import Record
 from mer_nas.errors import DataError
 
@@ -26,7 +26,7 @@ def clip_set(sizes: dict[str, int], classes: int = 2) -> ClipSet:
 
 def test_loso_holds_out_every_subject_once_and_whole() -> None:
     clips = clip_set(SIZES)
-    protocol = plan(clips)
+    protocol = divide(clips)
     assert sorted(fold.name for fold in protocol.folds) == [f"d:{name}" for name in SIZES]
     tested = np.concatenate([fold.test(clips) for fold in protocol.folds])
     assert sorted(tested.tolist()) == list(range(20))
@@ -36,7 +36,7 @@ def test_loso_holds_out_every_subject_once_and_whole() -> None:
 
 
 def test_large_folds_come_first_and_equal_ones_by_name() -> None:
-    assert [fold.name for fold in plan(clip_set(SIZES)).folds] == [
+    assert [fold.name for fold in divide(clip_set(SIZES)).folds] == [
         "d:s6", "d:s2", "d:s3", "d:s4", "d:s5", "d:s1",
     ]  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_large_folds_come_first_and_equal_ones_by_name() -> None:
 def test_the_order_does_not_depend_on_the_order_of_the_clips() -> None:
     backwards = dict(reversed(SIZES.items()))
     for folds in ("loso", 3):
-        there, back = plan(clip_set(SIZES), folds), plan(clip_set(backwards), folds)
+        there, back = divide(clip_set(SIZES), folds), divide(clip_set(backwards), folds)
         if folds == "loso":
             assert [f.subjects for f in there.folds] == [f.subjects for f in back.folds]
         assert [fold.clips for fold in there.folds] == [fold.clips for fold in back.folds]
@@ -52,13 +52,13 @@ def test_the_order_does_not_depend_on_the_order_of_the_clips() -> None:
 
 def test_blocks_are_whole_folds_of_the_share_asked_for() -> None:
     # 20 clips in folds of 6, 5, 3, 3, 2, 1; a block closes once it has 5.
-    protocol = plan(clip_set(SIZES), block=0.25)
+    protocol = divide(clip_set(SIZES), block=0.25)
     assert protocol.blocks == ((0,), (1,), (2, 3), (4, 5))
 
 
 def test_groups_keep_subjects_together_and_classes_mixed() -> None:
     clips = clip_set({f"s{n:02d}": 6 for n in range(12)}, classes=3)
-    protocol = plan(clips, folds=4, seed=3)
+    protocol = divide(clips, folds=4, seed=3)
     assert protocol.name == "4 subject groups"
     assert [fold.clips for fold in protocol.folds] == [18] * 4
     held = [subject for fold in protocol.folds for subject in fold.subjects]
@@ -69,7 +69,7 @@ def test_groups_keep_subjects_together_and_classes_mixed() -> None:
 
 def test_groups_follow_from_the_seed() -> None:
     clips = clip_set({f"s{n:02d}": 6 for n in range(12)}, classes=3)
-    keys = [[fold.key for fold in plan(clips, 4, seed).folds] for seed in (0, 0, 1)]
+    keys = [[fold.key for fold in divide(clips, 4, seed).folds] for seed in (0, 0, 1)]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -90,31 +90,31 @@ def test_groups_are_those_of_scikit_learn() -> None:
 
 
 def test_a_key_stands_for_the_held_out_subjects_alone() -> None:
-    alone = {fold.subjects: fold.key for fold in plan(clip_set(SIZES)).folds}
-    with_more = {fold.subjects: fold.key for fold in plan(clip_set(SIZES | {"s7": 4})).folds}
+    alone = {fold.subjects: fold.key for fold in divide(clip_set(SIZES)).folds}
+    with_more = {fold.subjects: fold.key for fold in divide(clip_set(SIZES | {"s7": 4})).folds}
     assert alone.items() <= with_more.items()
     assert len(set(with_more.values())) == 7
 
 
 def test_a_single_subject_is_refused() -> None:
     with pytest.raises(DataError, match="d: at least 2 subjects are needed, found 1"):
-        plan(clip_set({"s1": 5}))
+        divide(clip_set({"s1": 5}))
 
 
 def test_a_single_class_is_refused() -> None:
     with pytest.raises(DataError, match="d: at least 2 classes are needed, found only: class 0"):
-        plan(clip_set(SIZES, classes=1))
+        divide(clip_set(SIZES, classes=1))
 
 
 def test_a_class_without_a_clip_is_refused_by_name() -> None:
     clips = ClipSet("d", ("no", "yes"), (Record("d", "a", "x", 0), Record("d", "b", "y", 0)), {})
     with pytest.raises(DataError, match="d: every class needs a clip, but there is none of: yes"):
-        plan(clips)
+        divide(clips)
 
 
 def test_more_groups_than_subjects_are_refused() -> None:
     with pytest.raises(DataError) as refused:
-        plan(clip_set(SIZES), folds=7)
+        divide(clip_set(SIZES), folds=7)
     assert str(refused.value) == (
         "d: study.folds=7 asks for more groups than there are subjects (6); at most 6, or loso"
     )
@@ -122,7 +122,7 @@ def test_more_groups_than_subjects_are_refused() -> None:
 
 def test_a_fold_that_leaves_one_clip_to_learn_from_is_refused() -> None:
     with pytest.raises(DataError, match="d: without d:b there is 1 clip to learn from"):
-        plan(clip_set({"a": 1, "b": 2}))
+        divide(clip_set({"a": 1, "b": 2}))
 
 
 def several(*datasets: str) -> ClipSet:
@@ -136,7 +136,7 @@ def several(*datasets: str) -> ClipSet:
 
 def test_lodo_holds_out_every_data_set_once_and_whole() -> None:
     clips = several("casme2", "samm", "smic")
-    protocol = plan(clips, "lodo")
+    protocol = divide(clips, "lodo")
     assert protocol.name == "LODO"
     assert [(fold.name, fold.clips, len(fold.train(clips))) for fold in protocol.folds] == [
         ("smic", 4, 5),
@@ -151,7 +151,7 @@ def test_lodo_holds_out_every_data_set_once_and_whole() -> None:
 
 def test_lodo_needs_two_data_sets() -> None:
     with pytest.raises(DataError) as refused:
-        plan(clip_set(SIZES), "lodo")
+        divide(clip_set(SIZES), "lodo")
     assert str(refused.value) == (
         "d: study.folds=lodo holds out one data set at a time, but there is only d; loso, or data "
         "of several sets such as data=megc2019"

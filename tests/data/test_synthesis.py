@@ -17,7 +17,7 @@ from mer_nas.data.annotations.read_records import DataSet, labelled
 from mer_nas.data.checks.check import check_data
 from mer_nas.data.config import RecordedData
 from mer_nas.data.preprocess.config import Pipeline
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.data.synthesis import Synthesis
 from mer_nas.data.synthesis.official import synthesize
 from mer_nas.errors import DataError
@@ -62,8 +62,8 @@ def test_the_composite_is_442_clips_of_68_subjects(official: Path) -> None:
     names = {clip.id for clip in clips.records}
     assert not {"casme2:sub04/EP12_01f", "casme2:sub05/EP09_05f"} & names
     assert {"casme2:sub10", "casme2:sub18", "samm:025"}.isdisjoint(clips.subjects)
-    assert len(plan(clips, "loso").folds) == 68
-    assert [fold.name for fold in plan(clips, "lodo").folds] == ["smic", "casme2", "samm"]
+    assert len(divide(clips, "loso").folds) == 68
+    assert [fold.name for fold in divide(clips, "lodo").folds] == ["smic", "casme2", "samm"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation import evaluator as module
 from mer_nas.evaluation.candidate import Candidate
@@ -26,20 +26,20 @@ ELSEWHERE = """
 import json, sys, torch
 from mer_nas.data import load
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 torch.set_num_threads(2)
 clips = load(SyntheticData(subjects=3, clips=18))
 candidate = Candidate.parse(json.loads(sys.argv[1]), "x")
-print(Evaluator(clips, plan(clips), seed=7).fold(candidate, 1).to_json())
+print(Evaluator(clips, divide(clips), seed=7).fold(candidate, 1).to_json())
 print([name for name in ("timm", "torchvision", "sympy", "torch._dynamo") if name in sys.modules])
 """
 
 
 @pytest.fixture
 def evaluator(clips: ClipSet) -> Evaluator:
-    return Evaluator(clips, plan(clips), seed=7)
+    return Evaluator(clips, divide(clips), seed=7)
 
 
 def timeless(result: FoldResult) -> FoldResult:
@@ -96,7 +96,7 @@ def test_another_process_with_more_threads_gives_the_same_bits_and_imports_no_co
 def test_the_protocol_does_not_matter_where_the_same_subjects_are_held_out(
     clips: ClipSet, candidate: Candidate
 ) -> None:
-    loso, groups = plan(clips), plan(clips, folds=3)
+    loso, groups = divide(clips), divide(clips, folds=3)
     there = {fold.key: index for index, fold in enumerate(groups.folds)}
     one = Evaluator(clips, loso, seed=7).fold(candidate, 0)
     other = Evaluator(clips, groups, seed=7).fold(candidate, there[loso.folds[0].key])
@@ -250,7 +250,7 @@ def test_inputs_may_be_scaled_by_the_training_clips_of_the_fold_and_no_others(
 
     monkeypatch.setattr(module, "fit", fit)
     scaled = dataclasses.replace(clips, by_fold=frozenset({FLOW}))
-    protocol = plan(scaled)
+    protocol = divide(scaled)
     Evaluator(scaled, protocol, seed=7).fold(candidate, 0)
     (trained,) = seen
     assert len(trained) == len(protocol.folds[0].train(clips))
@@ -264,6 +264,6 @@ def test_a_set_of_four_times_the_motion_gives_the_same_bits_once_it_is_scaled(
     def result(times: float) -> tuple[tuple[float, ...], ...]:
         louder = {FLOW: clips.inputs[FLOW] * np.float32(times)}
         changed = dataclasses.replace(clips, inputs=louder, by_fold=frozenset({FLOW}))
-        return Evaluator(changed, plan(changed), seed=7).fold(candidate, 0).probabilities
+        return Evaluator(changed, divide(changed), seed=7).fold(candidate, 0).probabilities
 
     assert result(4) == result(1)  # dividing by powers of two is exact

@@ -13,7 +13,7 @@ from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation import evaluator as evaluating
 from mer_nas.evaluation.candidate import Candidate
@@ -66,7 +66,7 @@ def test_one_epoch_lowers_the_loss_of_a_network_of_frames(
 
 
 def test_a_network_of_frames_goes_through_a_fold(candidate: Candidate, clips: ClipSet) -> None:
-    result = Evaluator(clips, plan(clips, 2), 0).fold(candidate, 0)
+    result = Evaluator(clips, divide(clips, 2), 0).fold(candidate, 0)
     assert result.epochs == 1
     assert np.sum(result.probabilities, axis=1) == pytest.approx(1.0)
 
@@ -81,7 +81,7 @@ def test_action_units_of_the_training_clips_alone_are_learned(
         return fit(network, inputs, targets, *rest, **more)
 
     monkeypatch.setattr(evaluating, "fit", spy)
-    protocol = plan(clips, 2)
+    protocol = divide(clips, 2)
     Evaluator(clips, protocol, 0).fold(candidate, 0)
     (targets,) = given
     assert targets.action_units is not None
@@ -96,10 +96,10 @@ def test_what_a_network_learns_from_is_no_use_where_nobody_annotated_it(
     bare = [dataclasses.replace(clip, action_units=None) for clip in clips.records]
     unknown = dataclasses.replace(clips, records=tuple(bare))
     with pytest.raises(ConfigError) as refused:
-        Evaluator(unknown, plan(unknown, 2), 0).fold(candidate, 0)
+        Evaluator(unknown, divide(unknown, 2), 0).fold(candidate, 0)
     assert str(refused.value) == (
         "the architecture learns action units (losses.au), but no clip of synthetic is annotated "
         "with them; losses.au: 0 would be right"
     )
     partly = dataclasses.replace(clips, records=(clips.records[0], *bare[1:]))
-    assert Evaluator(partly, plan(partly, 2), 0).fold(candidate, 0).epochs == 1
+    assert Evaluator(partly, divide(partly, 2), 0).fold(candidate, 0).epochs == 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.hindsight import Hindsight, best_of_each, learning_curve
@@ -18,7 +18,7 @@ STEADY = {"schedule": "constant", "warmup": 0.0, "lr": 5e-3, "epochs": 3}
 
 @pytest.fixture
 def evaluator(clips: ClipSet) -> Evaluator:
-    return Evaluator(clips, plan(clips), seed=7)
+    return Evaluator(clips, divide(clips), seed=7)
 
 
 def trained(candidate: Candidate, **words: Any) -> Candidate:

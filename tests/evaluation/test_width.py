@@ -11,7 +11,7 @@ from mer_nas.architectures import GATES, load_extensions
 from mer_nas.data import load
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.errors import ConfigError
 from mer_nas.evaluation import evaluator as module
 from mer_nas.evaluation.candidate import Candidate
@@ -85,7 +85,7 @@ def many() -> ClipSet:
 @pytest.fixture
 def evaluator(many: ClipSet) -> Evaluator:
     """Six subjects, of which the first one is a block and the others are another."""
-    protocol = plan(many)
+    protocol = divide(many)
     blocks = (protocol.blocks[0], tuple(range(1, 6)))
     return Evaluator(many, protocol.model_copy(update={"blocks": blocks}), seed=7)
 

@@ -17,7 +17,7 @@ from mer_nas.data import load
 from mer_nas.data.clips import ClipSet, divided
 from mer_nas.data.config import SyntheticData
 from mer_nas.data.needs import Needs
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.data.sources.synthetic import recordings
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
@@ -67,7 +67,7 @@ def trained(
 ) -> tuple[Path, NDArray[np.float64]]:
     """The folder of an export, and what its network says of its training clips."""
     candidate = small()
-    network = Evaluator(clips, plan(clips), seed=0).train(candidate)
+    network = Evaluator(clips, divide(clips), seed=0).train(candidate)
     folder = tmp_path_factory.mktemp("trained") / "model"
     export_networks([TrainedMember(network, candidate, "trial 17", 0)], clips, folder, FACTS)
     units = clips.divisors(FLOW, np.arange(len(clips)))
@@ -89,7 +89,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for number, more in enumerate(({}, timed)):
         candidate = small(**more)
-        network = Evaluator(clips, plan(clips), seed=number).train(candidate)
+        network = Evaluator(clips, divide(clips), seed=number).train(candidate)
         members.append(TrainedMember(network, candidate, f"trial {number}", number, 0.5))
     told = {"label": "ensemble of 2", "rule": "mean", "handed_over": True}
     facts = FACTS.model_copy(update=told)

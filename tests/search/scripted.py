@@ -20,7 +20,7 @@ from mer_nas.architectures import Cost
 from mer_nas.architectures.cost import Effort
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol, plan
+from mer_nas.data.protocols import Protocol, divide
 from mer_nas.data.records import Record
 from mer_nas.errors import Infeasible
 from mer_nas.evaluation.hindsight import Hindsight
@@ -224,7 +224,7 @@ def result_of(
 def evaluator(subjects: int = 12, seed: int = 0, delay: float = 0.0) -> ScriptedEvaluator:
     """Return an evaluator of scripted folds over clips of their own."""
     clips = clip_set(subjects)
-    return ScriptedEvaluator(clips, plan(clips), seed, delay)
+    return ScriptedEvaluator(clips, divide(clips), seed, delay)
 
 
 def journal(folder: Path) -> str:

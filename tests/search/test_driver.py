@@ -125,14 +125,14 @@ def test_scripted_folds_are_pruned_at_the_block_where_the_bound_falls_below_the_
     which is as much; after two folds 1, 4/6, 8/10, which is less.
     """
     from mer_nas.data.clips import ClipSet
-    from mer_nas.data.protocols import plan
+    from mer_nas.data.protocols import divide
     from mer_nas.data.records import Record
 
     clips = tuple(
         Record("toy", f"s{s}", f"c{label}", label) for s in range(4) for label in range(3)
     )
     toy = ClipSet("toy", ("negative", "positive", "surprise"), clips, {})
-    scripted = ScriptedEvaluator(toy, plan(toy, block=0.2))
+    scripted = ScriptedEvaluator(toy, divide(toy, block=0.2))
     points = (WarmStart("good", {"x": 0.0}), WarmStart("bad", {"x": 0.5}))
     with search(
         tmp_path, scripted, propose=only_x, points=points, trials=2, pruner="bound", margin=0.0

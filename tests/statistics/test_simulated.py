@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.search.config import StudyConfig
 from mer_nas.search.pruners import build
 
@@ -40,7 +40,7 @@ def finished(world: str, pruner: str) -> list[Any]:
     """Run the studies of a world, on 8 groups of subjects."""
     module = simulator()
     clips = module.clip_set("casme2+smic")
-    protocol = plan(clips, 8)
+    protocol = divide(clips, 8)
     return [
         module.search(
             study(world, seed),

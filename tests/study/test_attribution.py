@@ -18,7 +18,7 @@ from mer_nas.architectures.layers.routing import Router
 from mer_nas.architectures.state import State, Stateful
 from mer_nas.data import load
 from mer_nas.data.config import SyntheticData
-from mer_nas.data.protocols import plan
+from mer_nas.data.protocols import divide
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.study import attribution as module
@@ -164,7 +164,7 @@ TREE = {
 
 def test_a_winner_with_experts_and_gates_tells_both_by_class() -> None:
     clips = load(SyntheticData(subjects=3, clips=18))
-    evaluator = Evaluator(clips, plan(clips), seed=0)
+    evaluator = Evaluator(clips, divide(clips), seed=0)
     candidate = Candidate.parse(TREE, "winner")
     network = evaluator.train(candidate)
     found = attribution(network, candidate, evaluator)

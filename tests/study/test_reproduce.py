@@ -59,7 +59,7 @@ def test_what_has_changed_is_named_before_training_and_what_differs_by_how_much(
         facts = tree["study"]
         facts["code_version"] = "0123456789ab"
         facts["environment"]["packages"]["torch"] = "1.0"
-        facts["environment"]["packages"]["elsewhere"] = "3.1"
+        facts["environment"]["packages"]["opencv-python-headless"] = "3.1"
         facts["environment"]["cores"] = 1024
         facts["data"]["fingerprint"] = "fedcba9876543210"
         for scores in facts["finalists"][0]["scores"]:
@@ -79,7 +79,7 @@ def test_what_has_changed_is_named_before_training_and_what_differs_by_how_much(
         "trainer.device: auto in the report, cpu here",
         "code that decides scores: 0123456789ab in the report, ",
         "cores: 1024 in the report, ",
-        "package elsewhere: 3.1 in the report, none here",
+        "package opencv-python-headless: 3.1 in the report, none here",
         "package torch: 1.0 in the report, ",
         "clips (fingerprint): fedcba9876543210 in the report, ",
     ]

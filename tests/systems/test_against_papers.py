@@ -148,7 +148,7 @@ def test_an_inverted_image_is_the_same_to_a_network_whose_first_kernels_are_nega
     ],
 )
 def test_an_entry_names_what_of_it_is_not_so(of: str, name: str, words: tuple[str, ...]) -> None:
-    system = published_system(space(of), name)
+    system = published_system(space(of), name, classes=3)
     assert all(word in system.differs for word in words)
     assert f"; but {system.differs}" in system.line
 

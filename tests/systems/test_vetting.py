@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mer_nas import api
 from mer_nas.config import presets
 from mer_nas.errors import ConfigError, Infeasible
 from mer_nas.settings import resolve
@@ -193,3 +194,14 @@ def test_a_misspelt_setting_of_the_trainer_is_said_once_where_there_are_points(
     assert len(str(refused.value).splitlines()) == 1
     assert "trainer: no setting is called 'epoch'; " in str(refused.value)
     assert str(refused.value).endswith("Did you mean 'epochs'?")
+
+
+def test_limits_hold_for_the_classes_that_the_data_have() -> None:
+    """`prog_s` answers by one layer of 128 values: (128 + 1) weights more for each class."""
+    words = ["space=progressive", "space.limits.params=318463", "data=casme2"]
+    dear = "prog_s: 318,721 weights; the space allows at most 318,463; this point is not tried"
+    three = "\n".join(api.check(*words, "data.labels=three").notes)
+    five = "\n".join(api.check(*words, "data.labels=five").notes)
+    assert (dear in three, dear in five) == (False, True)
+    system = api.system("prog_s", "data=casme2", "data.labels=five")
+    assert system.params - api.system("prog_s").params == 2 * 129

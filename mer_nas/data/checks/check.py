@@ -29,7 +29,7 @@ from mer_nas.data.findings import Finding, Severity, tally
 from mer_nas.data.preprocess.config import Pipeline
 from mer_nas.data.preprocess.frame_readers import Video
 from mer_nas.data.preprocess.images import bits_of, decode
-from mer_nas.data.protocols import Scheme, plan
+from mer_nas.data.protocols import Scheme, divide
 from mer_nas.data.records import Frame, Record
 from mer_nas.data.sources.recorded import UNPREPARED, frame_reader, unready
 from mer_nas.errors import DataError, MerNasError
@@ -172,7 +172,7 @@ def _unfit(clips: ClipSet, folds: Scheme | None, seed: int) -> Iterator[Finding]
     if folds is None:
         return
     try:
-        protocol = plan(clips, folds, seed)
+        protocol = divide(clips, folds, seed)
     except DataError as error:
         yield Finding("error", "clips that cannot be divided", f"study.folds={folds}", str(error))
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan as divide
 from mer_nas.settings import Settings
 from mer_nas.study.evaluate import chosen
 from mer_nas.study.plans.forecast import measuring_seconds
@@ -26,7 +25,7 @@ def plan_evaluation(settings: Settings, clips: ClipSet, point: str | None, seeds
     """
     name, candidate = chosen(settings, point)
     study = settings.study
-    protocol = divide(clips, study.folds, study.seed, study.block)
+    protocol = study.divided(clips)
     once = measuring_seconds([candidate], protocol, len(clips.classes), settings.ray)
     seconds = seeds * once
     text = "\n".join(

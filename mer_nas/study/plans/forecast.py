@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import Protocol, plan
+from mer_nas.data.protocols import Protocol
 from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock_step
@@ -134,7 +134,7 @@ class Forecast:
             ConfigError: The device that the trainer names is not here.
         """
         study, final = settings.study, settings.study.final
-        protocol = plan(clips, study.folds, study.seed, study.block)
+        protocol = study.divided(clips)
         proposer = Proposer(settings.space, settings.trainer, len(clips.classes))
         points = list(_points(proposer))
         if study.sampler == "points" and not points:
@@ -152,7 +152,7 @@ class Forecast:
             warm.sort()
         jobs, seconds = 0, 0.0
         if final is not None:
-            shape = plan(clips, final.folds, study.seed, study.block)
+            shape = study.divided(clips, final.folds)
             trainer = trained_by(
                 settings.trainer, final.trainer, settings.trainer_words, "study.final"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan as divide
 from mer_nas.provenance import code_version
 from mer_nas.search.ledger import read
 from mer_nas.study.folder import RUNS
@@ -28,7 +27,7 @@ def plan_reproduction(reported: ReportedResult, clips: ClipSet) -> Plan:
         ConfigError: The machine has no such device as the report trained on.
     """
     study, report, answer = reported.settings.study, reported.report.study, reported.answer
-    protocol = divide(clips, reported.folds, study.seed, study.block)
+    protocol = study.divided(clips, reported.folds)
     other = (*changes(reported), *held_against(reported, clips))
     ledger = folder_of(reported, RUNS) / "ledger.jsonl"
     version = code_version(reported.settings.space.extensions)

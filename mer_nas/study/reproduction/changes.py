@@ -9,7 +9,7 @@ from typing import Any
 from mer_nas.config.base import Tree
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
-from mer_nas.provenance import code_version, environment
+from mer_nas.provenance import PACKAGES, code_version, environment
 from mer_nas.report import (
     DataSummary,
 )
@@ -47,7 +47,7 @@ def changes(reported: ReportedResult) -> tuple[Change, ...]:
         ("code that decides scores", study.code_version, code_version(files)),
         *((f"key of {name}", m.key, m.candidate.key) for name, m in _named(reported)),
         *((name, then.get(name), now.get(name)) for name in MACHINE),
-        *((f"package {k}", before.get(k), here.get(k)) for k in sorted({*before, *here})),
+        *((f"package {k}", before[k], here.get(k)) for k in sorted(before) if k in PACKAGES),
     ]
     return tuple(
         Change(what, _written(before), _written(here))

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from mer_nas.config.base import Tree, file_name
 from mer_nas.data.clips import ClipSet
-from mer_nas.data.protocols import plan
 from mer_nas.errors import TrainingFailed
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.files import digest, write
@@ -137,7 +136,7 @@ def reproduce(
     if not found:
         on_event(Note("settings, code, packages, machine and clips are as they were"))
     on_event(Note(f"training took {duration(reported.seconds)} then, on one worker"))
-    protocol = plan(clips, reported.folds, study.seed, study.block)
+    protocol = study.divided(clips, reported.folds)
     evaluator = Evaluator(clips, protocol, study.seed, files)
     evaluator.one_by_one = reported.together == 1
     if reported.ray.address is None:
