@@ -62,6 +62,16 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
+def system_said(error: BaseException) -> str:
+    """Return what the system says against a file or a network, as a part of a sentence.
+
+    >>> system_said(FileNotFoundError(2, "No such file or directory"))
+    'no such file or directory'
+    """
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).rstrip(".").lower()
+
+
 def shown(value: object, most: int = 100) -> str:
     """Return a value as a message shows it: what is longer than `most` characters, cut.
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import click
 import psutil
 
-from mer_nas.errors import ConfigError, MerNasError, shown
+from mer_nas.errors import ConfigError, MerNasError, shown, system_said
 
 MAX_TEXT = 64 * 2**20
 """Bytes of the largest text that is read whole: the report of a long search takes a few MiB."""
@@ -50,8 +50,8 @@ def place(word: str | os.PathLike[str], where: str, raises: type[MerNasError]) -
         with suppress(FileNotFoundError, NotADirectoryError):
             path.stat()
     except (OSError, ValueError, RuntimeError) as error:
-        text = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise raises(f"{where}: {shown(str(word))} cannot be reached: {text.lower()}") from None
+        said = system_said(error)
+        raise raises(f"{where}: {shown(str(word))} cannot be reached: {said}") from None
     return path
 
 
@@ -73,8 +73,7 @@ def read_bytes(path: Path, raises: type[MerNasError], most: int = MAX_TEXT) -> b
         with path.open("rb") as stream:
             content = stream.read(most + 1)
     except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL
-        text = getattr(error, "strerror", None) or str(error)
-        raise raises(f"{path}: cannot be read: {text.lower()}") from None
+        raise raises(f"{path}: cannot be read: {system_said(error)}") from None
     if len(content) > most:
         raise raises(f"{path}: the file is larger than the {most} bytes that are read of its kind")
     return content
@@ -292,8 +291,8 @@ def ensure_folder(folder: Path, where: str = "") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        text = (error.strerror or str(error)).lower()
-        raise ConfigError(f"{where}{folder}: no folder can be made there: {text}") from None
+        said = system_said(error)
+        raise ConfigError(f"{where}{folder}: no folder can be made there: {said}") from None
 
 
 @contextmanager
@@ -310,7 +309,7 @@ def refused(error: OSError) -> str | None:
     """Return what a disk would not do, and for which file; None where no disk is to blame."""
     if error.errno not in _OF_THE_DISK:
         return None
-    said = (error.strerror or str(error)).lower()
+    said = system_said(error)
     return said if error.filename is None else f"{os.fsdecode(error.filename)}: {said}"
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -162,11 +162,6 @@ class Functions(Mapping[str, Callable[..., Any]]):
 
     def __len__(self) -> int:
         return len(self._functions)
-
-    def forget(self, names: Sequence[str]) -> None:
-        """Take functions out again, as tests do."""
-        for name in names:
-            self._functions.pop(name, None)
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -87,6 +87,36 @@ def signed(value: float) -> str:
     return text if float(text) else "0.000"
 
 
+def interval(low: float, high: float) -> str:
+    """Return where a score lies.
+
+    >>> interval(0.6684, 0.859)
+    '[0.668, 0.859]'
+    """
+    return f"[{low:.3f}, {high:.3f}]"
+
+
+def ahead(lead: float, low: float, high: float) -> str:
+    """Return by how much one is ahead of another, and where that lies.
+
+    >>> ahead(-0.008, -0.0291, 0.0122)
+    '-0.008 [-0.029, +0.012]'
+    """
+    return f"{signed(lead)} [{signed(low)}, {signed(high)}]"
+
+
+def metric(value: float) -> str:
+    """Return a number with the unit of its size.
+
+    >>> metric(318_463), metric(2e7), metric(0.003), metric(5)
+    ('318 k', '20 M', '0.003', '5')
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.4g}"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them.
 

@@ -9,14 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mer_nas.architectures import SLOTS, extensions, refresh
-from mer_nas.data import own_inputs
+from mer_nas.data.own_inputs import OWN_INPUTS
 from mer_nas.data.own_sets import DATA_SETS
 from mer_nas.evaluation.own_metrics import OWN_METRICS
+from mer_nas.inputs import INPUTS, READABLE
 from mer_nas.training.own_augmentations import AUGMENTATIONS
 from mer_nas.training.own_losses import LOSSES
 from mer_nas.trust import asking
 
-OWN = (LOSSES, OWN_METRICS, AUGMENTATIONS, DATA_SETS)
+OWN = (LOSSES, OWN_METRICS, AUGMENTATIONS, DATA_SETS, OWN_INPUTS)
 """Functions of users, which tests forget."""
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -193,12 +194,15 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = {name: dict(registry._components) for name, registry in SLOTS.items()}
     monkeypatch.setattr(extensions, "_loaded", {})
     monkeypatch.setattr(extensions, "_packages", {})
-    before_own = {id(each): list(each) for each in OWN}
+    before_own = [dict(each._functions) for each in OWN]
+    before_inputs = [dict(each) for each in (INPUTS, READABLE)]
     with asking(True):
         yield
     for name, registry in SLOTS.items():
         registry._components = before[name]
-    for each in OWN:
-        each.forget([name for name in each if name not in before_own[id(each)]])
-    own_inputs.forget(list(own_inputs.OWN_INPUTS))
+    for each, functions in zip(OWN, before_own, strict=True):
+        each._functions = functions
+    for inputs, known in zip((INPUTS, READABLE), before_inputs, strict=True):
+        inputs.clear()
+        inputs.update(known)
     refresh()

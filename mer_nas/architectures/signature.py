@@ -6,7 +6,6 @@ Some are given by the data and so no settings: `channels` and `frames` of what t
 
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -14,6 +13,7 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from torch import nn
 
 from mer_nas.errors import ConfigError, shown
+from mer_nas.registry import place_of
 
 GIVEN: Mapping[str, tuple[object, ...]] = {
     "channels": (3, (3, 1)),
@@ -121,7 +121,4 @@ def _hints(module: type[nn.Module]) -> dict[str, Any]:
 
 def _place(module: type[nn.Module]) -> str:
     """Return where a class is built: "ststnet.py, line 9"."""
-    code = getattr(module.__init__, "__code__", None)
-    if code is None:
-        return module.__module__
-    return f"{Path(code.co_filename).name}, line {code.co_firstlineno}"
+    return place_of(module.__init__)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_nas.wording import count, signed
+from mer_nas.wording import ahead, count, interval, signed
 
 if TYPE_CHECKING:
     from mer_nas.report import (
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         Report,
         SelectionBias,
     )
-    from mer_nas.statistics import Estimate
 
 
 def _failures(report: Report) -> list[str]:
@@ -76,7 +75,7 @@ def _worth(report: Report) -> list[str]:
     for other in study.comparisons:
         lead = other.difference
         lines.append(
-            f"          {signed(lead.value)} [{signed(lead.low)}, {signed(lead.high)}] against "
+            f"          {ahead(lead.value, lead.low, lead.high)} against "
             f"{other.label} ({other.origin}), p = {other.adjusted:.2g} ({of})"
         )
     return lines
@@ -91,11 +90,11 @@ def _headline(report: Report) -> list[str]:
     if found is None:
         return [f"headline  unknown: {study.selection_note}"] if study.selection_note else []
     at_least = "at least " if found.upper_bound else ""
-    worth = f"{found.uf1.value:.3f} {_interval(found.uf1)} on new subjects"
+    worth = f"{found.uf1.value:.3f} {interval(found.uf1.low, found.uf1.high)} on new subjects"
     if found.upper_bound:
         worth = (
             f"at most {found.uf1.value:.3f} on new subjects (interval of that bound "
-            f"{_interval(found.uf1)})"
+            f"{interval(found.uf1.low, found.uf1.high)})"
         )
     return [f"headline  UF1 {worth}: {found.mean:.3f} less {at_least}{found.optimism:.3f}"]
 
@@ -109,7 +108,7 @@ def _optimism(
     together = ensemble is not None and ensemble.handed_over
     what = "the ensemble" if together else "the best"
     corrected = ", ".join(
-        f"{name} {score.value:.3f} {_interval(score)}"
+        f"{name} {score.value:.3f} {interval(score.low, score.high)}"
         for name, score in (
             ("UF1", chosen.uf1),
             ("UAR", chosen.uar),
@@ -127,15 +126,11 @@ def _optimism(
             "          "
             + "; ".join(
                 f"{name} UF1 {worth.score:.3f}, corrected {worth.uf1.value:.3f} "
-                f"{_interval(worth.uf1)}"
+                f"{interval(worth.uf1.low, worth.uf1.high)}"
                 for name, worth in either
             )
         )
     return lines
-
-
-def _interval(found: Estimate) -> str:
-    return f"[{found.low:.3f}, {found.high:.3f}]"
 
 
 def _nested(found: NestedEstimate | None, note: str) -> list[str]:
@@ -144,7 +139,7 @@ def _nested(found: NestedEstimate | None, note: str) -> list[str]:
         return [f"nested    {note}"] if note else []
     uf1, groups = found.uf1, count(len(found.groups), "outer group")
     return [
-        f"nested    UF1 {uf1.value:.3f} [{uf1.low:.3f}, {uf1.high:.3f}] on {groups} that their "
+        f"nested    UF1 {uf1.value:.3f} {interval(uf1.low, uf1.high)} on {groups} that their "
         f"searches never saw, {count(len(found.scores), 'seed')}",
         f"          inside, the same searches chose their winners at {found.inside:.3f}",
     ]
@@ -213,12 +208,11 @@ def _choice(report: Report) -> list[str]:
         return [f"          no ensemble: {study.ensemble_note}"] if study.ensemble_note else []
     what = f"{other.label} alone" if answer.members else f"{other.label} ({ensemble.how})"
     lead = other.difference
-    ahead = "too few subjects for a comparison"
+    stands = "too few subjects for a comparison"
     if lead is not None and other.seeds is not None:
-        interval = f"[{signed(lead.low)}, {signed(lead.high)}]"
         who = "the ensemble" if answer.members else "the winner"
-        ahead = (
-            f"against it {who} has {signed(lead.value)} {interval} over "
+        stands = (
+            f"against it {who} has {ahead(lead.value, lead.low, lead.high)} over "
             f"{count(other.seeds, 'seed')}, {other.protocol}"
         )
     price = f"{(answer.macs or 0) / 1e6:.1f} MMAC against {(other.macs or 0) / 1e6:.1f}"
@@ -227,7 +221,7 @@ def _choice(report: Report) -> list[str]:
             f"a clip takes {answer.clip_ms:.1f} ms instead of {other.clip_ms:.1f}, through the "
             f"ensemble {other.times:.1f} times as long"
         )
-    lines = [f"beside    {what}, UF1 {other.uf1.mean:.3f}; {ahead}", f"          {price}"]
+    lines = [f"beside    {what}, UF1 {other.uf1.mean:.3f}; {stands}", f"          {price}"]
     if ensemble.stage == "search":
         lines.append(
             f"          the folds of the search served for the ensemble: {other.protocol}"

@@ -15,6 +15,8 @@ import re
 import sys
 from typing import Any, TextIO
 
+from mer_nas.errors import system_said
+
 ESCAPES = "mer-nas-escapes"
 READER_GONE = 141
 """Exit status that shells give a program which wrote to a closed pipe: 128 + SIGPIPE."""
@@ -24,7 +26,7 @@ class Unwritable(Exception):
     """Standard output takes no more."""
 
     def __init__(self, cause: OSError) -> None:
-        super().__init__(f"standard output: {(cause.strerror or str(cause)).lower()}")
+        super().__init__(f"standard output: {system_said(cause)}")
         self.reader_gone = cause.errno == errno.EPIPE
 
 

@@ -90,11 +90,3 @@ def code_of(name: str) -> str:
     """Return what stands for the code that an input of the user's is made by."""
     code = OWN_INPUTS[name].__globals__
     return repr(sorted(sources(str(code["__name__"]), Path(str(code["__file__"]))).items()))
-
-
-def forget(names: list[str]) -> None:
-    """Take inputs out again, as tests do."""
-    OWN_INPUTS.forget(names)
-    for name in names:
-        INPUTS.pop(name, None)
-        READABLE.pop(name, None)

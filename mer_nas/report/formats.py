@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mer_nas.wording import signed
+from mer_nas.wording import metric, signed
 
 NONE = "\N{EN DASH}"
 """Stands where there is no number."""
@@ -33,18 +33,6 @@ def _percent(value: float) -> str:
     return "< 1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
 
 
-def _metric(value: float) -> str:
-    """Write a large number with its unit.
-
-    >>> _metric(21_472_000), _metric(900)
-    ('21.5 M', '900')
-    """
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}"
-
-
 FORMATS: dict[str, Callable[[float], str]] = {
     "score": lambda value: f"{value:.3f}",
     "signed": lambda value: signed(value).replace("-", "\N{MINUS SIGN}"),
@@ -52,7 +40,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "plain": lambda value: f"{value:g}",
     "rough": lambda value: f"{value:.3g}",
     "percent": _percent,
-    "metric": _metric,
+    "metric": metric,
     "ms": lambda value: f"{value:.1f} ms",
     "seconds": _seconds,
     "tiny": lambda value: f"{value:.1e}",

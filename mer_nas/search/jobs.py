@@ -1,7 +1,7 @@
 """What is to be trained next, and where results go, for whoever has processes to train on.
 
 A `Source` gives out jobs and takes their folds; the search (`driver`) is one and the final stage
-(`final`) another. `local.run` works one off in this process and `ray_runner.run` on Ray's workers,
+(`measure`) another. `local.run` works them off in this process and `tuning.run` on Ray's workers,
 so neither runner knows what a trial or a pruner is, and no source knows what a worker is.
 """
 

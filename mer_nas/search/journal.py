@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from mer_nas import files
-from mer_nas.errors import StudyError
+from mer_nas.errors import StudyError, system_said
 from mer_nas.search.events import Listener, Note, ignore
 
 
@@ -223,7 +223,7 @@ class Journal(Generic[E]):
                 self._write(form.header)
                 _sync_folder(path.parent)
         except OSError as error:
-            raise StudyError(f"{path}: {_said(error)}") from error
+            raise StudyError(f"{path}: {system_said(error)}") from error
 
     def append(self, entry: E) -> bool:
         """Bring an entry to the disk; return False if it was there already.
@@ -241,7 +241,7 @@ class Journal(Generic[E]):
             with contextlib.suppress(OSError):  # else before the next line, or at the next opening
                 os.ftruncate(self._file, self._size)
             safe = self._format.safe.format(count=len(self))
-            raise StudyError(f"{self.path}: {_said(error)}; {safe}") from error
+            raise StudyError(f"{self.path}: {system_said(error)}; {safe}") from error
         self._places[_shared(entry.key)] = _Place(start, self._size)
         if not self.path.exists():  # then the next hours would be for nobody
             raise StudyError(
@@ -339,7 +339,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _said(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -27,7 +27,7 @@ from typing import IO, Annotated, NamedTuple, Self
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from mer_nas.config.base import Config
-from mer_nas.errors import StudyError
+from mer_nas.errors import StudyError, system_said
 from mer_nas.files import naming
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import Belongings, Process, end_leftovers
@@ -199,7 +199,7 @@ def _open(path: Path, flags: int) -> IO[str]:
     try:
         handle = os.open(path, flags | careful, 0o644)
     except OSError as error:
-        text = (error.strerror or str(error)).lower()
+        text = system_said(error)
         right = "a study's folder must be writable"
         if path.is_symlink():
             text, right = "this is a link", "a lock is a file; delete it"

@@ -26,7 +26,7 @@ from typing import Self
 import psutil
 
 from mer_nas import files
-from mer_nas.errors import StudyError
+from mer_nas.errors import StudyError, system_said
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.wording import count
 
@@ -115,8 +115,9 @@ class Belongings:
         except OSError as error:
             on_event(
                 Note(
-                    f"{error.filename}: cannot be written ({error.strerror}), so what this search "
-                    "begins is not noted; if it is killed, its workers have to be ended by hand"
+                    f"{error.filename}: cannot be written ({system_said(error)}), so what this "
+                    "search begins is not noted; if it is killed, its workers have to be ended by "
+                    "hand"
                 )
             )
             return cls(None)

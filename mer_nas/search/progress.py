@@ -217,12 +217,10 @@ class Progress:
                 return (
                     f"{label}: complete, UF1 {value:.3f} over {folds}; best {self.best:.3f}{left}"
                 )
-            case Ended("search", _, label, outcome, done, of, _, reason):
-                return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
             case Ended("final", _, label, "complete", _, _, value, _):
                 left = f"; about {duration(self.seconds_left)} left" if self.seconds_left else ""
                 return f"{label}: UF1 {value:.3f}{left}"
-            case Ended("final", _, label, outcome, done, of, _, reason):
+            case Ended(_, _, label, outcome, done, of, _, reason):
                 return f"{label}: {outcome} after {done} of {count(of, 'fold')}: {reason}"
             case SearchEnded(reason):
                 return f"search ended: {reason}; {self.saved:.0%} of the folds saved by pruning"

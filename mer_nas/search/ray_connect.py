@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_nas import files
-from mer_nas.errors import StudyError
+from mer_nas.errors import StudyError, system_said
 from mer_nas.search import nodes
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import end
@@ -288,7 +288,7 @@ def _reach(address: str, host: str, port: str) -> None:
     try:
         _touch(host, port)
     except (OSError, OverflowError, UnicodeError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+        said = system_said(error)
         raise StudyError(_no_cluster(address, said)) from error
 
 

@@ -19,7 +19,6 @@ from mer_nas.evaluation.results import FoldResult
 from mer_nas.search.config import EnsembleConfig
 from mer_nas.statistics import EnsembleRule, OutOfFold, RuleName
 from mer_nas.study.trial import Trial
-from mer_nas.wording import count
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,11 @@ def choose_ensemble(
     """Return the ensemble of complete trials, or why there is none.
 
     Args:
-        complete: The trials, earliest first.
+        complete: The trials, two or more, earliest first.
         pool: What they said in the search, in the same order.
         config: How members are chosen.
         classes: K.
     """
-    if len(complete) < 2:
-        return None, f"{count(len(complete), 'complete trial')}, and an ensemble needs two"
     weights = rule_of(config, complete, classes)(pool, np.ones(int(pool.subjects.max()) + 1))
     order = sorted(
         np.flatnonzero(weights).tolist(),

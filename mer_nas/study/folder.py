@@ -38,7 +38,7 @@ from mer_nas.config import presets
 from mer_nas.config.base import Config, Tree, validate
 from mer_nas.data.clips import ClipSet
 from mer_nas.data.protocols import Fold, Protocol, divide
-from mer_nas.errors import DataError, MerNasError, StudyError, unknown
+from mer_nas.errors import DataError, MerNasError, StudyError, system_said, unknown
 from mer_nas.files import read_json, read_text, refused, write
 from mer_nas.provenance import code, code_version
 from mer_nas.report import DataSummary
@@ -511,7 +511,7 @@ def _make(settings: Settings) -> Path:
         except FileExistsError:
             refuse_taken(study)
         except OSError as error:
-            raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
+            raise StudyError(f"{path}: the folder cannot be made: {system_said(error)}") from None
         return path
     for number in itertools.count(1):
         path = RUNS / f"{settings.space.name}-{settings.data.name}-{number}"
@@ -520,6 +520,6 @@ def _make(settings: Settings) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise StudyError(f"{path}: the folder cannot be made: {error.strerror}") from None
+            raise StudyError(f"{path}: the folder cannot be made: {system_said(error)}") from None
         return path
     raise AssertionError

@@ -9,7 +9,7 @@ from mer_nas.files import write
 from mer_nas.report.literature import EPOCHS, claim_of
 from mer_nas.study.compare import ComparedCandidate, compare_candidates
 from mer_nas.study.leaderboard import Entry, Leaderboard, ranked
-from mer_nas.wording import count, signed
+from mer_nas.wording import ahead, count, interval
 
 TABLE = "README.md"
 _HEAD = (
@@ -75,13 +75,13 @@ def _row(entry: Entry, row: ComparedCandidate) -> list[str]:
     if row.against is not None:
         lead = row.against.difference
         against = [
-            f"{signed(lead.value)} [{signed(lead.low)}, {signed(lead.high)}]",
+            ahead(lead.value, lead.low, lead.high),
             f"{row.against.adjusted:.2g}",
         ]
     return [
         *_facts(entry),
         f"{row.uf1.value:.3f}",
-        f"[{row.uf1.low:.3f}, {row.uf1.high:.3f}]",
+        interval(row.uf1.low, row.uf1.high),
         "-" if row.deviation is None else f"± {row.deviation:.3f}",
         f"{row.uar.value:.3f}",
         *against,

@@ -17,7 +17,7 @@ from annotated_types import Interval
 from pydantic import TypeAdapter
 
 from mer_nas.config.base import parse_line
-from mer_nas.errors import MerNasError, StudyError
+from mer_nas.errors import MerNasError, StudyError, system_said
 from mer_nas.files import naming, read_bytes, refused
 from mer_nas.search.ledger import read
 from mer_nas.search.storage import refusal
@@ -130,7 +130,7 @@ def _said(error: Exception, folder: StudyFolder) -> str | None:
     if isinstance(error, OSError):
         said = refused(error)
         if said is None and isinstance(error, (IsADirectoryError, NotADirectoryError)):
-            said = f"{error.filename}: {str(error.strerror).lower()}; delete it"
+            said = f"{error.filename}: {system_said(error)}; delete it"
         return said if said is None or error.filename else f"{folder.path}: {said}"
     said = refusal(error)
     return said and f"{folder.path}: the database of its trials: {said}"

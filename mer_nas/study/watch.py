@@ -19,7 +19,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
 from typing import Any, Self
 
-from mer_nas.errors import ConfigError, shown
+from mer_nas.errors import ConfigError, shown, system_said
 from mer_nas.report.page import watching_script
 from mer_nas.study.folder import StudyFolder
 from mer_nas.study.live import LivePage
@@ -177,4 +177,4 @@ def _unusable(error: OSError | OverflowError | TypeError) -> str:
         return "a port is a number from 0 to 65535"
     if error.errno == errno.EADDRINUSE:
         return "another program listens there; another port would be right"
-    return f"cannot be used: {(error.strerror or str(error)).lower()}"
+    return f"cannot be used: {system_said(error)}"

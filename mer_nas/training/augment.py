@@ -167,7 +167,7 @@ def _with_motion(name: str, clips: Tensor, flipped: Tensor) -> Tensor:
     if name == FLOW:
         clips[:, 0] *= 1 - 2 * _along(flipped, clips[:, 0]).to(clips)
     elif name == FLOW_RGB:
-        # The hues are laid out so, see data.inputs.flow_rgb. No list, which a GPU would wait for.
+        # `make_inputs.flow_rgb` lays the hues out so. No list, which a GPU would wait for.
         red, green, blue = clips.unbind(1)
         swapped = torch.stack([red, blue, green], dim=1)
         return torch.where(_along(flipped, clips), swapped, clips)
@@ -236,7 +236,7 @@ def _turned_values(name: str, clips: Tensor, angles: Tensor) -> Tensor:
 
 
 def _lacking(position: Tensor) -> Tensor:
-    """Return how much of a primary colour is lacking at a hue; see `data.inputs`."""
+    """Return how much of a primary colour is lacking at a hue; see `make_inputs`."""
     turned = position % 6
     return torch.minimum(turned, 4 - turned).clamp(0, 1)
 

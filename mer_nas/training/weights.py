@@ -11,6 +11,8 @@ from typing import IO
 import torch
 from torch import Tensor, nn
 
+from mer_nas.errors import system_said
+
 _MAX_BYTES = 2**30
 """Bytes that the epochs of one training may take."""
 _MAX_SHARE = 8
@@ -58,7 +60,7 @@ class EpochWeights:
                 self._file.flush()
         except OSError as error:  # the training goes on; only the look back is lost
             self.close()
-            self.lost = (error.strerror or str(error)).lower()
+            self.lost = system_said(error)
 
     def __iter__(self) -> Iterator[Mapping[str, Tensor]]:
         """Go through the weights of the epochs that are kept, earliest first."""

@@ -47,11 +47,6 @@ class RecurrentPool(TemporalPool):
         """Take it at the end."""
         return self.model_copy(update={"where": "end"})
 
-    def canonical(self, context: BuildContext) -> TemporalPool:
-        """After the last stage is at the end."""
-        last = self.where == len(context.stages) - 1
-        return self.model_copy(update={"where": "end"}) if last else self
-
 
 class _LastState(nn.Module):
     """(B, T, C, H, W) to (B, D, 1, 1)."""

@@ -7,7 +7,6 @@ A file is safetensors, or what `torch.load` reads with weights_only. Its first l
 repeated to the channels of the input, as timm does, and its classifier is left out.
 """
 
-import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from annotated_types import Interval
 from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 
+from mer_nas import files
 from mer_nas.architectures.blocks.base import NETWORKS, BuildContext
 from mer_nas.architectures.blocks.network import WholeNetwork
 from mer_nas.errors import ConfigError, unknown
@@ -252,8 +252,7 @@ def _stamp(file: Path) -> tuple[Path, int, int]:
 @lru_cache(maxsize=64)
 def _fingerprint(file: Path, size: int, time: int) -> str:
     """Return 12 hexadecimal digits of the content of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:12]
+    return files.digest(file)[:12]
 
 
 @lru_cache(maxsize=2)

@@ -10,10 +10,9 @@ import click
 from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.options import as_json
-from mer_nas.wording import count, signed
+from mer_nas.wording import count, interval, signed
 
 if TYPE_CHECKING:
-    from mer_nas.statistics import Estimate
     from mer_nas.study.compare import ComparedCandidate, ComparedCandidates
 
 
@@ -82,12 +81,12 @@ def _cells(row: ComparedCandidate) -> list[str]:
     against = ["", "", ""]
     if row.against is not None:
         lead = row.against.difference
-        interval = f"[{signed(lead.low)}, {signed(lead.high)}]"
-        against = [signed(lead.value), interval, f"{row.against.adjusted:.2g}"]
+        between = f"[{signed(lead.low)}, {signed(lead.high)}]"
+        against = [signed(lead.value), between, f"{row.against.adjusted:.2g}"]
     return [
         row.name,
         f"{row.uf1.value:.3f}",
-        _interval(row.uf1),
+        interval(row.uf1.low, row.uf1.high),
         f"{spread} ({row.seeds})",
         f"{row.uar.value:.3f}",
         f"{row.accuracy.value:.3f}",
@@ -95,7 +94,3 @@ def _cells(row: ComparedCandidate) -> list[str]:
         "-" if row.macs is None else f"{row.macs / 1e6:.1f}",
         *against,
     ]
-
-
-def _interval(found: Estimate) -> str:
-    return f"[{found.low:.3f}, {found.high:.3f}]"

@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_nas.errors import DataError
+from mer_nas.errors import DataError, system_said
 
 _Array = NDArray[Any]
 
@@ -60,7 +60,7 @@ class Cache:
                 pass
         except OSError as error:
             raise DataError(
-                f"{folder}: prepared clips cannot be kept here: {error.strerror}; "
+                f"{folder}: prepared clips cannot be kept here: {system_said(error)}; "
                 "data.cache=DIR names another folder"
             ) from None
         for file in cache._unfinished.iterdir():
@@ -141,8 +141,8 @@ class Cache:
                 raise
         except OSError as error:
             raise DataError(
-                f"{path}: a prepared clip cannot be kept: {error.strerror}; data.cache=DIR names "
-                "another folder"
+                f"{path}: a prepared clip cannot be kept: {system_said(error)}; "
+                "data.cache=DIR names another folder"
             ) from None
 
 

@@ -200,11 +200,11 @@ def flow_rgb(flow: Pixels, full: float) -> Pixels:
     u, v = flow
     value = np.minimum(np.hypot(u, v) / full, 1)
     hue = np.arctan2(-u, v) * (3 / np.pi)  # in sixths of a turn
-    channels = [value * (1 - _fade(hue + offset)) for offset in (5, 3, 1)]
+    channels = [value * (1 - _lacking(hue + offset)) for offset in (5, 3, 1)]
     return np.stack(channels).astype(np.float32)
 
 
-def _fade(position: Pixels) -> Pixels:
+def _lacking(position: Pixels) -> Pixels:
     """Return how much of a primary colour is lacking at a hue, in sixths of a turn from it."""
     turned = position % 6
     lacking: Pixels = np.clip(np.minimum(turned, 4 - turned), 0, 1)

@@ -49,7 +49,7 @@ class Clip:
     """The tensors of one record: what networks see of it."""
 
     inputs: dict[str, Pixels]
-    """By name, as `data.inputs` says."""
+    """By name, as `make_inputs` makes them."""
     apex: int
     """The place of the apex."""
     apex_source: str
@@ -164,7 +164,7 @@ class _Faces:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """Faces by their moment; what `data.inputs` calls footage."""
+    """Faces by their moment; what `make_inputs` calls footage."""
 
     faces: dict[Moment, Image]
 

@@ -10,7 +10,7 @@ from mer_nas.data.synthesis.population import (
     population,
 )
 from mer_nas.data.synthesis.synthetic_writer import Cell, SyntheticWriter
-from mer_nas.errors import DataError
+from mer_nas.errors import DataError, system_said
 
 _Progress = Callable[[int, int], None]
 """Is told how many of how many clips are written."""
@@ -37,7 +37,7 @@ def synthesize(synthesis: Synthesis, progress: _Progress = lambda done, of: None
         out.mkdir(parents=True, exist_ok=True)
         write(SyntheticWriter(synthesis, out), _told(clips, progress))
     except OSError as error:
-        raise DataError(f"out: {out} cannot be written: {error.strerror}") from None
+        raise DataError(f"out: {out} cannot be written: {system_said(error)}") from None
     return len(clips)
 
 

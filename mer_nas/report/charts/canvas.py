@@ -25,6 +25,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mer_nas.errors import ConfigError
 from mer_nas.files import naming, place
+from mer_nas.wording import metric
 
 BLUE, ORANGE, GREEN, INK, GREY, PALE = (
     "#0072b2", "#d55e00", "#009e73", "#24292f", "#8c959f", "#d8dee4",
@@ -197,15 +198,3 @@ def _log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) <= 5:
             return ticks
     return ticks[:: math.ceil(len(ticks) / 5)]
-
-
-def metric(value: float) -> str:
-    """Write a number as people say it.
-
-    >>> metric(318_463), metric(2e7), metric(0.003), metric(5)
-    ('318 k', '20 M', '0.003', '5')
-    """
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.4g}"

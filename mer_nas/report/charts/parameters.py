@@ -15,10 +15,10 @@ from mer_nas.report.charts.canvas import (
     ORANGE,
     SIZE,
     log_axis,
-    metric,
     svg,
 )
 from mer_nas.report.parameters import ORDERS, Axis, ParallelCoordinates, Slice
+from mer_nas.wording import metric
 
 MAX_LEVEL_NAMES = 8
 """More choices than this have their names turned."""
