@@ -70,14 +70,15 @@ def parse(words: Iterable[str]) -> _Overrides:
 def _refuse_contradictions(said: Mapping[str, str]) -> None:
     """Refuse words, by their dotted keys, of which one sets the whole and another a part of it.
 
-    Whichever came last would undo the other: none switches off what a part would switch on.
+    Whichever came last would undo the other: none switches off what a part would switch on. Not so
+    in an architecture, where the name of a block leaves its settings open.
     """
     mistakes = [
         f"{shown(said[whole])} and {shown(said[part])} contradict one another: the first sets all "
         f"of {whole}, the second a part of it; one of them would be right"
         for part in said
         for whole in _parents(part)
-        if whole in said
+        if whole in said and not whole.startswith("space.architecture.")
     ]
     if mistakes:
         raise ConfigError("\n".join(mistakes))

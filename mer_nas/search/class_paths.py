@@ -7,6 +7,7 @@ To import a class runs the module that it lies in: of somebody else's study it i
 
 import importlib
 import inspect
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from mer_nas.errors import ConfigError, told
@@ -32,8 +33,10 @@ def made(key: str, path: str, base: type[T], **given: Any) -> T:
         raise ConfigError(f"{key}: {path} is {found!r}; a subclass of {right} would be right")
     try:
         taken = inspect.signature(found).parameters
-        every = any(each.kind is each.VAR_KEYWORD for each in taken.values())
-        return found(**{name: value for name, value in given.items() if every or name in taken})
+        if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+            with suppress(Exception):  # whoever it hands them on to may have no such arguments
+                return found(**given)
+        return found(**{name: value for name, value in given.items() if name in taken})
     except Exception as error:  # a class of the user's own may fail of anything
         raise ConfigError(
             f"{key}: {path} cannot be made without arguments ({told(error)}); a subclass that "

@@ -108,6 +108,9 @@ def estimate(counts: Counts, metric: Metric = uf1, *, less: float = 0.0) -> Esti
 def interval(value: float, draws: Values, counts: Counts) -> tuple[float, float]:
     """Return the interval of a score, which may reach beyond [0, 1].
 
+    Where all draws agree it is the exact one of as many subjects of whom all, or none, are of one
+    kind (Clopper and Pearson 1934): as many may be unlike the rest that nobody has seen.
+
     Args:
         value: The score.
         draws: The same over drawn subjects, (B,).
@@ -116,7 +119,9 @@ def interval(value: float, draws: Values, counts: Counts) -> tuple[float, float]
     low, high = around(value, draws, widening(counts))
     if low == high:
         unseen = 1 - (_TAILS[0] / 100) ** (1 / _effective_subjects(counts))
-        return (low - unseen, high) if draws.any() else (low, high + unseen)
+        right = np.trace(counts, axis1=-2, axis2=-1).sum()
+        some_right, some_wrong = right > 0, counts.sum() > right
+        return low - unseen * some_right, high + unseen * some_wrong
     return low, high
 
 

@@ -130,7 +130,10 @@ def refuse_unnamed(space: SearchSpace, used: Mapping[str, Callable[..., object]]
 def idle_note(place: str, weights: Sequence[str]) -> str:
     """Return what a reader should know of weights that `try_own` found."""
     names = some([name.removeprefix("whole.") for name in weights])
-    return f"{place}: no loss depends on these weights, which therefore learn nothing: {names}"
+    return (
+        f"{place}: in a step with noise no loss depended on these weights, which learn nothing "
+        f"unless the network chooses by its input, or by chance, what it uses: {names}"
+    )
 
 
 def try_own(network: Architecture, trainer: TrainerConfig, classes: int) -> list[str]:
@@ -142,7 +145,7 @@ def try_own(network: Architecture, trainer: TrainerConfig, classes: int) -> list
         classes: K.
 
     Returns:
-        Names of its weights that no loss depends on.
+        Names of its weights that no loss depended on.
 
     Raises:
         BlockError: One of the user's own fails, gives another shape than it says, or no numbers.
@@ -174,7 +177,7 @@ def _after_a_step(
     """Train a network for a step.
 
     Returns:
-        Whether another with its state answers as it does, and its weights that no loss depends on.
+        Whether another with its state answers as it does, and its weights that no loss depended on.
     """
     step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
     with deterministic(0, torch.device("cpu")), record_built() as own:

@@ -113,6 +113,16 @@ def test_words_that_set_a_whole_and_a_part_of_it_contradict_one_another(
         )
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_block_may_be_chosen_and_one_of_its_settings_fixed(order: int) -> None:
+    stem = "space.architecture.paths.0.stem"
+    words = [f"{stem}=conv", f"{stem}.conv.width=16"][::order]
+    open_settings = resolve(["space=moe", *words]).space.parameters()
+    stems = {name for name in open_settings if ".paths.0.stem" in name}
+    assert any(".stride" in name for name in stems), stems
+    assert not any(".width" in name or ".patch" in name for name in stems), stems
+
+
 def test_of_one_key_twice_the_last_holds_and_a_preset_goes_with_its_settings() -> None:
     words = ["study=quick", "study.final=none", "study.finale=1", "study.final={seeds: 2}"]
     assert overrides.parse(words).dotted == {"study.final": {"seeds": 2}, "study.finale": 1}

@@ -12,6 +12,7 @@ from trees import CASME2_HEADER, images, workbook
 from mer_nas.data.checks.check import CheckReport, check_data
 from mer_nas.data.config import DataConfig, RecordedData, SyntheticData
 from mer_nas.data.preprocess import alignment
+from mer_nas.errors import ConfigError
 
 Call = Callable[..., Result]
 
@@ -60,6 +61,20 @@ def test_a_part_of_a_set_may_lack_what_a_map_of_ours_excludes(casme2: Path) -> N
     (told,) = [f for f in report.findings if f.kind == "an exclusion of no clip"]
     assert (told.severity, told.where) == ("warning", "data.labels=megc2019")
     assert told.text.startswith("casme2: no annotated clip is called 'sub05/EP09_05f'; known: ")
+
+
+def test_a_map_that_goes_with_no_clip_is_told_before_the_frames_are_looked_through(
+    casme2: Path, tmp_path: Path
+) -> None:
+    mine, seen = tmp_path / "mine.yaml", list[int]()
+    mine.write_text(
+        "emotions: {casme2: {good: [happiness], bad: [disgust]}}\n"
+        "exclude: {casme2: {sub99/EP01: it blinks}}\n"
+    )
+    tree = {"name": "a", "layouts": ["casme2"], "root": casme2, "labels": str(mine)}
+    with pytest.raises(ConfigError, match="no annotated clip is called 'sub99/EP01'"):
+        check_data(RecordedData.model_validate(tree), lambda done, of: seen.append(done))
+    assert seen == []
 
 
 def test_a_part_of_a_set_has_warnings_about_counts_and_no_errors(casme2: Path) -> None:

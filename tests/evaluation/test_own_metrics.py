@@ -4,9 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from sklearn.metrics import cohen_kappa_score
+
+from mer_nas.architectures import load_extensions
+from mer_nas.evaluation.own_metrics import try_metrics
+from mer_nas.report import SeedScores
+from mer_nas.study.reproduction import compared
 
 Call = Callable[..., Result]
 METRIC = """
@@ -105,6 +111,27 @@ def test_what_is_wrong_with_a_metric_is_said_with_its_line_before_anything_is_tr
         assert refused.stderr.startswith("mer-nas: "), refused.stderr
         assert message in refused.stderr
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("classes", range(2, 13))
+def test_a_metric_that_needs_an_answer_of_each_class_is_tried_on_such(
+    classes: int, with_metric: Callable[..., list[str]]
+) -> None:
+    with_metric(
+        "cohen_kappa_score(labels, probabilities.argmax(1))",
+        "float(1 / np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]).min())",
+    )
+    load_extensions([Path("kappa.py")], trust=True)
+    try_metrics([Path("kappa.py")], classes)
+
+
+def test_a_metric_that_one_seed_lacks_is_not_held_against_the_report() -> None:
+    made = SeedScores.of(np.eye(2, dtype=int), repetition=0, own={"kappa": 1.0, "other": 2.0})
+    lost = made.model_copy(update={"repetition": 1, "own": {"other": 3.0}})
+    for then, now in (([made, lost], [made, made]), ([made, made], [made, lost])):
+        names = {number.name for number in compared._metrics(then, now)}
+        assert {"other, seed 1", "other, seed 2", "other, mean"} <= names
+        assert not any("kappa" in name for name in names)
 
 
 def test_two_metrics_of_one_name_are_refused_with_both_lines(

@@ -50,6 +50,14 @@ def test_where_everybody_is_told_wrong_it_is_the_exact_one_of_no_success(metric:
     assert found.high == pytest.approx(exact.high)
 
 
+def test_where_every_subject_is_half_right_the_next_may_be_better_or_worse() -> None:
+    """Of 5 subjects alike, all were so: by the exact interval of 5 successes of 5."""
+    always_first = np.tile([[3, 0], [3, 0]], (1, 5, 1, 1))
+    found, unseen = estimate(always_first), 1 - binomtest(5, 5).proportion_ci(0.95, "exact").low
+    assert found.value == pytest.approx(1 / 3)
+    assert (found.low, found.high) == (0.0, pytest.approx(1 / 3 + unseen))
+
+
 def test_repetitions_are_averaged_and_an_optimism_is_taken_off_all_three() -> None:
     counts = np.concatenate([of_shares([0.5, 0.6, 0.7]), of_shares([0.7, 0.8, 0.9])])
     found, less = estimate(counts), estimate(counts, less=0.05)

@@ -128,11 +128,12 @@ def check_data(
         for one in sets
         for finding in one.findings
     ]
+    unmet = {one.layout.name: never_met(one, labels) for one in sets}  # before hours of frames
     records = [record for one in sets for record in one.records]
     findings += _frames(records, config.pipeline, progress)
     for one in sets:
         findings += [f for f in one.without_class(labels) if f.kind in UNKNOWN]
-        findings += never_met(one, labels)
+        findings += unmet[one.layout.name]
     counts = [count for one in sets for count in _counts(one, labels)]
     if len(sets) == len(layouts):
         findings += _unfit(classified(config, sets), folds, seed)

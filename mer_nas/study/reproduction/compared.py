@@ -128,7 +128,7 @@ def _metrics(then: Sequence[Config], now: Sequence[Config], of: str = "") -> Ite
         if all(type(value) is float for value in (*old, *new)):
             yield from _metric(of + NAMES.get(field, field.replace("_", " ")), old, new)
     told = [[s.own for s in scores if isinstance(s, SeedScores)] for scores in (then, now)]
-    for name in [name for name in (told[0] or [{}])[0] if all(name in own for own in told[1])]:
+    for name in [n for n in (told[0] or [{}])[0] if all(n in own for own in chain(*told))]:
         yield from _metric(name, *([own[name] for own in each] for each in told))
 
 
