@@ -108,11 +108,11 @@ def ahead(lead: float, low: float, high: float) -> str:
 def metric(value: float) -> str:
     """Return a number with the unit of its size.
 
-    >>> metric(318_463), metric(2e7), metric(0.003), metric(5)
-    ('318 k', '20 M', '0.003', '5')
+    >>> metric(318_463), metric(2e7), metric(999_600), metric(0.003), metric(5)
+    ('318 k', '20 M', '1 M', '0.003', '5')
     """
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size:
             return f"{value / size:.3g} {unit}"
     return f"{value:.4g}"
 

@@ -78,6 +78,8 @@ def _worth(report: Report) -> list[str]:
             f"          {ahead(lead.value, lead.low, lead.high)} against "
             f"{other.label} ({other.origin}), p = {other.adjusted:.2g} ({of})"
         )
+    if study.comparisons:
+        lines.append(f"          {study.flattered}")
     return lines
 
 

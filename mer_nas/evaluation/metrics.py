@@ -59,14 +59,17 @@ class Scores(Config):
     @classmethod
     def of(cls, confusion: Counts, **more: Any) -> Self:
         """Return the scores of one confusion (K, K), with what a subclass knows besides."""
-        return cls(
-            uf1=float(uf1(confusion)),
-            uar=float(uar(confusion)),
-            accuracy=float(accuracy(confusion)),
-            weighted_f1=float(weighted_f1(confusion)),
-            confusion=confusion.tolist(),
-            **more,
-        )
+        return cls(**cls.metrics(confusion), confusion=confusion.tolist(), **more)
+
+    @classmethod
+    def metrics(cls, confusion: Counts) -> dict[str, float]:
+        """Return the scores of one confusion (K, K) by their fields."""
+        return {
+            "uf1": float(uf1(confusion)),
+            "uar": float(uar(confusion)),
+            "accuracy": float(accuracy(confusion)),
+            "weighted_f1": float(weighted_f1(confusion)),
+        }
 
 
 def confusion_of(labels: Labels, predicted: Labels, classes: int) -> Counts:

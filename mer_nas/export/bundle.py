@@ -35,6 +35,7 @@ from mer_nas.export.onnx import (
 )
 from mer_nas.export.origin import Provenance
 from mer_nas.space import SearchSpace
+from mer_nas.training.fit import pick_device
 from mer_nas.vetting.own import own_networks
 
 CARD = "card.md"
@@ -108,7 +109,8 @@ def _exported(
         write_onnx(network, names, examples, _notes(clips, facts), new / GRAPH)
         difference = check_onnx(network, names, examples, new / GRAPH)
         _write_weights(network.network, new / WEIGHTS)
-        took = clock_network(network, [torch.from_numpy(seen[:1]) for seen in examples])
+        device = pick_device(members[0].candidate.trainer.device)  # its trials were timed there
+        took = clock_network(network, [torch.from_numpy(seen[:1]) for seen in examples], device)
         copied = copy_files(extensions, new)
         held = copied | {name: files.digest(new / name) for name in (GRAPH, WEIGHTS)}
         described = _describe(members, clips, shared, facts, held, took)

@@ -25,12 +25,14 @@ def _seconds(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    """Write a share; little is not nothing.
+    """Write a share; little is not nothing, and nearly all is not all.
 
-    >>> _percent(0.184), _percent(0.001), _percent(0)
-    ('18 %', '< 1 %', '0 %')
+    >>> _percent(0.184), _percent(0.001), _percent(0), _percent(0.998)
+    ('18 %', '< 1 %', '0 %', '> 99 %')
     """
-    return "< 1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
+    if 0 < value <= 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
 FORMATS: dict[str, Callable[[float], str]] = {
@@ -43,6 +45,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "metric": metric,
     "ms": lambda value: f"{value:.1f} ms",
     "seconds": _seconds,
+    "p": lambda value: f"{value:.2g}",
     "tiny": lambda value: f"{value:.1e}",
 }
 """By the name that templates know them by."""

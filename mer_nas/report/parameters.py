@@ -70,7 +70,7 @@ class Axis(Config):
 
 
 class ImportantParameter(Config):
-    """A parameter of the search and how much of the score's variation it explains."""
+    """A parameter of the search and how far the best trials differ in it from all (PED-ANOVA)."""
 
     parameter: str
     importance: NonNegativeFloat

@@ -22,9 +22,21 @@ ALL_SCORES = (*METRICS, "weighted_f1", "fold_f1")
 
 
 class DatasetScores(Scores):
-    """Scores on the clips of one data set, out of the predictions on all of them."""
+    """Scores on the clips of one data set, out of the predictions on all of them.
+
+    UF1 and UAR are means over the classes of which the set has clips: no answer could earn it
+    anything for another.
+    """
 
     name: str
+
+    @classmethod
+    def metrics(cls, confusion: Counts) -> dict[str, float]:
+        """Return the scores of one confusion (K, K), over the classes that are in the set."""
+        there = max(1, int(confusion.any(1).sum()))
+        every = super().metrics(confusion)
+        means = {name: every[name] * len(confusion) / there for name in ("uf1", "uar")}
+        return every | {name: min(1.0, mean) for name, mean in means.items()}
 
 
 class SeedScores(Scores):

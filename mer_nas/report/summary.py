@@ -309,6 +309,18 @@ class StudySummary(Config):
             return self.ensemble
         return self.best
 
+    @property
+    def flattered(self) -> str:
+        """What the comparisons of what was chosen leave out, in a sentence."""
+        who = "the ensemble" if isinstance(self.handed_over, EnsembleSummary) else "the winner"
+        found = self.selection
+        least = "at least " if found is not None and found.caveat else ""
+        by = f" by {least}{found.optimism:.3f} UF1 in the search" if found is not None else ""
+        return (
+            f"its choice on these subjects flatters {who}{by}; differences, intervals and p are "
+            "not corrected for that"
+        )
+
     def best_in(self, stage: Literal["final", "search"]) -> tuple[SeedScores, ...]:
         """Return the scores of the best candidate alone in a stage; empty where it has none."""
         best = self.best

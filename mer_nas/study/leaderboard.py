@@ -25,7 +25,7 @@ from mer_nas.report import CandidateSummary, SeedScores, read_document
 from mer_nas.search.pace import Pace
 from mer_nas.study.evaluate import FILE as EVALUATION
 from mer_nas.study.evaluate import read_evaluation
-from mer_nas.wording import brief
+from mer_nas.wording import brief, some
 
 FILE: Final = "leaderboard.json"
 SCHEMA: Final = "mer-nas leaderboard 1"
@@ -61,6 +61,7 @@ class Leaderboard(Config):
     data: str
     """Name of the clips."""
     protocol: str
+    """As `folds_of` says it."""
     seeds: PositiveInt
     hours: PositiveFloat
     """The most that a row may take."""
@@ -96,11 +97,27 @@ def find_leaderboard(word: str) -> Path | None:
 
 
 def measured_rows(folder: Path) -> Iterator[tuple[Entry, tuple[SeedScores, ...]]]:
-    """Yield the rows that are measured, each with its scores a seed."""
+    """Yield the rows that are measured, each with its scores a seed.
+
+    Raises:
+        StudyError: One holds none under the protocol of the leaderboard.
+    """
     board = read_leaderboard(folder)
     for entry in board.entries:
-        if (file := folder / entry.name / EVALUATION).is_file():
-            yield entry, next(iter(read_evaluation(file).protocols.values()))
+        if is_measured(folder, entry):
+            file = folder / entry.name / EVALUATION
+            found = read_evaluation(file).protocols
+            if board.protocol not in found:
+                raise StudyError(
+                    f"{file}: a row under {board.protocol} would be right, and not "
+                    f"{some(found)}; delete it, and it is measured anew"
+                )
+            yield entry, found[board.protocol]
+
+
+def is_measured(folder: Path, entry: Entry) -> bool:
+    """Return whether a row has its scores; an interrupted one may have a folder without."""
+    return (folder / entry.name / EVALUATION).is_file()
 
 
 def ranked(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from mer_nas.data.needs import Needs
 from mer_nas.errors import ConfigError, TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.files import ensure_folder, write
+from mer_nas.report import DataSummary
 from mer_nas.search.alternatives import Draft, predicted_seconds
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.pace import Pace
@@ -28,8 +29,8 @@ from mer_nas.search.probes import measured_pace
 from mer_nas.settings import Settings
 from mer_nas.space import Point, Reference
 from mer_nas.study.evaluate import FILE as EVALUATION
-from mer_nas.study.evaluate import Evaluated, measured, read_evaluation
-from mer_nas.study.leaderboard import FILE, OWN, Entry, Leaderboard, read_leaderboard
+from mer_nas.study.evaluate import Evaluated, folds_of, measured, read_evaluation
+from mer_nas.study.leaderboard import FILE, OWN, Entry, Leaderboard, is_measured, read_leaderboard
 from mer_nas.study.leaderboard_table import write_table
 from mer_nas.study.predictions import write_predictions
 from mer_nas.wording import duration
@@ -121,18 +122,19 @@ def measure_leaderboard(
     by_name = {each.name: each for each in named}
     board = Leaderboard(
         data=clips.name,
-        protocol=protocol.name,
+        protocol=folds_of(protocol.name, study.seed),
         seeds=seeds,
         hours=hours,
         pace=pace,
         command=command,
         entries=tuple(order),
     )
+    _refuse_another(folder, board, clips)
     if planned:
         return board
     ensure_folder(folder)
     for entry in order:
-        if not entry.why and not (folder / entry.name / EVALUATION).is_file():
+        if not entry.why and not is_measured(folder, entry):
             on_event(Note(f"{entry.name}: about {duration(3600 * entry.hours)}"))
             try:
                 _keep(by_name[entry.name].measured(seeds, on_event), folder / entry.name)
@@ -143,6 +145,36 @@ def measure_leaderboard(
         write(folder / FILE, board.model_dump_json(indent=1, by_alias=True) + "\n")
         write_table(board, folder)
     return board
+
+
+def _refuse_another(folder: Path, board: Leaderboard, clips: ClipSet) -> None:
+    """Refuse to go on with a leaderboard that has rows of other clips, folds, seeds or recipes.
+
+    Raises:
+        ConfigError: It has; the message says which.
+    """
+    if not (folder / FILE).is_file():
+        return
+    kept = read_leaderboard(folder)
+    measured = {entry.name: entry for entry in kept.entries if is_measured(folder, entry)}
+    if not measured:
+        return
+    for what in ("data", "protocol", "seeds"):
+        then, now = getattr(kept, what), getattr(board, what)
+        if then != now:
+            raise ConfigError(f"{folder}: its rows are of {what} {then}, not {now}; {_ANOTHER}")
+    file = folder / next(iter(measured)) / EVALUATION
+    if read_evaluation(file).data.subjects != DataSummary.of(clips).subjects:
+        raise ConfigError(f"{folder}: its rows are of other clips of {kept.data}; {_ANOTHER}")
+    for entry in board.entries:
+        if entry.name in measured and measured[entry.name].key != entry.key:
+            raise ConfigError(
+                f"{folder}: {entry.name} was measured by another recipe; {_ANOTHER}, or measuring "
+                "it anew, once its folder is deleted"
+            )
+
+
+_ANOTHER = "a leaderboard in another folder would be right"
 
 
 def _all_named(spaces: Sequence[Settings]) -> list[_Named]:
@@ -200,11 +232,23 @@ def _pace(folder: Path, named: Sequence[_Named], drafts: Sequence[Draft], classe
 
 
 def _keep(found: Evaluated, row: Path) -> None:
-    """Make a row of an evaluation, without what only this machine knows of the clips."""
+    """Make a row of an evaluation: its protocol, and nothing of where the clips lie."""
     whole = read_evaluation(found.folder / EVALUATION)
-    settings = {key: value for key, value in whole.data_settings.items() if key not in PLACES}
-    kept = whole.model_copy(update={"name": row.name, "data_settings": settings})
+    seeds, folds = len(found.scores), folds_of(found.protocol, found.seed)
+    kept = whole.model_copy(
+        update={
+            "name": row.name,
+            "data_settings": {k: v for k, v in whole.data_settings.items() if k not in PLACES},
+            "protocols": {folds: whole.protocols[folds][:seeds]},
+        }
+    )
     row.mkdir(parents=True, exist_ok=True)
     ledger, file = found.folder / "ledger.jsonl", row / "predictions.parquet"
-    write_predictions(ledger, whole.data.classes, file, whole.code_version)
+    asked = (found.protocol, found.seed, whole.code_version)
+    write_predictions(
+        ledger,
+        whole.data.classes,
+        file,
+        lambda fold: (fold.protocol, fold.seed, fold.code) == asked and fold.repetition < seeds,
+    )
     write(row / EVALUATION, kept.model_dump_json(by_alias=True) + "\n")

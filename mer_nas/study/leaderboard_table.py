@@ -8,7 +8,7 @@ from pathlib import Path
 from mer_nas.files import write
 from mer_nas.report.literature import EPOCHS, claim_of
 from mer_nas.study.compare import ComparedCandidate, compare_candidates
-from mer_nas.study.leaderboard import Entry, Leaderboard, ranked
+from mer_nas.study.leaderboard import Entry, Leaderboard, is_measured, ranked
 from mer_nas.wording import ahead, count, interval
 
 TABLE = "README.md"
@@ -25,7 +25,7 @@ def write_table(board: Leaderboard, folder: Path) -> None:
 
 
 def _page(board: Leaderboard, folder: Path) -> Iterator[str]:
-    done = [entry for entry in board.entries if (folder / entry.name).is_dir()]
+    done = [entry for entry in board.entries if is_measured(folder, entry)]
     yield from ("# Named networks under one protocol", "")
     yield (
         f"{board.data}, {board.protocol}, {count(board.seeds, 'seed')}, the last epoch of each "

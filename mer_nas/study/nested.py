@@ -27,7 +27,7 @@ from typing import NamedTuple
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
 from mer_nas.evaluation.evaluator import Evaluator
-from mer_nas.evaluation.results import FoldResult
+from mer_nas.evaluation.results import FoldResult, pool
 from mer_nas.report import NestedEstimate, OuterGroup
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
@@ -192,9 +192,9 @@ def _together(chosen: Trial | Ensemble, answers: Sequence[FoldResult | None]) ->
 
 
 def _chosen_by(inner: StudyState, chosen: Trial | Ensemble) -> float:
-    """Return the UF1 by which something was chosen: of the final stage where there was one."""
+    """Return the UF1 by which something was chosen: of an ensemble always that of the search."""
     if isinstance(chosen, Ensemble):
-        return statistics.fmean(score.uf1 for score in inner.ensemble_scores(chosen)[1])
+        return pool(inner.ensemble_results(chosen, inner.origin.search)).uf1
     for entry, scores in inner.finalists:
         if entry.number == chosen.number:
             return statistics.fmean(score.uf1 for score in scores)

@@ -7,13 +7,14 @@ digit of the probabilities, which have single precision in the copy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mer_nas.errors import StudyError
+from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import naming
 from mer_nas.search.ledger import read
 
@@ -32,8 +33,12 @@ _OF_CLIP = {
 }
 
 
+def _every(_: FoldResult) -> bool:
+    return True
+
+
 def write_predictions(
-    ledger: Path, classes: Sequence[str], file: Path, code: str | None = None
+    ledger: Path, classes: Sequence[str], file: Path, wanted: Callable[[FoldResult], bool] = _every
 ) -> bool:
     """Bring `file` up to the ledger; return whether there was anything to do.
 
@@ -41,7 +46,7 @@ def write_predictions(
         ledger: Where the predictions are kept.
         classes: Names of the classes; the column of a probability is called after its class.
         file: What is replaced, in one step.
-        code: Version of the code whose folds are wanted; None: all that the ledger holds.
+        wanted: Which folds are copied; by default all that the ledger holds.
 
     Raises:
         StudyError: The ledger is damaged.
@@ -51,7 +56,7 @@ def write_predictions(
     size = ledger.stat().st_size
     if _made_from(file) == size:
         return False
-    table = _table(ledger, classes, code).replace_schema_metadata({_BYTES: str(size).encode()})
+    table = _table(ledger, classes, wanted).replace_schema_metadata({_BYTES: str(size).encode()})
     part = file.with_name(f".{file.name}.part")
     with naming(file):
         try:
@@ -75,10 +80,12 @@ def _made_from(file: Path) -> int | None:
         return None
 
 
-def _table(ledger: Path, classes: Sequence[str], code: str | None) -> pyarrow.Table:
+def _table(
+    ledger: Path, classes: Sequence[str], wanted: Callable[[FoldResult], bool]
+) -> pyarrow.Table:
     import pyarrow
 
-    results = [result for result in read(ledger) if code in (None, result.code)]
+    results = list(filter(wanted, read(ledger)))
     columns = {
         name: _column([getattr(result, name) for result in results for _ in result.clips])
         for name in _OF_FOLD

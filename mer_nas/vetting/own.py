@@ -177,7 +177,7 @@ def _after_a_step(
     """Train a network for a step.
 
     Returns:
-        Whether another with its state answers as it does, and its weights that no loss depended on.
+        Whether another with its state answers alike, and its weights that no loss depended on.
     """
     step = trainer.model_copy(update={"epochs": None, "steps": 1, "batch": _CLIPS})
     with deterministic(0, torch.device("cpu")), record_built() as own:

@@ -130,7 +130,7 @@ class Slow(Saying):
 
 def test_an_ensemble_takes_as_long_as_all_its_members() -> None:
     slow = EnsembleNetwork([Slow(1.0, 0.0), Slow(0.0, 1.0)], [0.5, 0.5], [ALL, ALL])
-    assert 40 <= clock_network(slow, [CLIP]) < 10_000
+    assert 40 <= clock_network(slow, [CLIP], torch.device("cpu")) < 10_000
 
 
 def path(**more: Any) -> dict[str, Any]:

@@ -1,8 +1,14 @@
 """Subjects, data sets, slots and parallel coordinates of a study that can be counted by hand."""
 
-import pytest
+import re
 
-from mer_nas.report import StudySummary, build_report
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, recall_score
+
+from mer_nas.evaluation.metrics import confusion_of
+from mer_nas.report import DatasetScores, StudySummary, build_report
+from mer_nas.report.charts.learning_curve import hindsight_chart
 from mer_nas.report.parameters import Axis
 
 
@@ -28,6 +34,28 @@ def test_each_data_set_has_its_own_clips_confusion_and_scores(two_sets: StudySum
     assert samm.accuracy.mean == pytest.approx((6 + 5) / 14)
     assert smic.confusion is not None
     assert smic.confusion.shares[1] == (1, 0, 0)
+
+
+def test_a_data_set_is_scored_by_the_classes_that_it_has() -> None:
+    right = DatasetScores.of(np.diag([3, 2, 0]), name="b")
+    assert (right.uf1, right.uar, right.accuracy) == (1, 1, 1)
+    labels, predicted = [0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 2]
+    mixed = DatasetScores.of(confusion_of(labels, predicted, 3), name="b")
+    there = {"labels": [0, 1], "average": "macro"}
+    assert mixed.uf1 == pytest.approx(f1_score(labels, predicted, **there))
+    assert mixed.uar == pytest.approx(recall_score(labels, predicted, **there))
+
+
+def test_the_leaky_chart_ends_with_the_last_epoch_also_where_only_some_were_kept(
+    two_sets: StudySummary,
+) -> None:
+    first = two_sets.finalists[0]
+    assert first.learning is not None
+    losses = dict.fromkeys(("mean", "low", "high"), (0.5,) * 40)
+    long = first.model_copy(update={"learning": first.learning.model_copy(update=losses)})
+    report = build_report(two_sets.model_copy(update={"finalists": (long,)}))
+    ticks = map(int, re.findall(r">(\d+)</text>", hindsight_chart(report)))
+    assert 36 <= max(ticks) <= 40  # of 3 values, at 13, 27 and 40
 
 
 def test_a_study_of_one_data_set_has_no_matrix_beside_the_pooled_one(facts: StudySummary) -> None:

@@ -234,6 +234,50 @@ def test_where_nothing_is_known_of_the_optimism_the_page_says_why(
     assert "The selection bias is unknown: 2 subjects are too few. Selected on" in text
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_with_one_seed_the_final_stage_is_not_said_to_have_chosen(
+    facts: StudySummary, tmp_path: Path
+) -> None:
+    one = tuple(f.model_copy(update={"scores": f.scores[:1]}) for f in facts.finalists)
+    written = write_report(tmp_path, build_report(facts.model_copy(update={"finalists": one})))
+    text = " ".join("".join(Page(written.html.read_text(encoding="utf-8")).text).split())
+    assert "The best warm start, prog_s, reaches 0.7" in text
+    assert " under the same protocol: a difference of " in text
+    assert "by which the winner was chosen" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_trial_that_won_is_marked_whatever_the_final_stage_trained_it_with(
+    facts: StudySummary, tmp_path: Path
+) -> None:
+    retrained = tuple(f.model_copy(update={"key": "f" * 12}) for f in facts.finalists)
+    report = build_report(facts.model_copy(update={"finalists": retrained}))
+    (row,) = re.findall(
+        r'<tr class="winner"><td class="n">(.*?)</td>\s*<td>tpe',
+        write_report(tmp_path, report).html.read_text("utf-8"),
+    )
+    assert "27" in row
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_comparisons_say_that_the_winner_was_chosen_and_no_p_is_nothing(
+    facts: StudySummary, tmp_path: Path
+) -> None:
+    (other,) = facts.comparisons
+    sure = other.model_copy(update={"p": 0.00031, "adjusted": 0.00062})
+    written = write_report(
+        tmp_path, build_report(facts.model_copy(update={"comparisons": (sure,)}))
+    )
+    words = " ".join("".join(Page(written.html.read_text("utf-8")).text).split())
+    for said in (words, written.markdown.read_text("utf-8")):
+        assert "0.00031" in said
+        assert "0.00062" in said
+        assert (
+            "Its choice on these subjects flatters the winner by 0.042 UF1 in the search; "
+            "differences, intervals and p are not corrected for that."
+        ) in said
+
+
 def test_the_estimates_of_one_search_stand_side_by_side_with_what_they_cost(
     whole_two_sets: Written,
 ) -> None:

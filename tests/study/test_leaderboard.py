@@ -56,6 +56,34 @@ def test_every_named_network_is_measured_once_by_its_own_recipe_and_by_the_train
     assert [row["name"] for row in first] == ["evaluated:small", "board:seed-own"]
 
 
+def test_each_leaderboard_holds_its_own_protocol_and_goes_on_with_no_other(
+    words: list[str], call: Call
+) -> None:
+    groups = [word.replace("loso", "2").replace("board", "groups") for word in words]
+    Path("groups/seed-own").mkdir(parents=True)  # as an interruption leaves it
+    for command in (words, groups):
+        made = call(*command)
+        assert made.exit_code == 0, made.output
+    for folder, protocol in (("board", "LOSO"), ("groups", "2 subject groups, study.seed=0")):
+        table = Path(folder, "README.md").read_text()
+        assert f"faces, {protocol}, 1 seed, " in table
+        for name in ("seed-own", "seed-tiny"):
+            found = json.loads(Path(folder, name, "evaluation.json").read_text())["protocols"]
+            assert list(found) == [protocol]
+            assert f"| {found[protocol][0]['uf1']:.3f} | [" in table
+            said = parquet.read_table(Path(folder, name, "predictions.parquet")).to_pydict()
+            assert {*said["protocol"]} == {protocol.partition(",")[0]}
+    for word, message in (
+        ("study.folds=2", "its rows are of protocol LOSO, not 2 subject groups, study.seed=0; "),
+        ("seeds=2", "its rows are of seeds 1, not 2; "),
+        ("data.clips=40", "its rows are of other clips of faces; "),
+        ("trainer.epochs=2", "seed-own was measured by another recipe; "),
+    ):
+        refused = call(*words, word)
+        assert refused.exit_code == 2, refused.output
+        assert refused.stderr.splitlines()[-1].startswith(f"mer-nas: board: {message}")
+
+
 def test_a_row_that_takes_too_long_has_a_cost_and_no_score(words: list[str], call: Call) -> None:
     pace = "study.pace={per_operation: 1000, per_mac: 0, per_value: 0}"  # a step takes hours
     made = call(*words, pace)

@@ -176,7 +176,9 @@ def test_the_columns_may_hold_the_folds_of_one_version_of_the_code_alone(study: 
     with lines.open("ab") as stream:
         stream.write(JournalFormat.line(json.dumps(row).encode()))
     classes = [f"class {index}" for index in range(len(row["probabilities"][0]))]
-    assert write_predictions(lines, classes, file := study / "some.parquet", row["code"])
+    assert write_predictions(
+        lines, classes, file := study / "some.parquet", lambda fold: fold.code == row["code"]
+    )
     assert pyarrow.parquet.read_table(file)["clip"].to_pylist() == row["clips"]
 
 

@@ -31,16 +31,20 @@ def losses(report: Report) -> str:
 
 def hindsight_chart(report: Report) -> str:
     """Draw what the winner would have scored after each epoch; nothing where that is unknown."""
-    found = next((f.hindsight for f in report.study.ranked if f.rank == 1), None)
+    first = next((f for f in report.study.ranked if f.rank == 1), None)
+    found = first.hindsight if first is not None else None
 
     def draw(figure: Figure) -> None:
+        assert first is not None
         assert found is not None
         axes = figure.subplots()
-        epochs = range(1, len(found.course) + 1)
+        parts = len(found.course)
+        last = len(first.learning.mean) if first.learning else parts  # not all epochs may be kept
+        epochs = [part * last / parts for part in range(1, parts + 1)]
         axes.plot(epochs, found.course, color=GREY, linewidth=1.2, label="after each epoch, leaky")
-        axes.plot(len(found.course), found.last, "o", color=BLUE, label="last epoch, reported")
-        peak = max(range(len(found.course)), key=lambda index: found.course[index])
-        axes.plot(1 + peak, found.course[peak], "^", color=ORANGE, label="best, leaky", zorder=3)
+        axes.plot(last, found.last, "o", color=BLUE, label="last epoch, reported")
+        best = max(zip(epochs, found.course, strict=True), key=lambda point: point[1])
+        axes.plot(*best, "^", color=ORANGE, label="best, leaky", zorder=3)
         axes.set_ylabel("UF1 on held-out clips")
         _epochs(axes)
         legend(figure, axes)

@@ -288,7 +288,7 @@ def _scores(stored: SeedScores, data: DataSummary, folds: Scheme) -> SeedScores:
 
 def _metrics(counts: Counts, stored: Scores) -> Tree:
     """Return the scores of a confusion, as far as a report of that version holds them."""
-    found = dict(Scores.of(counts))
+    found: Tree = {**stored.metrics(counts), "confusion": Scores.of(counts).confusion}
     return found if stored.weighted_f1 is not None else found | {"weighted_f1": None}
 
 
