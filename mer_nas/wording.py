@@ -87,10 +87,10 @@ def signed(value: float) -> str:
     return text if float(text) else "0.000"
 
 
-def interval(low: float, high: float) -> str:
+def between(low: float, high: float) -> str:
     """Return where a score lies.
 
-    >>> interval(0.6684, 0.859)
+    >>> between(0.6684, 0.859)
     '[0.668, 0.859]'
     """
     return f"[{low:.3f}, {high:.3f}]"

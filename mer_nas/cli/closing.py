@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_nas.wording import ahead, count, interval, signed
+from mer_nas.wording import ahead, between, count, signed
 
 if TYPE_CHECKING:
     from mer_nas.report import (
@@ -92,11 +92,11 @@ def _headline(report: Report) -> list[str]:
     if found is None:
         return [f"headline  unknown: {study.selection_note}"] if study.selection_note else []
     at_least = "at least " if found.upper_bound else ""
-    worth = f"{found.uf1.value:.3f} {interval(found.uf1.low, found.uf1.high)} on new subjects"
+    worth = f"{found.uf1.value:.3f} {between(found.uf1.low, found.uf1.high)} on new subjects"
     if found.upper_bound:
         worth = (
             f"at most {found.uf1.value:.3f} on new subjects (interval of that bound "
-            f"{interval(found.uf1.low, found.uf1.high)})"
+            f"{between(found.uf1.low, found.uf1.high)})"
         )
     return [f"headline  UF1 {worth}: {found.mean:.3f} less {at_least}{found.optimism:.3f}"]
 
@@ -110,7 +110,7 @@ def _optimism(
     together = ensemble is not None and ensemble.handed_over
     what = "the ensemble" if together else "the best"
     corrected = ", ".join(
-        f"{name} {score.value:.3f} {interval(score.low, score.high)}"
+        f"{name} {score.value:.3f} {between(score.low, score.high)}"
         for name, score in (
             ("UF1", chosen.uf1),
             ("UAR", chosen.uar),
@@ -128,7 +128,7 @@ def _optimism(
             "          "
             + "; ".join(
                 f"{name} UF1 {worth.score:.3f}, corrected {worth.uf1.value:.3f} "
-                f"{interval(worth.uf1.low, worth.uf1.high)}"
+                f"{between(worth.uf1.low, worth.uf1.high)}"
                 for name, worth in either
             )
         )
@@ -141,7 +141,7 @@ def _nested(found: NestedEstimate | None, note: str) -> list[str]:
         return [f"nested    {note}"] if note else []
     uf1, groups = found.uf1, count(len(found.groups), "outer group")
     return [
-        f"nested    UF1 {uf1.value:.3f} {interval(uf1.low, uf1.high)} on {groups} that their "
+        f"nested    UF1 {uf1.value:.3f} {between(uf1.low, uf1.high)} on {groups} that their "
         f"searches never saw, {count(len(found.scores), 'seed')}",
         f"          inside, the same searches chose their winners at {found.inside:.3f}",
     ]

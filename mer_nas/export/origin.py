@@ -3,7 +3,7 @@
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mer_nas.config.base import Config, Tree
-from mer_nas.wording import count, interval
+from mer_nas.wording import between, count
 
 
 class ExpectedScore(Config):
@@ -37,15 +37,15 @@ class ExpectedScore(Config):
         """
         choice = "choosing among" if self.together else "the best of"
         trials = f"{choice} {count(self.candidates, 'complete trial')}"
-        between = interval(self.low, self.high)
+        within = between(self.low, self.high)
         if self.caveat:
             return (
                 f"UF1 at most {self.uf1:.3f} on new subjects: {self.mean:.3f} less at least "
                 f"{self.optimism:.3f} for {trials}; that bound has the interval "
-                f"{between}"
+                f"{within}"
             )
         return (
-            f"UF1 {self.uf1:.3f} {between} on new subjects: {self.mean:.3f} less "
+            f"UF1 {self.uf1:.3f} {within} on new subjects: {self.mean:.3f} less "
             f"{self.optimism:.3f} for {trials}"
         )
 

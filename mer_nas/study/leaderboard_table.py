@@ -9,7 +9,7 @@ from mer_nas.files import write
 from mer_nas.report.literature import EPOCHS, claim_of
 from mer_nas.study.compare import ComparedCandidate, compare_candidates
 from mer_nas.study.leaderboard import Entry, Leaderboard, is_measured, ranked
-from mer_nas.wording import ahead, count, interval
+from mer_nas.wording import ahead, between, count
 
 TABLE = "README.md"
 _HEAD = (
@@ -81,7 +81,7 @@ def _row(entry: Entry, row: ComparedCandidate) -> list[str]:
     return [
         *_facts(entry),
         f"{row.uf1.value:.3f}",
-        interval(row.uf1.low, row.uf1.high),
+        between(row.uf1.low, row.uf1.high),
         "-" if row.deviation is None else f"± {row.deviation:.3f}",
         f"{row.uar.value:.3f}",
         *against,

@@ -10,7 +10,7 @@ import click
 from mer_nas import api
 from mer_nas.cli.lines import say
 from mer_nas.cli.options import as_json
-from mer_nas.wording import count, interval, signed
+from mer_nas.wording import between, count, signed
 
 if TYPE_CHECKING:
     from mer_nas.study.compare import ComparedCandidate, ComparedCandidates
@@ -81,12 +81,12 @@ def _cells(row: ComparedCandidate) -> list[str]:
     against = ["", "", ""]
     if row.against is not None:
         lead = row.against.difference
-        between = f"[{signed(lead.low)}, {signed(lead.high)}]"
-        against = [signed(lead.value), between, f"{row.against.adjusted:.2g}"]
+        ends = f"[{signed(lead.low)}, {signed(lead.high)}]"
+        against = [signed(lead.value), ends, f"{row.against.adjusted:.2g}"]
     return [
         row.name,
         f"{row.uf1.value:.3f}",
-        interval(row.uf1.low, row.uf1.high),
+        between(row.uf1.low, row.uf1.high),
         f"{spread} ({row.seeds})",
         f"{row.uar.value:.3f}",
         f"{row.accuracy.value:.3f}",
