@@ -119,7 +119,12 @@ class Measurement:
     @property
     def left(self) -> Mapping[str, str]:
         """Why candidates got no further repetitions, by their key."""
-        return {each.candidate.key: each.left for each in self._repetitions if each.left}
+        whole = self._whole(1 + max(each.repetition for each in self._repetitions))
+        raced = whole if self._race is not None else {}
+        failed = [each.candidate.key for each in self._repetitions if each.failure and raced]
+        return {key: FAILED_SEED for key in failed if key not in {*whole, *self._stay}} | {
+            each.candidate.key: each.left for each in self._repetitions if each.left
+        }
 
     @property
     def failures(self) -> Mapping[str, str]:

@@ -269,14 +269,17 @@ def _written(
 
 
 def _keep(evaluation: _Evaluation, file: Path) -> None:
-    """Write an evaluation down, beside other protocols of the same clips and code."""
-    before: dict[str, tuple[SeedScores, ...]] = {}
+    """Write an evaluation down, beside other protocols and seeds of the same clips and code."""
+    found = dict(evaluation.protocols)
     if file.is_file():
         with contextlib.suppress(MerNasError):
             old = read_evaluation(file)
             if (old.data, old.code_version) == (evaluation.data, evaluation.code_version):
-                before = old.protocols
-    whole = evaluation.model_copy(update={"protocols": before | evaluation.protocols})
+                for name, scores in old.protocols.items():
+                    again = found.get(name, ())
+                    if scores[: len(again)] == again:
+                        found[name] = scores
+    whole = evaluation.model_copy(update={"protocols": found})
     write(file, whole.model_dump_json(indent=2, by_alias=True) + "\n")
 
 

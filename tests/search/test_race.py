@@ -196,7 +196,10 @@ def failing(*of: tuple[Sketch, int]) -> Failing:
     return found
 
 
-@pytest.mark.parametrize(("seed", "whole"), [(0, {GOOD.key: 3}), (1, {CLOSE.key: 1, GOOD.key: 3})])
+@pytest.mark.parametrize(
+    ("seed", "whole"),
+    [(0, {GOOD.key: 3}), (1, {CLOSE.key: 1, GOOD.key: 3}), (2, {CLOSE.key: 2, GOOD.key: 3})],
+)
 def test_who_fails_with_a_seed_gets_no_further_ones(
     tmp_path: Path, seed: int, whole: dict[str, int]
 ) -> None:

@@ -134,6 +134,17 @@ def test_a_leaderboard_is_of_no_single_network_and_of_clips_that_some_can_read(
     )
 
 
+def test_an_evaluation_with_fewer_seeds_leaves_those_of_before(
+    tiny: list[str], call: Call
+) -> None:
+    for seeds in (2, 1):
+        done = call("evaluate", *tiny, "point=seed", "study.folds=2", f"seeds={seeds}")
+        assert done.exit_code == 0, done.output
+    (file,) = Path("runs/evaluations").glob("*/evaluation.json")
+    (scores,) = json.loads(file.read_text())["protocols"].values()
+    assert [score["repetition"] for score in scores] == [0, 1]
+
+
 # The shipped one
 
 
