@@ -713,7 +713,7 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
         **settings: Groups (`space`, `trainer`, `data`, `study`, `ray`) and settings of the study
             (`trials=20`).
     """
-    from mer_nas.study.clips import load_clips
+    from mer_nas.study.clips import load_clips, refuse_undivided
     from mer_nas.study.folder import create, refuse_taken, tentative
     from mer_nas.study.notebook import in_notebook
     from mer_nas.study.run import run
@@ -721,6 +721,7 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
     on_event = in_notebook() if on_event is None else listening(on_event)
     resolved, words = _resolved(words, settings)
     refuse_taken(resolved.study)
+    refuse_undivided(resolved)
     clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, command_line("mer-nas", "search", *words), on_event)
     with tentative(folder):
@@ -788,12 +789,13 @@ def evaluate(
         ConfigError: The space is open and no point is named, or a reference does not fit the data.
         TrainingFailed: A fold cannot be trained; those that can are kept.
     """
-    from mer_nas.study.clips import load_clips
+    from mer_nas.study.clips import load_clips, refuse_undivided
     from mer_nas.study.evaluate import evaluate
 
     on_event = listening(on_event)
     words, point, seeds = _asked(words, point, seeds)
     resolved, _ = _resolved(words, settings, point=point, also=("point", "seeds"))
+    refuse_undivided(resolved, point)
     clips = load_clips(resolved, point, on_event)
     on_event(Note(clips.describe()))
     return evaluate(resolved, clips, point, seeds, on_event)

@@ -338,9 +338,9 @@ class RayConfig(Config):
     address: str | None = None
     """Address of a running Ray cluster; by default Ray starts on this machine."""
     workers: Annotated[int, Interval(ge=0, le=10_000)] | None = None
-    """Jobs at a time; by default one a CPU core, or where there are GPUs one for every 2 GiB of
-    theirs, at most four a GPU and one a core. 0: one fold after another in the process of the
-    command, without Ray."""
+    """Jobs at a time; by default one a CPU core that the process may use, or where there are GPUs
+    one for every 2 GiB of theirs, at most four a GPU and one a core. 0: one fold after
+    another in the process of the command, without Ray."""
     gpu: Share | None = None
     """Share of a GPU that a trial takes; by default the GPUs divided by the workers."""
     dashboard: bool = True
@@ -357,7 +357,7 @@ class RayConfig(Config):
 
     def alone(self) -> bool:
         """Whether one worker without a GPU is all that is asked for on this machine."""
-        if self.address is not None or self.gpu or (self.workers or os.cpu_count()) != 1:
+        if self.address is not None or self.gpu or (self.workers or cores_here()) != 1:
             return False
         import torch  # takes long to import
 
@@ -425,6 +425,13 @@ class RayConfig(Config):
         else:
             workers, gpu = self.workers or max(math.floor(cpus), 1), 0.0
         return Shares(workers, _floor(min(1.0, cpus / workers)), gpu)
+
+
+def cores_here() -> int:
+    """Return the number of cores that this process may use, which a job's may be few of."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def gpus_here() -> dict[str, float]:

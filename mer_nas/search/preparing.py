@@ -6,14 +6,13 @@ a clip a worker and no more.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mer_nas.data.records import Record
 from mer_nas.data.sources.recorded import Runner, Work, one_by_one
-from mer_nas.search.config import RayConfig
+from mer_nas.search.config import RayConfig, cores_here
 from mer_nas.search.events import Listener, Preparing, ignore
 from mer_nas.search.interrupts import interruptible
 from mer_nas.search.ray_runner import Cluster, cluster
@@ -31,7 +30,7 @@ def preparer(config: RayConfig, on_event: Listener = ignore) -> Runner:
     """
 
     def run(work: Work, records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
-        workers = config.workers if config.workers is not None else os.cpu_count() or 1
+        workers = config.workers if config.workers is not None else cores_here()
         many = len(records) > MAX_ALONE and workers > 1
         carry_out = _on_ray(config, work, records) if many else one_by_one(work, records)
         if records:

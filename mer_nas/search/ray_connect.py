@@ -21,6 +21,7 @@ from typing import Any
 from mer_nas import files
 from mer_nas.errors import StudyError, system_said
 from mer_nas.search import nodes
+from mer_nas.search.config import cores_here
 from mer_nas.search.events import Listener, Note, ignore
 from mer_nas.search.processes import end
 from mer_nas.search.ray_helpers import few_helpers
@@ -102,7 +103,7 @@ def _begin(dashboard: bool, place: Path, cpus: int | None, gpus: int | None) -> 
         return ray.init(
             address="local",
             job_config=_job(),
-            num_cpus=cpus,
+            num_cpus=cpus or cores_here(),
             num_gpus=gpus,
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",

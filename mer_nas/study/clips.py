@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mer_nas import data, systems
 from mer_nas.data.clips import ClipSet
+from mer_nas.data.config import RecordedData
 from mer_nas.data.needs import Needs
 from mer_nas.search.events import Listener, ignore
 from mer_nas.search.preparing import preparer
@@ -28,6 +29,17 @@ def load_clips(
     """
     run = preparer(settings.ray, on_event)
     return data.load(settings.data, _needs(settings, point), run)
+
+
+def refuse_undivided(settings: Settings, point: str | None = None) -> None:
+    """Refuse recordings that the study cannot divide, before they are prepared for hours.
+
+    Raises:
+        ConfigError: The data do not provide what is needed.
+        DataError: They are not what they should be, or cannot be divided.
+    """
+    if isinstance(settings.data, RecordedData):
+        settings.study.divided(list_clips(settings, point))
 
 
 def list_clips(settings: Settings, point: str | None = None) -> ClipSet:

@@ -180,7 +180,8 @@ def _under_one_protocol(candidates: Sequence[NamedCandidate]) -> list[Measured]:
     )
     raise StudyError(
         f"no protocol that all were measured under: {told}; the same study.folds or a final stage "
-        "(study.final.warm_starts for points) would be right"
+        "(study.final.warm_starts for points) would be right, or STUDY:rank1 instead of its "
+        "ensemble"
     )
 
 

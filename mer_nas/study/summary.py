@@ -340,7 +340,7 @@ def _next_steps(state: StudyState) -> tuple[NextStep, ...]:
     won = state.winner is not None
     steps = [
         *(onward if won and not (study.closed or state.emptied) else []),
-        *([(("mer-nas", *measure), "measure the winner again")] if won else []),
+        *([(("mer-nas", *measure), "measure the best candidate again")] if won else []),
         *([(look, "look at the trials (pip install optuna-dashboard)")] if look else []),
     ]
     if settings.data.kind == "synthetic":

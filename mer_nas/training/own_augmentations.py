@@ -39,7 +39,9 @@ def refuse_unknown(own: Mapping[str, float]) -> None:
         try:
             AUGMENTATIONS[name]
         except ConfigError as error:
-            raise ConfigError(f"trainer.augment.own: {error}") from None
+            raise ConfigError(
+                f"trainer.augment.own: {error}; the space's `extensions` name the file of one"
+            ) from None
 
 
 def augment_own(inputs: Inputs, own: Mapping[str, float], chance: torch.Generator) -> Inputs:

@@ -181,15 +181,29 @@ def test_clips_of_every_layout_become_tensors(tmp_path: Path, layout: str) -> No
     assert ("warnings: " in clips.describe()) == bool(odd)
 
 
-def test_the_command_writes_and_names_the_next_step(call: Call, here: Path) -> None:
-    result = call("data", "synthesize", "layout=smic", "out=set", "frames=3", "size=16")
-    assert result.stdout.splitlines() == [
-        "16 clips in set; next:",
-        "  mer-nas data check data=smic data.root=set data.pipeline.align=none",
-        "  mer-nas search data=smic data.root=set data.pipeline.align=none",
-    ], result.output
-    words = ("data=smic", "data.root=set", "data.pipeline.align=none")
-    assert call("data", "check", *words).exit_code == 0
+@pytest.mark.parametrize("layout", ["casme2", "samm", "smic", "casme_sq", "casme3"])
+def test_the_command_writes_and_names_next_steps_that_work(
+    layout: str, call: Call, here: Path
+) -> None:
+    result = call("data", "synthesize", f"layout={layout}", "out=set", "frames=3", "size=16")
+    words = f"data={layout} data.root=set data.pipeline.align=none study.folds=2"
+    said, *steps = result.stdout.splitlines()
+    assert said.endswith(" clips in set; next:"), result.output
+    assert steps == [f"  mer-nas data check {words}", f"  mer-nas search {words}"]
+    checked = call("data", "check", *words.split())
+    assert checked.exit_code == 0, checked.output
+
+
+def test_recordings_that_cannot_be_divided_are_told_before_they_are_prepared(
+    call: Call, tiny: list[str]
+) -> None:
+    synthesize(Synthesis(layout="samm", out=Path("set"), frames=3, size=16))
+    words = ["data=samm", "data.root=set", "data.pipeline.align=none", "study.folds=4"]
+    for verb in (["search"], ["evaluate", "point=seed"]):
+        refused = call(*verb, *tiny, *words, "data.cache=kept")
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith("mer-nas: samm: study.folds=4 asks for more groups")
+        assert not Path("kept").exists()
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

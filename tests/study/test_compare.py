@@ -479,7 +479,8 @@ def test_other_protocols_are_refused_and_all_named(one: Path, call: Call) -> Non
     assert refusal(call, "one", "two") == (
         "no protocol that all were measured under: one:trial 2: LOSO and 2 subject groups, "
         "study.seed=0; two:trial 2: 4 subject groups, study.seed=0; the same study.folds or a "
-        "final stage (study.final.warm_starts for points) would be right"
+        "final stage (study.final.warm_starts for points) would be right, or STUDY:rank1 instead "
+        "of its ensemble"
     )
 
 

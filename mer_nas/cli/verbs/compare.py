@@ -37,7 +37,7 @@ def verb(words: tuple[str, ...], as_json: bool, picture: Path | None) -> None:
 
     \b
     mer-nas compare runs/moe-synthetic-1 runs/hybrid-synthetic-1
-    mer-nas compare runs/moe-synthetic-1 prog_s dre_s --picture compare.svg
+    mer-nas compare runs/moe-synthetic-1:rank1 prog_s dre_s --picture compare.svg
     mer-nas compare mine leaderboard
     mer-nas compare runs/moe-synthetic-1:17 other/report.json --json
     mer-nas compare runs/moe-synthetic-1:ensemble runs/moe-synthetic-1:rank1

@@ -116,8 +116,10 @@ def synthesize(words: tuple[str, ...], quiet: bool) -> None:
     tree = {key: value(text, key) for key, text in read.plain.items()} | dict(read.dotted)
     with _bar("clips", quiet=quiet) as progress:
         clips = api.synthesize(progress, **tree)
-    # Drawn faces fill the picture, and no detector knows them.
-    named = (f"data={tree['layout']}", f"data.root={tree['out']}", "data.pipeline.align=none")
+    # Drawn faces fill the picture, and no detector knows them; a few clips make two groups.
+    named = [f"data={tree['layout']}", f"data.root={tree['out']}", "data.pipeline.align=none"]
+    if tree.get("counts") != "official":
+        named.append("study.folds=2")
     click.echo(f"{count(clips, 'clip')} in {tree['out']}; next:")
     click.echo(f"  {command_line('mer-nas', 'data', 'check', *named)}")
     click.echo(f"  {command_line('mer-nas', 'search', *named)}")

@@ -22,8 +22,9 @@ def verb(study: str, port: int) -> None:
 
     \b
     mer-nas watch runs/moe-synthetic-1
-    mer-nas watch runs/moe-synthetic-1 --port 8123    # then, on your own machine:
-    ssh -N -L 8123:127.0.0.1:8123 HOST                # and open the same address there
+    mer-nas watch runs/moe-synthetic-1 --port 8123
+    # then, on your own machine, where the same address is opened:
+    ssh -N -L 8123:127.0.0.1:8123 HOST
     """
     from mer_nas.search.interrupts import interruptible
 

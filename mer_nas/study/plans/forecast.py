@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from mer_nas.errors import Infeasible, StudyError
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.timing import BATCH, clock_step
 from mer_nas.search.alternatives import Draft, predicted_seconds
-from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig, gpus_here
+from mer_nas.search.config import FinalConfig, RayConfig, StudyConfig, cores_here, gpus_here
 from mer_nas.search.draws import KnownDraw
 from mer_nas.search.pace import Pace
 from mer_nas.search.probes import measured_pace
@@ -337,7 +336,7 @@ def workers_here(config: RayConfig) -> int:
     """Return how many workers would share this machine, without starting Ray."""
     if config.workers == 0:
         return 1
-    return config.share({"CPU": float(os.cpu_count() or 1), **gpus_here()}).workers
+    return config.share({"CPU": float(cores_here()), **gpus_here()}).workers
 
 
 def _points(proposer: Proposer) -> Iterator[Draft]:
