@@ -11,7 +11,7 @@ has ended from those that another program has.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field, TypeAdapter
 
 from mer_nas.config.base import parse_line
+from mer_nas.data.protocols import Protocol
 from mer_nas.search.events import Outcome
 from mer_nas.search.journal import Journal, JournalFormat
 
@@ -125,6 +126,21 @@ def outcome_of(trial: FrozenTrial) -> Outcome | None:
     """Return how a search has ended a trial; None where it has not, whatever the storage says."""
     outcome = cast(Outcome, trial.user_attrs.get("outcome"))
     return outcome if STATES.get(outcome) == trial.state else None
+
+
+def trained_folds(protocol: Protocol, state: str, steps: Mapping[int, float]) -> set[str]:
+    """Return the keys of the folds that a trial may have had until it ended.
+
+    A pruned one ended with the last block that its pruner was told of: what the ledger holds of
+    its other folds was measured for the final stage.
+
+    Args:
+        protocol: That of the search.
+        state: Of the trial, as Optuna calls it.
+        steps: What the pruner was told.
+    """
+    blocks = protocol.blocks[: max(steps)] if state == "PRUNED" and steps else protocol.blocks
+    return {protocol.folds[index].key for block in blocks for index in block}
 
 
 def drawn_by(trial: FrozenTrial | optuna.Trial) -> dict[str, Any]:

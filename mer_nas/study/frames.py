@@ -74,7 +74,7 @@ def ledger_frame(folder: Path) -> pd.DataFrame:
 def _trial(state: StudyState, trial: optuna.trial.FrozenTrial) -> Tree:
     known = trial.user_attrs
     key, complete = known.get("candidate", ""), known["outcome"] == "complete"
-    folds = state.under(state.origin.search, key)
+    folds = state.folds_of(trial)
     idle = known.get("idle", ())
     return {
         "number": trial.number,

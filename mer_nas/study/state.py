@@ -35,7 +35,7 @@ from mer_nas.search.ledger import FOLDS, HINDSIGHT, read
 from mer_nas.search.looking import copied
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
-from mer_nas.search.trials import outcome_of
+from mer_nas.search.trials import outcome_of, trained_folds
 from mer_nas.settings import Settings
 from mer_nas.statistics import EnsembleRule, OutOfFold
 from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
@@ -111,7 +111,7 @@ class StudyState:
             if "candidate" not in known or outcome == "duplicate":
                 yield Rejected(label, outcome, reason)
                 continue
-            done = len(self.under(self.origin.search, known["candidate"]))
+            done = len(self.folds_of(trial))
             value = trial.values[0] if outcome == "complete" else None
             yield Ended("search", str(trial.number), label, outcome, done, of, value, reason)
 
@@ -235,6 +235,12 @@ class StudyState:
         """Return what the ledger holds of a candidate under a protocol, in its order."""
         known = self.results.get((candidate, repetition), {})
         return [known[fold.key] for fold in protocol.folds if fold.key in known]
+
+    def folds_of(self, trial: FrozenTrial) -> Sequence[FoldResult]:
+        """Return the folds that a trial had: the rest of a pruned one is of the final stage."""
+        found = self.under(self.origin.search, trial.user_attrs.get("candidate", ""))
+        had = trained_folds(self.origin.search, trial.state.name, trial.intermediate_values)
+        return [result for result in found if result.fold in had]
 
     def scored(self, protocol: Protocol, candidate: str, repetition: int = 0) -> SeedScores | None:
         """Return the pooled scores of a candidate, or none while a fold is missing."""

@@ -144,7 +144,7 @@ def _trial(state: StudyState, trial: FrozenTrial) -> TrialSummary:
         **_published(state, known.get("point")),
         **{name: known.get(name) for name in ("parameters", "deployed", "macs")},
         **_times(state, key),
-        seconds=_seconds(state.under(state.origin.search, key)),
+        seconds=_seconds(state.folds_of(trial)),
         key=key,
         origin=state.origin_of(trial),
         warm_start="point" in known,
@@ -284,14 +284,13 @@ def _times(state: StudyState, candidate: str) -> Tree:
 def _compute(state: StudyState) -> ComputeSummary:
     shape, past = state.origin.search, sessions(state.folder)
     counted = [t for t in state.trials if t.user_attrs["outcome"] in {"complete", "pruned"}]
-    run = sum(len(state.under(shape, t.user_attrs["candidate"])) for t in counted)
+    run = sum(len(state.folds_of(trial)) for trial in counted)
     possible = len(counted) * len(shape.folds)
-    searched = {(t.user_attrs["candidate"], 0) for t in state.trials if "tree" in t.user_attrs}
-    search = {fold.key for fold in shape.folds}
+    searched = {result.key for trial in state.trials for result in state.folds_of(trial)}
     parts: dict[bool, list[FoldResult]] = {True: [], False: []}
-    for job, by_fold in state.results.items():
+    for by_fold in state.results.values():
         for result in by_fold.values():
-            parts[job in searched and result.fold in search].append(result)
+            parts[result.key in searched].append(result)
     all_results = [*parts[True], *parts[False]]
     final = parts[False] or all_results  # the search may have trained all that it asks for
     return ComputeSummary(

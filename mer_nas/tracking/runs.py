@@ -6,7 +6,7 @@ runs as well as years later.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mer_nas.evaluation.results import FoldResult
 from mer_nas.files import digest
 from mer_nas.search.events import Outcome
 from mer_nas.search.ledger import FOLDS
-from mer_nas.search.trials import TRIALS, KeptTrial
+from mer_nas.search.trials import TRIALS, KeptTrial, trained_folds
 
 Value = str | int | float | bool
 
@@ -94,7 +94,9 @@ class _Candidate:
     folds: list[Mapping[str, float]] = field(default_factory=list)
     losses: list[Sequence[float]] = field(default_factory=list)
     run: TrackedRun | None = None
-    """Whose folds they are; none while no trial of this candidate has begun."""
+    """Whose folds they are; none while no trial of this candidate runs."""
+    had: Collection[str] | None = None
+    """Keys of the folds that its pruned trial had; None: it has not been pruned."""
 
     def add(self, result: FoldResult) -> None:
         classes = len(result.probabilities[0])
@@ -155,6 +157,10 @@ class StudyRuns:
         found: list[News] = []
         for entry in entries:
             found += self._begin(entry)
+        for entry in entries:  # before the folds: a ledger that is read later holds more of them
+            if entry.state == "PRUNED" and entry.number in self._keys:
+                had = trained_folds(self.search, entry.state, entry.steps)
+                self._candidates[self._keys[entry.number]].had = had
         keys = {fold.key for fold in self.search.folds}
         for result in results:
             known = (result.seed, result.data, result.code) == self.belongs
@@ -195,6 +201,8 @@ class StudyRuns:
 
     def _advance(self, result: FoldResult) -> Iterator[News]:
         candidate = self._candidates.setdefault(result.candidate, _Candidate())
+        if candidate.had is not None and result.fold not in candidate.had:
+            return
         candidate.add(result)
         if candidate.run is not None:
             done = len(candidate.folds)
@@ -206,8 +214,10 @@ class StudyRuns:
             return
         outcome, reason = entry.attributes["outcome"], entry.attributes.get("reason", "")
         value = entry.values[0] if outcome == "complete" and entry.values else None
-        losses = self._candidates[self._keys[entry.number]].curve
-        yield RunEnded(run, outcome, reason, value, losses)
+        candidate = self._candidates[self._keys[entry.number]]
+        if candidate.run is run:  # not of a later trial of the same candidate
+            candidate.run = None
+        yield RunEnded(run, outcome, reason, value, candidate.curve)
 
 
 def _settings(entry: KeptTrial) -> dict[str, Value]:

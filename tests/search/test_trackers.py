@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from conftest import Heard
-from scripted import ScriptedEvaluator, evaluator, history, search
+from optuna.trial import TrialState
+from scripted import ScriptedEvaluator, Sketch, evaluator, history, search
 
 from mer_nas.errors import StudyError
 from mer_nas.provenance import code_version
 from mer_nas.report import read_report
 from mer_nas.search import local
 from mer_nas.search.events import Ended, FoldDone, Note, SearchEnded
+from mer_nas.search.ledger import Ledger
 from mer_nas.search.lock import refuse_driven
 from mer_nas.tracking import StudyRuns, Tracking, adapters, track, tracking
 from mer_nas.tracking.runs import News, RunAdvanced, RunBegan, RunEnded
@@ -89,6 +91,28 @@ def test_what_is_told_while_a_search_runs_is_what_is_told_afterwards(tmp_path: P
         local.run(driver, scripted)
     assert live.news() == []
     assert told(found) == told(runs(tmp_path, scripted).news())
+
+
+def test_folds_that_the_final_stage_adds_to_a_pruned_trial_are_no_part_of_its_run(
+    tmp_path: Path, at_home: None, heard: Heard
+) -> None:
+    """As where the final stage has the folds and the recipe of the search."""
+    scripted = evaluator()
+    with Tracking(runs(tmp_path, scripted), ["tensorboard"], heard.append) as live:
+        with search(tmp_path, scripted, trials=TRIALS, on_event=live) as driver:
+            local.run(driver, scripted)
+            trials = driver.study.get_trials()
+        before = told(runs(tmp_path, scripted).news())
+        pruned = next(each.user_attrs for each in trials if each.state == TrialState.PRUNED)
+        with Ledger(tmp_path / "ledger.jsonl") as ledger:
+            done = {fold.fold for fold in ledger if fold.candidate == pruned["candidate"]}
+            rest = [n for n, f in enumerate(scripted.protocol.folds) if f.key not in done]
+            for result in scripted.folds(Sketch.parse(pruned["tree"], ""), rest):
+                ledger.append(result)
+        assert rest
+        live.catch_up()
+    assert live.notes == []
+    assert told(runs(tmp_path, scripted).news()) == before
 
 
 def test_tensorboard_reads_every_run_and_the_same_once_it_is_told_again(

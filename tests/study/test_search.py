@@ -4,6 +4,7 @@ import json
 import re
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from click.testing import Result
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 from mer_nas import api
+from mer_nas.search.ledger import Ledger
 from mer_nas.study.folder import StudyFolder
+from mer_nas.study.run import rewrite_report
 from mer_nas.study.state import StudyState
 
 if TYPE_CHECKING:
@@ -181,6 +184,26 @@ def test_every_trial_of_the_report_follows_from_the_ledger(searched: "Searched")
         assert len(folds) == 2
         assert trial["value"] == pytest.approx(uf1(folds), abs=1e-12)
         assert trial["clip_ms"] > 0
+
+
+def test_what_the_final_stage_measured_of_a_pruned_trial_is_not_counted_as_searched(
+    study: Path,
+) -> None:
+    folder = StudyFolder(study)
+    state = StudyState(folder, folder.origin())
+    first, key = state.trials[0], "of the fourth"
+    fourth = state.optuna.ask()
+    known = {**first.user_attrs, "candidate": key, "outcome": "pruned", "reason": "far behind"}
+    for name in known.keys() - {"point"}:
+        fourth.set_user_attr(name, known[name])
+    fourth.report(0.1, step=1)
+    state.optuna.tell(fourth, state=optuna.trial.TrialState.PRUNED)
+    with Ledger(folder.ledger) as folds:
+        for result in state.folds_of(first):
+            folds.append(replace(result, candidate=key))
+    assert api.load_study(study).trials_dataframe()["folds"].tolist() == [2, 2, 2, 1]
+    compute = rewrite_report(folder).study.compute
+    assert (compute.folds_run, compute.folds_possible) == (7, 8)
 
 
 def test_the_report_knows_what_the_point_is_and_what_the_finalists_cost(

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from mer_nas.config import presets
 from mer_nas.data.clips import ClipSet
 from mer_nas.errors import StudyError
-from mer_nas.evaluation.results import FoldResult
 from mer_nas.provenance import code_version
 from mer_nas.search.budget import COUNTED
 from mer_nas.search.events import Listener, ignore
@@ -162,13 +160,9 @@ def _trials_left(
 
 def _trial_seconds(state: StudyState) -> float | None:
     """Return what a trial took on one worker so far, pruned ones among them; none of nothing."""
-    found = [_folds(state, trial) for trial in state.trials]
+    found = [state.folds_of(trial) for trial in state.trials]
     spent = [sum(result.seconds for result in folds) for folds in found if folds]
     return statistics.fmean(spent) if spent else None
-
-
-def _folds(state: StudyState, trial: FrozenTrial) -> Sequence[FoldResult]:
-    return state.under(state.origin.search, trial.user_attrs.get("candidate", ""))
 
 
 def _said_of_search(
@@ -201,7 +195,8 @@ def _final_left(state: StudyState, *, over: bool) -> tuple[int, float | None]:
         paces = [
             pace
             for trial in state.trials
-            if _folds(state, trial) and (pace := seconds_per_clip(state, trial.number)) is not None
+            if state.folds_of(trial)
+            and (pace := seconds_per_clip(state, trial.number)) is not None
         ]
         return jobs, jobs * statistics.fmean(paces) * visits(protocol, trainer) if paces else None
     repetitions, seconds = 0, 0.0
