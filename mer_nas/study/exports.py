@@ -114,6 +114,9 @@ def _place(word: int | str) -> Place:
     return word
 
 
+_CIRCUMSTANCES = ("study", "command", "environment")
+"""What an export says of where it was made: a study renamed or copied keeps its exports."""
+
 Networks = dict[str, nn.Module]
 """As they are exported, by the key of their candidate; each is trained once."""
 
@@ -217,12 +220,11 @@ def _is_current(
         (member.label, weight, *member.candidate.dump().values())
         for member, weight in zip(exported.members, exported.weights, strict=True)
     ]
-    now = provenance_of(state, exported, clips)
-    return (held, found.fingerprint) == (
+    then, now = found.provenance, provenance_of(state, exported, clips)
+    return (held, found.fingerprint, then) == (
         wanted,
         clips.fingerprint,
-    ) and found.provenance.model_copy(update={"environment": {}}) == now.model_copy(
-        update={"environment": {}}
+        now.model_copy(update={name: getattr(then, name) for name in _CIRCUMSTANCES}),
     )
 
 

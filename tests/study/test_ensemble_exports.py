@@ -106,6 +106,15 @@ def test_what_is_exported_is_not_trained_again_and_what_is_spoiled_is(together: 
     assert notes(study.resume) == []
 
 
+def test_a_study_that_was_renamed_keeps_its_exports(together: Path) -> None:
+    moved = together.rename(together.with_name("renamed"))
+    assert notes(api.load_study(moved).resume) == []
+    facts = api.load_study(moved).report.study
+    assert facts.export is not None
+    assert facts.ensemble_export is not None
+    assert facts.export.folder == moved / "export" / "rank1"
+
+
 def test_a_winner_that_is_a_member_is_trained_once(together: Path) -> None:
     shutil.rmtree(together / "export")
     said = notes(api.load_study(together).resume)
