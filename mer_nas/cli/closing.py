@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _failures(report: Report) -> list[str]:
-    """Return what failed, a line a reason: trials, and repetitions of the final stage."""
+    """Return what failed, a line a reason: trials, repetitions of the final stage, exports."""
     study = report.study
     trials = Counter(trial.error for trial in study.trials if trial.outcome == "failed")
     final = Counter(study.final_failures.values())
@@ -31,6 +31,10 @@ def _failures(report: Report) -> list[str]:
     ]
     if study.final_failures and not study.finalists:
         lines.append("          so there is no finalist and no export, only the search's best")
+    lines += [
+        f"failed    export of the {what}: {reason}"
+        for what, reason in study.export_failures.items()
+    ]
     return lines
 
 

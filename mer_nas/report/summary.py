@@ -265,6 +265,8 @@ class StudySummary(Config):
     export: Exported | None = None
     """Of the winner."""
     ensemble_export: Exported | None = None
+    export_failures: dict[str, str] = Field(default_factory=dict)
+    """Why what was to be exported is not, by what it is: "winner" or "ensemble"."""
     looks: Attribution | None = None
     """None where the winner was not exported, or has neither experts nor progressive gates."""
     next_steps: tuple[NextStep, ...] = ()

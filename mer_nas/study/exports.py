@@ -74,7 +74,10 @@ def export(
     refuse_driven(folder.path)
     state = StudyState(folder, folder.origin())
     exported = exportable(state, clips, at, anew=anew)
-    return _export(state, at, exported, clips, on_event, {}).folder
+    made = _export(state, at, exported, clips, on_event, {})
+    if at in (1, ENSEMBLE):
+        state.note_export(exported, made)
+    return made.folder
 
 
 def exportable(

@@ -149,14 +149,15 @@ def _whole(
 
 def _exported(state: StudyState, clips: ClipSet, on_event: Listener) -> int:
     """Export winner and ensemble; return how many failed: the report is written in either case."""
-    failed, trained = 0, Networks()
+    failures, trained = dict[str, str](), Networks()
     for what, export in (("winner", export_winner), ("ensemble", export_ensemble)):
         try:
             export(state, clips, on_event, trained)
         except (ExportError, TrainingFailed) as error:
             on_event(Note(f"the {what} is not exported: {error}"))
-            failed += 1
-    return failed
+            failures[what] = str(error)
+    state.note("export_failures", failures)
+    return len(failures)
 
 
 def _trained(

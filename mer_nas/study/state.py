@@ -483,6 +483,13 @@ class StudyState:
         return dict(known) if self.settings.study.final is not None else {}
 
     @property
+    def export_failures(self) -> dict[str, str]:
+        """Why what was to be exported is not, by what it is: "winner" or "ensemble"."""
+        there = {"winner": self.export, "ensemble": self.ensemble_export}
+        known = dict(self.noted.get("export_failures", {}))
+        return {what: why for what, why in known.items() if there.get(what) is None}
+
+    @property
     def winner(self) -> Trial | None:
         """The best finalist; without a final stage the best complete trial; none without one."""
         ranked = [entry for entry, _ in self.finalists] or self.ranked()

@@ -106,6 +106,7 @@ def summary(state: StudyState) -> StudySummary:
         nested_note=nested_note,
         export=state.export,
         ensemble_export=state.ensemble_export,
+        export_failures=state.export_failures,
         looks=_looks(state),
         next_steps=_next_steps(state),
     )

@@ -16,6 +16,7 @@ from mer_nas.errors import ExportError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.export import EnsembleNetwork, Exported
 from mer_nas.export.manifest import read_manifest
+from mer_nas.report import read_report
 from mer_nas.study import exports
 
 Call = Callable[..., Result]
@@ -160,6 +161,34 @@ def test_an_export_that_fails_does_not_lose_the_other(
         lost == "rank1",
         lost == "ensemble",
     )
+
+
+def test_why_an_export_failed_is_told_in_every_form_of_the_report_until_there_is_one(
+    together: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> Exported:
+        raise ExportError("no such luck")
+
+    shutil.rmtree(together / "export")
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "export_networks", failing)
+        result = call("resume", str(together), "--quiet")
+    assert (result.exit_code, result.stderr) == (1, "")
+    for what in ("winner", "ensemble"):
+        assert f"\nfailed    export of the {what}: no such luck\n" in result.stdout
+        for name in ("report.md", "report.html"):
+            text = re.sub("<[^>]*>|[*]", "", (together / name).read_text())
+            assert f"The {what} is not exported. no such luck." in text
+
+    def failed() -> set[str]:
+        assert call("report", str(together)).exit_code == 0
+        return {*read_report(together / "report.json").study.export_failures}
+
+    assert failed() == {"winner", "ensemble"}
+    api.export(together)
+    assert failed() == {"ensemble"}
+    api.load_study(together).resume()
+    assert failed() == set()
 
 
 def test_what_no_file_can_hold_is_refused_before_anything_is_trained(
