@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from mer_nas import files
 from mer_nas.errors import StudyError
 from mer_nas.search.config import JOURNAL
-from mer_nas.search.storage import DATABASE, SQLITE, refuse_leads, sqlite_url
+from mer_nas.search.storage import DATABASE, SQLITE, refuse_leads, refuse_lost, sqlite_url
 
 _WAL = "-wal"
 """What ends the name of the file that holds the latest changes of a database."""
@@ -33,6 +33,7 @@ def copied(storage: str, folder: Path) -> str:
     Raises:
         StudyError: The storage is not there, or cannot be read.
     """
+    refuse_lost(storage)
     if storage.startswith(SQLITE):
         _copy_database(Path(make_url(storage).database or ""), folder / DATABASE)
         return sqlite_url(folder)

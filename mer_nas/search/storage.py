@@ -43,15 +43,17 @@ _shared: ContextVar[dict[str, optuna.storages.BaseStorage] | None] = ContextVar(
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
 """How a journal of SQLite ends that names a further file; see its format, section 3."""
 
+_REBUILT = (
+    "`mer-nas resume` then rebuilds it from trials.jsonl, or, for a study that has none, draws "
+    "its trials again"
+)
 _ADVICE = {
     "locked": "another program holds it (one that browses or copies it?); close that one",
     "full": "make room on that disk",
     "readonly": "it must be writable",
     "unable to open": "its folder must be there, and writable",
-    "malformed": "restore it from a copy, or delete it: `mer-nas resume` then rebuilds it from "
-    "trials.jsonl, or, for a study that has none, draws its trials again",
-    "not a database": "restore it from a copy, or delete it: `mer-nas resume` then rebuilds it "
-    "from trials.jsonl, or, for a study that has none, draws its trials again",
+    "malformed": f"restore it from a copy, or delete it: {_REBUILT}",
+    "not a database": f"restore it from a copy, or delete it: {_REBUILT}",
 }
 """What to do, by a word of what SQLite says."""
 
@@ -95,6 +97,39 @@ def sharing() -> Iterator[None]:
             close_storage(storage)
 
 
+def is_lost(storage: str) -> bool:
+    """Whether a storage is a file that is not there, or has nothing in it.
+
+    Args:
+        storage: Its URL or file.
+    """
+    file = Path(storage)
+    if storage.startswith(SQLITE):
+        url = make_url(storage)
+        if url.query:  # then it need not be the path of a file
+            return False
+        file = Path(url.database or "")
+    elif not storage.endswith(JOURNAL):
+        return False
+    try:
+        return not file.stat().st_size
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)  # of others, opening it says more
+
+
+def refuse_lost(storage: str) -> None:
+    """Refuse a storage that is lost: to open it would make an empty one in its place.
+
+    Raises:
+        StudyError: It is.
+    """
+    if is_lost(storage):
+        raise StudyError(
+            f"study.storage={storage}: the storage cannot be opened: its file is not there, or "
+            f"empty; restore it from a copy, or do without: {_REBUILT}"
+        )
+
+
 def open_study(
     storage: str, name: str, settings: StudyConfig | None = None
 ) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
@@ -112,6 +147,8 @@ def open_study(
         StudyError: The storage cannot be opened, or does not hold the study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if settings is None:
+        refuse_lost(storage)
     with _opening(storage):
         backend = _open_storage(storage)
         if settings is None:

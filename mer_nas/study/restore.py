@@ -16,7 +16,7 @@ from mer_nas.search.draws import KnownDraw
 from mer_nas.search.events import Listener, Note
 from mer_nas.search.ledger import read
 from mer_nas.search.proposals import Proposer
-from mer_nas.search.storage import close_storage, open_study
+from mer_nas.search.storage import close_storage, is_lost, open_study
 from mer_nas.search.trials import TRIALS, damage, drawn_by, restore
 from mer_nas.settings import Settings
 from mer_nas.study.folder import Origin, StudyFolder
@@ -77,15 +77,15 @@ def _say_what_is_lost(
     folder: StudyFolder, origin: Origin, settings: Settings, on_event: Listener
 ) -> None:
     """Say of a study from before there was such a journal what its lost storage takes with it."""
-    if settings.study.storage is not None or folder.database.is_file():
+    if settings.study.storage is not None or not is_lost(folder.storage(settings.study)):
         return
     folds = read(folder.ledger) if folder.ledger.is_file() else ()
     if folds:
         known = len({result.candidate for result in folds if result.code == origin.code})
         on_event(
             Note(
-                f"{folder.database}: is not there, and the study is from before there was "
-                f"{folder.trials.name}, which would give it back; its trials are drawn again: "
+                f"{folder.database}: is not there, or empty, and the study is from before there "
+                f"was {folder.trials.name}, which would give it back; its trials are drawn again: "
                 f"their numbers, ends and times are lost, and of the {count(len(folds), 'fold')} "
                 f"of {count(known, 'candidate')} in the ledger those serve that are drawn again"
             )

@@ -171,6 +171,18 @@ def test_what_a_sampler_drew_is_read_from_a_study_that_must_be_there(tmp_path: P
         open_study(url, "another")
 
 
+@pytest.mark.parametrize("name", ["study.db", "study.log"])
+def test_what_must_be_there_is_not_made_where_it_is_lost(tmp_path: Path, name: str) -> None:
+    place = sqlite_url(tmp_path) if name == "study.db" else str(tmp_path / name)
+    for content in (None, b""):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+        with pytest.raises(StudyError, match="cannot be opened: its file is not there, or empty;"):
+            open_study(place, "search")
+        assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_search_behind_optunas_proxy_is_the_same_as_without(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

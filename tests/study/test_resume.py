@@ -111,6 +111,9 @@ def test_a_lost_storage_of_a_study_of_before_takes_with_it_what_is_said(
     before, said = lines(study), answer(study)
     (study / "study.db").unlink()
     (study / "trials.jsonl").unlink()
+    report = call("report", str(study))
+    assert report.exit_code == 2
+    assert "the storage cannot be opened: its file is not there" in report.stderr
     result = call("resume", str(study))
     assert result.exit_code == 0
     assert "their numbers, ends and times are lost, and of the 22 folds of " in result.stderr
