@@ -179,7 +179,7 @@ class Study:
         running: nothing of it is touched.
 
         Raises:
-            StudyError: A file of the study is damaged.
+            StudyError: A file of the study is damaged, or its storage is lost.
         """
         from mer_nas.study.frames import trials_frame
 

@@ -37,10 +37,13 @@ def trials_frame(folder: Path) -> pd.DataFrame:
 
     Times are UTC. `uf1` is of complete trials alone; `folds` counts those that were trained,
     `seconds` what they took.
+
+    Raises:
+        StudyError: A file of the study is damaged, or its storage is lost.
     """
     found = StudyFolder(folder)
     state = StudyState(found, found.origin(), looking=True)
-    rows = [_trial(state, trial) for trial in state.trials] if state.begun else []
+    rows = [_trial(state, trial) for trial in state.trials] if state.told_of else []
     names = sorted({name for row in rows for name in row} - set(TRIAL))
     return pd.DataFrame(rows, columns=[*TRIAL, *names])
 

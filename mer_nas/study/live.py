@@ -81,7 +81,7 @@ class LivePage:
         """Return the page, or one that says why there is none."""
         try:
             state = StudyState(self._folder, self._folder.origin(), looking=True)
-            if not state.begun:
+            if not state.told_of:
                 return render_waiting(self._folder.name, "No trial has begun yet.", version)
             return render(build_report(summary(state)), live(state), version)
         except MerNasError as error:

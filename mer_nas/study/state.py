@@ -35,7 +35,7 @@ from mer_nas.search.ledger import FOLDS, HINDSIGHT, read
 from mer_nas.search.looking import copied
 from mer_nas.search.objectives import front
 from mer_nas.search.storage import close_storage, open_study
-from mer_nas.search.trials import outcome_of, trained_folds
+from mer_nas.search.trials import TRIALS, outcome_of, trained_folds
 from mer_nas.settings import Settings
 from mer_nas.statistics import EnsembleRule, OutOfFold
 from mer_nas.study.ensemble import Ensemble, choose_ensemble, rule_of
@@ -155,6 +155,14 @@ class StudyState:
             return bool(self.optuna.get_trials(deepcopy=False))
         except Exception:  # no study in it, or no storage: opening it for the search says which
             return False
+
+    @property
+    def told_of(self) -> bool:
+        """Whether anything tells of trials, be it files beside a storage that is lost."""
+        if self.begun:
+            return True
+        entries = TRIALS.read(self.folder.trials) if self.folder.trials.is_file() else ()
+        return bool(self.results) or any(e.study == self.origin.optuna for e in entries)
 
     @property
     def noted(self) -> Mapping[str, Any]:

@@ -255,6 +255,22 @@ def test_a_study_without_a_trial_yet_waits_with_its_page(study: Path) -> None:
     assert not (study / "study.db").exists()
 
 
+@pytest.mark.parametrize("kept", ["trials.jsonl", "ledger.jsonl"])
+def test_a_study_whose_storage_is_lost_is_not_taken_for_one_that_has_not_begun(
+    study: Path, call: Callable[..., Result], kept: str
+) -> None:
+    page = LivePage(StudyFolder(study), Hand(), Hand())
+    for name in {"trials.jsonl", "ledger.jsonl", "study.db"} - {kept}:
+        (study / name).unlink()
+    says = "the storage cannot be opened: its file is not there"
+    assert says in call("report", str(study)).stderr
+    assert says in page.html()
+    with pytest.raises(StudyError, match=says):
+        LivePage(StudyFolder(study))
+    with pytest.raises(StudyError, match=says):
+        api.load_study(study).trials_dataframe()
+
+
 def test_damage_that_comes_later_is_said_on_the_page_and_mended_damage_forgotten(
     study: Path,
 ) -> None:
