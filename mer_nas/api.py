@@ -724,8 +724,8 @@ def search(*words: str, on_event: Listener | None = None, **settings: Any) -> St
     refuse_undivided(resolved)
     clips = load_clips(resolved, on_event=on_event)
     folder = create(resolved, clips, command_line("mer-nas", "search", *words), on_event)
-    with tentative(folder):
-        return Study(folder.path, run(folder, clips, on_event))
+    with tentative(folder, on_event) as tell:
+        return Study(folder.path, run(folder, clips, tell))
 
 
 @one_at_a_time

@@ -43,7 +43,7 @@ from mer_nas.files import read_json, read_text, refused, write
 from mer_nas.provenance import code, code_version
 from mer_nas.report import DataSummary
 from mer_nas.search.config import StudyConfig
-from mer_nas.search.events import Listener, Note, ignore
+from mer_nas.search.events import Event, Listener, Note, Opened, ignore
 from mer_nas.search.ledger import read
 from mer_nas.search.pruners import build
 from mer_nas.search.samplers import build_sampler
@@ -354,6 +354,9 @@ def create(
     except OSError as error:
         folder.take_away()
         raise StudyError(f"{refused(error) or error}; no study was begun") from error
+    except BaseException:
+        folder.take_away()
+        raise
     return folder
 
 
@@ -392,12 +395,27 @@ def going_on(origin: Origin, settings: Settings, clips: ClipSet) -> Origin:
 
 
 @contextmanager
-def tentative(folder: StudyFolder) -> Iterator[None]:
-    """Take a new study away again where a mistake ends it before its first fold."""
+def tentative(folder: StudyFolder, on_event: Listener) -> Iterator[Listener]:
+    """Take a new study away again where a mistake ends it before its first fold.
+
+    Also where it is interrupted before anybody was told what goes on with it.
+
+    Args:
+        folder: The study.
+        on_event: Is told what the listener that comes back is told.
+    """
+    told = False
+
+    def tell(event: Event) -> None:
+        nonlocal told
+        told = told or isinstance(event, Opened)
+        on_event(event)
+
     try:
-        yield
-    except MerNasError:
-        if not folder.ledger.is_file() or not read(folder.ledger):
+        yield tell
+    except (MerNasError, KeyboardInterrupt) as error:
+        goes_on = told and isinstance(error, KeyboardInterrupt)
+        if not goes_on and not (folder.ledger.is_file() and read(folder.ledger)):
             folder.take_away()
         raise
 

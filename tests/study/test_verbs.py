@@ -82,6 +82,23 @@ def test_ctrl_c_says_how_to_go_on_and_exits_130(
     assert written_anew(Path("runs/mine"))
 
 
+@pytest.mark.parametrize("at", ["folder.copy_files", "folder.write", "run.opened"])
+def test_ctrl_c_before_a_study_is_announced_leaves_nothing_of_it_and_the_same_command_goes_on(
+    at: str, call: Call, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    words = [*tiny, "study.trials=1", "study.final=none", "study.name=mine"]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mer_nas.study.{at}", interrupted)
+        result = call("search", *words)
+    assert result.exit_code == 130
+    assert "the same command goes on" in result.stderr
+    assert not Path("runs/mine").exists()
+    assert call("search", *words).exit_code == 0
+
+
 def test_export_of_another_rank_and_of_one_that_there_is_not(call: Call, study: Path) -> None:
     result = call("export", str(study), "rank=2")
     assert result.exit_code == 0
