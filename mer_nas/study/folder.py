@@ -46,6 +46,7 @@ from mer_nas.search.config import StudyConfig
 from mer_nas.search.events import Event, Listener, Note, Opened, ignore
 from mer_nas.search.ledger import read
 from mer_nas.search.pruners import build
+from mer_nas.search.ray_watch import RayDied
 from mer_nas.search.samplers import build_sampler
 from mer_nas.search.storage import DATABASE, sqlite_url
 from mer_nas.settings import Settings
@@ -398,7 +399,8 @@ def going_on(origin: Origin, settings: Settings, clips: ClipSet) -> Origin:
 def tentative(folder: StudyFolder, on_event: Listener) -> Iterator[Listener]:
     """Take a new study away again where a mistake ends it before its first fold.
 
-    Also where it is interrupted before anybody was told what goes on with it.
+    Also where it is interrupted before anybody was told what goes on with it. Where Ray has died
+    nothing was wrong with it, and the message says that it goes on.
 
     Args:
         folder: The study.
@@ -414,7 +416,7 @@ def tentative(folder: StudyFolder, on_event: Listener) -> Iterator[Listener]:
     try:
         yield tell
     except (MerNasError, KeyboardInterrupt) as error:
-        goes_on = told and isinstance(error, KeyboardInterrupt)
+        goes_on = isinstance(error, RayDied) or (told and isinstance(error, KeyboardInterrupt))
         if not goes_on and not (folder.ledger.is_file() and read(folder.ledger)):
             folder.take_away()
         raise

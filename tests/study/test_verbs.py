@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from click.testing import Result
 
 from mer_nas import api
 from mer_nas.report import read_report
+from mer_nas.search.ray_watch import heard
 
 Call = Callable[..., Result]
 
@@ -97,6 +99,22 @@ def test_ctrl_c_before_a_study_is_announced_leaves_nothing_of_it_and_the_same_co
     assert "the same command goes on" in result.stderr
     assert not Path("runs/mine").exists()
     assert call("search", *words).exit_code == 0
+
+
+def test_a_study_whose_ray_has_died_before_its_first_fold_goes_on(
+    call: Call, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_work(*_: object) -> None:
+        with heard(lambda: "raylet (7) is gone", lambda: None):
+            for _ in range(1000):
+                time.sleep(0.01)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mer_nas.search.local.run", at_work)
+        died = call("search", *tiny, "study.trials=1", "study.final=none", "study.name=mine")
+    assert died.exit_code == 1
+    assert "raylet (7) is gone; what was finished is kept" in died.stderr
+    assert call("resume", "mine").exit_code == 0
 
 
 def test_export_of_another_rank_and_of_one_that_there_is_not(call: Call, study: Path) -> None:
