@@ -19,7 +19,7 @@ import click
 
 from mer_nas import __version__, api
 from mer_nas.cli.lines import commanded, say
-from mer_nas.cli.output import READER_GONE, Unwritable, finish, guard
+from mer_nas.cli.output import INTERRUPTED, READER_GONE, Unwritable, finish, guard
 from mer_nas.errors import MerNasError, TrainingFailed, unknown
 from mer_nas.files import refused
 from mer_nas.search.interrupts import own_this_process
@@ -90,6 +90,9 @@ class _Verbs(SubVerbs):
             _refuse_nowhere()
             with api.asking(_asked):
                 return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):  # a question makes the second of the first
+            say("interrupted", err=True)
+            return ctx.exit(INTERRUPTED)
         except MerNasError as error:
             say(f"mer-nas: {error}", err=True)
             if isinstance(error, TrainingFailed):

@@ -18,6 +18,8 @@ from typing import Any, TextIO
 from mer_nas.errors import system_said
 
 ESCAPES = "mer-nas-escapes"
+INTERRUPTED = 130
+"""Exit status that shells give a program which Ctrl-C has ended: 128 + SIGINT."""
 READER_GONE = 141
 """Exit status that shells give a program which wrote to a closed pipe: 128 + SIGPIPE."""
 

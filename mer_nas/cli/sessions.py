@@ -15,7 +15,7 @@ from mer_nas import api
 from mer_nas.cli.closing import closing
 from mer_nas.cli.console import View
 from mer_nas.cli.lines import say
-from mer_nas.cli.output import drawn
+from mer_nas.cli.output import INTERRUPTED, drawn
 from mer_nas.search.events import Event, Listener, Opened, Preparing
 from mer_nas.search.interrupts import interruptible
 from mer_nas.wording import count, duration
@@ -23,7 +23,7 @@ from mer_nas.wording import count, duration
 if TYPE_CHECKING:
     from mer_nas.study.plans.plan import Plan
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+DONE, FAILED = 0, 1
 T = TypeVar("T")
 
 _EVERY = 10.0

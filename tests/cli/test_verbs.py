@@ -346,3 +346,31 @@ def test_a_machine_that_cannot_is_told_as_such(
     failed = call("search", "space=moe")
     assert failed.exit_code == 2
     assert failed.stderr.startswith(message)
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, click.Abort], ids=["at work", "when asked"])
+@pytest.mark.parametrize(
+    ("words", "does"),
+    [
+        (["report", "mine"], "load_study"),
+        (["check"], "check"),
+        (["data", "check"], "check_data"),
+        (["predict", "model", "clip"], "open_export"),
+        (["search"], "search"),
+    ],
+    ids=lambda words: words if isinstance(words, str) else "",
+)
+def test_ctrl_c_ends_every_verb_with_130(
+    words: list[str],
+    does: str,
+    ends: type[BaseException],
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise ends
+
+    monkeypatch.setattr(api, does, interrupted)
+    ended = call(*words)
+    assert ended.exit_code == 130
+    assert ended.stderr.startswith("interrupted")
