@@ -39,6 +39,13 @@ class View:
         """End, and leave the terminal as it was."""
 
 
+def print_above(console: Console, text: str) -> None:
+    """Print lines for a person, above what the console draws."""
+    text = harmless(text)
+    text = fitted(text, console.width) if console.is_terminal else text
+    console.print(text, markup=False, soft_wrap=True)
+
+
 class Lines(View):
     """Prints a line for every job that ends."""
 
@@ -48,9 +55,7 @@ class Lines(View):
 
     def say(self, text: str) -> None:
         """Print a line."""
-        width, text = self.console.width, harmless(text)
-        text = fitted(text, width) if self.console.is_terminal else text
-        self.console.print(text, markup=False, soft_wrap=True)
+        print_above(self.console, text)
 
     def __call__(self, event: Event) -> None:
         """Print what the event says, if people care."""

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mer_nas import api
 from mer_nas.cli.closing import closing
-from mer_nas.cli.console import View
+from mer_nas.cli.console import View, print_above
 from mer_nas.cli.lines import say
 from mer_nas.cli.output import INTERRUPTED, drawn
-from mer_nas.search.events import Event, Listener, Opened, Preparing
+from mer_nas.search.events import Event, Listener, Note, Opened, Preparing
 from mer_nas.search.interrupts import interruptible
 from mer_nas.wording import count, duration
 
@@ -38,6 +38,8 @@ class _ClipLines(View):
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
+        if isinstance(event, Note):
+            say(event.text, err=True)
         if not isinstance(event, Preparing):
             return
         now, clips = time.monotonic(), count(event.of, "clip")
@@ -69,7 +71,9 @@ class _ClipBar(View):
         )
 
     def __call__(self, event: Event) -> None:
-        """Move the bar."""
+        """Move the bar, or print what is said above it."""
+        if isinstance(event, Note):
+            print_above(self.progress.console, event.text)
         if isinstance(event, Preparing):
             if not self.progress.task_ids:
                 self.progress.start()
@@ -88,13 +92,15 @@ class _Watch:
         self.view = view
         loud = _ClipBar() if sys.stderr.isatty() else _ClipLines()
         self.clips: View = View() if quiet else loud
-        self.begun = False
+        self.begun = self.preparing = False
         self.interrupted = (
             "interrupted; the clips that are prepared are kept, and the same command goes on"
         )
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Preparing):
+            self.preparing = not self.begun and event.done < event.of
+        if isinstance(event, Preparing) or (self.preparing and isinstance(event, Note)):
             self.clips(event)
             return
         if not self.begun:

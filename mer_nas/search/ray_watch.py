@@ -81,9 +81,22 @@ def head(
 
 def _message(missing: str) -> str:
     return (
-        f"Ray, which the workers run on, has died: its {missing}; what was finished is kept, and "
-        "`mer-nas resume` goes on from there"
+        f"Ray, which the workers run on, has died: its {missing}; what was finished is kept: "
+        "`mer-nas resume` goes on with a study, and the same command with everything else"
     )
+
+
+def refuse_dead(missing: Missing) -> None:
+    """Raise where something of Ray is gone: for who asks in rounds, and is not `heard`.
+
+    Args:
+        missing: Says what is.
+
+    Raises:
+        RayDied: Something is.
+    """
+    if dead := missing():
+        raise RayDied(_message(dead))
 
 
 @contextlib.contextmanager

@@ -36,6 +36,26 @@ def test_without_a_terminal_the_beginning_the_end_and_a_line_now_and_then_are_sa
     ]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_said_of_ray_meanwhile_does_not_end_the_watching_of_the_clips(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    screen.isatty = lambda: terminal  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def action(on_event: Listener) -> None:
+        for event in (Preparing(0, 8), Note("tried again"), Preparing(7, 8), Preparing(8, 8)):
+            on_event(event)
+
+    watched(action, View(), quiet=False)
+    before, said, after = screen.getvalue().partition("tried again\n")
+    assert said
+    assert "8 clips" in before or "0/8" in before
+    assert "prepared 8 clips" in after or "8/8" in after
+
+
 def test_nothing_is_said_where_nothing_is_prepared_or_nothing_is_wanted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
