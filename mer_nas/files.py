@@ -245,8 +245,9 @@ def _here() -> str:
 
 
 def _refuse_strangers(folder: Path, names: Collection[str], raises: type[MerNasError]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise raises(f"{folder}: a file is in the way; name a folder that does not exist yet")
+    there = next(filter(Path.exists, (folder, *folder.parents)))
+    if not there.is_dir():
+        raise raises(f"{there}: a file is in the way; name a folder that does not exist yet")
     strangers = sorted({path.name for path in folder.glob("*")} - set(names))
     if strangers:
         raise raises(

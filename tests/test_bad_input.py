@@ -608,6 +608,18 @@ def test_a_study_folder_that_cannot_be_made(refused: Refused, tiny: list[str], h
     )
 
 
+def test_a_place_of_all_runs_that_is_no_folder(
+    refused: Refused, tiny: list[str], here: Path
+) -> None:
+    (here / "runs").write_text("")
+    message = refused("evaluate", *tiny, "point=seed")
+    assert message.startswith("runs/evaluations/seed-faces-")
+    assert message.endswith(": no folder can be made there: not a directory")
+    (here / "runs").unlink()
+    (here / "runs").symlink_to("nowhere")
+    assert refused("search", *tiny) == "runs: no folder can be made there: file exists"
+
+
 def test_a_storage_that_cannot_be_opened_leaves_no_study(
     refused: Refused, tiny: list[str]
 ) -> None:

@@ -15,6 +15,7 @@ from types import TracebackType
 from mer_nas.errors import TrainingFailed
 from mer_nas.evaluation.candidate import Candidate
 from mer_nas.evaluation.evaluator import Evaluator
+from mer_nas.files import ensure_folder
 from mer_nas.provenance import code_version
 from mer_nas.search import local
 from mer_nas.search.config import RayConfig
@@ -162,12 +163,12 @@ def measure_in(
         The measurement, worked off: its results, and what repetitions failed of.
 
     Raises:
-        ConfigError: A candidate does not fit the clips.
+        ConfigError: A candidate does not fit the clips, or the folder cannot be made.
         StudyError: Another process measures them, or their ledger is damaged.
     """
     for candidate in candidates.values():
         evaluator.check(candidate)
-    folder.mkdir(parents=True, exist_ok=True)
+    ensure_folder(folder)
     files = evaluator.extensions
     devices = {candidate.trainer.device for candidate in candidates.values()}
     device = devices.pop() if len(devices) == 1 else "auto"

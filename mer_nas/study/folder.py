@@ -533,6 +533,7 @@ def _make(settings: Settings) -> Path:
         except OSError as error:
             raise StudyError(f"{path}: the folder cannot be made: {system_said(error)}") from None
         return path
+    files.ensure_folder(RUNS)  # a link that leads nowhere is as if every number were taken
     for number in itertools.count(1):
         path = RUNS / f"{settings.space.name}-{settings.data.name}-{number}"
         try:

@@ -242,7 +242,7 @@ def _keep(found: Evaluated, row: Path) -> None:
             "protocols": {folds: whole.protocols[folds][:seeds]},
         }
     )
-    row.mkdir(parents=True, exist_ok=True)
+    ensure_folder(row)
     ledger, file = found.folder / "ledger.jsonl", row / "predictions.parquet"
     asked = (found.protocol, found.seed, whole.code_version)
     write_predictions(

@@ -28,6 +28,7 @@ from mer_nas.data.clips import ClipSet
 from mer_nas.errors import DataError
 from mer_nas.evaluation.evaluator import Evaluator
 from mer_nas.evaluation.results import FoldResult, pool
+from mer_nas.files import ensure_folder
 from mer_nas.report import NestedEstimate, OuterGroup
 from mer_nas.report.scores import counts_by_subject
 from mer_nas.search.events import Ended, Event, Listener, Note, SearchEnded
@@ -71,7 +72,7 @@ def measure_outer_groups(
     """
     study, protocol = state.settings.study, outer_plan(state.settings.study, clips)
     of = len(protocol.folds)
-    state.folder.answers.parent.mkdir(exist_ok=True)
+    ensure_folder(state.folder.answers.parent)
     with Ledger(state.folder.answers, on_event) as ledger:
         for number, fold in enumerate(protocol.folds, start=1):
             tell = _noted(on_event, f"outer group {number} of {of}")

@@ -105,6 +105,17 @@ def test_a_row_that_takes_too_long_has_a_cost_and_no_score(words: list[str], cal
         assert said in refused.stderr
 
 
+def test_a_file_in_the_place_of_a_row_is_one_message(words: list[str], call: Call) -> None:
+    Path("board").mkdir()
+    for name in ("seed-own", "seed-tiny"):
+        Path("board", name).touch()
+    refused = call(*words)
+    assert refused.exit_code == 2
+    assert re.search(
+        r"mer-nas: board/seed-\w+: no folder can be made there: file exists\n$", refused.stderr
+    )
+
+
 def test_the_command_of_a_leaderboard_says_nothing_of_where_the_clips_lay(
     words: list[str], call: Call
 ) -> None:

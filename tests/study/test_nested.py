@@ -273,6 +273,18 @@ def test_the_last_lines_say_what_the_outer_groups_came_to(nested: Nested) -> Non
     assert inside in lines
 
 
+def test_a_file_in_the_place_of_the_inner_searches_is_one_message(
+    call: Call, tiny: list[str]
+) -> None:
+    assert call("search", *tiny, *SMALL, "study.name=mine").exit_code == 0
+    Path("runs/mine/outer").touch()
+    refused = call("resume", "mine", "study.outer=2")
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith(
+        "mer-nas: runs/mine/outer: no folder can be made there: file exists\n"
+    )
+
+
 def test_the_plan_counts_every_search(call: Call, tiny: list[str]) -> None:
     result = call("search", *tiny, *SMALL, "study.outer=3", "--plan", "--json")
     tree = json.loads(result.stdout)
