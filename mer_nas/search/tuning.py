@@ -79,6 +79,8 @@ class _Assignment:
     """How often it was taken up again."""
     alone: bool = False
     """Whether nothing else is trained while it is."""
+    looking: bool = False
+    """Whether its worker looks back at the fold before those."""
 
 
 @dataclass
@@ -149,9 +151,11 @@ class _Session:
             stop = self.source.observe(job.id, FoldResult.from_json(report["result"]))
             assignment.job = replace(job, folds=job.folds[1:])
             if job.hindsight is not None and not stop:
+                assignment.looking = True
                 return str(TrialScheduler.CONTINUE)  # the result is safe: now it may look back
         else:
             stop = False
+            assignment.looking = False
             if job.hindsight is not None and report["hindsight"]:
                 job.hindsight(Hindsight.from_json(report["hindsight"]))
         if stop or not assignment.job.folds:
@@ -186,12 +190,22 @@ class _Session:
             self.source.finish(assignment.job.id)
             return
         label = assignment.job.label
-        if hung:
+        looked, assignment.looking = assignment.looking, False
+        node = "node has died" in cause or "node died" in cause
+        spent = not node and assignment.tries >= RETRIES
+        if looked and (hung or spent):  # a diagnostic fails nobody
+            assignment.job = replace(assignment.job, hindsight=None)
+            self.again.append(assignment)
+            why = hung or cause
+            self.emit(
+                Note(f"{label}: its worker ended in looking back, so it does without ({why})")
+            )
+        elif hung:
             self.source.finish(assignment.job.id, Failure(f"FoldHangs: {hung}"))
-        elif "node has died" in cause or "node died" in cause:
+        elif node:
             self.again.append(assignment)
             self.emit(Note(f"{label}: its node was lost and another goes on ({cause})"))
-        elif assignment.tries < RETRIES:
+        elif not spent:
             self._alone(assignment)
             self.emit(Note(f"{label}: its worker died and another goes on ({cause})"))
         elif self.heard:

@@ -101,17 +101,22 @@ class Telling(Parsing):
 
 
 class Dying(EpochRecorder):
-    """Dies while it looks back at the fold that the candidate names."""
+    """Dies, or hangs, while it looks back at the folds that the candidate names."""
 
     def fold(self, candidate: Any, index: int, repetition: int = 0) -> FoldResult:
-        """Train, and remember whether to die."""
-        self.dies = dict(candidate.values).get("blind") == index
+        """Train, and remember whether to die or to hang."""
+        values = dict(candidate.values)
+        self.dies = values.get("blind") == index or values.get("shy", 99) <= index
+        self.hangs = values.get("stares") == index
         return super().fold(candidate, index, repetition)
 
     def look_back(self) -> Hindsight:
-        """Look back, or die."""
+        """Look back, die or hang."""
         if self.dies:
             os._exit(1)
+        if self.hangs:
+            patience.clock = lambda: time.monotonic() + 1e6
+            time.sleep(1e6)
         return super().look_back()
 
 
@@ -400,6 +405,8 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
         for name, dies in [("sturdy", 0), ("frail", 1), ("doomed", 2)]
     }
     sketches["blind"] = Sketch((("blind", 11), *plain))
+    sketches["shy"] = Sketch((("shy", 4), *plain))
+    sketches["staring"] = Sketch((("stares", 2), *plain))
     sketches["hanging"] = Sketch((("hangs", 2), *plain))
     sketches["large"] = Sketch((("large", 4), *plain))
     sketches["larger"] = Sketch((("large", 5), ("kind", "plain"), ("x", 0.6), ("y", 0)))
@@ -425,14 +432,16 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
         "frail, seed 1 of 1": ("complete", 12),
         "doomed, seed 1 of 1": ("failed", 3),
         "blind, seed 1 of 1": ("complete", 12),
+        "shy, seed 1 of 1": ("complete", 12),
+        "staring, seed 1 of 1": ("complete", 12),
         "hanging, seed 1 of 1": ("failed", 2),
         "large, seed 1 of 1": ("complete", 12),
         "larger, seed 1 of 1": ("failed", 5),
     }
     looks = Counter(back.candidate for back in backs)
     assert {name: looks[sketch.key] for name, sketch in sketches.items()} == {
-        "sturdy": 12, "frail": 12, "doomed": 3, "blind": 11, "hanging": 2, "large": 12,
-        "larger": 5,
+        "sturdy": 12, "frail": 12, "doomed": 3, "blind": 11, "shy": 4, "staring": 2,
+        "hanging": 2, "large": 12, "larger": 5,
     }  # fmt: skip
     trained = Counter((key, index) for key, index, *_ in places(tmp_path))
     assert set(trained.values()) == {1}
@@ -440,7 +449,11 @@ def test_a_job_whose_worker_dies_goes_on_from_its_last_fold_once(
     assert [note.partition(" (")[0] for note in notes] == [
         *(
             f"{name}, seed 1 of 1: its worker died and another goes on"
-            for name in ("frail", "doomed")
+            for name in ("frail", "doomed", "shy")
+        ),
+        *(
+            f"{name}, seed 1 of 1: its worker ended in looking back, so it does without"
+            for name in ("shy", "staring")
         ),
         *(
             f"{name}, seed 1 of 1: MemoryError; it is tried once more, with nothing beside it"
