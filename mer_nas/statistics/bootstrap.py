@@ -29,6 +29,8 @@ DRAWS = 1000
 LEVEL = 0.95
 """Of every interval."""
 _TAILS = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
+_ROUNDING = 1e-9
+"""By which scores differ that are the same."""
 
 
 class Estimate(Config):
@@ -117,7 +119,7 @@ def interval(value: float, draws: Values, counts: Counts) -> tuple[float, float]
         counts: Of whose subjects, (..., S, K, K).
     """
     low, high = around(value, draws, widening(counts))
-    if low == high:
+    if high - low < _ROUNDING:
         unseen = 1 - (_TAILS[0] / 100) ** (1 / _effective_subjects(counts))
         right = np.trace(counts, axis1=-2, axis2=-1).sum()
         some_right, some_wrong = right > 0, counts.sum() > right
