@@ -36,9 +36,7 @@ class Budget:
         self._rejections: list[str] = []
         """Why the proposals since the last new candidate were none."""
         self._failed: list[str] = []
-        """Why the trials of this session failed since one last did not."""
-        self._failed_before: list[str] = []
-        """Why those of earlier sessions failed."""
+        """Why the trials failed since one last did not."""
         self._began: float | None = None
         self._seconds_before = float(study.user_attrs.get("seconds", 0.0))
         self._saved = 0.0
@@ -90,12 +88,6 @@ class Budget:
         """Count a trial that has ended."""
         self._counts[outcome] += 1
 
-    def recall(self, outcome: Outcome, reason: str) -> None:
-        """Count a trial that ended in an earlier session, and why if it failed."""
-        self.count(outcome)
-        if outcome == "failed":
-            self._failed_before.append(reason)
-
     def ended(self, outcome: Outcome, reason: str) -> None:
         """Count a trial that has come to an end in this session, and why if it failed."""
         self.count(outcome)
@@ -106,20 +98,13 @@ class Budget:
 
     @property
     def failing(self) -> str:
-        """What all trials fail of, once that is sure; empty while it is not.
-
-        What failed in earlier sessions may have been mended, so it is not enough alone.
-        """
-        if not self._failed:
+        """What all trials fail of, once that is sure; empty while it is not."""
+        many = len(self._failed)
+        alike = len({numberless(reason) for reason in self._failed[-ROW:]}) == 1
+        first = many == sum(self._counts[outcome] for outcome in COUNTED) >= FIRST
+        if not alike or not (first or many >= ROW):
             return ""
-        every = self._failed_before + self._failed
-        first = len(every) == sum(self._counts[outcome] for outcome in COUNTED) >= FIRST
-        row = every if first else self._failed
-        if len({numberless(reason) for reason in row[-ROW:]}) > 1 or not (
-            first or len(row) >= ROW
-        ):
-            return ""
-        return f"{len(row)} trials in a row failed for the same reason: {row[-1]}"
+        return f"{many} trials in a row failed for the same reason: {self._failed[-1]}"
 
     def reject(self, reason: str, *, certain: bool = False) -> None:
         """Count a proposal that was no new candidate; where it is `certain`, none will be."""

@@ -447,7 +447,7 @@ class StudyDriver:
         self._emit(Note(f"{told}; it is left out, and what is in the ledger of it stays there"))
 
     def _recall(self, trial: FrozenTrial, outcome: Outcome) -> None:
-        self.budget.recall(outcome, trial.user_attrs.get("reason", ""))
+        self.budget.count(outcome)
         for step, value in sorted(trial.intermediate_values.items()):
             self._pruner.report(trial.number, step, value)
         complete = trial.values[0] if outcome == "complete" else None

@@ -106,7 +106,7 @@ def test_the_cache_may_lie_elsewhere(own: DataConfig, tmp_path: Path) -> None:
     data.load(own.model_copy(update={"cache": tmp_path / "there"}))
     assert (tmp_path / "there" / "sets").is_dir()
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"prepared clips cannot be kept here: Not a directory"):
+    with pytest.raises(DataError, match=r"prepared clips cannot be kept here: not a directory"):
         data.load(own.model_copy(update={"cache": tmp_path / "file" / "x"}))
 
 

@@ -509,26 +509,3 @@ def test_only_what_fails_again_and_again_for_one_reason_ends_a_search(
         budget.ended(outcomes[end], reasons.get(end, "").format(number))
     assert bool(budget.failing) is given_up
     assert budget.spent(0) == budget.failing
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "given_up"),
-    [
-        ("ff", "f", True),
-        ("ff", "", False),  # it may be mended, and is tried
-        ("fff", "f", True),
-        ("fff", "g", False),
-        ("cff", "fff", False),
-        ("fffffffff", "cf", False),
-    ],
-)
-def test_what_failed_before_a_search_was_resumed_counts_once_it_fails_again(
-    before: str, now: str, given_up: bool
-) -> None:
-    budget = Budget(StudyConfig(trials=40), Counted())  # type: ignore[arg-type]
-    outcomes: dict[str, Outcome] = {"c": "complete", "f": "failed", "g": "failed"}
-    for end in before:
-        budget.recall(outcomes[end], end)
-    for end in now:
-        budget.ended(outcomes[end], end)
-    assert bool(budget.failing) is given_up

@@ -128,7 +128,7 @@ def check_data(
         for one in sets
         for finding in one.findings
     ]
-    unmet = {one.layout.name: never_met(one, labels) for one in sets}  # before hours of frames
+    unmet = {one.layout.name: [*never_met(one, labels)] for one in sets}  # before all frames
     records = [record for one in sets for record in one.records]
     findings += _frames(records, config.pipeline, progress)
     for one in sets:

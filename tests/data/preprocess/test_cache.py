@@ -152,7 +152,7 @@ def test_a_write_that_fails_leaves_nothing_behind_and_says_why(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(DataError, match=r"a prepared clip cannot be kept: No space left on devic"):
+    with pytest.raises(DataError, match=r"a prepared clip cannot be kept: no space left on devic"):
         cache.keep(KEYS[0], np.zeros(3, np.float32))
     assert cache.entry(KEYS[0]) is None
     assert not list((cache.folder / "unfinished").iterdir())
@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_written_is_refused_with_the_way_out(tmp_path: P
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(
         DataError,
-        match=r"file/cache: prepared clips cannot be kept here: Not a directory; data\.cache=DIR "
+        match=r"file/cache: prepared clips cannot be kept here: not a directory; data\.cache=DIR "
         r"names another folder",
     ):
         Cache.open(tmp_path / "file" / "cache")
