@@ -604,7 +604,7 @@ def test_a_study_name_that_exists(refused: Refused, tiny: list[str], here: Path)
 def test_a_study_folder_that_cannot_be_made(refused: Refused, tiny: list[str], here: Path) -> None:
     (here / "file").write_text("")
     assert refused("search", *tiny, "study.folder=./file/mine") == (
-        "file/mine: the folder cannot be made: Not a directory"
+        "file/mine: the folder cannot be made: not a directory"
     )
 
 
